@@ -1,0 +1,1 @@
+"""The environment: the task over a simulator."""

@@ -1,0 +1,1 @@
+"""The published evaluation protocol, and policies from this project and from others."""

@@ -1,0 +1,112 @@
+"""The published evaluation protocol (task_spec section 11)."""
+
+from __future__ import annotations
+
+import math
+from typing import Callable, Dict, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from ..envs.push_env import PushEnv
+from ..task.config import CONTROL_DT
+from ..task.terminations import CAUSES
+
+Act = Callable[[Tensor], Tensor]
+"""Deterministic actions `[N, A, 3]` for observations `[N, A, D]`."""
+
+
+class Episodes(NamedTuple):
+    """The first episode of each of N environments."""
+
+    success: Tensor
+    """`[N]` bool"""
+    valid: Tensor
+    """`[N]` bool: the reset broke no rule by itself."""
+    seconds: Tensor
+    """`[N]` length, s."""
+    collaboration: Tensor
+    """`[N]` share of the episode's steps in which every robot was near the object."""
+    cause: Tensor
+    """`[N]` int64 index into `terminations.CAUSES`."""
+
+
+class Evaluation(NamedTuple):
+    """What the protocol reports."""
+
+    episodes: int
+    successes: int
+    success_rate: float
+    """Share of all first episodes."""
+    success_interval: Tuple[float, float]
+    """95 % interval of the success rate (Wilson's score interval)."""
+    valid_episodes: int
+    """Episodes whose reset did not break the robot-robot rule by itself."""
+    valid_success_rate: float
+    """Share of those."""
+    finished_time: float
+    """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
+    collision_degree: float
+    """Always 0: the mid-level task has no obstacles."""
+    collaboration_degree: float
+    """Mean over the successful episodes."""
+    causes: Dict[str, int]
+    """How many episodes ended in which way."""
+
+
+@torch.no_grad()
+def run_episodes(act: Act, env: PushEnv) -> Episodes:
+    """Run every environment until its first episode has ended."""
+    size = env.num_envs
+    pending = torch.ones(size, dtype=torch.bool, device=env.device)
+    kept = Episodes(
+        success=torch.zeros_like(pending),
+        valid=torch.zeros_like(pending),
+        seconds=torch.zeros(size, device=env.device),
+        collaboration=torch.zeros(size, device=env.device),
+        cause=torch.zeros(size, dtype=torch.int64, device=env.device),
+    )
+    observations, _ = env.reset()
+    while bool(pending.any()):
+        step = env.step(act(observations))
+        observations, ended = step.observations, step.episode
+        first = ended.done & pending
+        seen = Episodes(
+            success=ended.success,
+            valid=ended.valid,
+            seconds=ended.steps * CONTROL_DT,
+            collaboration=ended.collaboration_steps / ended.steps,
+            cause=ended.cause,
+        )
+        kept = Episodes(*(torch.where(first, new, old) for new, old in zip(seen, kept)))
+        pending = pending & ~first
+    return Episodes(*(tensor.cpu() for tensor in kept))
+
+
+def summarize(episodes: Episodes, time_limit: float) -> Evaluation:
+    """The protocol's figures, with an unsuccessful episode counted as `time_limit` seconds."""
+    total, successes = len(episodes.success), int(episodes.success.sum())
+    valid = int(episodes.valid.sum())
+    seconds = torch.where(episodes.success, episodes.seconds, torch.full_like(episodes.seconds, time_limit))
+    shares = episodes.collaboration[episodes.success]
+    counts = torch.bincount(episodes.cause, minlength=len(CAUSES)).tolist()
+    return Evaluation(
+        episodes=total,
+        successes=successes,
+        success_rate=successes / total,
+        success_interval=wilson_interval(successes, total),
+        valid_episodes=valid,
+        valid_success_rate=int((episodes.success & episodes.valid).sum()) / valid if valid else 0.0,
+        finished_time=float(seconds.double().mean()),
+        collision_degree=0.0,
+        collaboration_degree=float(shares.double().mean()) if successes else 0.0,
+        causes={name: count for name, count in zip(CAUSES, counts) if count},
+    )
+
+
+def wilson_interval(successes: int, total: int, z: float = 1.959964) -> Tuple[float, float]:
+    """Wilson's score interval for a proportion (Wilson, 1927), 95 % by default."""
+    share, square = successes / total, z * z
+    centre = (share + square / (2 * total)) / (1 + square / total)
+    half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
+    return max(0.0, centre - half), min(1.0, centre + half)

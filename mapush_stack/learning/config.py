@@ -1,0 +1,84 @@
+"""What can be configured about a learner. Defaults live in `presets/default.yaml`."""
+
+from __future__ import annotations
+
+from typing import List, Literal, Optional
+
+from pydantic import Field, model_validator
+
+from ..task.config import Settings
+
+
+class NetworkConfig(Settings):
+    """A multilayer perceptron."""
+
+    hidden: List[int] = Field(min_length=1, max_length=8, description="width of each hidden layer")
+    activation: Literal["elu", "relu", "tanh"]
+    layer_norm: bool = Field(description="LayerNorm after the activation of each hidden layer")
+    last_activation: bool = Field(description="whether the last hidden layer has an activation (upstream's has none)")
+    input_norm: bool = Field(description="LayerNorm of the input (HARL's use_feature_normalization)")
+
+    @model_validator(mode="after")
+    def _check(self) -> NetworkConfig:
+        if min(self.hidden) < 1 or max(self.hidden) > 8192:
+            raise ValueError(f"hidden must hold widths from 1 to 8192, not {self.hidden}")
+        return self
+
+
+class PolicyConfig(Settings):
+    """The Gaussian policy of each robot."""
+
+    network: NetworkConfig
+    squash: bool = Field(description="mean = tanh(network), else the network's output")
+    mirror: bool = Field(description="mean is equivariant under reflection about the robot's heading")
+    log_std_init: float = Field(ge=-10, le=5)
+    log_std_min: float = Field(ge=-20, le=5, description="lower bound of the log standard deviation")
+    log_std_max: float = Field(ge=-20, le=20, description="upper bound; upstream's is unbounded and ends near 4.4")
+
+    @model_validator(mode="after")
+    def _check(self) -> PolicyConfig:
+        if not self.log_std_min <= self.log_std_init <= self.log_std_max:
+            raise ValueError(
+                f"log_std_init must lie between log_std_min ({self.log_std_min:g}) and log_std_max "
+                f"({self.log_std_max:g}), not {self.log_std_init:g}"
+            )
+        return self
+
+
+class LearnerConfig(Settings):
+    """MAPPO and HAPPO; names follow HARL where it has one."""
+
+    algorithm: Literal["happo", "mappo"]
+    share_actor: bool = Field(description="one actor for all robots; mappo only")
+    policy: PolicyConfig
+    critic: NetworkConfig
+    gamma: float = Field(ge=0, le=1, description="discount per decision")
+    gae_lambda: float = Field(ge=0, le=1)
+    actor_lr: float = Field(ge=0, le=1)
+    critic_lr: float = Field(ge=0, le=1)
+    lr_schedule: Literal["constant", "linear"]
+    lr_final_fraction: float = Field(ge=0, le=1, description="what a linear schedule leaves of the rate at the end")
+    adam_eps: float = Field(gt=0, le=1)
+    epochs: int = Field(ge=1, le=100, description="passes over a rollout for the actors")
+    critic_epochs: int = Field(ge=1, le=100, description="passes over a rollout for the critic")
+    actor_minibatches: int = Field(ge=1, le=10_000, description="parts of a rollout for one gradient step each")
+    critic_minibatches: int = Field(ge=1, le=10_000)
+    clip: float = Field(gt=0, le=10, description="clip range of the probability ratio")
+    target_kl: Optional[float] = Field(gt=0, description="an actor's epochs stop above this KL divergence; null: never")
+    entropy_coef: float = Field(ge=0, le=10)
+    actor_max_grad_norm: float = Field(gt=0, description="bound of the norm of an actor's gradient")
+    critic_max_grad_norm: float = Field(gt=0, description="bound of the norm of the critic's gradient")
+    advantage_norm: bool = Field(description="advantages of a rollout are shifted and scaled to mean 0, deviation 1")
+    value_norm: bool = Field(description="the critic predicts normalised returns")
+    value_norm_beta: float = Field(ge=0, lt=1, description="memory of the returns' running mean and variance")
+    value_norm_per: Literal["rollout", "minibatch"] = Field(description="how often these are updated (HARL: minibatch)")
+    value_loss: Literal["mse", "huber"]
+    huber_delta: float = Field(gt=0)
+    value_loss_coef: float = Field(gt=0)
+    value_clip: Optional[float] = Field(gt=0, description="clip range of the value update; null: none")
+
+    @model_validator(mode="after")
+    def _check(self) -> LearnerConfig:
+        if self.share_actor and self.algorithm == "happo":
+            raise ValueError("share_actor must be false for algorithm=happo, whose robots have an actor each")
+        return self

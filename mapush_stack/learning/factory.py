@@ -1,0 +1,17 @@
+"""Learners by name."""
+
+from __future__ import annotations
+
+import torch
+
+from .config import LearnerConfig
+from .happo import HAPPO
+from .mappo import MAPPO
+from .ppo import EnvSpec, MultiAgentPPO
+
+_LEARNERS = {"happo": HAPPO, "mappo": MAPPO}
+
+
+def make_learner(config: LearnerConfig, spec: EnvSpec, device: torch.device, seed: int) -> MultiAgentPPO:
+    """The learner that `config.algorithm` names."""
+    return _LEARNERS[config.algorithm](config, spec, device, seed)

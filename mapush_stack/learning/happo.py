@@ -1,0 +1,41 @@
+"""HAPPO: heterogeneous-agent proximal policy optimisation.
+
+Zhong et al., "Heterogeneous-Agent Reinforcement Learning", JMLR 25 (2024), Algorithm 4 and equations (29)-(31).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .ppo import Batch, Metrics, MultiAgentPPO
+from .rollout_buffer import RolloutBuffer
+
+
+class HAPPO(MultiAgentPPO):
+    """Agents update one after the other in random order; each sees what those before it have changed.
+
+    With A(s, a) the team's advantage and i_1, ..., i_n the order, agent i_m maximises
+    E[min(r M, clip(r, 1 - eps, 1 + eps) M)] where r is its own probability ratio and M = M^{i_1:m}(s, a) is A times
+    the ratios of the agents updated before it: M^{i_1} = A and M^{i_1:m+1} = r^{i_m} M^{i_1:m}.
+    """
+
+    def _update_actors(self, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
+        metrics: Metrics = {}
+        compound = advantages[..., 0].flatten()
+        for agent in torch.randperm(self.spec.num_agents, generator=self._order).tolist():
+            batch = Batch(
+                observations=buffer.observations[:, :, agent].flatten(0, 1),
+                actions=buffer.actions[:, :, agent].flatten(0, 1),
+                log_probs=buffer.log_probs[:, :, agent].flatten(),
+                advantages=compound,
+            )
+            metrics.update(self._update_actor(agent, batch))
+            compound = compound * self._ratio(agent, batch)
+        return metrics
+
+    @torch.no_grad()
+    def _ratio(self, agent: int, batch: Batch) -> Tensor:
+        """New over old probability of every sample's action under the updated actor, `[B]`."""
+        actor = self.actors[agent]
+        return (actor.log_prob(actor(batch.observations), batch.actions) - batch.log_probs).exp()

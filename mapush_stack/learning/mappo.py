@@ -1,0 +1,37 @@
+"""MAPPO: every agent's PPO on the team's advantage.
+
+Yu et al., "The Surprising Effectiveness of PPO in Cooperative Multi-Agent Games", NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from .ppo import Batch, Metrics, MultiAgentPPO
+from .rollout_buffer import RolloutBuffer
+
+
+class MAPPO(MultiAgentPPO):
+    """One actor for all robots, or one each; agents update independently of each other."""
+
+    def _update_actors(self, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
+        # One value for the team serves every agent; with one value an agent each has its own advantage.
+        own = advantages.expand_as(buffer.log_probs)
+        if self.config.share_actor:
+            batch = Batch(
+                observations=buffer.observations.flatten(0, 2),
+                actions=buffer.actions.flatten(0, 2),
+                log_probs=buffer.log_probs.flatten(),
+                advantages=own.flatten(),
+            )
+            return self._update_actor(0, batch)
+        metrics: Metrics = {}
+        for agent in range(self.spec.num_agents):
+            batch = Batch(
+                observations=buffer.observations[:, :, agent].flatten(0, 1),
+                actions=buffer.actions[:, :, agent].flatten(0, 1),
+                log_probs=buffer.log_probs[:, :, agent].flatten(),
+                advantages=own[:, :, agent].flatten(),
+            )
+            metrics.update(self._update_actor(agent, batch))
+        return metrics

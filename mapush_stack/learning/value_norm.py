@@ -1,0 +1,64 @@
+"""Running normalisation of returns."""
+
+from __future__ import annotations
+
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+_MIN_VARIANCE = 1e-2
+
+
+class ValueNorm:
+    """Debiased exponential moving mean and variance (van Hasselt et al., PopArt, 2016, without the rescaling).
+
+    Same arithmetic as HARL's ValueNorm, so that its values can be reproduced.
+    """
+
+    def __init__(self, beta: float, device: torch.device) -> None:
+        """`beta` is the weight of the past at each update."""
+        self._beta = beta
+        self._sums = torch.zeros(3, device=device)
+        """Moving mean, moving mean of squares, and the weight that both have seen so far."""
+
+    def update(self, values: Tensor) -> None:
+        """Take account of `values`, any shape."""
+        seen = torch.stack((values.mean(), (values**2).mean(), torch.ones_like(self._sums[2])))
+        self._sums = self._beta * self._sums + (1.0 - self._beta) * seen
+
+    def _moments(self) -> tuple:
+        mean, square = (self._sums[:2] / self._sums[2].clamp_min(1e-5)).unbind()
+        return mean, (square - mean**2).clamp_min(_MIN_VARIANCE).sqrt()
+
+    def normalize(self, values: Tensor) -> Tensor:
+        """Returns to the critic's units."""
+        mean, deviation = self._moments()
+        return (values - mean) / deviation
+
+    def denormalize(self, values: Tensor) -> Tensor:
+        """The critic's outputs to returns."""
+        mean, deviation = self._moments()
+        return values * deviation + mean
+
+    def state_dict(self) -> Dict[str, Tensor]:
+        return {"sums": self._sums}
+
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        self._sums = state["sums"].to(self._sums)
+
+
+class NoNorm(ValueNorm):
+    """Leaves values as they are."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(0.0, device)
+
+    def update(self, values: Tensor) -> None:
+        pass
+
+    def normalize(self, values: Tensor) -> Tensor:
+        return values
+
+    def denormalize(self, values: Tensor) -> Tensor:
+        return values

@@ -1,0 +1,1 @@
+"""The simulators: bodies and velocity commands, never rewards."""

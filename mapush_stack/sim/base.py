@@ -1,0 +1,54 @@
+"""The contract that every simulator keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Dict
+
+import torch
+from torch import Tensor
+
+from ..task.state import SimState
+
+
+class Simulator(ABC):
+    """`num_envs` independent copies of a floor, an object and a team of robots.
+
+    Frames and units are those of `SimState`. A robot takes velocity commands in its heading frame.
+    """
+
+    num_envs: int
+    """Number of environments N."""
+    num_robots: int
+    """Robots in an environment A."""
+    device: torch.device
+    """Where the tensors live."""
+    control_dt: float
+    """Seconds per control step."""
+
+    @abstractmethod
+    def reset(self, env_ids: Tensor, start: SimState) -> None:
+        """Put environments `env_ids` `[n]` into the poses and twists `start` `[n, ...]`."""
+
+    @abstractmethod
+    def step(self, commands: Tensor, repeat: int = 1) -> SimState:
+        """Hold `commands` `[N, A, 3]` (vx, vy in m/s, yaw rate in rad/s, heading frame) for `repeat` control steps.
+
+        Returns:
+            The state after each control step, `[repeat, N, ...]`.
+        """
+
+    @abstractmethod
+    def state(self) -> SimState:
+        """The present state, `[N, ...]`."""
+
+    @abstractmethod
+    def state_dict(self) -> Dict[str, Tensor]:
+        """Everything that the next step depends on, so that a resumed simulation continues bit for bit."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned for a simulator with the same configuration."""
+
+    def close(self) -> None:
+        """Release what the simulator holds; may be called twice."""

@@ -1,0 +1,120 @@
+"""Planar geometry, and the few quantities that rewards, terminations and metrics are made of."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .config import TaskConfig
+from .state import SimState
+
+
+def rotate(vector: Tensor, angle: Tensor) -> Tensor:
+    """Rotate planar vectors counter-clockwise: `[..., 2]` by `[...]` rad."""
+    return rotate_by(vector, torch.cos(angle), torch.sin(angle))
+
+
+def rotate_by(vector: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate planar vectors `[..., 2]` by angles given as cosine and sine `[...]`."""
+    x, y = vector[..., 0], vector[..., 1]
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
+
+
+def wrap_to_pi(angle: Tensor) -> Tensor:
+    """Angles in [-pi, pi), rad."""
+    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+
+
+def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
+    """Inward unit normal of the polygon edge nearest to each point (task_spec section 9, OCB).
+
+    The distance to an edge is that to the line where the foot of the perpendicular lies on the edge, else that to
+    the nearer end point; the first edge wins ties.
+
+    Args:
+        vertices: `[V, 2]`, counter-clockwise, m.
+        point: `[..., 2]`, m.
+
+    Returns:
+        `[..., 2]` unit vectors.
+    """
+    edge = torch.roll(vertices, -1, dims=0) - vertices
+    length_squared = (edge * edge).sum(-1)
+    from_start = point.unsqueeze(-2) - vertices
+    along = ((from_start * edge).sum(-1) / length_squared).clamp(0.0, 1.0)
+    offset = from_start - along.unsqueeze(-1) * edge
+    nearest = (offset * offset).sum(-1).argmin(-1)
+    inward = torch.stack((-edge[:, 1], edge[:, 0]), dim=-1) / length_squared.sqrt().unsqueeze(-1)
+    return inward[nearest]
+
+
+class Measures(NamedTuple):
+    """Distances and directions of one state; leading dimensions `...` are those of the state."""
+
+    target_distance: Tensor
+    """`[...]` planar distance from object to target (d), m."""
+    robot_distance: Tensor
+    """`[..., A]` 3-D distance from each robot's base to the object's frame (D), m."""
+    planar_robot_distance: Tensor
+    """`[..., A]` the same in the plane, m."""
+    pair_distance: Tensor
+    """`[..., P]` 3-D distance between the bases of each pair of robots, in the order of `robot_pairs`, m."""
+    occlusion: Tensor
+    """`[..., A]` n . u: +1 for a robot behind the object as seen from the target, -1 in front of it."""
+    object_speed: Tensor
+    """`[...]` planar speed of the object's frame, m/s."""
+
+    def at(self, index) -> Measures:
+        """Every tensor indexed by `index` along its leading dimensions."""
+        return Measures(*(tensor[index] for tensor in self))
+
+
+def robot_pairs(num_robots: int) -> list:
+    """Index pairs (i, j), i < j, of the team."""
+    return [(i, j) for i in range(num_robots) for j in range(i + 1, num_robots)]
+
+
+def pair_distances(robot_pos: Tensor) -> Tensor:
+    """`[..., A, 3]` positions to `[..., P]` 3-D distances of every pair in the order of `robot_pairs`, m."""
+    robots = robot_pos.unbind(-2)
+    distances = [torch.linalg.vector_norm(robots[i] - robots[j], dim=-1) for i, j in robot_pairs(len(robots))]
+    return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros(robot_pos.shape[:-2] + (0,))
+
+
+def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor) -> Measures:
+    """The measures of a state, with the object's outline `[V, 2]` and targets `[..., 2]` in the arena frame."""
+    object_xy = state.object_pos[..., :2]
+    to_robot = state.robot_pos - state.object_pos.unsqueeze(-2)
+    to_target = target - object_xy
+    return Measures(
+        target_distance=torch.linalg.vector_norm(to_target, dim=-1),
+        robot_distance=torch.linalg.vector_norm(to_robot, dim=-1),
+        planar_robot_distance=torch.linalg.vector_norm(to_robot[..., :2], dim=-1),
+        pair_distance=pair_distances(state.robot_pos),
+        occlusion=occlusion(config, vertices, to_robot[..., :2], to_target, state.object_rpy[..., 2]),
+        object_speed=torch.linalg.vector_norm(state.object_lin_vel[..., :2], dim=-1),
+    )
+
+
+def occlusion(
+    config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target: Tensor, object_yaw: Tensor
+) -> Tensor:
+    """The occlusion measure n . u of each robot (task_spec section 9, OCB), `[..., A]`.
+
+    Args:
+        vertices: `[V, 2]` the object's outline in its own frame, counter-clockwise, m.
+        to_robot: `[..., A, 2]` object to robot, arena frame, m.
+        to_target: `[..., 2]` object to target, arena frame, m.
+        object_yaw: `[...]` rad.
+    """
+    offset = 0.01 if config.ocb_expanded else 0.0
+    direction = to_target / torch.linalg.vector_norm(to_target + offset, dim=-1, keepdim=True).clamp_min(1e-9)
+    if config.ocb_expanded:
+        # The target's yaw is 0, so that the difference of yaws is minus the object's.
+        direction = rotate(direction, -0.5 * wrap_to_pi(-object_yaw))
+    cos, sin = torch.cos(object_yaw).unsqueeze(-1), torch.sin(object_yaw).unsqueeze(-1)
+    normal = rotate_by(nearest_edge_normal(vertices, rotate_by(to_robot, cos, -sin)), cos, sin)
+    return (normal * direction.unsqueeze(-2)).sum(-1)

@@ -1,0 +1,69 @@
+"""What the centralised critic sees."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .config import ObjectTask, TaskConfig
+from .geometry import rotate_by
+from .observations import observe
+from .state import SimState
+
+
+def global_state(config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+    """States `[..., V, S]` for the critic: V = 1 for a team value, V = A for one value a robot.
+
+    * `published`: in the arena frame, object x, y, yaw, vx, vy; target x, y; and of each robot x, y, yaw, vx, vy:
+      7 + 5A numbers, 17 for two robots. HARL calls this `state_type: EP`.
+    * `target_frame`: the same seen from the object towards the target, angles as cosine and sine, with the turning
+      rates: 8 + 7A numbers.
+    * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
+    """
+    if config.global_state == "observation":
+        return observe(config, target_object, state, target)
+    build = _published if config.global_state == "published" else _target_frame
+    return build(target_object, state, target).unsqueeze(-2)
+
+
+def _published(target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+    yaw = torch.remainder(state.object_rpy[..., 2:], 2 * math.pi)
+    robot_yaw = torch.remainder(state.robot_rpy[..., 2:], 2 * math.pi)
+    robots = torch.cat((state.robot_pos[..., :2], robot_yaw, state.robot_lin_vel[..., :2]), dim=-1)
+    return torch.cat(
+        (state.object_pos[..., :2], yaw, state.object_lin_vel[..., :2], target, robots.flatten(-2)), dim=-1
+    )
+
+
+def _target_frame(target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+    object_xy = state.object_pos[..., :2]
+    to_target = target - object_xy
+    distance = torch.linalg.vector_norm(to_target, dim=-1, keepdim=True).clamp_min(1e-6)
+    direction = to_target / distance
+    cos, sin = direction[..., 0], -direction[..., 1]
+    bearing = torch.atan2(direction[..., 1], direction[..., 0])
+    axis = state.object_rpy[..., 2] + math.radians(target_object.mirror_axis) - bearing
+    turn = target_object.symmetry_fold * axis
+    robot_yaw = state.robot_rpy[..., 2] - bearing.unsqueeze(-1)
+    team_cos, team_sin = cos.unsqueeze(-1), sin.unsqueeze(-1)
+    robots = torch.cat(
+        (
+            rotate_by(state.robot_pos[..., :2] - object_xy.unsqueeze(-2), team_cos, team_sin),
+            torch.stack((torch.cos(robot_yaw), torch.sin(robot_yaw)), dim=-1),
+            rotate_by(state.robot_lin_vel[..., :2], team_cos, team_sin),
+            state.robot_ang_vel[..., 2:],
+        ),
+        dim=-1,
+    )
+    return torch.cat(
+        (
+            distance,
+            torch.stack((torch.cos(turn), torch.sin(turn), torch.cos(axis), torch.sin(axis)), dim=-1),
+            rotate_by(state.object_lin_vel[..., :2], cos, sin),
+            state.object_ang_vel[..., 2:],
+            robots.flatten(-2),
+        ),
+        dim=-1,
+    )

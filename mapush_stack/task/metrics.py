@@ -1,0 +1,41 @@
+"""The published measures of an episode (task_spec section 11)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .config import ObjectTask, TaskConfig
+from .geometry import Measures, pair_distances
+
+
+def collaborating(config: TaskConfig, measures: Measures) -> Tensor:
+    """`[...]` bool: every robot's base is within `collaboration_distance` of the object, in the plane."""
+    return (measures.planar_robot_distance < config.collaboration_distance).all(-1)
+
+
+def valid_start(target_object: ObjectTask, robot_pos: Tensor) -> Tensor:
+    """`[N]` bool: false for the resets that break the robot-robot rule before anyone moves (5.3 % for the cuboid)."""
+    return (pair_distances(robot_pos) >= target_object.min_robot_distance).all(-1)
+
+
+class EpisodeResult(NamedTuple):
+    """What is recorded of each environment's episode that ended on this decision; `[N]`, read where `done`."""
+
+    done: Tensor
+    """bool"""
+    success: Tensor
+    """bool"""
+    steps: Tensor
+    """int64, control steps of the episode."""
+    collaboration_steps: Tensor
+    """int64, those in which every robot was near the object."""
+    reward: Tensor
+    """float32, sum of the rewards, mean of the team."""
+    cause: Tensor
+    """int64 index into `terminations.CAUSES`."""
+    valid: Tensor
+    """bool: the reset did not break the robot-robot rule by itself."""
+    counted: Tensor
+    """bool: false for a first episode that began with a random age, which no statistic should see."""

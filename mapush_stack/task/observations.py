@@ -1,0 +1,158 @@
+"""What a robot sees: the published layout and two that a network reads more easily.
+
+All three hold the same information, that of the published 2 + 3A numbers (task_spec section 5): planar positions in
+the robot's heading frame and relative headings, no velocities. The layouts without wrapped angles also say how each
+number changes when the world is reflected about the robot's heading, which a mirror-equivariant actor needs.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import List, NamedTuple, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from .config import ObjectTask, TaskConfig
+from .geometry import rotate_by
+from .state import SimState
+
+Signs = Optional[Tuple[float, ...]]
+
+
+class Field(NamedTuple):
+    """Some numbers of an observation."""
+
+    values: Tensor
+    """`[..., A, k]`"""
+    mirror: Signs
+    """Sign of each number under reflection about the robot's heading; None where no sign expresses it."""
+
+
+class Relative(NamedTuple):
+    """The published quantities, in each robot's heading frame."""
+
+    target: Tensor
+    """`[..., A, 2]` m"""
+    object: Tensor
+    """`[..., A, 2]` m"""
+    object_yaw: Tensor
+    """`[..., A]` rad, not wrapped"""
+    others: List[Tensor]
+    """A - 1 of `[..., A, 2]` m: robot j's list is j - 1, j - 2, ... (mod A)"""
+    other_yaws: List[Tensor]
+    """A - 1 of `[..., A]` rad, not wrapped"""
+
+
+def relative(state: SimState, target: Tensor, robot_yaw: Tensor) -> Relative:
+    """Positions and headings relative to each robot, with `robot_yaw` `[..., A]` as the robots' headings."""
+    xy = state.robot_pos[..., :2]
+    cos, sin = torch.cos(robot_yaw), torch.sin(robot_yaw)
+
+    def local(point: Tensor) -> Tensor:
+        return rotate_by(point - xy, cos, -sin)
+
+    shifts = range(1, xy.shape[-2])
+    return Relative(
+        target=local(target.unsqueeze(-2)),
+        object=local(state.object_pos[..., :2].unsqueeze(-2)),
+        object_yaw=state.object_rpy[..., 2].unsqueeze(-1) - robot_yaw,
+        others=[local(torch.roll(xy, shift, dims=-2)) for shift in shifts],
+        other_yaws=[torch.roll(robot_yaw, shift, dims=-1) - robot_yaw for shift in shifts],
+    )
+
+
+def published(seen: Relative, target_object: ObjectTask) -> List[Field]:
+    """Upstream's layout: angles in [0, 2 pi), no scaling."""
+
+    def wrapped(angle: Tensor) -> Field:
+        return Field(torch.remainder(angle, 2 * math.pi).unsqueeze(-1), None)
+
+    fields = [_vector(seen.target), _vector(seen.object), wrapped(seen.object_yaw)]
+    for other, yaw in zip(seen.others, seen.other_yaws):
+        fields += [_vector(other), wrapped(yaw)]
+    return fields
+
+
+def cos_sin(seen: Relative, target_object: ObjectTask) -> List[Field]:
+    """The published layout with each angle as its cosine and sine."""
+    # Reflection turns the mirror axis at yaw + axis into its negative: yaw becomes -yaw - 2 axis.
+    sign = 1.0 if target_object.mirror_axis == 0 else -1.0
+    yaw = seen.object_yaw
+    turned = torch.stack((torch.cos(yaw), torch.sin(yaw)), dim=-1)
+    fields = [_vector(seen.target), _vector(seen.object), Field(turned, (sign, -sign))]
+    for other, other_yaw in zip(seen.others, seen.other_yaws):
+        fields += [_vector(other), _direction(other_yaw)]
+    return fields
+
+
+def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
+    """The same information seen from the object: where everyone stands in the object's and in the target's frame.
+
+    Frames: "target frame" has its origin at the object and its x axis towards the target; "object frame" has its x
+    axis along the object's mirror axis.
+    """
+    to_target = seen.target - seen.object
+    distance = torch.linalg.vector_norm(to_target, dim=-1, keepdim=True).clamp_min(1e-6)
+    direction = to_target / distance
+    axis = seen.object_yaw + math.radians(target_object.mirror_axis)
+    cos, sin = torch.cos(axis), torch.sin(axis)
+    fold = target_object.symmetry_fold
+    bearing = torch.atan2(direction[..., 1], direction[..., 0])
+    fields = [
+        _vector(seen.target),
+        _vector(seen.object),
+        _vector(direction),
+        _scalar(distance),
+        _scalar(torch.linalg.vector_norm(seen.object, dim=-1, keepdim=True)),
+        _vector(_into_target_frame(-seen.object, direction)),
+        _vector(rotate_by(-seen.object, cos, -sin)),
+        _direction(fold * axis),
+        _direction(fold * (axis - bearing)),
+    ]
+    for other, yaw in zip(seen.others, seen.other_yaws):
+        fields += [_vector(other), _direction(yaw), _vector(_into_target_frame(other - seen.object, direction))]
+    return fields
+
+
+_LAYOUTS = {"published": published, "cos_sin": cos_sin, "features": features}
+
+
+def observe(
+    config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor, robot_yaw: Optional[Tensor] = None
+) -> Tensor:
+    """Observations `[..., A, D]` of a state with targets `[..., 2]`.
+
+    `robot_yaw` `[..., A]` replaces the robots' headings, which is upstream's stale frame after a reset.
+    """
+    yaw = state.robot_rpy[..., 2] if robot_yaw is None else robot_yaw
+    fields = _LAYOUTS[config.observation](relative(state, target, yaw), target_object)
+    return torch.cat([field.values for field in fields], dim=-1)
+
+
+def mirror_signs(config: TaskConfig, target_object: ObjectTask) -> Signs:
+    """Sign of every number of an observation under reflection; None for a layout that has wrapped angles."""
+    robots = target_object.num_robots
+    point, angle = torch.zeros(robots, 2), torch.zeros(robots)
+    others = range(robots - 1)
+    seen = Relative(point + 1.0, point, angle, [point for _ in others], [angle for _ in others])
+    fields = _LAYOUTS[config.observation](seen, target_object)
+    if any(field.mirror is None for field in fields):
+        return None
+    return tuple(sign for field in fields for sign in field.mirror)
+
+
+def _vector(value: Tensor) -> Field:
+    return Field(value, (1.0, -1.0))
+
+
+def _scalar(value: Tensor) -> Field:
+    return Field(value, (1.0,))
+
+
+def _direction(angle: Tensor) -> Field:
+    return Field(torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1), (1.0, -1.0))
+
+
+def _into_target_frame(vector: Tensor, direction: Tensor) -> Tensor:
+    return rotate_by(vector, direction[..., 0], -direction[..., 1])

@@ -1,0 +1,73 @@
+"""Counter-based random numbers, so that a draw depends on what it is for and on nothing else.
+
+Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) written in int64 tensor
+operations: the same bits on a CPU and on a GPU, for one environment or for thousands, in any order.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIER_0, _MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
+_WEYL_0, _WEYL_1 = 0x9E3779B9, 0xBB67AE85
+_ROUNDS = 10
+
+STREAM_RESET = 0
+"""Stream of the draws that begin an episode."""
+STREAM_FRICTION = 1
+"""Stream of the object's friction, drawn once per environment."""
+STREAM_AGE = 2
+"""Stream of the episode ages at the start of training."""
+
+
+def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:
+    """Philox-4x32-10 of every counter under one key.
+
+    Args:
+        counter: `[..., 4]` int64, each a 32-bit word (0 to 2**32 - 1).
+        key: two 32-bit words.
+
+    Returns:
+        `[..., 4]` int64, each a uniformly distributed 32-bit word.
+    """
+    c0, c1, c2, c3 = counter.unbind(-1)
+    k0, k1 = key
+    for _ in range(_ROUNDS):
+        # int64 products wrap, but their two's-complement words are those of the unsigned 64-bit product.
+        product_0, product_1 = c0 * _MULTIPLIER_0, c2 * _MULTIPLIER_1
+        c0 = ((product_1 >> 32) & _MASK) ^ c1 ^ k0
+        c2 = ((product_0 >> 32) & _MASK) ^ c3 ^ k1
+        c1, c3 = product_1 & _MASK, product_0 & _MASK
+        k0, k1 = (k0 + _WEYL_0) & _MASK, (k1 + _WEYL_1) & _MASK
+    return torch.stack((c0, c1, c2, c3), dim=-1)
+
+
+def uniform(seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: int) -> Tensor:
+    """Uniform numbers in [0, 1) that belong to (seed, stream, environment, episode).
+
+    Args:
+        seed: any integer; taken modulo 2**64.
+        stream: what the numbers are for, one of the `STREAM_` constants.
+        env_ids: `[N]` int64 indices of the environments.
+        episodes: `[N]` int64 indices of the episodes within their environments.
+        count: how many numbers for each environment.
+
+    Returns:
+        `[N, count]` float32.
+    """
+    blocks = (count + 3) // 4
+    block = torch.arange(blocks, device=env_ids.device).expand(env_ids.shape[0], blocks)
+    counter = torch.stack(
+        (
+            block,
+            torch.full_like(block, stream),
+            (episodes & _MASK).unsqueeze(-1).expand_as(block),
+            (env_ids & _MASK).unsqueeze(-1).expand_as(block),
+        ),
+        dim=-1,
+    )
+    words = philox(counter, (seed & _MASK, (seed >> 32) & _MASK))
+    # The top 24 bits are exactly what a float32 in [0, 1) can hold.
+    return ((words >> 8).to(torch.float32) * 2.0**-24).flatten(1)[:, :count]

@@ -1,0 +1,80 @@
+"""What ends an episode (task_spec section 8)."""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .config import ObjectTask, TaskConfig
+from .geometry import Measures
+from .state import SimState
+
+ROBOT_START_HEIGHT = 0.45
+"""Height of a robot's base from which the height rule counts, m (task_spec section 8)."""
+
+CAUSES = ("running", "finished", "value_error", "collision", "roll", "pitch", "robot_height", "object_height", "time_limit")
+"""Causes of an episode's end by code; where several coincide the first in this order is recorded."""
+
+FINISHED = CAUSES.index("finished")
+TIME_LIMIT = CAUSES.index("time_limit")
+
+
+class Ending(NamedTuple):
+    """What is true of each control step; leading dimensions `...`."""
+
+    finished: Tensor
+    """`[...]` bool: success, also where an exception coincides."""
+    exceptional: Tensor
+    """`[...]` number of exceptions for the reward: 1 for a rule broken, 1 more for a value error."""
+    time_limit: Tensor
+    """`[...]` bool: the step counter reached the limit."""
+    done: Tensor
+    """`[...]` bool: the episode ends on this step."""
+    cause: Tensor
+    """`[...]` int64 index into `CAUSES`."""
+
+
+def rules(config: TaskConfig, target_object: ObjectTask, state: SimState, measures: Measures) -> Dict[str, Tensor]:
+    """Each rule of section 8 by its name in `CAUSES`, `[...]` bool, true where it is broken."""
+    height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
+    return {
+        "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),
+        "roll": (roll.abs() > config.max_roll).any(-1),
+        "pitch": (pitch.abs() > config.max_pitch).any(-1),
+        "robot_height": ((height - ROBOT_START_HEIGHT).abs() > config.max_height_change).any(-1),
+        "object_height": (state.object_pos[..., 2] - target_object.start_height).abs() > config.max_height_change,
+    }
+
+
+def evaluate(
+    config: TaskConfig,
+    target_object: ObjectTask,
+    state: SimState,
+    measures: Measures,
+    age: Tensor,
+    value_error: Tensor,
+) -> Ending:
+    """What each control step ends.
+
+    Args:
+        state: `[...]` the state after the step, finite numbers only.
+        age: `[...]` control steps of the episode up to and including this one.
+        value_error: `[...]` bool: the physics produced numbers that are not finite or not believable.
+    """
+    broken = rules(config, target_object, state, measures)
+    finished = (measures.target_distance < config.success_distance) & ~value_error
+    time_limit = age >= config.max_steps
+    exception = torch.stack(tuple(broken.values())).any(0)
+    holds = dict(broken, finished=finished, value_error=value_error, time_limit=time_limit)
+    cause = torch.zeros_like(age)
+    for code in range(len(CAUSES) - 1, 0, -1):
+        cause = torch.where(holds[CAUSES[code]], torch.full_like(cause, code), cause)
+    return Ending(
+        finished=finished,
+        exceptional=exception.to(torch.int64) + value_error.to(torch.int64),
+        time_limit=time_limit,
+        done=finished | exception | value_error | time_limit,
+        cause=cause,
+    )

@@ -1,0 +1,97 @@
+"""Checkpoints: safetensors and JSON in a folder that appears whole or not at all. Never pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import UserError
+from .atomic import new_directory, write_json
+
+_NAME = re.compile(r"rl_model_(\d+)_steps")
+_MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds."""
+
+    steps: int
+    """Environment steps (0.02 s) of the run so far."""
+    model: Dict[str, Tensor]
+    """Weights and value normaliser."""
+    training: Dict[str, Tensor]
+    """Optimisers, random generators, the state of every environment."""
+    progress: Dict[str, Any]
+    """Counters and recent statistics, plain JSON; nothing that differs between equal runs, such as a time."""
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint to `folder/rl_model_<steps>_steps`, unless it is there already; returns its path."""
+    path = folder / f"rl_model_{checkpoint.steps}_steps"
+    if path.exists():
+        return path
+    with new_directory(path) as temporary:
+        save_file(_packed(checkpoint.model), str(temporary / _MODEL))
+        save_file(_packed(checkpoint.training), str(temporary / _TRAINING))
+        write_json(temporary / _PROGRESS, {"steps": checkpoint.steps, **checkpoint.progress})
+    return path
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a whole checkpoint.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    progress = _read_progress(path)
+    return Checkpoint(progress.pop("steps"), load_model(path), _tensors(path / _TRAINING), progress)
+
+
+def load_model(path: Path) -> Dict[str, Tensor]:
+    """Read only the weights of a checkpoint.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    return _tensors(path / _MODEL)
+
+
+def all_in(folder: Path) -> List[Tuple[int, Path]]:
+    """Every checkpoint in a folder as (steps, path), oldest first."""
+    found = []
+    for path in folder.glob("rl_model_*_steps") if folder.is_dir() else []:
+        match = _NAME.fullmatch(path.name)
+        if match and path.is_dir():
+            found.append((int(match.group(1)), path))
+    return sorted(found)
+
+
+def _packed(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _tensors(path: Path) -> Dict[str, Tensor]:
+    try:
+        return load_file(str(path))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the checkpoint is not complete") from None
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read as safetensors: {error}") from None
+
+
+def _read_progress(path: Path) -> Dict[str, Any]:
+    file = path / _PROGRESS
+    try:
+        progress = json.loads(file.read_text(encoding="utf-8"))
+        progress["steps"] = int(progress["steps"])
+        return progress
+    except FileNotFoundError:
+        raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}") from None

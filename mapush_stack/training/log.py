@@ -1,0 +1,38 @@
+"""TensorBoard event files with the tags that the field notes' tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import Dict, Optional, Type
+
+
+class MetricsLog:
+    """Scalars over environment steps."""
+
+    def __init__(self, folder: Path, steps: int) -> None:
+        """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged."""
+        # Imported here because importing it costs a second that no other command should pay.
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None, flush_secs=10)
+
+    def __enter__(self) -> MetricsLog:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._writer.close()
+
+    def write(self, metrics: Dict[str, float], steps: int) -> None:
+        """Log every metric at `steps`."""
+        for name, value in metrics.items():
+            self._writer.add_scalar(name, value, steps)
+
+    def flush(self) -> None:
+        """Put everything on the disk."""
+        self._writer.flush()

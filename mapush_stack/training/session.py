@@ -1,0 +1,88 @@
+"""A training from its configuration or its run directory to its last checkpoint."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import List, NamedTuple
+
+import torch
+
+from ..envs.factory import make_env
+from ..envs.push_env import PushEnv
+from ..errors import UserError
+from ..learning.factory import make_learner
+from ..learning.ppo import EnvSpec
+from . import checkpoint
+from .config import ExperimentConfig
+from .log import MetricsLog
+from .report import TrainingReport
+from .run_directory import RunDirectory
+from .signals import StopRequest
+from .trainer import Outcome, Trainer, torch_device
+
+
+class Session(NamedTuple):
+    """A finished or stopped training."""
+
+    run: RunDirectory
+    outcome: Outcome
+    exit_code: int
+    """0, or 130 or 143 after a signal."""
+
+
+def start(config: ExperimentConfig, results: Path, command: List[str], report: TrainingReport) -> Session:
+    """Train a new run under `results`.
+
+    Raises:
+        UserError: the simulator is missing, or the folder cannot be written.
+    """
+    set_torch_threads(config.training.torch_threads)
+    # The environment is made first: where it cannot be made, no folder is left behind.
+    env = _make_env(config)
+    run = RunDirectory.create(results, config, command)
+    return _train(config, run, env, report)
+
+
+def resume(path: Path, report: TrainingReport) -> Session:
+    """Go on with a run from its last checkpoint, or from its start where it has none.
+
+    Raises:
+        UserError: there is no run, it is in use, it is finished, or its last checkpoint is damaged.
+    """
+    run = RunDirectory(path)
+    config = run.config()
+    set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
+    return _train(config, run, _make_env(config), report)
+
+
+def spec_of(env: PushEnv) -> EnvSpec:
+    """What a learner has to know of an environment."""
+    return EnvSpec(env.num_agents, env.observation_size, env.state_shape, env.action_size, env.mirror)
+
+
+def set_torch_threads(threads: int) -> None:
+    """Use this many threads in torch; 0 is one a CPU."""
+    torch.set_num_threads(threads or os.cpu_count() or 1)
+
+
+def _make_env(config: ExperimentConfig) -> PushEnv:
+    return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed)
+
+
+def _train(config: ExperimentConfig, run: RunDirectory, env: PushEnv, report: TrainingReport) -> Session:
+    run.lock()
+    try:
+        learner = make_learner(config.learner, spec_of(env), torch_device(config), config.training.seed)
+        trainer = Trainer(config, run, env, learner)
+        saved = run.checkpoints()
+        if saved:
+            trainer.restore(checkpoint.load(saved[-1][1]))
+            if trainer.steps >= config.total_steps:
+                raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
+        with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
+            outcome = trainer.train(report, log, stop)
+        return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
+    finally:
+        env.close()
+        run.release()

@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM as a request to stop at the next safe point."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any, Dict, Optional
+
+
+class StopRequest:
+    """While active, the first SIGINT or SIGTERM is only noted; a second one ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal_number: Optional[int] = None
+        """The signal that was received, if any."""
+        self._previous: Dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: Optional[FrameType]) -> None:
+        self.signal_number = number
+        for caught in self._previous:
+            signal.signal(caught, signal.SIG_DFL)
+
+    @property
+    def exit_code(self) -> int:
+        """128 plus the signal, as a shell reports it; 0 without one."""
+        return 128 + self.signal_number if self.signal_number else 0
