@@ -69,7 +69,7 @@ class PushEnv:
         self.num_envs, self.num_agents, self.device = simulator.num_envs, target_object.num_robots, simulator.device
         signs = observations.mirror_signs(config, target_object)
         self.mirror = None if signs is None else Mirror(signs, actions.ACTION_MIRROR)
-        self.statistics = EnvStatistics(config, self.device)
+        self.statistics = EnvStatistics(config.episode_seconds, self.device)
         self._env_ids = torch.arange(self.num_envs, device=self.device)
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self.configure(config)
@@ -96,7 +96,7 @@ class PushEnv:
         """
         self._episode = torch.zeros_like(self._env_ids)
         self._start(self._env_ids)
-        self._state = self.simulator.state().sanitized()
+        self._state = self.simulator.state()
         if random_ages:
             self._age = draw_ages(self.config, self.seed, self._env_ids)
             self._counted = torch.zeros_like(self._counted)
@@ -109,13 +109,12 @@ class PushEnv:
     def step(self, action: Tensor) -> Step:
         """Hold `action` `[N, A, 3]` for one decision."""
         commands = actions.command(self.config, self._command_limit, action)
-        before = self._measure(self._state, self._target)
         path = self.simulator.step(commands, self.config.action_repeat)
-        value_error, path = ~path.healthy, path.sanitized()
-        now = self._measure(path, self._target)
-        previous = Measures(*(torch.cat((b.unsqueeze(0), n[:-1])) for b, n in zip(before, now)))
+        whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
+        measures = self._measure(whole_path, self._target)
+        now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
         ages = self._age + self._clock
-        ending = terminations.evaluate(self.config, self.object, path, now, ages, value_error)
+        ending = terminations.evaluate(self.config, self.object, path, now, ages, ~path.healthy)
         # A control step counts unless the episode ended on an earlier one of the same decision.
         counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
         steps = counts.sum(0)
@@ -137,7 +136,7 @@ class PushEnv:
         if self.config.quirks.terminal_time_limit:
             truncated = torch.zeros_like(truncated)
         self._start_again(done)
-        self._state = self.simulator.state().sanitized()
+        self._state = self.simulator.state()
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
         transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional)
@@ -145,13 +144,15 @@ class PushEnv:
         yaw = self._state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:
             yaw = torch.where(done.unsqueeze(-1), final.robot_rpy[..., 2], yaw)
+        both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
+        state, final_state = self._global_state(*both).unbind(0)
         return Step(
             observations=self._observe(self._state, self._target, yaw),
-            state=self._global_state(self._state, self._target),
+            state=state,
             rewards=reward,
             terminated=done & ~truncated,
             truncated=truncated,
-            final_state=self._global_state(final, final_target),
+            final_state=final_state,
             episode=ended,
         )
 
@@ -168,7 +169,7 @@ class PushEnv:
         self.simulator.load_state_dict(
             {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
         )
-        self._state = self.simulator.state().sanitized()
+        self._state = self.simulator.state()
 
     def close(self) -> None:
         """Release the simulator; may be called twice."""
@@ -217,13 +218,9 @@ class PushEnv:
         self, transition: rewards.Transition, counts: Tensor, ended: metrics.EpisodeResult
     ) -> Tuple[Tensor, metrics.EpisodeResult]:
         """The decision's reward `[N, A]`, and the episodes' results with it; both go into the statistics."""
-        terms = {
-            name: (value * counts.unsqueeze(-1)).sum(0) for name, value in rewards.weighted_terms(transition).items()
-        }
-        total = torch.zeros(self.num_envs, self.num_agents, device=self.device)
-        for value in terms.values():
-            total = total + value
+        terms = (rewards.weighted_terms(transition) * counts.unsqueeze(-1)).sum(1)
+        total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))
         self._return = torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward)
-        self.statistics.add(ended, {name: value.sum() for name, value in terms.items()}, counts.sum())
+        self.statistics.add(ended, rewards.active_terms(self.config), terms.sum((1, 2)), counts.sum())
         return total, ended

@@ -14,7 +14,6 @@ import zipfile
 from pathlib import Path
 from typing import Any, Dict, Tuple
 
-import numpy as np
 import torch
 
 from ..errors import UserError
@@ -140,8 +139,3 @@ def tensors(root: Any) -> Dict[str, torch.Tensor]:
 
     walk(root, "")
     return found
-
-
-def as_numpy(arrays: Dict[str, torch.Tensor]) -> Dict[str, np.ndarray]:
-    """Tensors as numpy arrays."""
-    return {name: value.numpy() for name, value in arrays.items()}

@@ -1,10 +1,13 @@
-"""Named configurations as data. A preset names another one with `extends` and says only what it changes."""
+"""Named configurations as data. A preset names what it `extends` and says only what it changes.
+
+`parts/` holds fragments that presets have in common; they can also be laid over any preset from the command line.
+"""
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import yaml
 
@@ -12,6 +15,7 @@ from ..errors import UserError
 
 _FOLDER = Path(__file__).parent
 _OBJECTS = _FOLDER / "objects"
+_PARTS = _FOLDER / "parts"
 
 
 def names() -> List[str]:
@@ -19,31 +23,36 @@ def names() -> List[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
+def part_names() -> List[str]:
+    """Every part's name."""
+    return sorted(path.stem for path in _PARTS.glob("*.yaml"))
+
+
 def object_names() -> List[str]:
     """Every object's name."""
     return sorted(path.stem for path in _OBJECTS.glob("*.yaml"))
 
 
-def load(preset: str, object_name: str = "") -> Dict[str, Any]:
-    """A preset as nested dictionaries, what it extends included and its part for the object merged in.
+def load(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Dict[str, Any]:
+    """A preset as nested dictionaries, with what it extends, the parts and what they say of the object merged in.
 
     Args:
         preset: a preset's name, or the path of a YAML file.
         object_name: an object's name or file; empty for the preset's own.
+        parts: names or files of parts to lay over it, in order.
 
     Raises:
-        UserError: no such preset, or a file that is not a mapping.
+        UserError: no such preset, part or object, or a file that is not a mapping.
     """
-    layers = _chain(preset)
+    layers = _layers(_find(preset, "preset"), [])
+    for part in parts:
+        layers += _layers(_find(part, "part"), [])
+    chosen = object_name or next((layer["object"] for layer in reversed(layers) if "object" in layer), "")
     base: Dict[str, Any] = {}
     for layer in layers:
         base = merge(base, {key: value for key, value in layer.items() if key not in ("extends", "per_object")})
-    chosen = object_name or base["object"]
-    for layer in layers:
         base = merge(base, (layer.get("per_object") or {}).get(chosen) or {})
-    base["object"] = chosen
-    base["preset"] = preset
-    return base
+    return {**base, "object": chosen, "preset": "+".join([preset, *parts])}
 
 
 def load_object(name: str) -> Dict[str, Any]:
@@ -52,7 +61,7 @@ def load_object(name: str) -> Dict[str, Any]:
     Raises:
         UserError: no such object, or a file that is not a mapping.
     """
-    path = _find(name, _OBJECTS, "object", object_names())
+    path = _find(name, "object")
     return {"name": path.stem, **_read(path)}
 
 
@@ -71,27 +80,31 @@ def closest(name: str, known: List[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"it can be {', '.join(known)}"
 
 
-def _chain(preset: str) -> List[Dict[str, Any]]:
+def _layers(path: Path, above: List[Path]) -> List[Dict[str, Any]]:
+    """The file and all that it extends, in the order in which they are laid over each other."""
+    if path in above:
+        raise UserError(f"{above[0].name} extends itself through {above[-1].name}")
+    content = _read(path)
+    extended = content.get("extends", [])
+    extended = [extended] if isinstance(extended, str) else extended
+    if not isinstance(extended, list):
+        raise UserError(f"extends in {path} must be a name or a list of names")
     layers: List[Dict[str, Any]] = []
-    seen: List[Path] = []
-    name = preset
-    while name:
-        path = _find(name, _FOLDER, "preset", names())
-        if path in seen:
-            raise UserError(f"preset {preset} extends itself through {path.name}")
-        seen.append(path)
-        layers.insert(0, _read(path))
-        name = layers[0].get("extends", "")
-    return layers
+    for name in extended:
+        layers += _layers(_find(str(name), "preset or part"), [*above, path])
+    return [*layers, content]
 
 
-def _find(name: str, folder: Path, kind: str, known: List[str]) -> Path:
-    if name in known:
-        return folder / f"{name}.yaml"
+def _find(name: str, kind: str) -> Path:
+    folders = {"object": [_OBJECTS], "preset": [_FOLDER], "part": [_PARTS], "preset or part": [_FOLDER, _PARTS]}[kind]
+    known = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    for path in known:
+        if path.stem == name:
+            return path
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path.resolve()
-    raise UserError(f"there is no {kind} called {name}; {closest(name, known)}")
+    raise UserError(f"there is no {kind} called {name}; {closest(name, [path.stem for path in known])}")
 
 
 def _read(path: Path) -> Dict[str, Any]:

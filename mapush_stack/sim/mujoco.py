@@ -16,7 +16,7 @@ from . import scene
 from .base import Simulator
 from .config import ObjectBody, SimConfig
 from .robots import planar
-from .rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
+from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 
 _OBJECT_QPOS, _OBJECT_QVEL = 7, 6
 _MAX_SPEED = 100.0
@@ -70,7 +70,7 @@ class MujocoSimulator(Simulator):
         row = self._batch.state
         row[ids] = 0.0
         self._qpos[ids] = torch.cat((start.object_pos, object_quaternion, robot_qpos.flatten(1)), dim=-1).numpy()
-        spin = rotate_by_quaternion(object_quaternion * object_quaternion.new_tensor([1, -1, -1, -1]), start.object_ang_vel)
+        spin = rotate_by_quaternion(conjugate(object_quaternion), start.object_ang_vel)
         self._qvel[ids] = torch.cat((start.object_lin_vel, spin, robot_qvel.flatten(1)), dim=-1).numpy()
         self._unhealthy[ids] = False
 
@@ -95,12 +95,13 @@ class MujocoSimulator(Simulator):
         return self._batch.warning[:, :, 1].sum(axis=1)
 
     def _read(self, qpos: Tensor, qvel: Tensor) -> SimState:
+        believable = qpos.isfinite().all(-1) & (qvel.abs() < _MAX_SPEED).all(-1)
+        qpos, qvel = qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0)
         quaternion = qpos[..., 3:_OBJECT_QPOS]
         robots = (self.num_robots, planar.JOINTS)
         pos, rpy, lin_vel, ang_vel = planar.read(
             qpos[..., _OBJECT_QPOS:].unflatten(-1, robots), qvel[..., _OBJECT_QVEL:].unflatten(-1, robots)
         )
-        believable = (qpos.isfinite().all(-1)) & (qvel.abs() < _MAX_SPEED).all(-1)
         return SimState(
             robot_pos=pos,
             robot_rpy=rpy,

@@ -35,3 +35,8 @@ def rotate_by_quaternion(quaternion: Tensor, vector: Tensor) -> Tensor:
     w, axis = quaternion[..., :1], quaternion[..., 1:]
     twice = 2 * torch.cross(axis, vector, dim=-1)
     return vector + w * twice + torch.cross(axis, twice, dim=-1)
+
+
+def conjugate(quaternion: Tensor) -> Tensor:
+    """The inverse rotation, `[..., 4]`."""
+    return torch.cat((quaternion[..., :1], -quaternion[..., 1:]), dim=-1)

@@ -19,7 +19,7 @@ def rotate(vector: Tensor, angle: Tensor) -> Tensor:
 
 def rotate_by(vector: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotate planar vectors `[..., 2]` by angles given as cosine and sine `[...]`."""
-    x, y = vector[..., 0], vector[..., 1]
+    x, y = vector.unbind(-1)
     return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=-1)
 
 
@@ -42,13 +42,17 @@ def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
         `[..., 2]` unit vectors.
     """
     edge = torch.roll(vertices, -1, dims=0) - vertices
-    length_squared = (edge * edge).sum(-1)
+    direction = edge / torch.linalg.vector_norm(edge, dim=-1, keepdim=True)
+    inward = torch.stack((-direction[:, 1], direction[:, 0]), dim=-1)
     from_start = point.unsqueeze(-2) - vertices
-    along = ((from_start * edge).sum(-1) / length_squared).clamp(0.0, 1.0)
-    offset = from_start - along.unsqueeze(-1) * edge
-    nearest = (offset * offset).sum(-1).argmin(-1)
-    inward = torch.stack((-edge[:, 1], edge[:, 0]), dim=-1) / length_squared.sqrt().unsqueeze(-1)
-    return inward[nearest]
+    from_end = torch.roll(from_start, -1, dims=-2)
+    to_line = (from_start * inward).sum(-1).abs()
+    before_start, behind_end = (from_start * edge).sum(-1) < 0, (from_end * edge).sum(-1) > 0
+    # Two edges that share the nearest corner must tie exactly, so that the distance to a corner is computed once.
+    to_start = torch.linalg.vector_norm(from_start, dim=-1)
+    to_end = torch.roll(to_start, -1, dims=-1)
+    distance = torch.where(before_start, to_start, torch.where(behind_end, to_end, to_line))
+    return inward[distance.argmin(-1)]
 
 
 class Measures(NamedTuple):

@@ -42,28 +42,23 @@ def _target_frame(target_object: ObjectTask, state: SimState, target: Tensor) ->
     to_target = target - object_xy
     distance = torch.linalg.vector_norm(to_target, dim=-1, keepdim=True).clamp_min(1e-6)
     direction = to_target / distance
-    cos, sin = direction[..., 0], -direction[..., 1]
-    bearing = torch.atan2(direction[..., 1], direction[..., 0])
-    axis = state.object_rpy[..., 2] + math.radians(target_object.mirror_axis) - bearing
+    bearing = torch.atan2(direction[..., 1], direction[..., 0]).unsqueeze(-1)
+    axis = state.object_rpy[..., 2:] + math.radians(target_object.mirror_axis) - bearing
     turn = target_object.symmetry_fold * axis
-    robot_yaw = state.robot_rpy[..., 2] - bearing.unsqueeze(-1)
-    team_cos, team_sin = cos.unsqueeze(-1), sin.unsqueeze(-1)
-    robots = torch.cat(
-        (
-            rotate_by(state.robot_pos[..., :2] - object_xy.unsqueeze(-2), team_cos, team_sin),
-            torch.stack((torch.cos(robot_yaw), torch.sin(robot_yaw)), dim=-1),
-            rotate_by(state.robot_lin_vel[..., :2], team_cos, team_sin),
-            state.robot_ang_vel[..., 2:],
-        ),
-        dim=-1,
-    )
+    robot_yaw = state.robot_rpy[..., 2] - bearing
+    offsets = torch.stack((state.robot_pos[..., :2] - object_xy.unsqueeze(-2), state.robot_lin_vel[..., :2]))
+    positions, velocities = rotate_by(offsets, direction[..., :1], -direction[..., 1:]).unbind(0)
+    turning = torch.stack((torch.cos(robot_yaw), torch.sin(robot_yaw), state.robot_ang_vel[..., 2]), dim=-1)
     return torch.cat(
         (
             distance,
-            torch.stack((torch.cos(turn), torch.sin(turn), torch.cos(axis), torch.sin(axis)), dim=-1),
-            rotate_by(state.object_lin_vel[..., :2], cos, sin),
+            torch.cos(turn),
+            torch.sin(turn),
+            torch.cos(axis),
+            torch.sin(axis),
+            rotate_by(state.object_lin_vel[..., :2], direction[..., 0], -direction[..., 1]),
             state.object_ang_vel[..., 2:],
-            robots.flatten(-2),
+            torch.cat((positions, velocities, turning), dim=-1).flatten(-2),
         ),
         dim=-1,
     )

@@ -47,17 +47,16 @@ class Relative(NamedTuple):
 def relative(state: SimState, target: Tensor, robot_yaw: Tensor) -> Relative:
     """Positions and headings relative to each robot, with `robot_yaw` `[..., A]` as the robots' headings."""
     xy = state.robot_pos[..., :2]
-    cos, sin = torch.cos(robot_yaw), torch.sin(robot_yaw)
-
-    def local(point: Tensor) -> Tensor:
-        return rotate_by(point - xy, cos, -sin)
-
     shifts = range(1, xy.shape[-2])
+    seen = [target.unsqueeze(-2).expand_as(xy), state.object_pos[..., :2].unsqueeze(-2).expand_as(xy)]
+    seen += [torch.roll(xy, shift, dims=-2) for shift in shifts]
+    offsets = torch.stack(seen) - xy
+    target, target_object, *others = rotate_by(offsets, torch.cos(robot_yaw), -torch.sin(robot_yaw)).unbind(0)
     return Relative(
-        target=local(target.unsqueeze(-2)),
-        object=local(state.object_pos[..., :2].unsqueeze(-2)),
+        target=target,
+        object=target_object,
         object_yaw=state.object_rpy[..., 2].unsqueeze(-1) - robot_yaw,
-        others=[local(torch.roll(xy, shift, dims=-2)) for shift in shifts],
+        others=others,
         other_yaws=[torch.roll(robot_yaw, shift, dims=-1) - robot_yaw for shift in shifts],
     )
 
@@ -99,19 +98,21 @@ def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
     cos, sin = torch.cos(axis), torch.sin(axis)
     fold = target_object.symmetry_fold
     bearing = torch.atan2(direction[..., 1], direction[..., 0])
+    from_object = torch.stack([-seen.object] + [other - seen.object for other in seen.others])
+    own, *others = rotate_by(from_object, direction[..., 0], -direction[..., 1]).unbind(0)
     fields = [
         _vector(seen.target),
         _vector(seen.object),
         _vector(direction),
         _scalar(distance),
         _scalar(torch.linalg.vector_norm(seen.object, dim=-1, keepdim=True)),
-        _vector(_into_target_frame(-seen.object, direction)),
-        _vector(rotate_by(-seen.object, cos, -sin)),
+        _vector(own),
+        _vector(rotate_by(from_object[0], cos, -sin)),
         _direction(fold * axis),
         _direction(fold * (axis - bearing)),
     ]
-    for other, yaw in zip(seen.others, seen.other_yaws):
-        fields += [_vector(other), _direction(yaw), _vector(_into_target_frame(other - seen.object, direction))]
+    for other, yaw, from_target_frame in zip(seen.others, seen.other_yaws, others):
+        fields += [_vector(other), _direction(yaw), _vector(from_target_frame)]
     return fields
 
 
@@ -152,7 +153,3 @@ def _scalar(value: Tensor) -> Field:
 
 def _direction(angle: Tensor) -> Field:
     return Field(torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1), (1.0, -1.0))
-
-
-def _into_target_frame(vector: Tensor, direction: Tensor) -> Tensor:
-    return rotate_by(vector, direction[..., 0], -direction[..., 1])

@@ -7,7 +7,7 @@ on it, and returns `[..., A]` before weighting, one number a robot. Weights and 
 
 from __future__ import annotations
 
-from typing import Callable, Dict, NamedTuple
+from typing import Callable, Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -107,10 +107,17 @@ TERMS: Dict[str, Callable[[Transition], Tensor]] = {
 """Every reward term by the name of its weight."""
 
 
-def weighted_terms(step: Transition) -> Dict[str, Tensor]:
-    """Each term with a weight other than 0, times its weight, `[..., A]`."""
-    weights = step.config.rewards
-    return {name: getattr(weights, name) * term(step) for name, term in TERMS.items() if getattr(weights, name) != 0}
+def active_terms(config: TaskConfig) -> Tuple[str, ...]:
+    """Names of the terms whose weight is not 0."""
+    return tuple(name for name in TERMS if getattr(config.rewards, name) != 0)
+
+
+def weighted_terms(step: Transition) -> Tensor:
+    """Every active term times its weight, `[K, ..., A]` in the order of `active_terms`."""
+    names = active_terms(step.config)
+    if not names:
+        return torch.zeros_like(step.now.robot_distance).unsqueeze(0)[:0]
+    return torch.stack([getattr(step.config.rewards, name) * TERMS[name](step) for name in names])
 
 
 def _approach_distance(step: Transition, measures: Measures) -> Tensor:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Sequence
 
+import torch
 from torch import Tensor
 
 
@@ -31,13 +32,14 @@ class SimState(NamedTuple):
     object_ang_vel: Tensor
     """`[..., 3]` angular velocity in the arena frame, rad/s."""
     healthy: Tensor
-    """`[...]` bool: false where the physics engine produced a number that is not finite or not believable."""
+    """`[...]` bool: false where the physics engine produced a number that is not finite or not believable. The other
+    tensors hold zeros in place of numbers that are not finite."""
 
     def at(self, index) -> SimState:
         """Every tensor indexed by `index` along its leading dimensions."""
         return SimState(*(tensor[index] for tensor in self))
 
-    def sanitized(self) -> SimState:
-        """The same with every number that is not finite replaced by zero (task_spec section 5)."""
-        numbers = (tensor.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0) for tensor in self[:-1])
-        return SimState(*numbers, healthy=self.healthy)
+    @staticmethod
+    def stack(states: Sequence[SimState]) -> SimState:
+        """States `[...]` stacked to `[len(states), ...]`."""
+        return SimState(*(torch.stack(tensors) for tensors in zip(*states)))

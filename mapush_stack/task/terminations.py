@@ -14,11 +14,20 @@ from .state import SimState
 ROBOT_START_HEIGHT = 0.45
 """Height of a robot's base from which the height rule counts, m (task_spec section 8)."""
 
-CAUSES = ("running", "finished", "value_error", "collision", "roll", "pitch", "robot_height", "object_height", "time_limit")
+CAUSES = (
+    "running",
+    "finished",
+    "value_error",
+    "collision",
+    "roll",
+    "pitch",
+    "robot_height",
+    "object_height",
+    "time_limit",
+)
 """Causes of an episode's end by code; where several coincide the first in this order is recorded."""
 
-FINISHED = CAUSES.index("finished")
-TIME_LIMIT = CAUSES.index("time_limit")
+_RULES = slice(CAUSES.index("collision"), CAUSES.index("object_height") + 1)
 
 
 class Ending(NamedTuple):
@@ -27,9 +36,7 @@ class Ending(NamedTuple):
     finished: Tensor
     """`[...]` bool: success, also where an exception coincides."""
     exceptional: Tensor
-    """`[...]` number of exceptions for the reward: 1 for a rule broken, 1 more for a value error."""
-    time_limit: Tensor
-    """`[...]` bool: the step counter reached the limit."""
+    """`[...]` uint8 number of exceptions for the reward: 1 for a rule broken, 1 more for a value error."""
     done: Tensor
     """`[...]` bool: the episode ends on this step."""
     cause: Tensor
@@ -66,15 +73,14 @@ def evaluate(
     broken = rules(config, target_object, state, measures)
     finished = (measures.target_distance < config.success_distance) & ~value_error
     time_limit = age >= config.max_steps
-    exception = torch.stack(tuple(broken.values())).any(0)
-    holds = dict(broken, finished=finished, value_error=value_error, time_limit=time_limit)
-    cause = torch.zeros_like(age)
-    for code in range(len(CAUSES) - 1, 0, -1):
-        cause = torch.where(holds[CAUSES[code]], torch.full_like(cause, code), cause)
+    running = torch.zeros_like(finished)
+    holds = dict(broken, running=running, finished=finished, value_error=value_error, time_limit=time_limit)
+    stacked = torch.stack([holds[name] for name in CAUSES])
+    exception = stacked[_RULES].any(0)
     return Ending(
         finished=finished,
-        exceptional=exception.to(torch.int64) + value_error.to(torch.int64),
-        time_limit=time_limit,
-        done=finished | exception | value_error | time_limit,
-        cause=cause,
+        exceptional=exception.to(torch.uint8) + value_error.to(torch.uint8),
+        done=stacked.any(0),
+        # argmax gives the first of equals: the first cause that holds, or "running" where none does.
+        cause=stacked.to(torch.uint8).argmax(0),
     )

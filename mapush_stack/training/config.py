@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Literal, Optional
+from typing import Any, Dict, List, Literal, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -130,17 +130,31 @@ class ExperimentConfig(Settings):
         return changed
 
 
-def load(preset: str = "default", object_name: str = "", overrides: Optional[List[str]] = None) -> ExperimentConfig:
-    """The configuration that a preset, an object and `path.to.field=value` overrides amount to.
+def load(
+    preset: str = "default", object_name: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
+) -> ExperimentConfig:
+    """The configuration that a preset, parts, an object and `path.to.field=value` overrides amount to.
 
     Raises:
         UserError: an unknown name, a wrong type or a value out of range, said in one sentence.
     """
-    plain = presets.load(preset, object_name)
-    for override in overrides or []:
+    plain = presets.load(preset, object_name, parts)
+    for override in overrides:
         _apply(plain, override)
     if isinstance(plain["object"], str):
         plain["object"] = presets.load_object(plain["object"])
+    return validated(plain)
+
+
+def overridden(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:
+    """A configuration with `path.to.field=value` overrides applied.
+
+    Raises:
+        UserError: as `load`.
+    """
+    plain = config.model_dump(mode="json")
+    for override in overrides:
+        _apply(plain, override)
     return validated(plain)
 
 

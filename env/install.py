@@ -1,0 +1,77 @@
+"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable]`. Needs uv on the PATH.
+
+Everything but torch comes from the ordinary package index, by hash. torch is the CPU build where there is no NVIDIA
+GPU, by hash too; it is looked for, in this order,
+
+1. where pip or uv is told to look for files (PIP_FIND_LINKS, UV_FIND_LINKS), without any network;
+2. on PyTorch's CPU index, or on the mirror of it that MAPUSH_TORCH_INDEX names;
+3. on the ordinary index, whose Linux build carries CUDA (2 to 3 GB): a last resort, said aloud.
+
+With a GPU the ordinary index's CUDA build is what is wanted. MAPUSH_TORCH=cpu or =cuda decides by hand.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver answers."""
+    if not shutil.which("nvidia-smi"):
+        return False
+    return subprocess.run(["nvidia-smi", "-L"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def install(python: str, lock: Path, *options: str, quiet_failure: bool = False) -> bool:
+    """Install a lock file with hashes; whether it worked."""
+    command = ["uv", "pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes"]
+    environment = dict(os.environ, UV_HTTP_TIMEOUT=os.environ.get("UV_HTTP_TIMEOUT", "120"))
+    errors = subprocess.DEVNULL if quiet_failure else None
+    return subprocess.run([*command, *options, "-r", str(lock)], stderr=errors, env=environment).returncode == 0
+
+
+def install_torch(python: str, tag: str) -> bool:
+    """Install the torch that suits the machine; whether it worked."""
+    wanted = os.environ.get("MAPUSH_TORCH", "cuda" if has_gpu() else "cpu")
+    cpu, cuda = HERE / "torch-cpu.lock", HERE / f"torch-cuda-py{tag}.lock"
+    if wanted == "cuda":
+        return install(python, cuda)
+    folders = os.environ.get("PIP_FIND_LINKS", "").split() + os.environ.get("UV_FIND_LINKS", "").split(",")
+    links = [option for folder in folders if folder for option in ("--find-links", folder)]
+    if links and install(python, cpu, "--no-index", *links, quiet_failure=True):
+        return True
+    index = os.environ.get("MAPUSH_TORCH_INDEX", CPU_INDEX)
+    if install(python, cpu, "--index", index, quiet_failure=True):
+        return True
+    print(f"No CPU build of torch at {index}: taking the ordinary index's, with 2 to 3 GB of CUDA.", file=sys.stderr)
+    return install(python, cuda)
+
+
+def main() -> int:
+    """The command line; 0 if everything was installed."""
+    parser = argparse.ArgumentParser(description="Install the locked environment into a Python.")
+    parser.add_argument("python", help="path of the Python to install into")
+    parser.add_argument("--editable", action="store_true", help="the project as it lies here, not a copy")
+    arguments = parser.parse_args()
+    ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
+    tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    lock = HERE / f"requirements-py{tag}.lock"
+    if not lock.is_file():
+        known = ", ".join(sorted(path.stem[len("requirements-py") :] for path in HERE.glob("requirements-py*.lock")))
+        print(f"There is no lock for Python {tag}; there are locks for {known}.", file=sys.stderr)
+        return 2
+    project = ["uv", "pip", "install", "--quiet", "--python", arguments.python, "--no-deps"]
+    project += ["-e"] if arguments.editable else []
+    if not install(arguments.python, lock) or not install_torch(arguments.python, tag):
+        return 1
+    return subprocess.run([*project, str(HERE.parent)]).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Resolve the hash-locked requirements of every supported Python anew: `nox -s lock`. Needs uv on the PATH.
+
+torch's own version is pinned here; its CPU wheels' hashes are kept by hand in torch-cpu.lock.
+"""
+
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
+# numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
+PINNED = {"3.8": ["numpy==1.23.5"]}
+PLATFORM = "x86_64-manylinux_2_28"
+COMMON = ["uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate"]
+
+
+def compile_lock(output: Path, *arguments: str) -> None:
+    """Write one lock file."""
+    subprocess.run([*COMMON, *arguments, "-o", str(output)], check=True, cwd=str(HERE.parent))
+
+
+def main() -> None:
+    """Write every lock file."""
+    compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
+    with tempfile.TemporaryDirectory() as folder:
+        for version, torch in TORCH.items():
+            tag = version.replace(".", "")
+            requirements, wanted = HERE / f"requirements-py{tag}.lock", Path(folder) / "torch.in"
+            wanted.write_text(f"torch=={torch}\n")
+            pins = Path(folder) / "pins.txt"
+            pins.write_text("\n".join([f"torch=={torch}", *PINNED.get(version, [])]) + "\n")
+            target = ["--python-version", version, "--python-platform", PLATFORM]
+            extras = ["--extra", "plot"] + ([] if version == "3.8" else ["--extra", "mujoco"])
+            groups = ["--group", "test", "--group", "lint", "--no-emit-package", "torch"]
+            without_cuda = ["--excludes", "env/cuda-packages.txt", "-c", str(pins)]
+            compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
+            held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)
+            left_out = [option for name in held for option in ("--no-emit-package", name)]
+            compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
+
+
+if __name__ == "__main__":
+    main()

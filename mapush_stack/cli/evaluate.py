@@ -1,0 +1,113 @@
+"""`mapush evaluate`: the published protocol, for one policy or for a run's every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ..errors import UserError
+
+
+@click.command(name="evaluate")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 300]")
+@click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("--plot", type=click.Path(path_type=Path), default=None, help="PNG for the success curve of a run.")
+def command(
+    paths: Tuple[Path, ...],
+    object_name: str,
+    episodes: Optional[int],
+    seed: Optional[int],
+    overrides: Tuple[str, ...],
+    as_json: bool,
+    plot: Optional[Path],
+) -> None:
+    """Evaluate policies under the published protocol: first episodes, deterministic actions.
+
+    PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
+    arrays, or a module.pt of OpenRL, which is read without running what is pickled in it.
+    """
+    console = Console(stderr=as_json)
+    rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    curves = [row for row in rows if row["steps"] >= 0]
+    runs = [path for path in paths if (path / "config.json").is_file()]
+    if plot is None and len(runs) == 1 and len(curves) > 1:
+        plot = runs[0] / "success_curve.png"
+    if plot is not None:
+        from ..evaluation.curve import draw
+
+        draw(curves, plot)
+        console.print(f"success curve: {plot}", highlight=False, soft_wrap=True)
+
+
+def evaluate_paths(
+    console: Console,
+    paths: Sequence[Path],
+    object_name: str,
+    overrides: Sequence[str],
+    episodes: Optional[int],
+    seed: Optional[int],
+    show: bool = True,
+) -> List[Dict[str, Any]]:
+    """Evaluate everything at `paths`; returns a row each and prints them as a table if `show`."""
+    from ..evaluation import policies, protocol
+    from ..training.session import set_torch_threads
+
+    candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
+    rows = []
+    for candidate in candidates:
+        settings = candidate.config
+        set_torch_threads(settings.training.torch_threads)
+        chosen_seed = settings.evaluation.seed if seed is None else seed
+        env = policies.environment(candidate, episodes or settings.evaluation.episodes, chosen_seed)
+        try:
+            result = protocol.summarize(
+                protocol.run_episodes(policies.policy(candidate, env), env), settings.task.episode_seconds
+            )
+        finally:
+            env.close()
+        rows.append(
+            {
+                "path": str(candidate.path),
+                "steps": candidate.steps,
+                "object": settings.object.name,
+                "robot": settings.sim.robot,
+                "seed": chosen_seed,
+                **result._asdict(),
+            }
+        )
+    if show:
+        console.print(_table(rows))
+    return rows
+
+
+def _table(rows: List[Dict[str, Any]]) -> Table:
+    first = rows[0]
+    table = Table(
+        title=f"{first['episodes']} first episodes of the {first['object']}, deterministic, seed {first['seed']}"
+    )
+    for heading in ("policy", "success", "95 % interval", "of valid resets", "finish time", "collaboration", "not finished"):
+        table.add_column(heading, justify="left" if heading in ("policy", "not finished") else "right")
+    for row in rows:
+        low, high = row["success_interval"]
+        others = [f"{name} {count}" for name, count in row["causes"].items() if name != "finished"]
+        table.add_row(
+            f"{row['steps']:,} steps" if row["steps"] >= 0 else Path(row["path"]).name,
+            f"{row['success_rate']:.1%}",
+            f"{low:.1%} - {high:.1%}",
+            f"{row['valid_success_rate']:.1%}",
+            f"{row['finished_time']:.2f} s",
+            f"{row['collaboration_degree']:.3f}",
+            ", ".join(others).replace("_", " "),
+        )
+    return table

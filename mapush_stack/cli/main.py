@@ -1,0 +1,70 @@
+"""`mapush`: the verbs, and how errors are told."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import List, Optional
+
+import click
+
+from .. import __version__
+from ..errors import UserError
+
+_VERBS = {
+    "train": "Train a team.",
+    "evaluate": "Evaluate a policy, or every checkpoint of a run.",
+    "presets": "List presets, parts and objects, or show one.",
+}
+
+
+class _Verbs(click.Group):
+    """Verbs whose modules are imported when they are used: `mapush --help` should not load torch."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
+        if name not in _VERBS:
+            return None
+        return importlib.import_module(f"mapush_stack.cli.{name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="mapush")
+def cli() -> None:
+    """Teams of robots learn to push an object to a goal."""
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Run the command line; returns the exit code: 0, 2 for a request that cannot be met, 130 or 143 for a signal."""
+    # OpenMP threads that wait by spinning starve the physics threads, and any neighbour on the machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        result = cli.main(args=arguments, prog_name="mapush", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except UserError as error:
+        print(f"mapush: {error}", file=sys.stderr)
+        return 2
+    except click.ClickException as error:
+        print(f"mapush: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except click.Abort:
+        return 130
+    except BrokenPipeError:
+        # The reader (head, say) has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _one_line(error: click.ClickException) -> str:
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        message = f"{message.rstrip('.')}; see {context.command_path} --help"
+    return message

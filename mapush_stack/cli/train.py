@@ -1,0 +1,84 @@
+"""`mapush train`: train a team, evaluate it, say where it is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Optional, Tuple
+
+import click
+from rich.console import Console
+
+from ..errors import UserError
+
+
+@click.command(name="train")
+@click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
+@click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
+@click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
+@click.option("--algo", default=None, help="happo or mappo.")
+@click.option("--steps", default=None, help="Environment steps of 0.02 s.")
+@click.option("--seed", default=None, help="Seed of the run.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+@click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run directory to go on with.")
+@click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+def command(
+    preset: Optional[str],
+    parts: Tuple[str, ...],
+    object_name: Optional[str],
+    algo: Optional[str],
+    steps: Optional[str],
+    seed: Optional[str],
+    results: Path,
+    resume: Optional[Path],
+    no_evaluation: bool,
+    overrides: Tuple[str, ...],
+) -> int:
+    """Train a team and evaluate it under the published protocol.
+
+    FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
+    default` shows them all.
+    """
+    from ..training import config, session
+    from ..training.report import TrainingReport
+
+    console = Console()
+    shorthands = {"learner.algorithm": algo, "training.total_steps": steps, "training.seed": seed}
+    changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None] + list(overrides)
+    if resume is not None:
+        if preset or parts or object_name or changes:
+            raise UserError("--resume goes on with the run's own configuration; leave the other options out")
+        settings = session.RunDirectory(resume).config()
+    else:
+        settings = config.load(preset or "default", object_name or "", changes, parts)
+    _introduce(console, settings)
+    with TrainingReport(console, settings.total_steps) as report:
+        if resume is not None:
+            done = session.resume(resume, report)
+        else:
+            done = session.start(settings, results, ["mapush", *sys.argv[1:]], report)
+    outcome = done.outcome
+    state = "stopped" if outcome.stopped else "trained"
+    console.print(
+        f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)", highlight=False
+    )
+    if outcome.stopped:
+        console.print(f"go on with: mapush train --resume {done.run.path}", highlight=False, soft_wrap=True)
+    elif not no_evaluation:
+        from .evaluate import evaluate_paths
+
+        evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None)
+    console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
+    return done.exit_code
+
+
+def _introduce(console: Console, settings) -> None:
+    learner, sim = settings.learner, settings.sim
+    console.print(
+        f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
+        f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · {sim.backend} on the CPU, "
+        f"{sim.num_envs} environments · {settings.total_steps:,} steps of 0.02 s",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,99 @@
+"""Policies to evaluate: this project's checkpoints, and what OpenRL and upstream publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List, NamedTuple
+
+from torch import Tensor
+
+from ..envs.factory import make_env
+from ..envs.push_env import PushEnv
+from ..errors import UserError
+from ..learning.factory import make_learner
+from ..training import checkpoint, config
+from ..training.config import ExperimentConfig
+from ..training.run_directory import RunDirectory
+from ..training.session import spec_of
+from . import openrl_actor
+from .protocol import Act
+
+
+class Candidate(NamedTuple):
+    """A policy and the task it is for."""
+
+    path: Path
+    steps: int
+    """Environment steps it was trained for; -1 where the file does not say."""
+    config: ExperimentConfig
+    """Task, object and simulator; for a policy of another program upstream's task."""
+
+
+def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
+    """The policies at `path`: every checkpoint of a run, one checkpoint, an .npz of arrays, or a module.pt.
+
+    Args:
+        path: a run directory, a checkpoint folder, or a file.
+        object_name: object for a policy that does not bring its own configuration; empty for the cuboid.
+        overrides: `path.to.field=value` changes to the configuration.
+
+    Raises:
+        UserError: there is nothing that can be evaluated.
+    """
+    if path.suffix in (".npz", ".pt"):
+        return [Candidate(path, -1, config.load("paper", object_name, overrides))]
+    if not path.is_dir():
+        reason = "is neither a folder nor an .npz or .pt file" if path.exists() else "does not exist"
+        raise UserError(f"{path} {reason}")
+    single = checkpoint.all_in(path.parent) if (path / "progress.json").is_file() else []
+    run = RunDirectory(path.parent.parent if single else path)
+    if object_name:
+        raise UserError("--object is for policies of other programs; a run brings its own object")
+    settings = config.overridden(run.config(), overrides)
+    found = [(steps, folder) for steps, folder in single if folder == path] if single else run.checkpoints()
+    if not found:
+        raise UserError(f"{run.path} has no checkpoint yet")
+    return [Candidate(folder, steps, settings) for steps, folder in found]
+
+
+def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
+    """`episodes` environments with the candidate's task.
+
+    Raises:
+        UserError: the simulator is missing.
+    """
+    settings = candidate.config
+    sim = settings.sim.model_copy(update={"num_envs": episodes})
+    return make_env(settings.task, settings.object.task, settings.object.body, sim, seed)
+
+
+def policy(candidate: Candidate, env: PushEnv) -> Act:
+    """The candidate's deterministic policy.
+
+    Raises:
+        UserError: the file is damaged, hostile, or does not fit the task.
+    """
+    if candidate.path.suffix == ".npz":
+        return _shared(candidate, openrl_actor.read_npz(candidate.path), env)
+    if candidate.path.suffix == ".pt":
+        return _shared(candidate, openrl_actor.read_module(candidate.path), env)
+    learner = make_learner(candidate.config.learner, spec_of(env), env.device, candidate.config.training.seed)
+    try:
+        learner.load_model_state(checkpoint.load_model(candidate.path))
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{candidate.path} does not fit its run's configuration: {reason}") from None
+    return learner.mean_action
+
+
+def _shared(candidate: Candidate, actor: openrl_actor.OpenRLActor, env: PushEnv) -> Act:
+    if actor.observation_size != env.observation_size:
+        raise UserError(
+            f"{candidate.path} takes {actor.observation_size} numbers a robot, but {candidate.config.object.name} has "
+            f"{env.observation_size}; choose its object with --object"
+        )
+
+    def act(observations: Tensor) -> Tensor:
+        return actor(observations)
+
+    return act

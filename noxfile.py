@@ -1,0 +1,62 @@
+"""Sessions: `nox` is lint and tests; `nox -s train` trains a team; `nox -l` lists the rest."""
+
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv"
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent
+MODERN = ["3.11", "3.12", "3.13"]
+RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
+nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}"]
+
+
+def install(session: nox.Session) -> None:
+    """The locked environment and the project, installed once for each state of the locks."""
+    python = str(Path(session.bin) / "python")
+    stamp = Path(session.virtualenv.location) / "locks"
+    locks = "".join(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))
+    if not stamp.exists() or stamp.read_text() != locks:
+        session.run("python", "env/install.py", python, "--editable", external=False)
+        stamp.write_text(locks)
+
+
+@nox.session(python=MAIN)
+def lint(session: nox.Session) -> None:
+    """Style and common mistakes (ruff)."""
+    install(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=["3.8", *MODERN])
+def tests(session: nox.Session) -> None:
+    """The fast tests; on Python 3.8 those that need torch alone."""
+    install(session)
+    session.run("pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def slow(session: nox.Session) -> None:
+    """The tests that take minutes."""
+    install(session)
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def train(session: nox.Session) -> None:
+    """Train a team, evaluate it, and say where it is; arguments go to `mapush train`."""
+    install(session)
+    session.run("mapush", "train", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def lock(session: nox.Session) -> None:
+    """Resolve the locks under env/ anew (needs the network)."""
+    session.run("python", "env/lock.py", external=False)

@@ -1,0 +1,53 @@
+"""Fixtures for all tests."""
+
+import os
+
+# Before torch is imported: threads that spin make two-core machines crawl.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+import torch
+
+from mapush_stack.training import config as configuration
+from tests.kinematic import KinematicSimulator
+
+torch.set_num_threads(1)
+
+SMALL = [
+    "sim.num_envs=8",
+    "sim.threads=1",
+    "training.rollout_length=4",
+    "training.torch_threads=1",
+    "training.total_steps=480",
+    "training.checkpoint_interval=160",
+    "learner.policy.network.hidden=[16]",
+    "learner.critic.hidden=[16]",
+    "learner.actor_minibatches=2",
+    "learner.critic_minibatches=2",
+    "evaluation.episodes=4",
+]
+"""Overrides that make a run of three updates of 160 steps."""
+
+
+def small_config(*overrides, preset="default", object_name=""):
+    """A configuration of three quick updates."""
+    return configuration.load(preset, object_name, [*SMALL, *overrides])
+
+
+def kinematic_env(config, seed=0):
+    """The environment of a configuration over the torch-only simulator."""
+    from mapush_stack.envs.push_env import PushEnv
+
+    simulator = KinematicSimulator(config.sim.num_envs, config.object.task.num_robots)
+    return PushEnv(config.task, config.object.task, simulator, seed)
+
+
+@pytest.fixture
+def config():
+    return small_config()
+
+
+@pytest.fixture
+def mujoco():
+    """MuJoCo where it is installed; the test is skipped where it is not (Python 3.8)."""
+    return pytest.importorskip("mujoco.batch", reason="MuJoCo 4 is not installed")

@@ -1,0 +1,166 @@
+import pytest
+
+from mapush_stack import presets
+from mapush_stack.errors import UserError
+from mapush_stack.training import config
+from tests.conftest import small_config
+
+
+def refusal(*overrides, **where):
+    with pytest.raises(UserError) as caught:
+        config.load(overrides=overrides, **where)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("object_name", presets.object_names())
+def test_every_preset_loads_for_every_object(name, object_name):
+    loaded = config.load(name, object_name)
+    assert loaded.object.name == object_name and loaded.preset == name
+    assert config.validated(loaded.model_dump(mode="json")) == loaded
+
+
+@pytest.mark.parametrize("part", presets.part_names())
+def test_every_part_can_be_laid_over_the_field_notes_presets(part):
+    assert config.load("basic", parts=[part]).preset == f"basic+{part}"
+
+
+def test_the_field_notes_values_are_theirs():
+    values = {}
+    for name in ("basic", "safe", "balanced"):
+        learner = config.load(name).learner
+        values[name] = (
+            learner.actor_lr,
+            learner.actor_max_grad_norm,
+            learner.advantage_norm,
+            learner.entropy_coef,
+            learner.policy.network.hidden,
+        )
+    assert values == {
+        "basic": (5e-4, 10.0, False, 0.01, [256, 256]),
+        "safe": (3e-4, 0.5, True, 0.01, [256, 256]),
+        "balanced": (4e-4, 1.0, False, 0.02, [512, 512, 256]),
+    }
+    rewards = config.load("balanced").task.rewards
+    assert (rewards.success, rewards.target, rewards.approach, rewards.ocb) == (1.0, 0.01, 0.02, 0.02)
+    assert (rewards.push, rewards.collision, rewards.exception) == (0.01, -0.01, -1.0)
+
+
+def test_an_objects_part_of_a_preset_yields_to_later_layers():
+    assert config.load("paper", "cylinder").task.rewards.collision == -0.0015
+    assert config.load("paper", "cuboid").task.rewards.collision == -0.0025
+    assert config.load("balanced", "cylinder").task.rewards.collision == -0.01
+
+
+def test_an_unknown_field_names_the_nearest():
+    assert refusal("learner.gama=0.9") == (
+        "there is no field learner.gama: learner has no gama; did you mean gamma?"
+    )
+    assert "it can be actor_lr" in refusal("learner.zzz=1")
+
+
+def test_a_wrong_type_names_field_and_value():
+    assert refusal("learner.gamma=high").startswith("learner.gamma=high is not allowed: ")
+    assert refusal("sim.num_envs=2.5").startswith("sim.num_envs=2.5 is not allowed: ")
+    assert refusal("sim.num_envs=true").startswith("sim.num_envs=True is not allowed: ")
+    assert refusal("learner.value_norm=3").startswith("learner.value_norm=3 is not allowed: ")
+
+
+def test_a_value_out_of_range_says_what_is_allowed():
+    assert refusal("learner.gamma=1.5") == (
+        "learner.gamma=1.5 is not allowed: input should be less than or equal to 1"
+    )
+    assert "'happo' or 'mappo'" in refusal("learner.algorithm=ppo")
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["sim.physics_dt=0.003"], "sim.physics_dt must divide"),
+        (["task.target_distance=[3, 1]"], "task.target_distance must be two lengths"),
+        (["task.action_repeat=5", "task.quirks.stale_yaw=true"], "task.quirks.stale_yaw needs action_repeat=1"),
+        (["learner.share_actor=true"], "learner.share_actor must be false"),
+        (["task.global_state=observation"], "task.global_state must be"),
+        (["task.observation=published"], "learner.policy.mirror must be false"),
+        (["learner.policy.log_std_init=3"], "learner.policy.log_std_init must lie between"),
+        (["sim.num_envs=2", "training.rollout_length=2"], "learner.actor_minibatches must be at most"),
+        (["learner.policy.network.hidden=[0]"], "learner.policy.network.hidden must hold widths"),
+        (["object.task.vertices=[[0,0],[0,1],[1,0]]"], "object.task.vertices must run counter-clockwise"),
+        (["object.body.friction=[0.9, 0.1]"], "object.body.friction must be two coefficients"),
+        (["training.total_steps=null"], "training.total_steps or stages must be given, not neither"),
+        (["learner.actor_lr=nan"], "learner.actor_lr"),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(overrides, words):
+    assert refusal(*overrides).startswith(words)
+
+
+@pytest.mark.parametrize("text", ["learner.gamma", "=3", "learner..gamma=1", "learner.gamma=[1", ""])
+def test_a_malformed_override_is_refused(text):
+    refusal(text)
+
+
+def test_unknown_names_are_refused():
+    assert "there is no preset called defualt; did you mean default?" == refusal(preset="defualt")
+    assert "there is no object called sphere" in refusal(object_name="sphere")
+
+
+def test_numbers_may_be_written_as_people_write_them():
+    loaded = small_config("learner.actor_lr=1e-3", "training.total_steps=5e6", "learner.gamma=1")
+    assert loaded.learner.actor_lr == 1e-3 and loaded.training.total_steps == 5_000_000 and loaded.learner.gamma == 1.0
+
+
+def test_a_preset_and_an_object_can_be_files(tmp_path):
+    preset, thing = tmp_path / "mine.yaml", tmp_path / "plank.yaml"
+    preset.write_text("extends: default\ndescription: mine\nlearner: {gamma: 0.9}\n")
+    thing.write_text(
+        "task: {num_robots: 2, vertices: [[-1, -0.2], [1, -0.2], [1, 0.2], [-1, 0.2]], symmetry_fold: 2,\n"
+        "  mirror_axis: 0, start_height: 0.3, start_tilt: 0.0, robot_start_radius: [1.5, 2.0], min_robot_distance: 0.3}\n"
+        "body: {friction: [0.5, 0.6], parts: [{shape: box, size: [2, 0.4, 0.5], position: [0, 0, 0], mass: 3,\n"
+        "  inertia: [0.1, 0.1, 0.1]}]}\n"
+    )
+    loaded = config.load(str(preset), str(thing))
+    assert loaded.learner.gamma == 0.9 and loaded.object.name == "plank" and loaded.object.task.symmetry_fold == 2
+
+
+@pytest.mark.parametrize("content", ["- 1\n", "a: [\n", "extends: [nope]\n", "extends: 3\n", "\x00"])
+def test_a_broken_preset_file_is_refused(tmp_path, content):
+    file = tmp_path / "broken.yaml"
+    file.write_text(content)
+    refusal(preset=str(file))
+
+
+def test_a_preset_that_extends_itself_is_refused(tmp_path):
+    file = tmp_path / "loop.yaml"
+    file.write_text(f"extends: {file}\n")
+    assert "extends itself" in refusal(preset=str(file))
+
+
+def test_stages_have_their_own_rewards_and_steps():
+    loaded = config.load("curriculum")
+    first, last = loaded.stage(0), loaded.stage(2)
+    assert loaded.total_steps == 6_000_000 and first.total_steps == 1_000_000
+    assert first.task.rewards.approach_progress == 1.0 and last.task.rewards.exception == -4.0
+    assert first.task.rewards.progress == loaded.task.rewards.progress
+    assert last.learner.actor_lr == 3e-4
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ("{sim: {num_envs: 3}}", "can hold task and learner, not sim"),
+        ("{task: {rewards: {nope: 1}}}", "there is no field task.rewards.nope"),
+        ("{task: {action_repeat: 2}}", "cannot change task.action_repeat"),
+        ("{learner: {policy: {squash: false}}}", "cannot change learner.policy"),
+        ("{learner: {gamma: 7}}", "learner.gamma=7"),
+    ],
+)
+def test_a_stage_that_cannot_be_is_refused(changes, words):
+    stages = f"training.stages=[{{name: a, steps: 10, changes: {changes}}}]"
+    assert words in refusal(stages, "training.total_steps=null")
+
+
+def test_steps_and_stages_do_not_go_together():
+    assert "not both" in refusal("training.total_steps=5", preset="curriculum")
