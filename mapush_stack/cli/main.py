@@ -49,11 +49,9 @@ def main(arguments: Optional[List[str]] = None) -> int:
         result = cli.main(args=arguments, prog_name="mapush", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except UserError as error:
-        print(f"mapush: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
     except click.ClickException as error:
-        print(f"mapush: {_one_line(error)}", file=sys.stderr)
-        return 2
+        return _refuse(_with_hint(error))
     except click.Abort:
         return 130
     except BrokenPipeError:
@@ -62,9 +60,14 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return 1
 
 
-def _one_line(error: click.ClickException) -> str:
-    message = " ".join(error.format_message().split())
+def _refuse(message: str) -> int:
+    """Say why on one line, whatever the user's words held."""
+    print(f"mapush: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _with_hint(error: click.ClickException) -> str:
     context = getattr(error, "ctx", None)
-    if context is not None:
-        message = f"{message.rstrip('.')}; see {context.command_path} --help"
-    return message
+    if context is None:
+        return error.format_message()
+    return f"{error.format_message().rstrip('.')}; see {context.command_path} --help"

@@ -13,7 +13,7 @@ from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.factory import make_learner
 from ..learning.ppo import EnvSpec
-from . import checkpoint
+from . import checkpoint, memory
 from .config import ExperimentConfig
 from .log import MetricsLog
 from .report import TrainingReport
@@ -67,6 +67,11 @@ def set_torch_threads(threads: int) -> None:
 
 
 def _make_env(config: ExperimentConfig) -> PushEnv:
+    one = make_env(
+        config.task, config.object.task, config.object.body, config.sim.model_copy(update={"num_envs": 1}), 0
+    )
+    memory.check(config, one.observation_size, one.state_shape[0] * one.state_shape[1])
+    one.close()
     return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed)
 
 

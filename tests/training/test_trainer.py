@@ -163,7 +163,7 @@ def test_the_learning_rate_falls_linearly():
     rates = []
     for progress in (0.0, 0.5, 1.0):
         learner._schedule(progress)
-        rates.append(learner._actor_optimizers[0]._adam.param_groups[0]["lr"])
+        rates.append(learner._actor_optimizers[0].lr)
     assert rates == pytest.approx([0.01, 0.0055, 0.001])
 
 

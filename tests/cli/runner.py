@@ -1,0 +1,47 @@
+"""Running `mapush` as its users do: as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def environment():
+    return dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1")
+
+
+def start(*arguments, cwd=None, **options):
+    """`mapush ARGUMENTS` as a running process."""
+    command = [sys.executable, "-m", "mapush_stack", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes)
+
+
+def mapush(*arguments, cwd=None, code=0):
+    """Run `mapush ARGUMENTS` to its end; returns (stdout, stderr) and checks the exit code."""
+    process = start(*arguments, cwd=cwd)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == code, (process.returncode, out, err)
+    assert "Traceback" not in err
+    return out, err
+
+
+def train_small(results, *arguments, code=0):
+    """Train three quick updates under `results`; returns (stdout, run directory)."""
+    out, _ = mapush("train", "--results", results, *SMALL, *arguments, code=code)
+    return out, the_run(results)
+
+
+def the_run(results):
+    """The only run under `results`."""
+    runs = [path.parent for path in Path(results).glob("mapush/*/*/*/seed-*/config.json")]
+    assert len(runs) == 1, runs
+    return runs[0]
+
+
+def bytes_of(path):
+    return {file.name: file.read_bytes() for file in sorted(path.iterdir())}

@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from mapush_stack.training.run_directory import RunDirectory
+from tests.cli.runner import mapush, train_small
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+
+UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "data" / "upstream_policies"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    pytest.importorskip("mujoco.batch")
+    return train_small(tmp_path_factory.mktemp("results"), "--no-evaluation")[1]
+
+
+def test_a_run_gives_a_success_curve(run):
+    out, _ = mapush("evaluate", run, "--set", "task.episode_seconds=1.0")
+    for steps in ("160 steps", "320 steps", "480 steps"):
+        assert steps in out
+    picture = run / "success_curve.png"
+    assert str(picture) in out.replace("\n", "") and picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_is_json_and_nothing_else(run):
+    out, _ = mapush("evaluate", RunDirectory(run).checkpoints()[-1][1], "--json", "--episodes", "3", "--seed", "5")
+    (row,) = json.loads(out)
+    assert row["steps"] == 480 and row["episodes"] == 3 and row["seed"] == 5 and row["object"] == "cuboid"
+    assert set(row) >= {"success_rate", "success_interval", "finished_time", "collision_degree", "collaboration_degree"}
+    assert sum(row["causes"].values()) == 3
+
+
+def test_an_evaluation_repeats_itself(run):
+    first, second = (mapush("evaluate", run, "--json", "--set", "task.episode_seconds=1.0")[0] for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda folder: folder / "nothing", "does not exist"),
+        (lambda folder: folder, "is not a run directory"),
+        (lambda folder: (folder / "a.txt").write_text("x") and folder / "a.txt", "is neither a folder nor"),
+        (lambda folder: (folder / "a.npz").write_bytes(b"x") and folder / "a.npz", "cannot be read as arrays"),
+        (lambda folder: (folder / "a.pt").write_bytes(b"x") and folder / "a.pt", "cannot be read as a torch.save file"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(tmp_path, make, words):
+    _, err = mapush("evaluate", make(tmp_path), code=2)
+    assert err.startswith("mapush: ") and words in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--episodes", "0"], ["--episodes", "x"], ["--seed", "-1"], []])
+def test_bad_options_are_refused(run, arguments):
+    _, err = mapush("evaluate", *([run] if arguments else []), *arguments, code=2)
+    assert err.startswith("mapush: ") and err.count("\n") == 1
+
+
+def test_a_policy_for_another_object_is_refused(run):
+    policy = next(iter(sorted(UPSTREAM.glob("*.npz"))), None)
+    if policy is None:
+        pytest.skip("the published policies are not beside this checkout")
+    _, err = mapush("evaluate", policy, "--object", "cylinder", code=2)
+    assert "takes 8 numbers a robot, but cylinder has 11" in err
+    _, err = mapush("evaluate", run, "--object", "tblock", code=2)
+    assert "a run brings its own object" in err
+
+
+def test_presets_are_listed_and_shown():
+    out, _ = mapush("presets")
+    assert "default" in out and "paper" in out and "cuboid, cylinder, tblock" in out and "rewards-rebalanced" in out
+    out, _ = mapush("presets", "safe")
+    assert "actor_lr: 0.0003" in out
+    _, err = mapush("presets", "nope", code=2)
+    assert err.startswith("mapush: there is no preset called nope")

@@ -1,0 +1,151 @@
+import json
+import random
+import signal
+import time
+
+import pytest
+
+from mapush_stack.training import checkpoint
+from mapush_stack.training.run_directory import RunDirectory
+from tests.cli.runner import bytes_of, mapush, start, the_run, train_small
+from tests.conftest import SMALL
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+
+LONG = [*SMALL, "training.total_steps=48000", "training.checkpoint_interval=480"]
+"""Three hundred updates with a checkpoint after every third."""
+
+
+def wait_for(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        if process.poll() is not None:
+            return condition()
+        time.sleep(0.005)
+    raise AssertionError(f"nothing happened within {seconds} s: {process.communicate()}")
+
+
+def checkpoints(results):
+    return {path.name for path in results.glob("mapush/*/*/*/seed-*/models/rl_model_*")}
+
+
+def test_train_trains_evaluates_and_names_the_run(tmp_path):
+    out, run = train_small(tmp_path)
+    assert "HAPPO" in out and "cuboid" in out and "480 / 480 steps" in out and "FPS" in out
+    assert "95 % interval" in out and f"run directory: {run}" in out.replace("\n", "")
+    assert [steps for steps, _ in RunDirectory(run).checkpoints()] == [160, 320, 480]
+    assert sorted(path.name for path in run.iterdir()) == [".lock", "config.json", "logs", "manifest.json", "models"]
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["command"][:2] == ["mapush", "train"] and manifest["packages"]["mujoco"]
+
+
+@pytest.mark.parametrize("algorithm", ["happo", "mappo"])
+def test_the_same_seed_gives_the_same_checkpoints(tmp_path, algorithm):
+    runs = [train_small(tmp_path / name, "--algo", algorithm, "--no-evaluation")[1] for name in ("one", "two")]
+    assert len(checkpoints(tmp_path / "one")) == 3
+    for a, b in zip(*(RunDirectory(run).checkpoints() for run in runs)):
+        assert bytes_of(a[1]) == bytes_of(b[1])
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint_and_its_exit_code(tmp_path, number, code):
+    process = start("train", "--results", tmp_path, *LONG)
+    wait_for(lambda: len(checkpoints(tmp_path)) >= 2, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code and "Traceback" not in err
+    assert "stopped at" in out and "mapush train --resume" in out
+    run = RunDirectory(the_run(tmp_path))
+    last = checkpoint.load(run.checkpoints()[-1][1])
+    assert f"stopped at {last.steps:,} steps" in out
+    out, _ = mapush("train", "--resume", run.path, "--no-evaluation")
+    assert "trained at 48,000 steps" in out
+
+    whole = train_small(tmp_path / "whole", *LONG, "--no-evaluation")[1]
+    assert bytes_of(run.checkpoints()[-1][1]) == bytes_of(RunDirectory(whole).checkpoints()[-1][1])
+
+
+def test_a_run_killed_twenty_times_always_loads_and_ends_as_if_nothing_had_happened(tmp_path):
+    dice = random.Random(1)
+    results = tmp_path / "killed"
+    kills = 0
+    while kills < 20:
+        existing = list(results.glob("mapush/*/*/*/seed-*"))
+        if existing:
+            process = start("train", "--resume", existing[0], "--no-evaluation")
+        else:
+            process = start("train", "--results", results, *LONG, "--no-evaluation")
+        if kills % 4 == 0:
+            time.sleep(dice.uniform(0.0, 3.0))  # somewhere in the start
+        else:
+            before = checkpoints(results)
+            wait_for(lambda before=before: checkpoints(results) != before, process)
+            time.sleep(dice.uniform(0.0, 0.06))  # somewhere in the next update or write
+        process.kill()
+        out, err = process.communicate()
+        if process.returncode == 0:
+            break  # it was faster
+        assert process.returncode == -signal.SIGKILL, (out, err)
+        kills += 1
+        for path in results.glob("mapush/*/*/*/seed-*"):
+            run = RunDirectory(path)
+            run.config()
+            for steps, folder in run.checkpoints():
+                assert checkpoint.load(folder).steps == steps
+    assert kills == 20
+    run = RunDirectory(the_run(results))
+    mapush("train", "--resume", run.path, "--no-evaluation")
+    assert not list(run.path.glob("**/.writing-*"))
+    whole = train_small(tmp_path / "whole", *LONG, "--no-evaluation")[1]
+    assert bytes_of(run.checkpoints()[-1][1]) == bytes_of(RunDirectory(whole).checkpoints()[-1][1])
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["learner.gama=1"], "mapush: there is no field learner.gama"),
+        (["learner.gamma=2"], "mapush: learner.gamma=2 is not allowed"),
+        (["--steps", "many"], "mapush: training.total_steps=many is not allowed"),
+        (["--preset", "nope"], "mapush: there is no preset called nope"),
+        (["--object", "sphere"], "mapush: there is no object called sphere"),
+        (["--with", "nope"], "mapush: there is no part called nope"),
+        (["--nope"], "mapush: No such option"),
+        (["--resume", "/nowhere"], "mapush: /nowhere is not a run directory"),
+        (["--resume", "/nowhere", "--seed", "3"], "mapush: --resume goes on with the run's own configuration"),
+        (["sim.num_envs=100000", "training.rollout_length=100000"], "mapush: sim.num_envs=100000"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_exit_code_2(tmp_path, arguments, words):
+    out, err = mapush("train", "--results", tmp_path / "results", *arguments, code=2)
+    assert err.startswith(words) and err.count("\n") == 1, err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_results_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    _, err = mapush("train", "--results", tmp_path / "file", *SMALL, code=2)
+    assert err.startswith("mapush: no run can be started under") and err.count("\n") == 1
+
+
+def test_a_finished_run_is_not_resumed(tmp_path):
+    _, run = train_small(tmp_path, "--no-evaluation")
+    before = bytes_of(run / "models" / "rl_model_480_steps")
+    _, err = mapush("train", "--resume", run, code=2)
+    assert "is finished" in err and bytes_of(run / "models" / "rl_model_480_steps") == before
+
+
+def test_a_damaged_last_checkpoint_is_told_and_kept(tmp_path):
+    _, run = train_small(tmp_path, "--no-evaluation", "training.total_steps=1600")
+    last = RunDirectory(run).checkpoints()[-1][1]
+    (last / "model.safetensors").write_bytes(b"x")
+    _, err = mapush("train", "--resume", run, code=2)
+    assert "model.safetensors cannot be read" in err and (last / "model.safetensors").read_bytes() == b"x"
+
+
+def test_help_is_quick_and_lists_the_verbs():
+    begun = time.monotonic()
+    out, _ = mapush("--help")
+    assert "train" in out and "evaluate" in out
+    assert time.monotonic() - begun < 2.0  # no torch
