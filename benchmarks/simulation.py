@@ -1,0 +1,81 @@
+"""Rate of `sim/mujoco` beside a bare loop of the same physics: `python benchmarks/simulation.py`.
+
+The bare loop steps the same model with the same commands on the same threads (`mujoco.batch.Batch.step`) and reads
+nothing. Both alternate in one process, so that a noisy machine disturbs them alike; medians of the rounds are shown.
+"""
+
+import argparse
+import os
+import statistics
+import time
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from mapush_stack.sim.mujoco import MujocoSimulator
+from mapush_stack.task.resets import draw_start
+from mapush_stack.training import config as configuration
+
+REPEAT = 5
+
+
+def rate(steps, run):
+    begun = time.perf_counter()
+    run()
+    return steps / (time.perf_counter() - begun)
+
+
+def measure(overrides, object_name, rounds, decisions):
+    """Median env-steps/s of the simulator and of the bare loop, and the median of their ratios."""
+    settings = configuration.load("default", object_name, overrides)
+    robots, size = settings.object.task.num_robots, settings.sim.num_envs
+    simulator = MujocoSimulator(settings.sim, settings.object.body, robots, torch.full((size,), 0.55))
+    ids, zero = torch.arange(size), torch.zeros(size, dtype=torch.int64)
+    start = draw_start(settings.task, settings.object.task, 0, ids, zero).state
+    generator = torch.Generator().manual_seed(0)
+    commands = torch.rand(decisions, size, robots, 3, generator=generator) - 0.5
+    batch, substeps = simulator._batch, settings.sim.substeps
+
+    def ours():
+        for command in commands:
+            simulator.step(command, REPEAT)
+
+    def bare():
+        for command in commands:
+            simulator._ctrl[:] = command.flatten(1).numpy()
+            batch.step(nstep=REPEAT * substeps)
+
+    results = []
+    for _ in range(rounds + 1):
+        pair = []
+        for run in (ours, bare):
+            simulator.reset(ids, start)
+            pair.append(rate(size * decisions * REPEAT, run))
+        results.append(pair)
+    ours_rates, bare_rates = zip(*results[1:])  # the first round warms up
+    ratio = statistics.median(a / b for a, b in results[1:])
+    return statistics.median(ours_rates), statistics.median(bare_rates), ratio
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--decisions", type=int, default=40)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    table = Table(title=f"planar tier, {os.cpu_count()} CPUs, env-steps (0.02 s) per second")
+    for heading in ("object", "environments", "physics step", "sim/mujoco", "bare loop", "ratio"):
+        table.add_column(heading, justify="left" if heading == "object" else "right")
+    cases = [("cuboid", size, dt) for dt in (0.02, 0.01) for size in (256, 512, 2048)]
+    cases += [("tblock", 512, 0.02), ("cylinder", 512, 0.02)]
+    for name, size, dt in cases:
+        ours, bare, ratio = measure(
+            [f"sim.num_envs={size}", f"sim.physics_dt={dt}"], name, arguments.rounds, arguments.decisions
+        )
+        table.add_row(name, f"{size}", f"{dt:g} s", f"{ours:,.0f}", f"{bare:,.0f}", f"{ratio:.0%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
