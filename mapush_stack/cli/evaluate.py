@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import UserError
+from .console import make_console
 
 
 @click.command(name="evaluate")
@@ -35,7 +35,7 @@ def command(
     PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
     arrays, or a module.pt of OpenRL, which is read without running what is pickled in it.
     """
-    console = Console(stderr=as_json)
+    console = make_console(stderr=as_json)
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -96,7 +96,15 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     table = Table(
         title=f"{first['episodes']} first episodes of the {first['object']}, deterministic, seed {first['seed']}"
     )
-    for heading in ("policy", "success", "95 % interval", "of valid resets", "finish time", "collaboration", "not finished"):
+    for heading in (
+        "policy",
+        "success",
+        "95 % interval",
+        "of valid resets",
+        "finish time",
+        "collaboration",
+        "not finished",
+    ):
         table.add_column(heading, justify="left" if heading in ("policy", "not finished") else "right")
     for row in rows:
         low, high = row["success_interval"]

@@ -6,8 +6,9 @@ from typing import Optional
 
 import click
 import yaml
-from rich.console import Console
 from rich.table import Table
+
+from .console import make_console
 
 
 @click.command(name="presets")
@@ -28,7 +29,7 @@ def command(preset: Optional[str], parts: tuple, object_name: str) -> None:
         table.add_column(heading)
     for name in presets.names():
         table.add_row(name, presets.load(name)["description"])
-    console = Console()
+    console = make_console()
     console.print(table)
     console.print(f"objects: {', '.join(presets.object_names())}", highlight=False)
     console.print(f"parts (--with): {', '.join(presets.part_names())}", highlight=False)

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from ..errors import UserError
+from .console import make_console
 
 
 @click.command(name="train")
@@ -43,7 +44,7 @@ def command(
     from ..training import config, session
     from ..training.report import TrainingReport
 
-    console = Console()
+    console = make_console()
     shorthands = {"learner.algorithm": algo, "training.total_steps": steps, "training.seed": seed}
     changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None] + list(overrides)
     if resume is not None:
@@ -77,8 +78,8 @@ def _introduce(console: Console, settings) -> None:
     learner, sim = settings.learner, settings.sim
     console.print(
         f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
-        f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · {sim.backend} on the CPU, "
-        f"{sim.num_envs} environments · {settings.total_steps:,} steps of 0.02 s",
+        f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · "
+        f"{sim.backend} on the CPU, {sim.num_envs} environments · {settings.total_steps:,} steps of 0.02 s",
         highlight=False,
         soft_wrap=True,
     )

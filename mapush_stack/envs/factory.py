@@ -15,6 +15,7 @@ def make_env(task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim:
 
     Raises:
         UserError: the simulator is not installed.
+
     """
     from ..sim.mujoco import MujocoSimulator
 

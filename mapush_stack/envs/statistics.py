@@ -32,6 +32,7 @@ class EnvStatistics:
             ended: the episodes that ended on it.
             names, terms: reward terms `[K]`, each summed over robots and environments.
             control_steps: how many control steps counted.
+
         """
         success, valid = ended.success, ended.valid
         seconds = torch.where(success, ended.steps * CONTROL_DT, torch.full_like(ended.reward, self._limit))

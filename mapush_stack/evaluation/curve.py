@@ -17,6 +17,7 @@ def draw(rows: List[Dict[str, Any]], path: Path) -> None:
 
     Raises:
         UserError: matplotlib is not installed, there are no checkpoints, or the file cannot be written.
+
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

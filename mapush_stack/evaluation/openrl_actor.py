@@ -30,6 +30,7 @@ class OpenRLActor(nn.Module):
 
         Raises:
             UserError: an array is missing, unknown, or of a shape that does not fit.
+
         """
         super().__init__()
         self._left = {name: array for name, array in arrays.items() if not name.startswith("act.action_out.logstd")}
@@ -98,6 +99,7 @@ def read_npz(path: Path) -> OpenRLActor:
 
     Raises:
         UserError: the file is missing, damaged or something else.
+
     """
     try:
         with np.load(str(path), allow_pickle=False) as file:
@@ -114,6 +116,7 @@ def read_module(path: Path) -> OpenRLActor:
 
     Raises:
         UserError: the file is missing, damaged, hostile or something else.
+
     """
     root = safe_pickle.load(path)
     models = root.state.get("models") if isinstance(root, safe_pickle.Opaque) and isinstance(root.state, dict) else None

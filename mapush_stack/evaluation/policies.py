@@ -39,6 +39,7 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
 
     Raises:
         UserError: there is nothing that can be evaluated.
+
     """
     if path.suffix in (".npz", ".pt"):
         return [Candidate(path, -1, config.load("paper", object_name, overrides))]
@@ -61,6 +62,7 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
 
     Raises:
         UserError: the simulator is missing.
+
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
@@ -72,6 +74,7 @@ def policy(candidate: Candidate, env: PushEnv) -> Act:
 
     Raises:
         UserError: the file is damaged, hostile, or does not fit the task.
+
     """
     if candidate.path.suffix == ".npz":
         return _shared(candidate, openrl_actor.read_npz(candidate.path), env)

@@ -54,10 +54,10 @@ class Opaque:
         self.state = state
 
     # A pickle may fill any object like a list or a dict; the contents are kept nowhere.
-    def append(self, item: Any) -> None:
+    def append(self, item: Any) -> None:  # noqa: D102
         pass
 
-    def extend(self, items: Any) -> None:
+    def extend(self, items: Any) -> None:  # noqa: D102
         pass
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -70,6 +70,7 @@ class _Unpickler(pickle.Unpickler):
         self._storages, self._path = storages, path
 
     def find_class(self, module: str, name: str) -> Any:
+        """What a name in the file stands for; raises UserError for one that has no place here."""
         if (module, name) in _CONTAINERS:
             return _CONTAINERS[module, name]
         if module == "torch._utils" and name == "_rebuild_tensor_v2":
@@ -86,6 +87,7 @@ class _Unpickler(pickle.Unpickler):
         )
 
     def persistent_load(self, identifier: Tuple) -> torch.Tensor:
+        """A storage as a flat tensor."""
         kind, dtype, key, _, numel = identifier
         if kind != "storage" or not isinstance(dtype, torch.dtype):
             raise pickle.UnpicklingError(f"unknown persistent object {kind!r}")
@@ -105,6 +107,7 @@ def load(path: Path) -> Any:
 
     Raises:
         UserError: the file is missing, is no such file, is damaged, or asks for anything else.
+
     """
     try:
         with zipfile.ZipFile(str(path)) as archive:
@@ -114,7 +117,9 @@ def load(path: Path) -> Any:
             if len(programs) != 1:
                 raise UserError(f"{path} is not a torch.save file: it has {len(programs)} data.pkl entries, not one")
             folder = programs[0][: -len("data.pkl")] + "data/"
-            storages = {name[len(folder) :]: archive.read(name) for name in archive.namelist() if name.startswith(folder)}
+            storages = {
+                name[len(folder) :]: archive.read(name) for name in archive.namelist() if name.startswith(folder)
+            }
             return _Unpickler(archive.read(programs[0]), storages, path).load()
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None

@@ -24,6 +24,7 @@ def advantages(
         rewards, values, next_values: `[T, N, V]`.
         terminated, truncated: `[T, N]` bool.
         gamma, lam: discount and lambda.
+
     """
     goes_on = (~terminated).unsqueeze(-1).to(values.dtype)
     same_episode = (~(terminated | truncated)).unsqueeze(-1).to(values.dtype)

@@ -16,7 +16,9 @@ _HEAD_GAIN = 0.01
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-def mlp(config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator) -> nn.Sequential:
+def mlp(
+    config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator
+) -> nn.Sequential:
     """A multilayer perceptron with orthogonal weights (Saxe et al., 2014) and zero biases."""
     layers: list = [nn.LayerNorm(inputs)] if config.input_norm else []
     for depth, width in enumerate(config.hidden):

@@ -60,8 +60,7 @@ class MultiAgentPPO(ABC):
         self.critic = Critic(config.critic, spec.state_shape[1], generator).to(device)
         self.value_norm = ValueNorm(config.value_norm_beta, device) if config.value_norm else NoNorm(device)
         self._actor_optimizers = [
-            ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm)
-            for actor in self.actors
+            ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm) for actor in self.actors
         ]
         self._critic_optimizer = ClippedAdam(
             self.critic, config.critic_lr, config.adam_eps, config.critic_max_grad_norm
@@ -137,7 +136,9 @@ class MultiAgentPPO(ABC):
         """Epochs of clipped policy gradient on actor `index` (PPO, equation 7), stopped early by the KL divergence."""
         actor, optimizer, config = self.actors[index], self._actor_optimizers[index], self.config
         steps = _Steps()
-        for epoch in range(config.epochs):
+        epochs = 0
+        while epochs < config.epochs:
+            epochs += 1
             divergences = []
             for rows in self._minibatches(len(batch.observations), config.actor_minibatches):
                 part = Batch(*(tensor[rows] for tensor in batch))
@@ -151,13 +152,15 @@ class MultiAgentPPO(ABC):
                 # The estimator (r - 1) - log r of Schulman, "Approximating KL divergence", 2020: unbiased, never < 0.
                 divergences.append((ratio - 1.0 - log_ratio).mean().detach())
                 outside = ((ratio - 1.0).abs() > config.clip).to(ratio.dtype).mean()
-                steps.add(norms, policy_loss=-surrogate, dist_entropy=entropy, ratio=ratio.mean(), clip_fraction=outside)
+                steps.add(
+                    norms, policy_loss=-surrogate, dist_entropy=entropy, ratio=ratio.mean(), clip_fraction=outside
+                )
                 steps.add_values(approx_kl=divergences[-1])
             if config.target_kl is not None and torch.stack(divergences).mean() > config.target_kl:
                 break
         return {
             **steps.means(f"agent{index}", "actor"),
-            f"agent{index}/epochs": epoch + 1,
+            f"agent{index}/epochs": epochs,
             f"agent{index}/action_std": float(actor.log_std.detach().exp().mean()),
         }
 
@@ -227,6 +230,7 @@ class MultiAgentPPO(ABC):
 
         Raises:
             RuntimeError, KeyError: the tensors are those of other networks.
+
         """
         _unflatten(self._modules(), state)
 

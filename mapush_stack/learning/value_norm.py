@@ -42,9 +42,11 @@ class ValueNorm:
         return values * deviation + mean
 
     def state_dict(self) -> Dict[str, Tensor]:
+        """The running sums."""
         return {"sums": self._sums}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
         self._sums = state["sums"].to(self._sums)
 
 
@@ -55,10 +57,12 @@ class NoNorm(ValueNorm):
         super().__init__(0.0, device)
 
     def update(self, values: Tensor) -> None:
-        pass
+        """Nothing to take account of."""
 
     def normalize(self, values: Tensor) -> Tensor:
+        """Returns as they are."""
         return values
 
     def denormalize(self, values: Tensor) -> Tensor:
+        """Values as they are."""
         return values

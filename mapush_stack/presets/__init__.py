@@ -43,6 +43,7 @@ def load(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Dict[
 
     Raises:
         UserError: no such preset, part or object, or a file that is not a mapping.
+
     """
     layers = _layers(_find(preset, "preset"), [])
     for part in parts:
@@ -60,6 +61,7 @@ def load_object(name: str) -> Dict[str, Any]:
 
     Raises:
         UserError: no such object, or a file that is not a mapping.
+
     """
     path = _find(name, "object")
     return {"name": path.stem, **_read(path)}

@@ -36,6 +36,7 @@ class Simulator(ABC):
 
         Returns:
             The state after each control step, `[repeat, N, ...]`.
+
         """
 
     @abstractmethod
@@ -50,5 +51,5 @@ class Simulator(ABC):
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned for a simulator with the same configuration."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most simulators have nothing to release
         """Release what the simulator holds; may be called twice."""

@@ -28,6 +28,7 @@ def import_mujoco() -> Any:
 
     Raises:
         UserError: it is absent or too old.
+
     """
     try:
         import mujoco
@@ -47,6 +48,7 @@ class MujocoSimulator(Simulator):
 
         Raises:
             UserError: MuJoCo is not installed.
+
         """
         mujoco = import_mujoco()
         self.num_envs, self.num_robots = len(friction), num_robots
@@ -62,6 +64,7 @@ class MujocoSimulator(Simulator):
         self._unhealthy = np.zeros(self.num_envs, dtype=bool)
 
     def reset(self, env_ids: Tensor, start: SimState) -> None:
+        """See `Simulator.reset`; forces, solver warm starts and time begin at zero."""
         ids = env_ids.numpy()
         if len(ids) == 0:
             return
@@ -75,6 +78,7 @@ class MujocoSimulator(Simulator):
         self._unhealthy[ids] = False
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
+        """See `Simulator.step`; one call of MuJoCo's batched rollout."""
         self._ctrl[:] = commands.flatten(1).numpy()
         records = self._records.get(repeat)
         warned = self._warnings()
@@ -88,6 +92,7 @@ class MujocoSimulator(Simulator):
         return self._read(qpos, qvel)
 
     def state(self) -> SimState:
+        """See `Simulator.state`."""
         return self._read(*(torch.from_numpy(rows).to(torch.float32) for rows in (self._qpos, self._qvel)))
 
     def _warnings(self) -> np.ndarray:
@@ -115,11 +120,13 @@ class MujocoSimulator(Simulator):
         )
 
     def state_dict(self) -> Dict[str, Tensor]:
+        """MuJoCo's integration state of every environment, warm starts included, in float64."""
         return {
             "rows": torch.from_numpy(self._batch.state.copy()),
             "unhealthy": torch.from_numpy(self._unhealthy.copy()),
         }
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
         self._batch.state[:] = state["rows"].numpy()
         self._unhealthy[:] = state["unhealthy"].numpy()

@@ -106,10 +106,10 @@ class TaskConfig(Settings):
     @property
     def max_steps(self) -> int:
         """Control steps after which the time limit ends an episode."""
-        return int(math.floor(self.episode_seconds / CONTROL_DT + 1e-9)) + int(self.quirks.late_time_limit)
+        return math.floor(self.episode_seconds / CONTROL_DT + 1e-9) + int(self.quirks.late_time_limit)
 
 
 def polygon_area(vertices) -> float:
     """Signed area of a polygon, positive when its vertices run counter-clockwise, m^2."""
-    shifted = list(vertices[1:]) + [vertices[0]]
+    shifted = [*vertices[1:], vertices[0]]
     return 0.5 * sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in zip(vertices, shifted))

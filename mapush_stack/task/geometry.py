@@ -40,6 +40,7 @@ def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
 
     Returns:
         `[..., 2]` unit vectors.
+
     """
     edge = torch.roll(vertices, -1, dims=0) - vertices
     direction = edge / torch.linalg.vector_norm(edge, dim=-1, keepdim=True)
@@ -85,7 +86,7 @@ def pair_distances(robot_pos: Tensor) -> Tensor:
     """`[..., A, 3]` positions to `[..., P]` 3-D distances of every pair in the order of `robot_pairs`, m."""
     robots = robot_pos.unbind(-2)
     distances = [torch.linalg.vector_norm(robots[i] - robots[j], dim=-1) for i, j in robot_pairs(len(robots))]
-    return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros(robot_pos.shape[:-2] + (0,))
+    return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros((*robot_pos.shape[:-2], 0))
 
 
 def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor) -> Measures:
@@ -103,9 +104,7 @@ def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tenso
     )
 
 
-def occlusion(
-    config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target: Tensor, object_yaw: Tensor
-) -> Tensor:
+def occlusion(config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target: Tensor, object_yaw: Tensor) -> Tensor:
     """The occlusion measure n . u of each robot (task_spec section 9, OCB), `[..., A]`.
 
     Args:
@@ -113,6 +112,7 @@ def occlusion(
         to_robot: `[..., A, 2]` object to robot, arena frame, m.
         to_target: `[..., 2]` object to target, arena frame, m.
         object_yaw: `[...]` rad.
+
     """
     offset = 0.01 if config.ocb_expanded else 0.0
     direction = to_target / torch.linalg.vector_norm(to_target + offset, dim=-1, keepdim=True).clamp_min(1e-9)

@@ -31,6 +31,7 @@ def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:
 
     Returns:
         `[..., 4]` int64, each a uniformly distributed 32-bit word.
+
     """
     c0, c1, c2, c3 = counter.unbind(-1)
     k0, k1 = key
@@ -56,6 +57,7 @@ def uniform(seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: in
 
     Returns:
         `[N, count]` float32.
+
     """
     blocks = (count + 3) // 4
     block = torch.arange(blocks, device=env_ids.device).expand(env_ids.shape[0], blocks)

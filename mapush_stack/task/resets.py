@@ -29,15 +29,14 @@ class Start(NamedTuple):
     """`[N, 2]` the target point in the arena frame, m."""
 
 
-def draw_start(
-    config: TaskConfig, target_object: ObjectTask, seed: int, env_ids: Tensor, episodes: Tensor
-) -> Start:
+def draw_start(config: TaskConfig, target_object: ObjectTask, seed: int, env_ids: Tensor, episodes: Tensor) -> Start:
     """Draw the start of episode `episodes[k]` of environment `env_ids[k]`; the same arguments give the same start.
 
     Args:
         seed: seed of the run.
         env_ids: `[N]` int64 indices of the environments.
         episodes: `[N]` int64 indices of the episodes within their environments.
+
     """
     robots = target_object.num_robots
     draws = uniform(seed, STREAM_RESET, env_ids, episodes, _SHARED_DRAWS + _ROBOT_DRAWS * robots)

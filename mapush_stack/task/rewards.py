@@ -49,7 +49,7 @@ def target(step: Transition) -> Tensor:
 
 
 def progress(step: Transition) -> Tensor:
-    """d' - d for every robot: a potential (Ng et al., "Policy invariance under reward transformations", 1999)."""
+    """D' - d for every robot: a potential (Ng et al., "Policy invariance under reward transformations", 1999)."""
     return _for_every_robot(step, step.before.target_distance - step.now.target_distance)
 
 
@@ -79,12 +79,12 @@ def push(step: Transition) -> Tensor:
 
 
 def ocb(step: Transition) -> Tensor:
-    """n . u for each robot: +1 on the side of the object away from the target, -1 on the near side."""
+    """N . u for each robot: +1 on the side of the object away from the target, -1 on the near side."""
     return step.now.occlusion
 
 
 def ocb_progress(step: Transition) -> Tensor:
-    """n . u - n' . u' for each robot."""
+    """N . u - n' . u' for each robot."""
     return step.now.occlusion - step.before.occlusion
 
 

@@ -69,6 +69,7 @@ def evaluate(
         state: `[...]` the state after the step, finite numbers only.
         age: `[...]` control steps of the episode up to and including this one.
         value_error: `[...]` bool: the physics produced numbers that are not finite or not believable.
+
     """
     broken = rules(config, target_object, state, measures)
     finished = (measures.target_distance < config.success_distance) & ~value_error

@@ -22,6 +22,7 @@ def new_directory(path: Path) -> Iterator[Path]:
 
     Raises:
         OSError: `path` exists and is not empty.
+
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=str(path.parent)))
@@ -31,7 +32,7 @@ def new_directory(path: Path) -> Iterator[Path]:
             _sync(file)
         _sync(temporary)
         temporary.chmod(0o755)
-        os.rename(str(temporary), str(path))
+        temporary.rename(path)
         _sync(path.parent)
     except BaseException:
         shutil.rmtree(str(temporary), ignore_errors=True)
@@ -46,8 +47,8 @@ def write_json(path: Path, content: Any) -> None:
             file.write(json.dumps(content, indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, str(path))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
         _sync(path.parent)
     except BaseException:
         Path(name).unlink()

@@ -48,6 +48,7 @@ def load(path: Path) -> Checkpoint:
 
     Raises:
         UserError: it is missing or damaged.
+
     """
     progress = _read_progress(path)
     return Checkpoint(progress.pop("steps"), load_model(path), _tensors(path / _TRAINING), progress)
@@ -58,6 +59,7 @@ def load_model(path: Path) -> Dict[str, Tensor]:
 
     Raises:
         UserError: they are missing or damaged.
+
     """
     return _tensors(path / _MODEL)
 

@@ -109,6 +109,7 @@ class ExperimentConfig(Settings):
 
         Raises:
             ValueError: the changes touch what a stage cannot change, or do not pass the checks.
+
         """
         stage = self.training.stages[index]
         where = f"training.stages.{index}.changes"
@@ -137,6 +138,7 @@ def load(
 
     Raises:
         UserError: an unknown name, a wrong type or a value out of range, said in one sentence.
+
     """
     plain = presets.load(preset, object_name, parts)
     for override in overrides:
@@ -151,6 +153,7 @@ def overridden(config: ExperimentConfig, overrides: Sequence[str]) -> Experiment
 
     Raises:
         UserError: as `load`.
+
     """
     plain = config.model_dump(mode="json")
     for override in overrides:
@@ -163,6 +166,7 @@ def validated(plain: Dict[str, Any]) -> ExperimentConfig:
 
     Raises:
         UserError: the first thing that is wrong, in one sentence.
+
     """
     try:
         return _parse(plain)

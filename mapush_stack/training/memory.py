@@ -22,6 +22,7 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
 
     Raises:
         UserError: it needs more memory than is free.
+
     """
     free = available()
     if free is None:

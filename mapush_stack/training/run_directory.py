@@ -29,6 +29,7 @@ class RunDirectory:
 
         Raises:
             UserError: there is no run at `path`.
+
         """
         self.path = Path(path)
         if not (self.path / _CONFIG).is_file():
@@ -41,6 +42,7 @@ class RunDirectory:
 
         Raises:
             UserError: the folder cannot be written.
+
         """
         parent = results / "mapush" / f"go1push_mid-{config.object.name}" / config.learner.algorithm / config.experiment
         try:
@@ -73,6 +75,7 @@ class RunDirectory:
 
         Raises:
             UserError: the file is damaged, or of another version.
+
         """
         file = self.path / _CONFIG
         try:
@@ -102,6 +105,7 @@ class RunDirectory:
 
         Raises:
             UserError: another process trains it.
+
         """
         self._lock = FileLock(str(self.path / _LOCK))
         try:

@@ -36,6 +36,7 @@ def start(config: ExperimentConfig, results: Path, command: List[str], report: T
 
     Raises:
         UserError: the simulator is missing, or the folder cannot be written.
+
     """
     set_torch_threads(config.training.torch_threads)
     # The environment is made first: where it cannot be made, no folder is left behind.
@@ -49,6 +50,7 @@ def resume(path: Path, report: TrainingReport) -> Session:
 
     Raises:
         UserError: there is no run, it is in use, it is finished, or its last checkpoint is damaged.
+
     """
     run = RunDirectory(path)
     config = run.config()

@@ -36,7 +36,26 @@ COSTLY = {
     "torch_threads": [0, 1, -1],
     "linear_time_constant": [0, 0.01, 5, -1],
 }
-JUNK = ["", "null", "true", "-1", "0", "1", "2", "0.5", "1e9", "-1e9", "nan", "inf", "-inf", "[]", "{}", "x", "[1, 2]", "1e-9"]
+JUNK = [
+    "",
+    "null",
+    "true",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "0.5",
+    "1e9",
+    "-1e9",
+    "nan",
+    "inf",
+    "-inf",
+    "[]",
+    "{}",
+    "x",
+    "[1, 2]",
+    "1e-9",
+]
 CHOICES = ["happo", "mappo", "published", "cos_sin", "features", "target_frame", "observation", "elu", "relu", "tanh",
            "huber", "mse", "constant", "linear", "minibatch", "rollout", "mujoco", "planar", "cpu", "cuda"]  # fmt: skip
 
@@ -58,7 +77,9 @@ FIELDS = sorted(leaves(presets.load("default")))
 def override(draw):
     field = draw(st.sampled_from(FIELDS))
     costly = COSTLY.get(field.rpartition(".")[2])
-    value = draw(st.sampled_from(costly)) if costly else draw(st.sampled_from(JUNK + CHOICES) | st.floats(-3, 3).map(str))
+    value = (
+        draw(st.sampled_from(costly)) if costly else draw(st.sampled_from(JUNK + CHOICES) | st.floats(-3, 3).map(str))
+    )
     return f"{field}={value}"
 
 

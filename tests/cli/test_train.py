@@ -118,7 +118,7 @@ def test_a_run_killed_twenty_times_always_loads_and_ends_as_if_nothing_had_happe
     ],
 )
 def test_a_bad_request_is_one_sentence_and_exit_code_2(tmp_path, arguments, words):
-    out, err = mapush("train", "--results", tmp_path / "results", *arguments, code=2)
+    _, err = mapush("train", "--results", tmp_path / "results", *arguments, code=2)
     assert err.startswith(words) and err.count("\n") == 1, err
     assert not (tmp_path / "results").exists()
 

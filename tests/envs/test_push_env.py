@@ -170,8 +170,9 @@ def paper_env(*overrides):
 
 
 def test_quirk_stale_yaw_rotates_the_first_observation_by_the_old_heading():
-    stale, fresh = paper_env("task.episode_seconds=0.04"), paper_env(
-        "task.episode_seconds=0.04", "task.quirks.stale_yaw=false"
+    stale, fresh = (
+        paper_env("task.episode_seconds=0.04"),
+        paper_env("task.episode_seconds=0.04", "task.quirks.stale_yaw=false"),
     )
     turning = torch.zeros(8, 2, 3)
     turning[..., 2] = 2.0
@@ -188,8 +189,9 @@ def test_quirk_stale_yaw_rotates_the_first_observation_by_the_old_heading():
 
 
 def test_quirk_reset_step_reward_sees_the_new_episode():
-    quirky, plain = paper_env("task.episode_seconds=0.04"), paper_env(
-        "task.episode_seconds=0.04", "task.quirks.reset_step_reward=false"
+    quirky, plain = (
+        paper_env("task.episode_seconds=0.04"),
+        paper_env("task.episode_seconds=0.04", "task.quirks.reset_step_reward=false"),
     )
     for env in (quirky, plain):
         env.reset()

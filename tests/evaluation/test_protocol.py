@@ -42,7 +42,9 @@ def test_the_published_figures_mean_what_the_description_says():
     found = summarize(
         episodes([True] * wins + [False] * (300 - wins), [9.29] * 300, [0.0] * 300, ["finished"] * 300), 20.0
     )
-    assert found.success_rate == pytest.approx(0.597, abs=1e-3) and found.finished_time == pytest.approx(13.61, abs=0.01)
+    assert found.success_rate == pytest.approx(0.597, abs=1e-3) and found.finished_time == pytest.approx(
+        13.61, abs=0.01
+    )
 
 
 def test_no_success_is_no_division_by_zero():

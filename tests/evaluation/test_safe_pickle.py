@@ -248,7 +248,10 @@ def test_a_feature_norm_is_taken_along():
         ({"base.mlp.fc1.0.weight": torch.ones(4)}, "it should have 2 dimensions"),
         ({"base.mlp.fc1.0.bias": torch.ones(5)}, "4 rows of weights but 5 biases"),
         ({"base.mlp.fc3.0.weight": torch.ones(4, 6)}, "do not fit"),
-        ({"act.action_out.fc_mean.weight": torch.ones(2, 4), "act.action_out.fc_mean.bias": torch.ones(2)}, "2 actions"),
+        (
+            {"act.action_out.fc_mean.weight": torch.ones(2, 4), "act.action_out.fc_mean.bias": torch.ones(2)},
+            "2 actions",
+        ),
         ({"base.mlp.fc1.0.bias": torch.full((4,), float("nan"))}, "not finite"),
     ],
 )

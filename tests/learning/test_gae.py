@@ -27,9 +27,7 @@ def test_advantages_are_the_discounted_sums_of_deltas(heads):
     for t in range(12):
         for n in range(5):
             for v in range(heads):
-                expected = slow_advantage(
-                    rewards, values, next_values, terminated, truncated, 0.97, 0.9, t, n, v
-                )
+                expected = slow_advantage(rewards, values, next_values, terminated, truncated, 0.97, 0.9, t, n, v)
                 assert float(found[t, n, v]) == pytest.approx(expected, abs=1e-10)
 
 

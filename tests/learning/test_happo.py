@@ -262,9 +262,11 @@ def test_the_critic_is_regressed_on_normalised_returns():
     mean, deviation = returns.mean(), ((returns**2).mean() - returns.mean() ** 2).sqrt()
     target = (returns - mean) / deviation
     parameters = {name: value.detach().clone().requires_grad_() for name, value in learner.critic.named_parameters()}
-    outputs = torch.func.functional_call(learner.critic, parameters, (buffer.states.flatten(0, 2),)) if hasattr(
-        torch, "func"
-    ) else None
+    outputs = (
+        torch.func.functional_call(learner.critic, parameters, (buffer.states.flatten(0, 2),))
+        if hasattr(torch, "func")
+        else None
+    )
     if outputs is None:
         pytest.skip("torch 1.13 has no functional_call")
     loss = 0.5 * ((outputs - target) ** 2).mean()

@@ -64,4 +64,3 @@ def test_weights_are_orthogonal_and_depend_on_the_generator_alone():
     assert torch.allclose(weight.T @ weight, torch.eye(4), atol=1e-5)
     head = one[-1].weight / 0.01
     assert torch.allclose(head @ head.T, torch.eye(2), atol=1e-5)
-

@@ -20,7 +20,9 @@ def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
 
 
 def start(config, size, seed=0):
-    return draw_start(config.task, config.object.task, seed, torch.arange(size), torch.zeros(size, dtype=torch.int64)).state
+    return draw_start(
+        config.task, config.object.task, seed, torch.arange(size), torch.zeros(size, dtype=torch.int64)
+    ).state
 
 
 def placed(config, sim, robot_xy, robot_yaw=0.0, object_yaw=0.0):
@@ -36,7 +38,12 @@ def placed(config, sim, robot_xy, robot_yaw=0.0, object_yaw=0.0):
     sim.reset(
         torch.arange(sim.num_envs),
         state._replace(
-            robot_pos=pos, robot_rpy=rpy, robot_lin_vel=still, robot_ang_vel=still, object_pos=thing, object_rpy=thing_rpy
+            robot_pos=pos,
+            robot_rpy=rpy,
+            robot_lin_vel=still,
+            robot_ang_vel=still,
+            object_pos=thing,
+            object_rpy=thing_rpy,
         ),
     )
 

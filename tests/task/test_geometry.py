@@ -44,7 +44,9 @@ def test_the_first_edge_wins_ties():
 
 
 def test_rotate_and_wrap():
-    assert torch.allclose(rotate(torch.tensor([1.0, 0.0]), torch.tensor(math.pi / 2)), torch.tensor([0.0, 1.0]), atol=1e-6)
+    assert torch.allclose(
+        rotate(torch.tensor([1.0, 0.0]), torch.tensor(math.pi / 2)), torch.tensor([0.0, 1.0]), atol=1e-6
+    )
     angles = torch.tensor([math.pi, -math.pi, 3 * math.pi / 2, 0.1])
     assert torch.allclose(wrap_to_pi(angles), torch.tensor([-math.pi, -math.pi, -math.pi / 2, 0.1]), atol=1e-6)
 

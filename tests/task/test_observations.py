@@ -27,22 +27,24 @@ def test_published_layout_is_that_of_the_description(name, size):
     assert found.shape == (64, robots, size)
     for n in range(64):
         for j in range(robots):
-            x, y, _ = state.robot_pos[n, j].tolist()
-            heading = float(state.robot_rpy[n, j, 2])
-
-            def local(point):
-                dx, dy = float(point[0]) - x, float(point[1]) - y
-                cos, sin = math.cos(-heading), math.sin(-heading)
-                return [cos * dx - sin * dy, sin * dx + cos * dy]
-
-            def turned(yaw):
-                return [(float(yaw) - heading) % (2 * math.pi)]
-
-            expected = local(target[n]) + local(state.object_pos[n]) + turned(state.object_rpy[n, 2])
+            seen = [(target[n], None), (state.object_pos[n], state.object_rpy[n, 2])]
             for back in range(1, robots):
                 other = (j - back) % robots
-                expected += local(state.robot_pos[n, other]) + turned(state.robot_rpy[n, other, 2])
+                seen.append((state.robot_pos[n, other], state.robot_rpy[n, other, 2]))
+            expected = slow_relative(state.robot_pos[n, j].tolist(), float(state.robot_rpy[n, j, 2]), seen)
             assert found[n, j].tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def slow_relative(own, heading, seen):
+    """Positions in the frame at `own` with that heading, each with its relative yaw in [0, 2 pi) if it has one."""
+    numbers = []
+    for point, yaw in seen:
+        dx, dy = float(point[0]) - own[0], float(point[1]) - own[1]
+        cos, sin = math.cos(-heading), math.sin(-heading)
+        numbers += [cos * dx - sin * dy, sin * dx + cos * dy]
+        if yaw is not None:
+            numbers.append((float(yaw) - heading) % (2 * math.pi))
+    return numbers
 
 
 def reflected(state, target, axis_offset):

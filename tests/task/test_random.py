@@ -41,7 +41,7 @@ def test_seed_stream_environment_and_episode_all_matter():
 
 def test_numbers_are_uniform():
     numbers = uniform(3, 0, torch.arange(20_000), torch.zeros(20_000, dtype=torch.int64), 5)
-    assert 0 <= numbers.min() and numbers.max() < 1
+    assert numbers.min() >= 0 and numbers.max() < 1
     assert (numbers.mean(0) - 0.5).abs().max() < 0.01
     assert (numbers.var(0) - 1 / 12).abs().max() < 0.002
     correlation = torch.corrcoef(numbers.T) - torch.eye(5)

@@ -28,13 +28,13 @@ def test_starts_have_the_published_distribution(name):
     start = draw(config, 1, torch.arange(size), torch.zeros(size, dtype=torch.int64))
     state = start.state
     distance = start.target.norm(dim=-1)
-    assert 1.5 <= distance.min() and distance.max() <= 3.0 and abs(float(distance.mean()) - 2.25) < 0.02
+    assert distance.min() >= 1.5 and distance.max() <= 3.0 and abs(float(distance.mean()) - 2.25) < 0.02
     radius = state.robot_pos[..., :2].norm(dim=-1)
     low, high = facts.robot_start_radius
     assert low - 1e-5 <= radius.min() and radius.max() <= high + 1e-5
     assert abs(float(radius.mean()) - (low + high) / 2) < 0.01
     yaw = state.robot_rpy[..., 2]
-    assert -0.01 <= yaw.min() and yaw.max() <= 2 * math.pi and abs(float(yaw.mean()) - math.pi) < 0.05
+    assert yaw.min() >= -0.01 and yaw.max() <= 2 * math.pi and abs(float(yaw.mean()) - math.pi) < 0.05
     assert state.robot_rpy[..., :2].abs().max() <= 0.01
     assert state.robot_lin_vel.abs().max() <= 0.1 and state.robot_ang_vel.abs().max() <= 0.1
     assert torch.equal(state.object_pos[:, :2], torch.zeros(size, 2))

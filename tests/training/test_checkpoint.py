@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,11 @@ def example(steps=160):
 def test_a_checkpoint_survives(tmp_path):
     path = checkpoint.save(tmp_path, example())
     assert path.name == "rl_model_160_steps"
-    assert sorted(file.name for file in path.iterdir()) == ["model.safetensors", "progress.json", "training.safetensors"]
+    assert sorted(file.name for file in path.iterdir()) == [
+        "model.safetensors",
+        "progress.json",
+        "training.safetensors",
+    ]
     loaded = checkpoint.load(path)
     assert loaded.steps == 160 and loaded.progress == {"a": [1]}
     for saved, read in ((example().model, loaded.model), (example().training, loaded.training)):
@@ -62,11 +65,9 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
     events = []
-    real_sync, real_rename = atomic._sync, os.rename
+    real_sync, real_rename = atomic._sync, Path.rename
     monkeypatch.setattr(atomic, "_sync", lambda path: (events.append(("sync", Path(path).name)), real_sync(path)))
-    monkeypatch.setattr(
-        os, "rename", lambda old, new: (events.append(("rename", Path(new).name)), real_rename(old, new))
-    )
+    monkeypatch.setattr(Path, "rename", lambda old, new: (events.append(("rename", new.name)), real_rename(old, new)))
     checkpoint.save(tmp_path, example())
     renamed = events.index(("rename", "rl_model_160_steps"))
     for name in ("model.safetensors", "training.safetensors", "progress.json"):

@@ -55,9 +55,7 @@ def test_an_objects_part_of_a_preset_yields_to_later_layers():
 
 
 def test_an_unknown_field_names_the_nearest():
-    assert refusal("learner.gama=0.9") == (
-        "there is no field learner.gama: learner has no gama; did you mean gamma?"
-    )
+    assert refusal("learner.gama=0.9") == ("there is no field learner.gama: learner has no gama; did you mean gamma?")
     assert "it can be actor_lr" in refusal("learner.zzz=1")
 
 
@@ -69,9 +67,7 @@ def test_a_wrong_type_names_field_and_value():
 
 
 def test_a_value_out_of_range_says_what_is_allowed():
-    assert refusal("learner.gamma=1.5") == (
-        "learner.gamma=1.5 is not allowed: input should be less than or equal to 1"
-    )
+    assert refusal("learner.gamma=1.5") == ("learner.gamma=1.5 is not allowed: input should be less than or equal to 1")
     assert "'happo' or 'mappo'" in refusal("learner.algorithm=ppo")
 
 
@@ -103,7 +99,7 @@ def test_a_malformed_override_is_refused(text):
 
 
 def test_unknown_names_are_refused():
-    assert "there is no preset called defualt; did you mean default?" == refusal(preset="defualt")
+    assert refusal(preset="defualt") == "there is no preset called defualt; did you mean default?"
     assert "there is no object called sphere" in refusal(object_name="sphere")
 
 
@@ -117,7 +113,8 @@ def test_a_preset_and_an_object_can_be_files(tmp_path):
     preset.write_text("extends: default\ndescription: mine\nlearner: {gamma: 0.9}\n")
     thing.write_text(
         "task: {num_robots: 2, vertices: [[-1, -0.2], [1, -0.2], [1, 0.2], [-1, 0.2]], symmetry_fold: 2,\n"
-        "  mirror_axis: 0, start_height: 0.3, start_tilt: 0.0, robot_start_radius: [1.5, 2.0], min_robot_distance: 0.3}\n"
+        "  mirror_axis: 0, start_height: 0.3, start_tilt: 0.0, robot_start_radius: [1.5, 2.0],\n"
+        "  min_robot_distance: 0.3}\n"
         "body: {friction: [0.5, 0.6], parts: [{shape: box, size: [2, 0.4, 0.5], position: [0, 0, 0], mass: 3,\n"
         "  inertia: [0.1, 0.1, 0.1]}]}\n"
     )

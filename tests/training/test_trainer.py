@@ -74,7 +74,9 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path, overrides):
     assert [steps for steps, _ in one.checkpoints()] == [160, 320, 480]
     for (_, a), (_, b) in zip(one.checkpoints(), two.checkpoints()):
         assert bytes_of(a) == bytes_of(b)
-    other = run_training(config.model_copy(update={"training": config.training.model_copy(update={"seed": 2})}), tmp_path)
+    other = run_training(
+        config.model_copy(update={"training": config.training.model_copy(update={"seed": 2})}), tmp_path
+    )
     assert bytes_of(other.checkpoints()[-1][1]) != bytes_of(one.checkpoints()[-1][1])
 
 
@@ -183,7 +185,8 @@ def test_stages_follow_each_other_with_their_own_rewards(tmp_path):
 
 
 def test_a_resumed_curriculum_goes_on_in_its_stage(tmp_path):
-    stages = "training.stages=[{name: one, steps: 160, changes: {}}, {name: two, steps: 480, changes: {learner: {gamma: 0.5}}}]"
+    one, two = "{name: one, steps: 160, changes: {}}", "{name: two, steps: 480, changes: {learner: {gamma: 0.5}}}"
+    stages = f"training.stages=[{one}, {two}]"
     config = small_config(stages, "training.total_steps=null")
     whole = run_training(config, tmp_path)
     parts = run_training(config, tmp_path, StopAfter(2))
