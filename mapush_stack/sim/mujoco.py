@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Dict
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..machine import usable_cpus
 from ..task.config import CONTROL_DT
 from ..task.state import SimState
 from . import scene
@@ -55,7 +55,7 @@ class MujocoSimulator(Simulator):
         self.device, self.control_dt = torch.device("cpu"), CONTROL_DT
         self.model = scene.build(config, body, num_robots).compile()
         self._substeps = config.substeps
-        threads = min(config.threads or os.cpu_count() or 1, self.num_envs)
+        threads = min(config.threads or usable_cpus(), self.num_envs)
         self._batch = mujoco.batch.Batch(self.model, nsim=self.num_envs, nthread=threads)
         self._batch.expand("geom_friction")[:] = scene.friction_arrays(self.model, friction.double().numpy())
         self._qpos, self._qvel, self._ctrl = (self._batch.bind(name) for name in ("qpos", "qvel", "ctrl"))

@@ -43,7 +43,9 @@ class TrainingConfig(Settings):
     checkpoint_interval: int = Field(ge=1, description="environment steps between checkpoints")
     seed: int = Field(ge=0, lt=2**63)
     device: Literal["cpu"] = Field(description="where the learner runs")
-    torch_threads: int = Field(ge=0, le=1024, description="0: one a CPU. On resume the run's own number is used")
+    torch_threads: int = Field(
+        ge=0, le=1024, description="0: one a CPU, at most 4. On resume the run's own number is used"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> TrainingConfig:

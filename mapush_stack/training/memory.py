@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Optional
-
 from ..errors import UserError
+from ..machine import available_memory
 from .config import ExperimentConfig
 
 _BYTES_PER_ENV = 40_000
@@ -24,7 +22,7 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
         UserError: it needs more memory than is free.
 
     """
-    free = available()
+    free = available_memory()
     if free is None:
         return
     sim, length = config.sim, config.training.rollout_length
@@ -36,14 +34,3 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
             f"sim.num_envs={sim.num_envs} with training.rollout_length={length} needs about {needed / 2**30:.0f} GiB, "
             f"more than the {free / 2**30:.0f} GiB that are free; lower one of them"
         )
-
-
-def available() -> Optional[int]:
-    """Free memory in bytes, None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import List, NamedTuple
 
@@ -13,6 +12,7 @@ from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.factory import make_learner
 from ..learning.ppo import EnvSpec
+from ..machine import usable_cpus
 from . import checkpoint, memory
 from .config import ExperimentConfig
 from .log import MetricsLog
@@ -20,6 +20,8 @@ from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
 from .trainer import Outcome, Trainer, torch_device
+
+_MOST_TORCH_THREADS = 4
 
 
 class Session(NamedTuple):
@@ -64,8 +66,8 @@ def spec_of(env: PushEnv) -> EnvSpec:
 
 
 def set_torch_threads(threads: int) -> None:
-    """Use this many threads in torch; 0 is one a CPU."""
-    torch.set_num_threads(threads or os.cpu_count() or 1)
+    """Use this many threads in torch; 0 is one a CPU, but no more than networks of this size can use."""
+    torch.set_num_threads(threads or min(usable_cpus(), _MOST_TORCH_THREADS))
 
 
 def _make_env(config: ExperimentConfig) -> PushEnv:

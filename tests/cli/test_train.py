@@ -1,4 +1,6 @@
+import contextlib
 import json
+import os
 import random
 import signal
 import time
@@ -149,3 +151,21 @@ def test_help_is_quick_and_lists_the_verbs():
     out, _ = mapush("--help")
     assert "train" in out and "evaluate" in out
     assert time.monotonic() - begun < 2.0  # no torch
+
+
+def test_on_a_terminal_there_is_a_progress_bar_with_the_time_left(tmp_path):
+    master, slave = os.openpty()
+    process = start("train", "--results", tmp_path, *SMALL, "--no-evaluation", stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+    with contextlib.suppress(OSError):  # the terminal closes with the process
+        while True:
+            chunk = os.read(master, 65536)
+            if not chunk:
+                break
+            seen += chunk
+    os.close(master)
+    assert process.wait(timeout=60) == 0
+    text = seen.decode(errors="replace")
+    assert "training" in text and "FPS" in text and "success" in text and "480/480" in text
+    assert "\x1b[" in text  # drawn in place

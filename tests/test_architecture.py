@@ -1,0 +1,62 @@
+"""Who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
+ALLOWED = {
+    "task": set(),
+    "locomotion": {"errors"},
+    "sim": {"errors", "machine", "task", "locomotion"},
+    "envs": {"errors", "task", "sim", "locomotion"},
+    "learning": {"errors", "task", "sim", "envs", "locomotion"},
+    "presets": {"errors"},
+    "training": {"errors", "presets", "learning", "envs", "sim", "task", "locomotion", "machine", "__version__"},
+    "evaluation": {"errors", "training", "learning", "envs", "sim", "task", "locomotion"},
+}
+"""What of ours each folder may import."""
+HEAVY = {
+    "mujoco": {"sim/mujoco.py", "sim/scene.py", "sim/robots/planar.py"},
+    "matplotlib": {"evaluation/curve.py"},
+    "tensorboard": set(),
+}
+"""Optional packages, and the only files that may import them, inside functions."""
+
+
+def imports(path):
+    """(dotted names with dots of relative imports resolved, whether at module level) of a file."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    top = {id(node) for node in tree.body}
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(parts[: len(parts) - node.level]) if node.level else ""
+            stem = ".".join(part for part in (base, node.module or "") if part)
+            names = [stem] if node.module else [f"{stem}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield name, id(node) in top
+
+
+@pytest.mark.parametrize("folder", sorted(ALLOWED))
+def test_imports_follow_the_layers(folder):
+    for path in (PACKAGE / folder).rglob("*.py"):
+        for name, _ in imports(path):
+            first, _, rest = name.partition(".")
+            if first == "mapush_stack":
+                target = rest.split(".")[0]
+                assert target == folder or target in ALLOWED[folder], f"{path} imports {name}"
+
+
+def test_heavy_packages_are_imported_where_they_are_needed_and_when():
+    for path in PACKAGE.rglob("*.py"):
+        inside = str(path.relative_to(PACKAGE))
+        for name, top in imports(path):
+            first = name.split(".")[0]
+            if first in HEAVY:
+                assert inside in HEAVY[first] and not top, f"{path} imports {name}"
