@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from mapush_stack.sim.mujoco import MujocoSimulator
+from mapush_stack.envs.factory import make_simulator
 from mapush_stack.task.resets import draw_start
 from mapush_stack.training import config as configuration
 
@@ -30,12 +30,12 @@ def measure(overrides, object_name, rounds, decisions):
     """Median env-steps/s of the simulator and of the bare loop, and the median of their ratios."""
     settings = configuration.load("default", object_name, overrides)
     robots, size = settings.object.task.num_robots, settings.sim.num_envs
-    simulator = MujocoSimulator(settings.sim, settings.object.body, robots, torch.full((size,), 0.55))
+    simulator = make_simulator(settings.sim, settings.object.body, robots, torch.full((size,), 0.55), 0)
     ids, zero = torch.arange(size), torch.zeros(size, dtype=torch.int64)
     start = draw_start(settings.task, settings.object.task, 0, ids, zero).state
     generator = torch.Generator().manual_seed(0)
     commands = torch.rand(decisions, size, robots, 3, generator=generator) - 0.5
-    batch, substeps = simulator._batch, settings.sim.substeps
+    batch, substeps = simulator.engine.batch, settings.sim.tier.substeps
 
     def ours():
         for command in commands:
@@ -43,7 +43,7 @@ def measure(overrides, object_name, rounds, decisions):
 
     def bare():
         for command in commands:
-            simulator._ctrl[:] = command.flatten(1).numpy()
+            batch.ctrl = command.flatten(1).numpy()
             batch.step(nstep=REPEAT * substeps)
 
     results = []
@@ -71,7 +71,10 @@ def main():
     cases += [("tblock", 512, 0.02), ("cylinder", 512, 0.02)]
     for name, size, dt in cases:
         ours, bare, ratio = measure(
-            [f"sim.num_envs={size}", f"sim.physics_dt={dt}"], name, arguments.rounds, arguments.decisions
+            [f"sim.num_envs={size}", f"sim.planar.physics_dt={dt}", "sim.backend=mujoco"],
+            name,
+            arguments.rounds,
+            arguments.decisions,
         )
         table.add_row(name, f"{size}", f"{dt:g} s", f"{ours:,.0f}", f"{bare:,.0f}", f"{ratio:.0%}")
     Console().print(table)

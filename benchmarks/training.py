@@ -45,10 +45,10 @@ def measure(overrides):
     settings = configuration.load("default", "", overrides)
     session.set_torch_threads(settings.training.torch_threads)
     env = session._make_env(settings)
-    learner = make_learner(settings.learner, session.spec_of(env), torch.device("cpu"), 1)
+    learner = make_learner(settings.learner, session.spec_of(env), env.device, 1)
     trainer = Trainer(settings, NoRun(), env, learner)
     trainer._iterate()
-    physics = Stopwatch(env.simulator._batch, "rollout")
+    physics = Stopwatch(env.simulator.engine, "advance")
     parts = {"physics": physics, "environment": Stopwatch(env, "step")}
     parts.update(inference=Stopwatch(learner, "act"), update=Stopwatch(learner, "update"))
     rates = []

@@ -14,6 +14,7 @@ from tests.kinematic import KinematicSimulator
 torch.set_num_threads(1)
 
 SMALL = [
+    "sim.backend=mujoco",
     "sim.num_envs=8",
     "sim.threads=1",
     "training.rollout_length=4",

@@ -18,7 +18,11 @@ ALLOWED = {
 }
 """What of ours each folder may import."""
 HEAVY = {
-    "mujoco": {"sim/mujoco.py", "sim/scene.py", "sim/robots/planar.py"},
+    "mujoco": {"sim/mujoco.py", "sim/warp.py", "sim/scene.py", "sim/robots/planar.py", "sim/robots/go1.py"},
+    "warp": {"sim/warp.py"},
+    "mujoco_warp": {"sim/warp.py"},
+    "rsl_rl": {"training/walking.py"},
+    "tensordict": {"training/walking.py"},
     "matplotlib": {"evaluation/curve.py"},
     "tensorboard": set(),
 }

@@ -2,25 +2,79 @@
 
 from __future__ import annotations
 
-import torch
+from typing import Any, Tuple
 
+import torch
+from torch import Tensor
+
+from ..locomotion import policy
+from ..sim import backend, scene
 from ..sim.config import ObjectBody, SimConfig
+from ..sim.engine import Engine
+from ..sim.mujoco import MujocoEngine, import_mujoco
+from ..sim.robots.base import Team
+from ..sim.robots.go1 import Go1Team
+from ..sim.robots.planar import PlanarTeam
+from ..sim.simulator import SceneSimulator
+from ..sim.warp import WarpEngine
 from ..task.config import ObjectTask, TaskConfig
 from ..task.random import STREAM_FRICTION, uniform
 from .push_env import PushEnv
+from .walking import FIELDS, WalkingEnv
 
 
 def make_env(task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
     Raises:
-        UserError: the simulator is not installed.
+        UserError: the simulator is not installed, or cannot run here.
 
     """
-    from ..sim.mujoco import MujocoSimulator
-
     ids = torch.arange(sim.num_envs)
     low, high = body.friction
     friction = low + (high - low) * uniform(seed, STREAM_FRICTION, ids, torch.zeros_like(ids), 1)[:, 0]
-    simulator = MujocoSimulator(sim, body, target_object.num_robots, friction)
-    return PushEnv(task, target_object, simulator, seed)
+    return PushEnv(task, target_object, make_simulator(sim, body, target_object.num_robots, friction, seed), seed)
+
+
+def make_simulator(sim: SimConfig, body: ObjectBody, num_robots: int, friction: Tensor, seed: int) -> SceneSimulator:
+    """The scene on the engine that `sim.backend` names; `friction` `[N]` is each environment's object's.
+
+    Raises:
+        UserError: the simulator is not installed or cannot run here, or the walking policy cannot be read.
+
+    """
+    chosen = backend.choose(sim)
+    team: Team = PlanarTeam(sim.planar)
+    if sim.robot == "go1":
+        walker = policy.load(sim.go1.walking_policy)
+        team = Go1Team(sim.go1, walker, sim.num_envs, num_robots, seed, chosen.device)
+    engine = make_engine(sim, chosen, body, team, num_robots, ("geom_friction",))
+    return SceneSimulator(engine, team, num_robots, friction)
+
+
+def make_walking_env(sim: SimConfig, body: ObjectBody, walker: policy.WalkingPolicy, seed: int) -> WalkingEnv:
+    """`sim.num_envs` pairs of Go1 beside the object, to teach `walker` to walk.
+
+    Raises:
+        UserError: the simulator is not installed, or cannot run here.
+
+    """
+    chosen = backend.choose(sim)
+    team = Go1Team(sim.go1, walker, sim.num_envs, 2, seed, chosen.device)
+    return WalkingEnv(make_engine(sim, chosen, body, team, 2, FIELDS), team, 2, sim.go1.substeps, seed)
+
+
+def make_engine(
+    sim: SimConfig, chosen: backend.Backend, body: ObjectBody, team: Team, num_robots: int, fields: Tuple[str, ...]
+) -> Engine:
+    """The physics that was chosen; `fields` are the model fields that every environment has of its own.
+
+    Raises:
+        UserError: it is not installed.
+
+    """
+    import_mujoco()
+    spec: Any = scene.build(sim, body, team, num_robots)
+    if chosen.name == "warp":
+        return WarpEngine(spec, sim.num_envs, chosen.device, scene.contact_room(body, team, num_robots), fields)
+    return MujocoEngine(spec, sim.num_envs, sim.threads)

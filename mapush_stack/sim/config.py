@@ -42,28 +42,13 @@ class ObjectBody(Settings):
         return self
 
 
-class PlanarConfig(Settings):
-    """The planar robot: a body on the plane whose velocity follows the command (task_spec section 12.1)."""
+class TierConfig(Settings):
+    """What every kind of robot has: the physics step that its contacts need."""
 
-    linear_time_constant: float = Field(ge=0.01, le=5, description="of the velocity servo along x and y, s")
-    yaw_time_constant: float = Field(ge=0.01, le=5, description="of the yaw rate servo, s")
-    max_force: float = Field(gt=0, le=1000, description="limit of the servo along x and y, N")
-    max_torque: float = Field(gt=0, le=1000, description="limit of the yaw servo, N m")
-
-
-class SimConfig(Settings):
-    """Which simulator steps the scene, and how finely."""
-
-    backend: Literal["mujoco"] = Field(description="mujoco: any CPU")
-    robot: Literal["planar"] = Field(description="planar: bodies that slide on the plane")
-    num_envs: int = Field(ge=1, le=1_000_000, description="environments stepped together")
     physics_dt: float = Field(gt=0, le=CONTROL_DT, description="seconds per physics step; divides 0.02")
-    solver_iterations: int = Field(ge=1, le=100, description="Newton iterations of the contact solver")
-    threads: int = Field(ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
-    planar: PlanarConfig
 
     @model_validator(mode="after")
-    def _check(self) -> SimConfig:
+    def _check(self) -> TierConfig:
         if abs(self.substeps * self.physics_dt - CONTROL_DT) > 1e-9:
             raise ValueError(f"physics_dt must divide the control step of {CONTROL_DT} s, not {self.physics_dt:g}")
         return self
@@ -72,3 +57,42 @@ class SimConfig(Settings):
     def substeps(self) -> int:
         """Physics steps per control step."""
         return max(round(CONTROL_DT / self.physics_dt), 1)
+
+
+class PlanarConfig(TierConfig):
+    """The planar robot: a body on the plane whose velocity follows the command (task_spec section 12.1)."""
+
+    linear_time_constant: float = Field(ge=0.01, le=5, description="of the velocity servo along x and y, s")
+    yaw_time_constant: float = Field(ge=0.01, le=5, description="of the yaw rate servo, s")
+    max_force: float = Field(gt=0, le=1000, description="limit of the servo along x and y, N")
+    max_torque: float = Field(gt=0, le=1000, description="limit of the yaw servo, N m")
+
+
+class Go1Config(TierConfig):
+    """The articulated Unitree Go1, walking by a policy of its own."""
+
+    walking_policy: str = Field(min_length=1, description="`shipped`, or the path of a .safetensors file")
+    stiffness: float = Field(gt=0, le=500, description="of the joint position servos, N m/rad")
+    damping: float = Field(ge=0, le=50, description="of the joint position servos, N m s/rad")
+
+
+class SimConfig(Settings):
+    """Which simulator steps the scene, and how finely."""
+
+    backend: Literal["auto", "mujoco", "warp"] = Field(
+        description="mujoco: any CPU; warp: an NVIDIA GPU; auto: warp where there is one"
+    )
+    device: str = Field(
+        pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
+    )
+    robot: Literal["planar", "go1"] = Field(description="planar: bodies that slide on the plane; go1: legs")
+    num_envs: int = Field(ge=1, le=1_000_000, description="environments stepped together")
+    solver_iterations: int = Field(ge=1, le=100, description="Newton iterations of the contact solver")
+    threads: int = Field(ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
+    planar: PlanarConfig
+    go1: Go1Config
+
+    @property
+    def tier(self) -> TierConfig:
+        """The settings of the chosen robot."""
+        return getattr(self, self.robot)

@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from .config import ObjectBody, PartConfig, SimConfig
-from .robots import planar
-
-FLOOR_FRICTION = 0.1
-"""Terrain friction coefficient (task_spec section 3)."""
-ROBOT_FRICTION = 1.0
-"""Robot shapes' friction coefficient (task_spec section 3)."""
+from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
+from .inertia import Inertia, combine
+from .robots.base import Team
 
 
-class ContactBits(NamedTuple):
-    """MuJoCo's contype and conaffinity: a pair collides where one's type meets the other's affinity."""
-
-    contype: int
-    conaffinity: int
-
-
-FLOOR, OBJECT, ROBOT = ContactBits(1, 0), ContactBits(2, 1), ContactBits(4, 6)
-"""Floor meets object; object meets floor and robots; robots meet object and each other, not the floor."""
-
-
-def mean_friction(first: float, second: float) -> float:
-    """PhysX averages two coefficients; MuJoCo takes the larger, so each geom gets its average with the smaller one."""
-    return 0.5 * (first + second)
-
-
-def build(config: SimConfig, body: ObjectBody, num_robots: int) -> Any:
+def build(config: SimConfig, body: ObjectBody, team: Team, num_robots: int) -> Any:
     """The `mujoco.MjSpec` of one environment: object first, then the robots in order.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
@@ -41,39 +24,35 @@ def build(config: SimConfig, body: ObjectBody, num_robots: int) -> Any:
 
     spec = mujoco.MjSpec()
     spec.modelname = "mapush"
+    spec.compiler.degree = False
     option = spec.option
-    option.timestep = config.physics_dt
+    option.timestep = config.tier.physics_dt
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.solver = mujoco.mjtSolver.mjSOL_NEWTON
     option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     option.iterations = option.ls_iterations = config.solver_iterations
     option.tolerance = 1e-4
-    # A simulation that diverges must be seen as such, not silently start again.
-    option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     spec.worldbody.add_geom(
         name="floor",
         type=mujoco.mjtGeom.mjGEOM_PLANE,
         size=[0, 0, 0.1],
-        friction=[FLOOR_FRICTION, 0.005, 0.0001],
+        friction=friction(FLOOR_FRICTION),
         **FLOOR._asdict(),
     )
-    friction = 0.5 * sum(body.friction)
-    _add_object(spec, body, mean_friction(FLOOR_FRICTION, friction))
-    contact = dict(ROBOT._asdict(), friction=[mean_friction(ROBOT_FRICTION, friction), 0.005, 0.0001])
+    middle = 0.5 * sum(body.friction)
+    _add_object(spec, body, mean_friction(FLOOR_FRICTION, middle))
     for index in range(num_robots):
-        planar.add_to(spec, f"robot{index}", config, contact)
+        team.add_to(spec, f"robot{index}", middle)
     return spec
 
 
-def _add_object(spec: Any, body: ObjectBody, friction: float) -> None:
+def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
     import mujoco
 
     holder = spec.worldbody.add_body(name="object")
     holder.add_freejoint(name="object")
-    mass, centre, inertia = combined_inertia(body)
-    holder.mass, holder.ipos, holder.explicitinertial = mass, centre, True
-    holder.fullinertia = [inertia[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+    combined_inertia(body).assign(holder)
     for number, part in enumerate(body.parts):
         round_part = part.shape == "cylinder"
         holder.add_geom(
@@ -81,9 +60,17 @@ def _add_object(spec: Any, body: ObjectBody, friction: float) -> None:
             type=mujoco.mjtGeom.mjGEOM_CYLINDER if round_part else mujoco.mjtGeom.mjGEOM_BOX,
             size=half_sizes(part),
             pos=list(part.position),
-            friction=[friction, 0.005, 0.0001],
+            friction=friction(coefficient),
             **OBJECT._asdict(),
         )
+
+
+def contact_room(body: ObjectBody, team: Team, num_robots: int) -> int:
+    """Contacts for which a copy of the scene needs room, where a buffer has to be sized beforehand.
+
+    Four under each part of the object, and for each robot all of its own at once; twice as many as were ever seen.
+    """
+    return 4 * len(body.parts) + team.contacts * num_robots
 
 
 def half_sizes(part: PartConfig) -> list:
@@ -93,23 +80,20 @@ def half_sizes(part: PartConfig) -> list:
     return [0.5 * length for length in part.size]
 
 
-def combined_inertia(body: ObjectBody) -> tuple:
-    """Mass (kg), centre of mass `[3]` (m) and inertia about it `[3, 3]` (kg m^2) of all parts together."""
-    mass = sum(part.mass for part in body.parts)
-    centre = sum(part.mass * np.array(part.position) for part in body.parts) / mass
-    inertia = np.zeros((3, 3))
-    for part in body.parts:
-        offset = np.array(part.position) - centre
-        inertia += np.diag(part.inertia) + part.mass * (offset @ offset * np.eye(3) - np.outer(offset, offset))
-    return mass, centre, inertia
+def combined_inertia(body: ObjectBody) -> Inertia:
+    """All parts of an object together."""
+    return combine([Inertia(part.mass, np.array(part.position), np.diag(part.inertia)) for part in body.parts])
 
 
-def friction_arrays(model: Any, friction: np.ndarray) -> np.ndarray:
-    """Every geom's friction `[N, ngeom, 3]` for environments whose object has the coefficients `friction` `[N]`."""
-    arrays = np.tile(model.geom_friction, (len(friction), 1, 1))
+def friction_arrays(model: Any, coefficients: Tensor) -> Tensor:
+    """Every geom's friction `[N, ngeom, 3]` for environments whose object has the `coefficients` `[N]`.
+
+    The floor's and the feet's own do not depend on the object.
+    """
+    arrays = torch.from_numpy(np.tile(model.geom_friction, (len(coefficients), 1, 1)))
     for geom in range(model.ngeom):
         name = model.geom(geom).name
-        if name != "floor":
+        if name != "floor" and not name.endswith("_foot"):
             other = FLOOR_FRICTION if name.startswith("object") else ROBOT_FRICTION
-            arrays[:, geom, 0] = mean_friction(other, friction)
+            arrays[:, geom, 0] = mean_friction(other, coefficients.double())
     return arrays

@@ -20,6 +20,8 @@ STREAM_FRICTION = 1
 """Stream of the object's friction, drawn once per environment."""
 STREAM_AGE = 2
 """Stream of the episode ages at the start of training."""
+STREAM_JOINTS = 3
+"""Stream of the joint angles at which legged robots start."""
 
 
 def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:

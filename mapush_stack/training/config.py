@@ -42,7 +42,6 @@ class TrainingConfig(Settings):
     random_initial_ages: bool = Field(description="first episodes start at random ages, so that they end apart")
     checkpoint_interval: int = Field(ge=1, description="environment steps between checkpoints")
     seed: int = Field(ge=0, lt=2**63)
-    device: Literal["cpu"] = Field(description="where the learner runs")
     torch_threads: int = Field(
         ge=0, le=1024, description="0: one a CPU, at most 4. On resume the run's own number is used"
     )

@@ -15,7 +15,17 @@ import torch
 
 from .. import __version__
 
-_PACKAGES = ("torch", "mujoco", "numpy", "safetensors", "pydantic", "tensorboard")
+_PACKAGES = (
+    "torch",
+    "mujoco",
+    "mujoco-warp",
+    "warp-lang",
+    "numpy",
+    "safetensors",
+    "pydantic",
+    "tensorboard",
+    "rsl-rl-lib",
+)
 
 
 def manifest(command: List[str]) -> Dict[str, Any]:

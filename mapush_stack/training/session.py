@@ -19,7 +19,7 @@ from .log import MetricsLog
 from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
-from .trainer import Outcome, Trainer, torch_device
+from .trainer import Outcome, Trainer
 
 _MOST_TORCH_THREADS = 4
 
@@ -82,7 +82,7 @@ def _make_env(config: ExperimentConfig) -> PushEnv:
 def _train(config: ExperimentConfig, run: RunDirectory, env: PushEnv, report: TrainingReport) -> Session:
     run.lock()
     try:
-        learner = make_learner(config.learner, spec_of(env), torch_device(config), config.training.seed)
+        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
         trainer = Trainer(config, run, env, learner)
         saved = run.checkpoints()
         if saved:

@@ -180,8 +180,3 @@ def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], 
     inside = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
     outside = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
     return inside, outside
-
-
-def torch_device(config: ExperimentConfig) -> torch.device:
-    """Where the learner runs."""
-    return torch.device(config.training.device)

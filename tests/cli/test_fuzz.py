@@ -35,6 +35,8 @@ COSTLY = {
     "action_repeat": [0, 1, 2, 50, 51],
     "torch_threads": [0, 1, -1],
     "linear_time_constant": [0, 0.01, 5, -1],
+    "backend": ["mujoco", "warp", "auto", "isaac"],
+    "device": ["auto", "cpu", "cuda", "cuda:7", "tpu"],
 }
 JUNK = [
     "",
@@ -57,7 +59,7 @@ JUNK = [
     "1e-9",
 ]
 CHOICES = ["happo", "mappo", "published", "cos_sin", "features", "target_frame", "observation", "elu", "relu", "tanh",
-           "huber", "mse", "constant", "linear", "minibatch", "rollout", "mujoco", "planar", "cpu", "cuda"]  # fmt: skip
+           "huber", "mse", "constant", "linear", "minibatch", "rollout", "mujoco", "warp", "planar", "go1", "cpu", "cuda"]  # fmt: skip
 
 
 def leaves(tree, path=()):

@@ -12,11 +12,11 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 
 
 def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
-    from mapush_stack.sim.mujoco import MujocoSimulator
+    from mapush_stack.envs.factory import make_simulator
 
     config = small_config(f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
     given = torch.full((num_envs,), 0.55) if friction is None else torch.tensor(friction)
-    return config, MujocoSimulator(config.sim, config.object.body, config.object.task.num_robots, given)
+    return config, make_simulator(config.sim, config.object.body, config.object.task.num_robots, given, 0)
 
 
 def start(config, size, seed=0):
@@ -151,7 +151,7 @@ def test_a_diverged_environment_is_reported_and_harms_no_other():
     config, sim = simulator()
     sim.reset(torch.arange(4), start(config, 4))
     healthy = {name: tensor.clone() for name, tensor in sim.state_dict().items()}
-    sim._qvel[2, 0] = np.nan
+    sim.engine.batch.qvel[2, 0] = np.nan
     path = sim.step(command(sim), 5)
     assert path.healthy.all(0).tolist() == [True, True, False, True]
     assert all(tensor.isfinite().all() for tensor in path[:-1])
@@ -174,10 +174,10 @@ def test_a_robot_pushes_the_box_and_friction_resists():
 
 @pytest.mark.parametrize("dt", [0.02, 0.01, 0.005])
 def test_a_sliding_box_is_slowed_by_its_friction_coefficient(dt):
-    config, sim = simulator(f"sim.physics_dt={dt}")
+    config, sim = simulator(f"sim.planar.physics_dt={dt}")
     placed(config, sim, FAR)
     sim.step(command(sim), 10)
-    sim._qvel[:, 0] = 1.5
+    sim.engine.batch.qvel[:, 0] = 1.5
     speed = sim.step(command(sim), 20).object_lin_vel[..., 0]
     slowing = (speed[0] - speed[-1]) / (19 * 0.02)
     # MuJoCo's soft pyramidal cone gives a tenth less than Coulomb's law with steps of 0.01 s and more.
@@ -217,14 +217,14 @@ def test_the_tblocks_mass_is_where_its_parts_are():
     assert mass == 3.0 and np.allclose(centre, [0, 1 / 6, 0])
     about_x = 2 * (1 / 6) ** 2 + 1 * (1 / 3) ** 2
     assert np.allclose(inertia, np.diag([0.02 + about_x, 0.02, 0.02 + about_x]))
-    body = sim.model.body("object")
+    body = sim.engine.model.body("object")
     assert np.allclose(body.mass, 3.0) and np.allclose(body.ipos, centre)
     assert sorted(body.inertia) == pytest.approx(sorted(np.diag(inertia)))
 
 
 def test_bodies_have_the_documented_masses_and_collide_as_documented():
     _, sim = simulator()
-    model = sim.model
+    model = sim.engine.model
     assert model.body("robot0").mass == pytest.approx(12.74) and model.body("object").mass == pytest.approx(4.0)
 
     def meet(a, b):

@@ -74,7 +74,7 @@ def test_a_value_out_of_range_says_what_is_allowed():
 @pytest.mark.parametrize(
     "overrides, words",
     [
-        (["sim.physics_dt=0.003"], "sim.physics_dt must divide"),
+        (["sim.planar.physics_dt=0.003"], "sim.planar.physics_dt must divide"),
         (["task.target_distance=[3, 1]"], "task.target_distance must be two lengths"),
         (["task.action_repeat=5", "task.quirks.stale_yaw=true"], "task.quirks.stale_yaw needs action_repeat=1"),
         (["learner.share_actor=true"], "learner.share_actor must be false"),

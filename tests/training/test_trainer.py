@@ -13,7 +13,7 @@ from mapush_stack.training.report import TrainingReport
 from mapush_stack.training.run_directory import RunDirectory
 from mapush_stack.training.session import spec_of
 from mapush_stack.training.signals import StopRequest
-from mapush_stack.training.trainer import Trainer, torch_device
+from mapush_stack.training.trainer import Trainer
 from tests.conftest import kinematic_env, small_config
 
 _folders = itertools.count()
@@ -38,7 +38,7 @@ class StopAfter(StopRequest):
 
 def make_trainer(config, run):
     env = kinematic_env(config, config.training.seed)
-    return Trainer(config, run, env, make_learner(config.learner, spec_of(env), torch_device(config), 1))
+    return Trainer(config, run, env, make_learner(config.learner, spec_of(env), env.device, 1))
 
 
 def run_training(config, folder, stop=None):

@@ -1,0 +1,100 @@
+"""`mapush walk`: train the walking policy of the Go1, and measure how well it follows commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+import click
+from rich.table import Table
+
+from .console import make_console
+
+
+@click.group(name="walk")
+def command() -> None:
+    """The policy by which the Go1 walks."""
+
+
+@command.command(name="train")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the policy and its record.")
+@click.option("--iterations", type=click.IntRange(1), default=600, show_default=True)
+@click.option("--scenes", type=click.IntRange(1), default=4096, show_default=True, help="Pairs of robots.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
+@click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: tuple) -> None:
+    """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
+    from ..envs.factory import make_walking_env
+    from ..locomotion.policy import WalkingPolicy
+    from ..training import config, walking
+
+    changes = ["sim.robot=go1", f"sim.num_envs={scenes}", f"sim.backend={backend}", *overrides]
+    settings = config.load("default", "cuboid", changes)
+    env = make_walking_env(settings.sim, settings.object.body, WalkingPolicy(walking.HIDDEN), seed)
+    console = make_console()
+    begun = time.monotonic()
+
+    def report(iteration: int, means: Dict[str, float]) -> None:
+        if iteration % 10 == 0 or iteration == iterations:
+            steps = iteration * walking.STEPS_PER_ITERATION * env.num_walkers
+            console.print(
+                f"{iteration:>6} / {iterations} iterations  {steps / (time.monotonic() - begun):,.0f} walker-steps/s  "
+                f"reward {means['tracking/reward']:.3f}/s  velocity error {means['tracking/velocity_error']:.3f} m/s  "
+                f"falls {means['reward/fall'] / -100.0:.4f}/step",
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    run = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    console.print(f"policy: {run.weights}\nrecord: {run.record}", highlight=False, soft_wrap=True)
+
+
+@command.command(name="test")
+@click.option("--policy", "policy_path", default="shipped", show_default=True, help="Policy's .safetensors file.")
+@click.option("--robots", type=click.IntRange(2), default=64, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Of random commands.")
+@click.option("--dt", default="0.01", show_default=True, help="Physics step, s.")
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: tuple, as_json: bool) -> None:
+    """Print how well it follows commands, alone and while pushing the box, and how often it falls."""
+    import torch
+
+    from ..envs.factory import make_simulator
+    from ..evaluation import tracking
+    from ..training import config
+    from ..training.session import set_torch_threads
+
+    scenes = robots // 2
+    changes = [f"sim.go1.walking_policy={policy_path}", f"sim.go1.physics_dt={dt}", f"sim.num_envs={scenes}"]
+    settings = config.load("default", "cuboid", ["sim.robot=go1", *changes, *overrides])
+    set_torch_threads(settings.training.torch_threads)
+    friction = torch.full((scenes,), 0.55)
+    simulator = make_simulator(settings.sim, settings.object.body, 2, friction, 0)
+    rows = [tracking.track(simulator, name, wanted) for name, wanted in tracking.COMMANDS]
+    rows.append(tracking.push_object(simulator))
+    falls = tracking.endurance(simulator, 60.0 * minutes, seed=0)
+    if as_json:
+        print(json.dumps({"tracking": [row._asdict() for row in rows], "endurance": falls}, indent=2))
+        return
+    console = make_console()
+    console.print(_table(rows, 2 * scenes))
+    console.print(
+        f"{falls['robots']:.0f} robots, {minutes:g} minutes of random commands and pushes of "
+        f"{tracking.PUSH_FORCE:.0f} N: {falls['falls']:.0f} falls",
+        highlight=False,
+    )
+
+
+def _table(rows: List[Any], robots: int) -> Table:
+    table = Table(title=f"Go1 on flat ground, {robots} robots, means over 5 s after 2 s")
+    for heading in ("command", "vx m/s", "vy m/s", "yaw rate rad/s", "worst robot's error", "moved m", "fallen"):
+        table.add_column(heading, justify="left" if heading == "command" else "right")
+    for row in rows:
+        measured = [f"{value:.3f}" for value in row.measured]
+        table.add_row(row.name, *measured, f"{row.worst:.3f}", f"{row.drift:.3f}", str(row.fallen))
+    return table

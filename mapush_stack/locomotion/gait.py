@@ -1,0 +1,96 @@
+"""What a walking robot senses, remembers and commands: the interface of every walking policy of this project.
+
+Legs are ordered FL, FR, RL, RR and joints hip, thigh, calf within a leg, as upstream (task_spec section 7).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+LEGS = ("FL", "FR", "RL", "RR")
+JOINTS = ("hip", "thigh", "calf")
+NUM_JOINTS = len(LEGS) * len(JOINTS)
+STANCE = (0.1, 0.9, -1.7, -0.1, 0.9, -1.7, 0.1, 0.9, -1.7, -0.1, 0.9, -1.7)
+"""Joint angles at which the robot stands with its trunk about 0.30 m above the floor, rad."""
+ACTION_SCALE = 0.3
+"""Radians of joint target for one unit of a policy's output; a servo of 20 N m/rad then gives 6 N m a unit."""
+STEP_FREQUENCY = 2.5
+"""Strides per second of the trot, Hz; upstream's is 3.0 (task_spec section 7)."""
+TROT_OFFSETS = (0.0, 0.5, 0.5, 0.0)
+"""Phase of each leg against the clock: diagonal legs swing together."""
+STANDING_SPEED = 0.05
+"""A command below this (m/s and rad/s, taken together) means standing still."""
+CONTROL_DT = 0.02
+"""Seconds per decision of a walking policy."""
+OBSERVATION_SIZE = 3 + 3 + 3 + 3 + 3 * NUM_JOINTS + 2
+
+
+class Proprioception(NamedTuple):
+    """What a robot senses of itself; `...` are any leading dimensions."""
+
+    linear_velocity: Tensor
+    """`[..., 3]` of the base, in the base's frame, m/s. A simulator knows it; a real robot would estimate it."""
+    angular_velocity: Tensor
+    """`[..., 3]` in the base's frame, rad/s."""
+    gravity: Tensor
+    """`[..., 3]` direction of gravity in the base's frame."""
+    joint_pos: Tensor
+    """`[..., 12]` rad"""
+    joint_vel: Tensor
+    """`[..., 12]` rad/s"""
+
+
+class Gait(NamedTuple):
+    """What a policy remembers from decision to decision."""
+
+    action: Tensor
+    """`[..., 12]` its last output."""
+    phase: Tensor
+    """`[...]` of the stride, in [0, 1)."""
+
+
+def at_rest(leading: tuple, device: torch.device) -> Gait:
+    """A gait that has not begun."""
+    return Gait(torch.zeros(*leading, NUM_JOINTS, device=device), torch.zeros(leading, device=device))
+
+
+def is_standing(command: Tensor) -> Tensor:
+    """`[...]` bool for commands `[..., 3]` (m/s, m/s, rad/s)."""
+    return torch.linalg.vector_norm(command, dim=-1) < STANDING_SPEED
+
+
+def advance(gait: Gait, action: Tensor, command: Tensor) -> Gait:
+    """The gait after `action` `[..., 12]` has been taken under `command` `[..., 3]`; the clock rests while standing."""
+    phase = torch.remainder(gait.phase + STEP_FREQUENCY * CONTROL_DT, 1.0)
+    return Gait(action, torch.where(is_standing(command), torch.zeros_like(phase), phase))
+
+
+def observe(body: Proprioception, command: Tensor, gait: Gait) -> Tensor:
+    """A policy's input `[..., 50]`, scaled to about one."""
+    moving = (~is_standing(command)).to(command.dtype).unsqueeze(-1)
+    clock = 2 * math.pi * gait.phase.unsqueeze(-1)
+    stance = torch.tensor(STANCE, dtype=command.dtype, device=command.device)
+    return torch.cat(
+        (
+            2.0 * body.linear_velocity,
+            0.5 * body.angular_velocity,
+            body.gravity,
+            command * moving * 2.0,
+            body.joint_pos - stance,
+            0.05 * body.joint_vel,
+            gait.action,
+            moving * torch.sin(clock),
+            moving * torch.cos(clock),
+        ),
+        dim=-1,
+    )
+
+
+def joint_targets(action: Tensor) -> Tensor:
+    """A policy's output `[..., 12]` as joint angles for the servos, rad."""
+    stance = torch.tensor(STANCE, dtype=action.dtype, device=action.device)
+    return stance + ACTION_SCALE * action.clamp(-10.0, 10.0)

@@ -1,0 +1,67 @@
+"""The walking policy as a file: weights in safetensors, and what they are in its header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Dict, List
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..errors import UserError
+from .gait import NUM_JOINTS, OBSERVATION_SIZE
+
+SHIPPED = Path(__file__).parent / "go1_walk.safetensors"
+"""The policy that comes with the project; `go1_walk.json` beside it tells how it was made."""
+_FORMAT = "mapush walking policy 1"
+
+
+class WalkingPolicy(nn.Module):
+    """A multilayer perceptron with ELU from `gait.observe`'s numbers to joint offsets."""
+
+    def __init__(self, hidden: List[int]) -> None:
+        """Layers of the given widths, untrained."""
+        super().__init__()
+        widths = [OBSERVATION_SIZE, *hidden]
+        layers: List[nn.Module] = []
+        for inputs, outputs in zip(widths, widths[1:]):
+            layers += [nn.Linear(inputs, outputs), nn.ELU()]
+        self.net = nn.Sequential(*layers, nn.Linear(widths[-1], NUM_JOINTS))
+        self.hidden = list(hidden)
+
+    @torch.no_grad()
+    def forward(self, observation: Tensor) -> Tensor:
+        """Actions `[..., 12]` for observations `[..., 50]`."""
+        return self.net(observation)
+
+
+def save(policy: WalkingPolicy, path: Path) -> None:
+    """Write a policy to a .safetensors file."""
+    header = {"format": _FORMAT, "hidden": json.dumps(policy.hidden)}
+    tensors: Dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in policy.net.state_dict().items()}
+    save_file(tensors, str(path), metadata=header)
+
+
+def load(name: str) -> WalkingPolicy:
+    """The policy in a .safetensors file, or the one that comes with the project for `shipped`.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds something else.
+
+    """
+    path = SHIPPED if name == "shipped" else Path(name)
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != _FORMAT:
+                raise UserError(f"{path} is not a walking policy of this project")
+            policy = WalkingPolicy(json.loads(header["hidden"]))
+            policy.net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except FileNotFoundError:
+        raise UserError(f"sim.go1.walking_policy={name} is not allowed: there is no such file") from None
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read as a walking policy: {' '.join(str(error).split())}") from None
+    return policy

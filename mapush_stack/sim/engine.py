@@ -1,0 +1,67 @@
+"""Physics of many copies of one MuJoCo model: what the CPU and the GPU have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Dict, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+
+class Path(NamedTuple):
+    """Joint states over some control steps."""
+
+    qpos: Tensor
+    """`[T, N, nq]` float32"""
+    qvel: Tensor
+    """`[T, N, nv]` float32"""
+
+
+class Engine(ABC):
+    """`num_envs` independent copies of `model`, stepped together.
+
+    An engine knows joints and controls; what they mean is the robots' affair (`sim/robots`).
+    """
+
+    model: Any
+    """The `mujoco.MjModel` that every copy started from."""
+    num_envs: int
+    """Number of copies N."""
+    device: torch.device
+    """Where the tensors live."""
+
+    @abstractmethod
+    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+        """Put copies `env_ids` `[n]` into joint states `[n, nq]` and `[n, nv]`; everything else of them is cleared."""
+
+    @abstractmethod
+    def read(self) -> Tuple[Tensor, Tensor]:
+        """Present joint positions `[N, nq]` and velocities `[N, nv]`, float32."""
+
+    @abstractmethod
+    def advance(self, control: Tensor, steps: int, substeps: int) -> Path:
+        """Hold `control` `[N, nu]` for `steps` times `substeps` physics steps; the state after each of `steps`."""
+
+    @abstractmethod
+    def faulty(self) -> Tensor:
+        """`[N]` bool: copies that diverged or ran out of contacts since they were last written."""
+
+    @abstractmethod
+    def set_field(self, name: str, values: Tensor) -> None:
+        """Give the model's field `name` its own value in each copy, `[N, ...]`."""
+
+    @abstractmethod
+    def push(self, wrench: Tensor) -> None:
+        """From now on apply forces (N) and torques (N m) `[N, nbody, 6]` at the bodies' centres of mass."""
+
+    @abstractmethod
+    def state_dict(self) -> Dict[str, Tensor]:
+        """Everything that the next step depends on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+
+    def close(self) -> None:  # noqa: B027 - most engines have nothing to release
+        """Release what the engine holds; may be called twice."""
