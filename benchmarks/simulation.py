@@ -70,12 +70,8 @@ def main():
     cases = [("cuboid", size, dt) for dt in (0.02, 0.01) for size in (256, 512, 2048)]
     cases += [("tblock", 512, 0.02), ("cylinder", 512, 0.02)]
     for name, size, dt in cases:
-        ours, bare, ratio = measure(
-            [f"sim.num_envs={size}", f"sim.planar.physics_dt={dt}", "sim.backend=mujoco"],
-            name,
-            arguments.rounds,
-            arguments.decisions,
-        )
+        changes = [f"sim.num_envs={size}", f"sim.planar.physics_dt={dt}", "sim.backend=mujoco"]
+        ours, bare, ratio = measure(changes, name, arguments.rounds, arguments.decisions)
         table.add_row(name, f"{size}", f"{dt:g} s", f"{ours:,.0f}", f"{bare:,.0f}", f"{ratio:.0%}")
     Console().print(table)
 

@@ -82,7 +82,8 @@ def _introduce(console: Console, settings) -> None:
     console.print(
         f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
         f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · "
-        f"{chosen.name} on {chosen.device} ({chosen.reason}), {sim.num_envs} environments · {settings.total_steps:,} steps of 0.02 s",
+        f"{chosen.name} on {chosen.device} ({chosen.reason}), {sim.num_envs} environments · "
+        f"{settings.total_steps:,} steps of 0.02 s",
         highlight=False,
         soft_wrap=True,
     )

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from .gait import STANCE, TROT_OFFSETS, Proprioception, is_standing
-from .kinematics import FOOT_RADIUS
 
 HEIGHT = 0.30
 """Of the trunk's centre while walking, m."""

@@ -11,7 +11,6 @@ from ..task.config import CONTROL_DT
 from ..task.state import SimState
 from . import scene
 from .base import Simulator
-from .config import ObjectBody, SimConfig
 from .engine import Engine
 from .robots.base import OBJECT_QPOS, OBJECT_QVEL, Team, split_robots
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion

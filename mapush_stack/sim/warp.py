@@ -10,7 +10,6 @@ from torch import Tensor
 from ..errors import UserError
 from .engine import Engine, Path
 
-
 _DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others, and that are each copy's own where those are."""
 
@@ -30,7 +29,7 @@ def import_warp() -> Tuple[Any, Any]:
         import mujoco_warp
     except ImportError as error:
         raise UserError(
-            f"the warp backend needs the package {error.name}, on Python 3.11 or newer: pip install 'mapush_stack[warp]'"
+            f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
     warp.init()
     return warp, mujoco_warp

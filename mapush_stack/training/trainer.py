@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, NamedTuple, Tuple
 
-import torch
 from torch import Tensor
 
 from ..envs.push_env import PushEnv

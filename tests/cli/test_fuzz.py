@@ -59,7 +59,8 @@ JUNK = [
     "1e-9",
 ]
 CHOICES = ["happo", "mappo", "published", "cos_sin", "features", "target_frame", "observation", "elu", "relu", "tanh",
-           "huber", "mse", "constant", "linear", "minibatch", "rollout", "mujoco", "warp", "planar", "go1", "cpu", "cuda"]  # fmt: skip
+           "huber", "mse", "constant", "linear", "minibatch", "rollout", "mujoco", "warp", "planar",
+           "go1", "cpu", "cuda"]  # fmt: skip
 
 
 def leaves(tree, path=()):

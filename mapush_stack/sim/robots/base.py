@@ -10,7 +10,6 @@ from torch import Tensor
 from ...task.state import SimState
 from ..engine import Engine, Path
 
-
 OBJECT_QPOS, OBJECT_QVEL = 7, 6
 """The object comes first in a scene's joint positions and velocities: one free joint."""
 
