@@ -10,11 +10,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ..errors import UserError
 from .console import make_console
 
 
 @click.command(name="evaluate")
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PATH...")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
+@click.option("--pretrained", "names", multiple=True, help="Policy that comes with the project; repeatable.")
 @click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 300]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
@@ -23,6 +25,7 @@ from .console import make_console
 @click.option("--plot", type=click.Path(path_type=Path), default=None, help="PNG for the success curve of a run.")
 def command(
     paths: Tuple[Path, ...],
+    names: Tuple[str, ...],
     object_name: str,
     episodes: Optional[int],
     seed: Optional[int],
@@ -35,7 +38,12 @@ def command(
     PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
     arrays, or a module.pt of OpenRL, which is read without running what is pickled in it.
     """
+    from ..evaluation import pretrained
+
     console = make_console(stderr=as_json)
+    paths = (*paths, *(pretrained.path(name) for name in names))
+    if not paths:
+        raise UserError(f"give a PATH to evaluate, or --pretrained with one of: {', '.join(pretrained.names())}")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
     if as_json:
         print(json.dumps(rows, indent=2))

@@ -18,10 +18,20 @@ from .console import make_console
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
 @click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
 @click.option("--algo", default=None, help="happo or mappo.")
+@click.option("--robot", default=None, help="planar or go1.")
+@click.option("--backend", default=None, help="mujoco, warp or auto.")
 @click.option("--steps", default=None, help="Environment steps of 0.02 s.")
 @click.option("--seed", default=None, help="Seed of the run.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run directory to go on with.")
+@click.option(
+    "--from",
+    "initial",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Run or checkpoint to start from: its configuration, unless --preset is given, and its weights.",
+)
+@click.option("--pretrained", default=None, help="Shipped policy to start from, likewise.")
 @click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def command(
@@ -29,10 +39,14 @@ def command(
     parts: Tuple[str, ...],
     object_name: Optional[str],
     algo: Optional[str],
+    robot: Optional[str],
+    backend: Optional[str],
     steps: Optional[str],
     seed: Optional[str],
     results: Path,
     resume: Optional[Path],
+    initial: Optional[Path],
+    pretrained: Optional[str],
     no_evaluation: bool,
     overrides: Tuple[str, ...],
 ) -> int:
@@ -43,14 +57,30 @@ def command(
     """
     from ..training import config, session
     from ..training.report import TrainingReport
+    from ..training.run_directory import find_checkpoints
 
     console = make_console()
-    shorthands = {"learner.algorithm": algo, "training.total_steps": steps, "training.seed": seed}
+    shorthands = {
+        "learner.algorithm": algo,
+        "sim.robot": robot,
+        "sim.backend": backend,
+        "training.total_steps": steps,
+        "training.seed": seed,
+    }
     changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None] + list(overrides)
+    initial = _initial(initial, pretrained)
+    weights: Optional[Path] = None
     if resume is not None:
-        if preset or parts or object_name or changes:
+        if preset or parts or object_name or changes or initial:
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = session.RunDirectory(resume).config()
+    elif initial is not None:
+        source, found = find_checkpoints(initial)
+        weights = found[-1][1]
+        if preset:
+            settings = config.load(preset, object_name or "", changes, parts)
+        else:
+            settings = config.overridden(source.config(), changes, object_name or "", parts)
     else:
         settings = config.load(preset or "default", object_name or "", changes, parts)
     _introduce(console, settings)
@@ -58,7 +88,7 @@ def command(
         if resume is not None:
             done = session.resume(resume, report)
         else:
-            done = session.start(settings, results, ["mapush", *sys.argv[1:]], report)
+            done = session.start(settings, results, ["mapush", *sys.argv[1:]], report, weights)
     outcome = done.outcome
     state = "stopped" if outcome.stopped else "trained"
     console.print(
@@ -72,6 +102,15 @@ def command(
         evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None)
     console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
     return done.exit_code
+
+
+def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Path]:
+    """What to start from, if anything."""
+    from ..evaluation import pretrained as shipped
+
+    if initial is not None and pretrained is not None:
+        raise UserError("--from and --pretrained both say what to start from; leave one out")
+    return shipped.path(pretrained) if pretrained is not None else initial
 
 
 def _introduce(console: Console, settings) -> None:

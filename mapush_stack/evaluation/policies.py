@@ -11,10 +11,10 @@ from ..envs.factory import make_env
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.factory import make_learner
-from ..training import checkpoint, config
+from ..training import config
 from ..training.config import ExperimentConfig
-from ..training.run_directory import RunDirectory
-from ..training.session import spec_of
+from ..training.run_directory import find_checkpoints
+from ..training.session import load_weights, spec_of
 from . import openrl_actor
 from .protocol import Act
 
@@ -43,17 +43,12 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
     """
     if path.suffix in (".npz", ".pt"):
         return [Candidate(path, -1, config.load("paper", object_name, overrides))]
-    if not path.is_dir():
-        reason = "is neither a folder nor an .npz or .pt file" if path.exists() else "does not exist"
-        raise UserError(f"{path} {reason}")
-    single = checkpoint.all_in(path.parent) if (path / "progress.json").is_file() else []
-    run = RunDirectory(path.parent.parent if single else path)
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path} is neither a folder nor an .npz or .pt file")
+    run, found = find_checkpoints(path)
     if object_name:
         raise UserError("--object is for policies of other programs; a run brings its own object")
     settings = config.overridden(run.config(), overrides)
-    found = [(steps, folder) for steps, folder in single if folder == path] if single else run.checkpoints()
-    if not found:
-        raise UserError(f"{run.path} has no checkpoint yet")
     return [Candidate(folder, steps, settings) for steps, folder in found]
 
 
@@ -81,11 +76,7 @@ def policy(candidate: Candidate, env: PushEnv) -> Act:
     if candidate.path.suffix == ".pt":
         return _shared(candidate, openrl_actor.read_module(candidate.path), env)
     learner = make_learner(candidate.config.learner, spec_of(env), env.device, candidate.config.training.seed)
-    try:
-        learner.load_model_state(checkpoint.load_model(candidate.path))
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{candidate.path} does not fit its run's configuration: {reason}") from None
+    load_weights(learner, candidate.path)
     return learner.mean_action
 
 

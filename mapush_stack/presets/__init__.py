@@ -49,11 +49,19 @@ def load(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Dict[
     for part in parts:
         layers += _layers(_find(part, "part"), [])
     chosen = object_name or next((layer["object"] for layer in reversed(layers) if "object" in layer), "")
-    base: Dict[str, Any] = {}
-    for layer in layers:
-        base = merge(base, {key: value for key, value in layer.items() if key not in ("extends", "per_object")})
-        base = merge(base, (layer.get("per_object") or {}).get(chosen) or {})
-    return {**base, "object": chosen, "preset": "+".join([preset, *parts])}
+    return {**_laid({}, layers, chosen), "object": chosen, "preset": "+".join([preset, *parts])}
+
+
+def lay_over(plain: Dict[str, Any], parts: Sequence[str]) -> Dict[str, Any]:
+    """A whole configuration with parts laid over it, in order.
+
+    Raises:
+        UserError: as `load`.
+
+    """
+    layers = [layer for part in parts for layer in _layers(_find(part, "part"), [])]
+    name = "+".join([plain["preset"], *parts])
+    return {**_laid(plain, layers, plain["object"]["name"]), "preset": name}
 
 
 def load_object(name: str) -> Dict[str, Any]:
@@ -80,6 +88,14 @@ def closest(name: str, known: List[str]) -> str:
     """A hint: the nearest known name if one is near, else all of them."""
     near = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {near[0]}?" if near else f"it can be {', '.join(known)}"
+
+
+def _laid(base: Dict[str, Any], layers: List[Dict[str, Any]], object_name: str) -> Dict[str, Any]:
+    """Layers over a base, each with what it says of the object."""
+    for layer in layers:
+        base = merge(base, {key: value for key, value in layer.items() if key not in ("extends", "per_object")})
+        base = merge(base, (layer.get("per_object") or {}).get(object_name) or {})
+    return base
 
 
 def _layers(path: Path, above: List[Path]) -> List[Dict[str, Any]]:

@@ -64,6 +64,11 @@ def load_model(path: Path) -> Dict[str, Tensor]:
     return _tensors(path / _MODEL)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a folder is a checkpoint, by what it holds."""
+    return (path / _PROGRESS).is_file()
+
+
 def all_in(folder: Path) -> List[Tuple[int, Path]]:
     """Every checkpoint in a folder as (steps, path), oldest first."""
     found = []

@@ -149,14 +149,19 @@ def load(
     return validated(plain)
 
 
-def overridden(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:
-    """A configuration with `path.to.field=value` overrides applied.
+def overridden(
+    config: ExperimentConfig, overrides: Sequence[str], object_name: str = "", parts: Sequence[str] = ()
+) -> ExperimentConfig:
+    """A configuration with another object, parts and `path.to.field=value` overrides laid over it.
 
     Raises:
         UserError: as `load`.
 
     """
     plain = config.model_dump(mode="json")
+    if object_name:
+        plain["object"] = presets.load_object(object_name)
+    plain = presets.lay_over(plain, parts)
     for override in overrides:
         _apply(plain, override)
     return validated(plain)

@@ -120,3 +120,23 @@ class RunDirectory:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+
+def find_checkpoints(path: Path) -> Tuple[RunDirectory, List[Tuple[int, Path]]]:
+    """The run that `path` belongs to, and the checkpoints it names: all of a run's, or the one that it is itself.
+
+    Raises:
+        UserError: it is neither a run nor a checkpoint, or has no checkpoint yet.
+
+    """
+    if not path.is_dir():
+        reason = "is not a folder" if path.exists() else "does not exist"
+        raise UserError(f"{path} {reason}; give a run directory or a checkpoint")
+    if checkpoint.is_checkpoint(path):
+        run = RunDirectory(path.parent.parent)
+        return run, [(steps, folder) for steps, folder in run.checkpoints() if folder == path]
+    run = RunDirectory(path)
+    found = run.checkpoints()
+    if not found:
+        raise UserError(f"{run.path} has no checkpoint yet")
+    return run, found

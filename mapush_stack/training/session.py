@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 import torch
 
@@ -11,7 +11,7 @@ from ..envs.factory import make_env
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.factory import make_learner
-from ..learning.ppo import EnvSpec
+from ..learning.ppo import EnvSpec, MultiAgentPPO
 from ..machine import usable_cpus
 from . import checkpoint, memory
 from .config import ExperimentConfig
@@ -33,18 +33,27 @@ class Session(NamedTuple):
     """0, or 130 or 143 after a signal."""
 
 
-def start(config: ExperimentConfig, results: Path, command: List[str], report: TrainingReport) -> Session:
-    """Train a new run under `results`.
+def start(
+    config: ExperimentConfig,
+    results: Path,
+    command: List[str],
+    report: TrainingReport,
+    initial: Optional[Path] = None,
+) -> Session:
+    """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
     Raises:
-        UserError: the simulator is missing, or the folder cannot be written.
+        UserError: the simulator is missing, the folder cannot be written, or the weights do not fit.
 
     """
     set_torch_threads(config.training.torch_threads)
     # The environment is made first: where it cannot be made, no folder is left behind.
     env = _make_env(config)
+    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
+    if initial is not None:
+        load_weights(learner, initial)
     run = RunDirectory.create(results, config, command)
-    return _train(config, run, env, report)
+    return _train(config, run, env, learner, report)
 
 
 def resume(path: Path, report: TrainingReport) -> Session:
@@ -57,7 +66,23 @@ def resume(path: Path, report: TrainingReport) -> Session:
     run = RunDirectory(path)
     config = run.config()
     set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
-    return _train(config, run, _make_env(config), report)
+    env = _make_env(config)
+    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
+    return _train(config, run, env, learner, report)
+
+
+def load_weights(learner: MultiAgentPPO, path: Path) -> None:
+    """Take over the weights of a checkpoint.
+
+    Raises:
+        UserError: they cannot be read, or belong to other networks.
+
+    """
+    try:
+        learner.load_model_state(checkpoint.load_model(path))
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"the weights in {path} do not fit the configuration's networks: {reason}") from None
 
 
 def spec_of(env: PushEnv) -> EnvSpec:
@@ -79,10 +104,11 @@ def _make_env(config: ExperimentConfig) -> PushEnv:
     return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed)
 
 
-def _train(config: ExperimentConfig, run: RunDirectory, env: PushEnv, report: TrainingReport) -> Session:
+def _train(
+    config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: MultiAgentPPO, report: TrainingReport
+) -> Session:
     run.lock()
     try:
-        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
         trainer = Trainer(config, run, env, learner)
         saved = run.checkpoints()
         if saved:

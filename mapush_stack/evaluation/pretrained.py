@@ -1,0 +1,28 @@
+"""Policies that come with the project, each a small run directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import List
+
+from .. import presets
+from ..errors import UserError
+
+_FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
+
+
+def names() -> List[str]:
+    """Every shipped policy's name."""
+    return sorted(path.parent.name for path in _FOLDER.glob("*/config.json"))
+
+
+def path(name: str) -> Path:
+    """The run directory of a shipped policy.
+
+    Raises:
+        UserError: there is none of that name.
+
+    """
+    if name not in names():
+        raise UserError(f"there is no pretrained policy called {name}; {presets.closest(name, names())}")
+    return _FOLDER / name

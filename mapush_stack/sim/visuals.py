@@ -1,0 +1,263 @@
+"""The scene as it looks: shells, colours, floor and light over the model that is simulated.
+
+Nothing here is simulated. `Stage` compiles the scene a second time with geoms that have no mass and touch nothing,
+and shows joint positions that the physics came to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Sequence, Tuple
+
+import numpy as np
+
+from ..locomotion import gait
+from ..locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
+from . import scene
+from .config import ObjectBody, SimConfig
+from .robots.base import Team
+
+Colour = Tuple[float, float, float]
+"""Red, green, blue from 0 to 1."""
+
+ACCENTS: Tuple[Colour, ...] = (
+    (0.10, 0.45, 0.95),
+    (0.95, 0.20, 0.50),
+    (0.48, 0.28, 0.90),
+    (0.05, 0.65, 0.70),
+    (0.95, 0.45, 0.10),
+    (0.30, 0.32, 0.38),
+    (0.60, 0.35, 0.20),
+    (0.85, 0.75, 0.15),
+)
+"""A robot's own colour, by its number in the team."""
+_OBJECT: Colour = (0.93, 0.68, 0.22)
+_GOAL: Colour = (0.98, 0.99, 1.00)
+_MARK: Colour = (0.20, 0.16, 0.12)
+_GREEN: Colour = (0.20, 0.76, 0.36)
+_RED: Colour = (0.88, 0.22, 0.20)
+_SHELL: Colour = (0.88, 0.89, 0.91)
+_DARK: Colour = (0.15, 0.16, 0.18)
+_STEEL: Colour = (0.34, 0.36, 0.39)
+_MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
+"""Colours of the object and of the goal."""
+_GOAL_OPACITY = {"goal_disc": 0.34, "goal_ring": 0.95, "goal_mark": 0.95}
+
+_SHOWN, _HIDDEN = 2, 3
+"""Groups of geoms; MuJoCo draws 0 to 2 unless told otherwise."""
+_TURN_Y = [0.7071067811865476, 0.7071067811865476, 0, 0]
+"""Quaternion that lays a cylinder's axis along y."""
+_TURN_X = [0.7071067811865476, 0, 0.7071067811865476, 0]
+"""Likewise along x."""
+_LIGHT_ABOVE = (-3.0, -2.5, 7.0)
+"""The light from the point that the camera looks at, m."""
+
+
+class Stage:
+    """A model and its data to be drawn: put joint positions in, and draw."""
+
+    def __init__(
+        self,
+        config: SimConfig,
+        body: ObjectBody,
+        team: Team,
+        num_robots: int,
+        goal_radius: float,
+        size: Tuple[int, int] = (1280, 720),
+    ) -> None:
+        """The scene of `scene.build` with its looks; `size` is the largest picture, width and height in pixels."""
+        import mujoco
+
+        spec = scene.build(config, body, team, num_robots)
+        dress(spec, config.robot, body, num_robots, goal_radius)
+        spec.visual.global_.offwidth, spec.visual.global_.offheight = size
+        self._mujoco = mujoco
+        self.model = spec.compile()
+        self.data = mujoco.MjData(self.model)
+        self._object_geoms = [self.model.geom(f"object{part}").id for part in range(len(body.parts))]
+
+    def pose(self, qpos: np.ndarray, looking_at: Sequence[float]) -> None:
+        """Put everything at joint positions `[nq]`, with the light over the point `looking_at`, m."""
+        self.data.qpos[:] = qpos
+        self.model.light_pos[0] = np.asarray(looking_at) + _LIGHT_ABOVE
+        self._mujoco.mj_kinematics(self.model, self.data)
+        self._mujoco.mj_comPos(self.model, self.data)
+        self._mujoco.mj_camlight(self.model, self.data)
+
+    def place_goal(self, goal: Sequence[float]) -> None:
+        """Move the disc that the object's centre must enter; `goal` is x and y, m."""
+        self.data.mocap_pos[0] = [goal[0], goal[1], 0.0]
+
+    def set_mood(self, mood: str) -> None:
+        """Colour object and goal for an episode that is `pushing`, or that ended in `success` or `failure`."""
+        thing, goal = _MOODS[mood]
+        self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
+        for name, opacity in _GOAL_OPACITY.items():
+            self.model.geom(name).rgba = [*goal, opacity]
+
+
+def dress(spec: Any, robot: str, body: ObjectBody, num_robots: int, goal_radius: float) -> None:
+    """Add looks to the `mujoco.MjSpec` of `scene.build`; `robot` is `planar` or `go1`."""
+    for geom in spec.geoms:
+        geom.group = _SHOWN if geom.name == "floor" or geom.name.startswith("object") else _HIDDEN
+    _add_surroundings(spec)
+    draw = _Draw(spec)
+    _add_goal(draw, goal_radius)
+    _dress_object(draw, body)
+    for number in range(num_robots):
+        name, accent = f"robot{number}", ACCENTS[number % len(ACCENTS)]
+        _dress_trunk(draw, spec.body(name), accent)
+        for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
+            if robot == "go1":
+                _dress_leg(draw, f"{name}_{leg}", side, end, accent)
+            else:
+                _add_stiff_leg(draw, spec.body(name), side, end)
+
+
+class _Draw:
+    """Adds shapes that have no mass and touch nothing; positions and half lengths in m."""
+
+    def __init__(self, spec: Any) -> None:
+        self.spec = spec
+        self._meshes: Dict[Tuple[float, ...], str] = {}
+
+    def rounded(self, body: Any, pos: Sequence[float], half: Sequence[float], colour: Colour) -> None:
+        """A box with rounded edges."""
+        size = tuple(half)
+        if size not in self._meshes:
+            self._meshes[size] = f"rounded{len(self._meshes)}"
+            self.spec.add_mesh(name=self._meshes[size], scale=size).make_supersphere(16, 0.4, 0.4)
+        self._add(body, "MESH", colour, pos=list(pos), meshname=self._meshes[size])
+
+    def ring(self, body: Any, height: float, radius: float, colour: Colour, name: str) -> None:
+        """A thin rim around the origin, lying flat."""
+        self.spec.add_mesh(name=name, scale=[radius, radius, 0.5 * radius]).make_supertorus(64, 0.012, 1.0, 1.0)
+        self._add(body, "MESH", colour, pos=[0, 0, height], meshname=name, name=name)
+
+    def cylinder(
+        self,
+        body: Any,
+        pos: Sequence[float],
+        radius: float,
+        half: float,
+        colour: Colour,
+        turn: Sequence[float] = (1, 0, 0, 0),
+        name: str = "",
+    ) -> None:
+        """A cylinder along z, or as the quaternion `turn` lays it."""
+        self._add(body, "CYLINDER", colour, pos=list(pos), size=[radius, half, 0], quat=list(turn), name=name)
+
+    def capsule(self, body: Any, ends: Sequence[float], radius: float, colour: Colour) -> None:
+        """A capsule between two points, six numbers."""
+        self._add(body, "CAPSULE", colour, fromto=list(ends), size=[radius, 0, 0])
+
+    def sphere(self, body: Any, pos: Sequence[float], radius: float, colour: Colour) -> None:
+        """A ball."""
+        self._add(body, "SPHERE", colour, pos=list(pos), size=[radius, 0, 0])
+
+    def _add(self, body: Any, kind: str, colour: Colour, **shape: Any) -> None:
+        import mujoco
+
+        kinds = mujoco.mjtGeom.__members__
+        untouchable = {"contype": 0, "conaffinity": 0, "mass": 0, "group": _SHOWN}
+        body.add_geom(type=kinds[f"mjGEOM_{kind}"], rgba=[*colour, 1], **untouchable, **shape)
+
+
+def _add_surroundings(spec: Any) -> None:
+    """Sky, floor and lights, and how finely they are drawn."""
+    import mujoco
+
+    look = spec.visual
+    look.quality.shadowsize, look.quality.offsamples = 2048, 4
+    look.map.znear, look.map.zfar, look.map.shadowclip = 0.02, 60.0, 5.0
+    look.map.fogstart, look.map.fogend, look.map.haze = 8.0, 30.0, 0.4
+    look.rgba.haze = look.rgba.fog = [0.87, 0.91, 0.95, 1]
+    look.headlight.ambient, look.headlight.diffuse = [0.38, 0.39, 0.41], [0.22, 0.22, 0.22]
+    look.headlight.specular = [0.05, 0.05, 0.05]
+    spec.stat.extent, spec.stat.center = 1.0, [0, 0, 0]
+    gradient, checker = mujoco.mjtBuiltin.mjBUILTIN_GRADIENT, mujoco.mjtBuiltin.mjBUILTIN_CHECKER
+    spec.add_texture(
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=gradient,
+        rgb1=[0.45, 0.64, 0.86],
+        rgb2=[0.90, 0.94, 0.97],
+        width=256,
+        height=1536,
+    )
+    spec.add_texture(
+        name="floor",
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=checker,
+        rgb1=[0.45, 0.50, 0.55],
+        rgb2=[0.48, 0.53, 0.58],
+        mark=mujoco.mjtMark.mjMARK_EDGE,
+        markrgb=[0.56, 0.61, 0.66],
+        width=512,
+        height=512,
+    )
+    material = spec.add_material(name="floor", texrepeat=[0.5, 0.5], texuniform=True, specular=0.1, shininess=0.1)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = "floor"
+    spec.geom("floor").material = "floor"
+    spec.worldbody.add_light(
+        name="sun",
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
+        pos=list(_LIGHT_ABOVE),
+        dir=[-part for part in _LIGHT_ABOVE],
+        diffuse=[0.62, 0.61, 0.58],
+        specular=[0.25, 0.25, 0.25],
+        castshadow=True,
+    )
+
+
+def _add_goal(draw: _Draw, radius: float) -> None:
+    """A disc on the floor, its rim and its centre, on a body that `Stage.place_goal` moves."""
+    goal = draw.spec.worldbody.add_body(name="goal", mocap=True)
+    for name, size, height in (("goal_disc", radius, 0.004), ("goal_mark", 0.06, 0.008)):
+        draw.cylinder(goal, [0, 0, 0], size, height, _GOAL, name=name)
+    draw.ring(goal, 0.006, radius, _GOAL, name="goal_ring")
+
+
+def _dress_object(draw: _Draw, body: ObjectBody) -> None:
+    """A mark over the point that must come into the disc."""
+    top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
+    draw.cylinder(draw.spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)
+
+
+def _dress_trunk(draw: _Draw, trunk: Any, accent: Colour) -> None:
+    """The Go1's trunk, 0.38 m long, with the head and its camera face in front (+x)."""
+    draw.rounded(trunk, [0, 0, -0.005], [0.185, 0.052, 0.050], _DARK)
+    draw.rounded(trunk, [-0.01, 0, 0.022], [0.190, 0.068, 0.040], _SHELL)
+    draw.rounded(trunk, [-0.035, 0, 0.052], [0.105, 0.047, 0.016], accent)
+    draw.rounded(trunk, [0.205, 0, 0.022], [0.055, 0.046, 0.036], _DARK)
+    draw.rounded(trunk, [0.250, 0, 0.020], [0.048, 0.060, 0.044], _SHELL)
+    draw.rounded(trunk, [0.272, 0, 0.020], [0.032, 0.052, 0.036], _DARK)
+    for side in (1, -1):
+        draw.cylinder(trunk, [0.303, 0.024 * side, 0.026], 0.010, 0.004, accent, turn=_TURN_X)
+        draw.rounded(trunk, [-0.01, 0.062 * side, 0.005], [0.120, 0.010, 0.018], _DARK)
+
+
+def _dress_leg(draw: _Draw, name: str, side: float, end: float, accent: Colour) -> None:
+    """Motors at hip and shoulder, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
+    hip, thigh, calf = (draw.spec.body(f"{name}_{joint}") for joint in gait.JOINTS)
+    draw.cylinder(hip, [0, 0, 0], 0.046, 0.036, _STEEL, turn=_TURN_X)
+    draw.cylinder(hip, [0.034 * end, 0, 0], 0.036, 0.008, _DARK, turn=_TURN_X)
+    draw.rounded(hip, [0, 0.5 * HIP_LENGTH * side, 0], [0.038, 0.034, 0.038], _DARK)
+    draw.cylinder(thigh, [0, -0.012 * side, 0], 0.047, 0.024, _STEEL, turn=_TURN_Y)
+    draw.cylinder(thigh, [0, 0.015 * side, 0], 0.040, 0.006, accent, turn=_TURN_Y)
+    draw.cylinder(thigh, [0, 0.021 * side, 0], 0.022, 0.003, _DARK, turn=_TURN_Y)
+    for where, size in ((-0.055, [0.032, 0.015, 0.060]), (-0.130, [0.024, 0.013, 0.075])):
+        draw.rounded(thigh, [0.004, 0, where], size, _SHELL)
+    draw.cylinder(thigh, [0, 0, -THIGH_LENGTH], 0.022, 0.016, _DARK, turn=_TURN_Y)
+    draw.capsule(calf, [0, 0, 0, 0.012, 0, -0.45 * CALF_LENGTH], 0.014, _DARK)
+    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.010, _DARK)
+    draw.sphere(calf, [0, 0, -CALF_LENGTH], FOOT_RADIUS, _STEEL)
+
+
+def _add_stiff_leg(draw: _Draw, trunk: Any, side: float, end: float) -> None:
+    """A leg of the planar robot, which slides: short, in one piece with the trunk."""
+    top = [HIP_X * end * 0.85, (HIP_Y + 0.5 * HIP_LENGTH) * side, -0.01]
+    draw.sphere(trunk, top, 0.046, _STEEL)
+    knee = [top[0] - 0.05, top[1], -0.13]
+    foot = [top[0], top[1], -0.255]
+    draw.capsule(trunk, [*top, *knee], 0.026, _SHELL)
+    draw.capsule(trunk, [*knee, *foot], 0.018, _DARK)

@@ -1,0 +1,132 @@
+import math
+
+import pytest
+import torch
+
+from mapush_stack.evaluation import tracking
+from mapush_stack.locomotion import gait, kinematics
+from mapush_stack.sim.robots.base import split_robots
+from mapush_stack.sim.robots.go1 import link_inertias, proprioception
+from mapush_stack.task.resets import draw_start
+from tests.conftest import small_config
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+
+
+def simulator(*overrides, num_envs=4, object_name="cuboid"):
+    from mapush_stack.envs.factory import make_simulator
+
+    config = small_config("sim.robot=go1", f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
+    robots = config.object.task.num_robots
+    return config, make_simulator(config.sim, config.object.body, robots, torch.full((num_envs,), 0.55), 0)
+
+
+def test_the_go1_has_the_published_masses_and_limits():
+    _, sim = simulator()
+    model = sim.engine.model
+    assert model.body("robot0").subtreemass[0] == pytest.approx(12.743, abs=2e-3)
+    # unitree_ros, const.xacro: position limits in radians, torque limits in N m.
+    assert model.joint("robot0_FL_calf").range.tolist() == pytest.approx([-2.818, -0.888])
+    assert model.joint("robot1_RR_hip").range.tolist() == pytest.approx([-0.863, 0.863])
+    assert model.actuator("robot0_RL_calf").forcerange.tolist() == [-35.55, 35.55]
+    assert model.actuator("robot0_RL_thigh").forcerange.tolist() == [-23.7, 23.7]
+    # The rotor's 1.118e-4 kg m^2 seen through 6.33:1.
+    assert model.dof_armature[model.joint("robot0_FR_hip").dofadr[0]] == pytest.approx(0.00448, abs=1e-5)
+
+
+def test_left_and_right_legs_mirror_each_other():
+    left, right = link_inertias(1.0, 1.0)["thigh"], link_inertias(-1.0, 1.0)["thigh"]
+    assert left.mass == pytest.approx(right.mass) == pytest.approx(1.009)
+    assert left.centre[1] == pytest.approx(-right.centre[1]) and left.centre[0] == pytest.approx(right.centre[0])
+    assert left.tensor[1, 2] == pytest.approx(-right.tensor[1, 2])
+
+
+def test_contacts_are_as_documented():
+    _, sim = simulator()
+    model = sim.engine.model
+
+    def meet(a, b):
+        first, second = model.geom(a), model.geom(b)
+        return bool(first.contype & second.conaffinity or second.contype & first.conaffinity)
+
+    assert meet("floor", "robot0_FL_foot") and meet("floor", "robot0_trunk") and not meet("floor", "robot0_FL_calf")
+    for part in ("robot0_FL_foot", "robot0_FL_thigh", "robot0_FL_calf", "robot0_trunk"):
+        assert meet("object0", part)
+    assert meet("robot0_envelope", "robot1_envelope") and meet("robot0_trunk", "robot1_trunk")
+    assert not meet("robot0_envelope", "object0") and not meet("robot0_FL_calf", "robot1_FL_calf")
+    assert model.geom("robot0_FL_foot").friction[0] == pytest.approx(0.55)
+
+
+def test_the_kinematics_are_those_of_the_model():
+    import mujoco
+
+    _, sim = simulator()
+    tracking.start(sim, at_object=False)
+    sim.step(torch.tensor([0.4, 0.1, 0.3]).expand(4, 2, 3), 17)
+    qpos, _ = sim.engine.read()
+    data = mujoco.MjData(sim.engine.model)
+    data.qpos[:] = qpos[0].numpy()
+    mujoco.mj_kinematics(sim.engine.model, data)
+    feet = kinematics.foot_positions(qpos[0, 14:26])
+    rotation = torch.tensor(data.body("robot0").xmat.reshape(3, 3), dtype=torch.float32)
+    placed = feet @ rotation.T + qpos[0, 7:10]
+    found = torch.stack([torch.tensor(data.geom(f"robot0_{leg}_foot").xpos) for leg in gait.LEGS]).float()
+    assert torch.allclose(placed, found, atol=1e-5)
+
+
+def test_a_robot_senses_itself_in_its_own_frame():
+    config, sim = simulator()
+    state = draw_start(config.task, config.object.task, 0, torch.arange(4), torch.zeros(4, dtype=torch.int64)).state
+    yaw = torch.full_like(state.robot_rpy, 0.0)
+    yaw[..., 2] = math.pi / 2
+    ahead = torch.zeros_like(state.robot_lin_vel)
+    ahead[..., 1] = 0.7
+    sim.reset(torch.arange(4), state._replace(robot_rpy=yaw, robot_lin_vel=ahead))
+    body = proprioception(split_robots(sim.team, *sim.engine.read()))
+    assert torch.allclose(body.linear_velocity, torch.tensor([0.7, 0.0, 0.0]).expand(4, 2, 3), atol=1e-5)
+    assert torch.allclose(body.gravity, torch.tensor([0.0, 0.0, -1.0]).expand(4, 2, 3), atol=1e-5)
+    # Joints start at the stance times U(0.7, 1.3), every robot with its own draw.
+    scale = body.joint_pos / torch.tensor(gait.STANCE)
+    assert 0.7 <= scale.min() < 0.75 and 1.25 < scale.max() <= 1.3 and not torch.equal(scale[0], scale[1])
+
+
+def test_starts_do_not_depend_on_the_number_of_environments():
+    angles = []
+    for size in (2, 5):
+        config, sim = simulator(num_envs=size)
+        ids = torch.arange(size)
+        sim.reset(ids, draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state)
+        sim.reset(ids[1:2], draw_start(config.task, config.object.task, 0, ids[1:2], torch.ones_like(ids[1:2])).state)
+        angles.append(sim.engine.read()[0][:2])
+    assert torch.equal(*angles)
+
+
+def test_a_saved_team_walks_on_bit_for_bit():
+    config, one = simulator()
+    ids = torch.arange(4)
+    one.reset(ids, draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state)
+    command = torch.tensor([0.4, 0.0, 0.2]).expand(4, 2, 3)
+    one.step(command, 30)
+    saved = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    path = one.step(command, 20)
+    _, other = simulator()
+    other.load_state_dict(saved)
+    for a, b in zip(path, other.step(command, 20)):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("dt", ["0.01", "0.005"])
+def test_the_shipped_policy_follows_commands(dt):
+    _, sim = simulator(f"sim.go1.physics_dt={dt}", "sim.threads=2")
+    forward = tracking.track(sim, "forward", (0.5, 0.0, 0.0))
+    assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, rel=0.1)
+    lateral = tracking.track(sim, "left", (0.0, 0.3, 0.0))
+    assert lateral.fallen == 0 and lateral.measured[1] == pytest.approx(0.3, rel=0.15)
+    turn = tracking.track(sim, "turn", (0.0, 0.0, 0.5))
+    assert turn.fallen == 0 and turn.measured[2] == pytest.approx(0.5, rel=0.15)
+
+
+def test_the_shipped_policy_pushes_the_box():
+    _, sim = simulator("sim.threads=2")
+    pushed = tracking.push_object(sim)
+    assert pushed.fallen == 0 and pushed.measured[0] == pytest.approx(0.4, rel=0.25)
