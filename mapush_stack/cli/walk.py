@@ -21,7 +21,7 @@ def command() -> None:
 
 @command.command(name="train")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the policy and its record.")
-@click.option("--iterations", type=click.IntRange(1), default=600, show_default=True)
+@click.option("--iterations", type=click.IntRange(1), default=700, show_default=True)
 @click.option("--scenes", type=click.IntRange(1), default=4096, show_default=True, help="Pairs of robots.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)

@@ -25,7 +25,7 @@ def import_warp() -> Tuple[Any, Any]:
         import warp
 
         # Before anything of it runs: its banner would stand in the way of `--json`.
-        warp.config.log_level = warp.config.LOG_WARNING
+        warp.config.log_level = warp.LOG_WARNING
         import mujoco_warp
     except ImportError as error:
         raise UserError(
