@@ -1,7 +1,8 @@
 """Rate of training end to end and where its time goes: `python benchmarks/training.py [FIELD=VALUE ...]`.
 
 Counts environment steps of 0.02 s. Shares are wall time: physics (MuJoCo), task (observations, rewards, resets),
-inference (the actors in the rollout), update (critic and actors).
+walking (the policy that moves the legs, with `sim.robot=go1`), inference (the actors in the rollout), update (critic
+and actors).
 """
 
 import os
@@ -48,6 +49,7 @@ def measure(overrides):
     trainer = Trainer(settings, NoRun(), env, learner)
     trainer._iterate()
     physics = Stopwatch(env.simulator.engine, "advance")
+    walking = Stopwatch(env.simulator.team, "walk") if settings.sim.robot == "go1" else None
     parts = {"physics": physics, "environment": Stopwatch(env, "step")}
     parts.update(inference=Stopwatch(learner, "act"), update=Stopwatch(learner, "update"))
     rates = []
@@ -58,18 +60,19 @@ def measure(overrides):
         rates.append(settings.steps_per_update / (time.perf_counter() - start))
     total = time.perf_counter() - begun
     seconds = {name: watch.seconds for name, watch in parts.items()}
-    seconds["task"] = seconds.pop("environment") - seconds["physics"]
+    seconds["walking"] = walking.seconds if walking else 0.0
+    seconds["task"] = seconds.pop("environment") - seconds["physics"] - seconds["walking"]
     return statistics.median(rates), {name: value / total for name, value in seconds.items()}
 
 
 def main():
     overrides = sys.argv[1:]
-    table = Table(title=f"planar tier, cuboid, preset default, {os.cpu_count()} CPUs")
-    for heading in ("algorithm", "env-steps/s", "physics", "task", "inference", "update"):
+    table = Table(title=f"{os.cpu_count()} CPUs, preset default {' '.join(overrides)}")
+    for heading in ("algorithm", "env-steps/s", "physics", "walking", "task", "inference", "update"):
         table.add_column(heading, justify="left" if heading == "algorithm" else "right")
     for algorithm in ("happo", "mappo"):
         rate, shares = measure([f"learner.algorithm={algorithm}", *overrides])
-        columns = [f"{shares[name]:.0%}" for name in ("physics", "task", "inference", "update")]
+        columns = [f"{shares[name]:.0%}" for name in ("physics", "walking", "task", "inference", "update")]
         table.add_row(algorithm, f"{rate:,.0f}", *columns)
     Console().print(table)
 

@@ -14,11 +14,22 @@ ALLOWED = {
     "learning": {"errors", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
     "training": {"errors", "presets", "learning", "envs", "sim", "task", "locomotion", "machine", "__version__"},
-    "evaluation": {"errors", "training", "learning", "envs", "sim", "task", "locomotion"},
+    "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
 }
 """What of ours each folder may import."""
 HEAVY = {
-    "mujoco": {"sim/mujoco.py", "sim/warp.py", "sim/scene.py", "sim/robots/planar.py", "sim/robots/go1.py"},
+    "mujoco": {
+        "sim/mujoco.py",
+        "sim/warp.py",
+        "sim/scene.py",
+        "sim/visuals.py",
+        "sim/robots/planar.py",
+        "sim/robots/go1.py",
+        "evaluation/video.py",
+    },
+    "glfw": {"evaluation/video.py"},
+    "imageio_ffmpeg": {"evaluation/video.py"},
+    "PIL": {"evaluation/video.py"},
     "warp": {"sim/warp.py"},
     "mujoco_warp": {"sim/warp.py"},
     "rsl_rl": {"training/walking.py"},

@@ -18,7 +18,7 @@ from .console import make_console
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--pretrained", "names", multiple=True, help="Policy that comes with the project; repeatable.")
 @click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
-@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 300]")
+@click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 1000]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")

@@ -13,7 +13,7 @@ import numpy as np
 from ..locomotion import gait
 from ..locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
 from . import scene
-from .config import ObjectBody, SimConfig
+from .config import ObjectBody, PartConfig, SimConfig
 from .robots.base import Team
 
 Colour = Tuple[float, float, float]
@@ -40,7 +40,9 @@ _DARK: Colour = (0.15, 0.16, 0.18)
 _STEEL: Colour = (0.34, 0.36, 0.39)
 _MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
 """Colours of the object and of the goal."""
-_GOAL_OPACITY = {"goal_disc": 0.34, "goal_ring": 0.95, "goal_mark": 0.95}
+_FLOOR: Colour = (0.465, 0.515, 0.565)
+_DISC_OPACITY = 0.38
+"""The disc is mixed with the floor's colour by hand: what MuJoCo draws translucent casts shadows on itself."""
 
 _SHOWN, _HIDDEN = 2, 3
 """Groups of geoms; MuJoCo draws 0 to 2 unless told otherwise."""
@@ -48,12 +50,15 @@ _TURN_Y = [0.7071067811865476, 0.7071067811865476, 0, 0]
 """Quaternion that lays a cylinder's axis along y."""
 _TURN_X = [0.7071067811865476, 0, 0.7071067811865476, 0]
 """Likewise along x."""
-_LIGHT_ABOVE = (-3.0, -2.5, 7.0)
-"""The light from the point that the camera looks at, m."""
+_LIGHT = (2.5, 4.0, 8.0)
+"""Where the light stands from the point that the camera looks at: towards the camera, to its left, up; m."""
 
 
 class Stage:
     """A model and its data to be drawn: put joint positions in, and draw."""
+
+    object_radius: float
+    """Of a circle around the object's frame that holds it, seen from above, m."""
 
     def __init__(
         self,
@@ -73,14 +78,27 @@ class Stage:
         self._mujoco = mujoco
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
+        self.object_radius = max(np.hypot(*part.position[:2]) + _radius(part) for part in body.parts)
+        self._object_body = self.model.body("object").id
+        self._robot_bodies = [self.model.body(f"robot{number}").id for number in range(num_robots)]
         self._object_geoms = [self.model.geom(f"object{part}").id for part in range(len(body.parts))]
 
-    def pose(self, qpos: np.ndarray, looking_at: Sequence[float]) -> None:
-        """Put everything at joint positions `[nq]`, with the light over the point `looking_at`, m."""
+    def pose(self, qpos: np.ndarray) -> None:
+        """Put everything at joint positions `[nq]`."""
         self.data.qpos[:] = qpos
-        self.model.light_pos[0] = np.asarray(looking_at) + _LIGHT_ABOVE
         self._mujoco.mj_kinematics(self.model, self.data)
         self._mujoco.mj_comPos(self.model, self.data)
+
+    def positions(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Where the object's frame `[3]` and the robots' bases `[A, 3]` are, m."""
+        return self.data.xpos[self._object_body].copy(), self.data.xpos[self._robot_bodies].copy()
+
+    def light(self, looking_at: np.ndarray, azimuth: float) -> None:
+        """Put the light where it suits a camera that looks at a point `[3]` (m) in the direction `azimuth` (rad)."""
+        back, left, up = _LIGHT
+        cos, sin = np.cos(azimuth), np.sin(azimuth)
+        away = np.array([-back * cos - left * sin, -back * sin + left * cos, up])
+        self.model.light_pos[0], self.model.light_dir[0] = looking_at + away, -away / np.linalg.norm(away)
         self._mujoco.mj_camlight(self.model, self.data)
 
     def place_goal(self, goal: Sequence[float]) -> None:
@@ -91,8 +109,15 @@ class Stage:
         """Colour object and goal for an episode that is `pushing`, or that ended in `success` or `failure`."""
         thing, goal = _MOODS[mood]
         self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
-        for name, opacity in _GOAL_OPACITY.items():
-            self.model.geom(name).rgba = [*goal, opacity]
+        mixed = _DISC_OPACITY * np.array(goal) + (1.0 - _DISC_OPACITY) * np.array(_FLOOR)
+        self.model.geom("goal_disc").rgba = [*mixed, 1.0]
+        for name in ("goal_rim", "goal_pin", "goal_head"):
+            self.model.geom(name).rgba = [*goal, 1.0]
+
+
+def _radius(part: PartConfig) -> float:
+    half = scene.half_sizes(part)
+    return half[0] if part.shape == "cylinder" else float(np.hypot(half[0], half[1]))
 
 
 def dress(spec: Any, robot: str, body: ObjectBody, num_robots: int, goal_radius: float) -> None:
@@ -125,13 +150,8 @@ class _Draw:
         size = tuple(half)
         if size not in self._meshes:
             self._meshes[size] = f"rounded{len(self._meshes)}"
-            self.spec.add_mesh(name=self._meshes[size], scale=size).make_supersphere(16, 0.4, 0.4)
+            self.spec.add_mesh(name=self._meshes[size], scale=size).make_supersphere(12, 0.4, 0.4)
         self._add(body, "MESH", colour, pos=list(pos), meshname=self._meshes[size])
-
-    def ring(self, body: Any, height: float, radius: float, colour: Colour, name: str) -> None:
-        """A thin rim around the origin, lying flat."""
-        self.spec.add_mesh(name=name, scale=[radius, radius, 0.5 * radius]).make_supertorus(64, 0.012, 1.0, 1.0)
-        self._add(body, "MESH", colour, pos=[0, 0, height], meshname=name, name=name)
 
     def cylinder(
         self,
@@ -150,9 +170,9 @@ class _Draw:
         """A capsule between two points, six numbers."""
         self._add(body, "CAPSULE", colour, fromto=list(ends), size=[radius, 0, 0])
 
-    def sphere(self, body: Any, pos: Sequence[float], radius: float, colour: Colour) -> None:
+    def sphere(self, body: Any, pos: Sequence[float], radius: float, colour: Colour, name: str = "") -> None:
         """A ball."""
-        self._add(body, "SPHERE", colour, pos=list(pos), size=[radius, 0, 0])
+        self._add(body, "SPHERE", colour, pos=list(pos), size=[radius, 0, 0], name=name)
 
     def _add(self, body: Any, kind: str, colour: Colour, **shape: Any) -> None:
         import mujoco
@@ -168,7 +188,8 @@ def _add_surroundings(spec: Any) -> None:
 
     look = spec.visual
     look.quality.shadowsize, look.quality.offsamples = 2048, 4
-    look.map.znear, look.map.zfar, look.map.shadowclip = 0.02, 60.0, 5.0
+    look.quality.numslices, look.quality.numstacks = 40, 6  # software rendering pays for every triangle
+    look.map.znear, look.map.zfar, look.map.shadowclip = 0.1, 60.0, 5.0
     look.map.fogstart, look.map.fogend, look.map.haze = 8.0, 30.0, 0.4
     look.rgba.haze = look.rgba.fog = [0.87, 0.91, 0.95, 1]
     look.headlight.ambient, look.headlight.diffuse = [0.38, 0.39, 0.41], [0.22, 0.22, 0.22]
@@ -188,8 +209,8 @@ def _add_surroundings(spec: Any) -> None:
         name="floor",
         type=mujoco.mjtTexture.mjTEXTURE_2D,
         builtin=checker,
-        rgb1=[0.45, 0.50, 0.55],
-        rgb2=[0.48, 0.53, 0.58],
+        rgb1=[part - 0.015 for part in _FLOOR],
+        rgb2=[part + 0.015 for part in _FLOOR],
         mark=mujoco.mjtMark.mjMARK_EDGE,
         markrgb=[0.56, 0.61, 0.66],
         width=512,
@@ -201,8 +222,6 @@ def _add_surroundings(spec: Any) -> None:
     spec.worldbody.add_light(
         name="sun",
         type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
-        pos=list(_LIGHT_ABOVE),
-        dir=[-part for part in _LIGHT_ABOVE],
         diffuse=[0.62, 0.61, 0.58],
         specular=[0.25, 0.25, 0.25],
         castshadow=True,
@@ -210,11 +229,15 @@ def _add_surroundings(spec: Any) -> None:
 
 
 def _add_goal(draw: _Draw, radius: float) -> None:
-    """A disc on the floor, its rim and its centre, on a body that `Stage.place_goal` moves."""
+    """A disc on the floor with a rim, and a pin in its centre that is seen over the object.
+
+    The discs reach into the floor: the lower sides, which shadows are computed from, must be far from the upper ones.
+    """
     goal = draw.spec.worldbody.add_body(name="goal", mocap=True)
-    for name, size, height in (("goal_disc", radius, 0.004), ("goal_mark", 0.06, 0.008)):
-        draw.cylinder(goal, [0, 0, 0], size, height, _GOAL, name=name)
-    draw.ring(goal, 0.006, radius, _GOAL, name="goal_ring")
+    draw.cylinder(goal, [0, 0, 0.003 - 0.1], radius, 0.1, _GOAL, name="goal_rim")
+    draw.cylinder(goal, [0, 0, 0.006 - 0.1], radius - 0.03, 0.1, _GOAL, name="goal_disc")
+    draw.cylinder(goal, [0, 0, 0.4], 0.012, 0.4, _GOAL, name="goal_pin")
+    draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
 
 
 def _dress_object(draw: _Draw, body: ObjectBody) -> None:
@@ -249,7 +272,7 @@ def _dress_leg(draw: _Draw, name: str, side: float, end: float, accent: Colour) 
         draw.rounded(thigh, [0.004, 0, where], size, _SHELL)
     draw.cylinder(thigh, [0, 0, -THIGH_LENGTH], 0.022, 0.016, _DARK, turn=_TURN_Y)
     draw.capsule(calf, [0, 0, 0, 0.012, 0, -0.45 * CALF_LENGTH], 0.014, _DARK)
-    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.010, _DARK)
+    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.011, _DARK)
     draw.sphere(calf, [0, 0, -CALF_LENGTH], FOOT_RADIUS, _STEEL)
 
 

@@ -169,3 +169,32 @@ def test_on_a_terminal_there_is_a_progress_bar_with_the_time_left(tmp_path):
     text = seen.decode(errors="replace")
     assert "training" in text and "FPS" in text and "success" in text and "480/480" in text
     assert "\x1b[" in text  # drawn in place
+
+
+def test_a_team_goes_on_from_a_checkpoint_in_another_tier(tmp_path):
+    _, planar = train_small(tmp_path / "planar", "--no-evaluation", "--algo", "mappo", "--seed", "3")
+    options = ["--from", planar, "--robot", "go1", "--with", "finetune", "--steps", "160", "--no-evaluation"]
+    mapush("train", "--results", tmp_path / "legs", *options)
+    legs = the_run(tmp_path / "legs")
+    config = RunDirectory(legs).config()
+    # The source's configuration with the changes laid over it.
+    assert (config.sim.robot, config.learner.algorithm, config.training.seed) == ("go1", "mappo", 3)
+    assert config.experiment == "finetune" and config.learner.policy.network.hidden == [16]
+    before = checkpoint.load_model(RunDirectory(planar).checkpoints()[-1][1])
+    after = checkpoint.load_model(RunDirectory(legs).checkpoints()[-1][1])
+    change = max(float((after[name] - before[name]).abs().max()) for name in before if name.endswith("weight"))
+    assert 0 < change < 0.1
+
+
+def test_weights_that_do_not_fit_are_refused_before_a_folder_appears(tmp_path):
+    _, planar = train_small(tmp_path / "planar", "--no-evaluation")
+    options = ["--from", planar, "learner.critic.hidden=[17]"]
+    _, err = mapush("train", "--results", tmp_path / "other", *options, code=2)
+    assert "do not fit the configuration's networks" in err and err.count("\n") == 1
+    assert not (tmp_path / "other").exists()
+    _, err = mapush("train", "--from", planar, "--resume", planar, code=2)
+    assert "--resume goes on with the run's own configuration" in err
+    _, err = mapush("train", "--from", tmp_path / "nowhere", code=2)
+    assert "does not exist" in err
+    _, err = mapush("train", "--pretrained", "cuboid-go2", code=2)
+    assert "there is no pretrained policy called cuboid-go2" in err

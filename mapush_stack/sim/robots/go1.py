@@ -184,12 +184,16 @@ class Go1Team(Team):
         paths = []
         joints = split_robots(self, *engine.read())
         for _ in range(repeat):
-            action = self._walker(gait.observe(proprioception(joints), commands, self._gait))
-            self._gait = gait.advance(self._gait, action, commands)
-            path = engine.advance(gait.joint_targets(action).flatten(1), 1, self._config.substeps)
+            path = engine.advance(self.walk(joints, commands).flatten(1), 1, self._config.substeps)
             joints = split_robots(self, path.qpos[0], path.qvel[0])
             paths.append(path)
         return Path(*(torch.cat(parts) for parts in zip(*paths)))
+
+    def walk(self, joints: Joints, commands: Tensor) -> Tensor:
+        """The walking policy's joint targets `[N, A, 12]` (rad) under commands `[N, A, 3]`; the gait goes on."""
+        action = self._walker(gait.observe(proprioception(joints), commands, self._gait))
+        self._gait = gait.advance(self._gait, action, commands)
+        return gait.joint_targets(action)
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The gait, and how often each environment has started."""

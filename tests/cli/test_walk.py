@@ -1,0 +1,42 @@
+import importlib.util
+import json
+
+import pytest
+
+from tests.cli.runner import mapush
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+
+
+def test_walk_test_prints_a_table_and_json():
+    options = ["--robots", 4, "--minutes", 0.02, "--set", "sim.threads=1", "--set", "sim.backend=mujoco"]
+    out, _ = mapush("walk", "test", *options)
+    assert "forward 0.5" in out and "push the object at 0.4" in out and "falls" in out
+    found = json.loads(mapush("walk", "test", *options, "--json")[0])
+    assert found["endurance"]["robots"] == 4 and found["endurance"]["falls"] == 0
+    rows = {row["name"]: row for row in found["tracking"]}
+    assert rows["forward 0.5"]["measured"][0] == pytest.approx(0.5, rel=0.1)
+    assert rows["stand"]["drift"] < 0.05
+
+
+def test_a_policy_that_is_not_there_is_refused():
+    _, err = mapush("walk", "test", "--policy", "nowhere.safetensors", code=2)
+    assert "there is no such file" in err and err.count("\n") == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is not None, reason="rsl_rl is installed")
+def test_training_without_rsl_rl_says_what_to_install(tmp_path):
+    options = ["--scenes", 1, "--iterations", 1, "--backend", "mujoco", "--out", tmp_path / "walk"]
+    _, err = mapush("walk", "train", *options, code=2)
+    assert "pip install 'mapush_stack[walk]'" in err and err.count("\n") == 1
+    assert not (tmp_path / "walk").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
+def test_training_writes_a_policy_and_its_record(tmp_path):
+    options = ["--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]
+    out, _ = mapush("walk", "train", *options)
+    assert "2 / 2 iterations" in out
+    record = json.loads((tmp_path / "go1_walk.json").read_text())
+    assert record["walker_steps"] == 2 * 24 * 8 and len(record["curve"]) == 2
+    mapush("walk", "test", "--policy", tmp_path / "go1_walk.safetensors", "--robots", 2, "--minutes", 0)
