@@ -101,9 +101,9 @@ def evaluate_paths(
 
 def _table(rows: List[Dict[str, Any]]) -> Table:
     first = rows[0]
-    table = Table(
-        title=f"{first['episodes']} first episodes of the {first['object']}, deterministic, seed {first['seed']}"
-    )
+    objects = ", ".join(dict.fromkeys(row["object"] for row in rows))
+    table = Table(title=f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}")
+    one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
     for heading in (
         "policy",
         "success",
@@ -118,7 +118,7 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
         low, high = row["success_interval"]
         others = [f"{name} {count}" for name, count in row["causes"].items() if name != "finished"]
         table.add_row(
-            f"{row['steps']:,} steps" if row["steps"] >= 0 else Path(row["path"]).name,
+            _label(row, one_run),
             f"{row['success_rate']:.1%}",
             f"{low:.1%} - {high:.1%}",
             f"{row['valid_success_rate']:.1%}",
@@ -127,3 +127,12 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
             ", ".join(others).replace("_", " "),
         )
     return table
+
+
+def _label(row: Dict[str, Any], one_run: bool) -> str:
+    """A row's first cell: a checkpoint's steps, with its run's name where there are several; else the file's name."""
+    path = Path(row["path"])
+    if row["steps"] < 0:
+        return path.name
+    steps = f"{row['steps']:,} steps"
+    return steps if one_run else f"{path.parents[1].name}, {steps}"

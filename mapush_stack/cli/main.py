@@ -15,6 +15,7 @@ from ..errors import UserError
 _VERBS = {
     "train": "Train a team.",
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
+    "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "presets": "List presets, parts and objects, or show one.",
 }

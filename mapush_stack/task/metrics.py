@@ -16,7 +16,7 @@ def collaborating(config: TaskConfig, measures: Measures) -> Tensor:
 
 
 def valid_start(target_object: ObjectTask, robot_pos: Tensor) -> Tensor:
-    """`[N]` bool: false for the resets that break the robot-robot rule before anyone moves (about 6.3 % for the cuboid)."""
+    """`[N]` bool: false for the resets that break the robot-robot rule before anyone moves (6.3 % for the cuboid)."""
     return (pair_distances(robot_pos) >= target_object.min_robot_distance).all(-1)
 
 

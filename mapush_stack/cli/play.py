@@ -1,0 +1,134 @@
+"""`mapush play`: watch a policy, or record it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from ..errors import UserError
+from ..task.config import CONTROL_DT
+from .console import make_console
+
+_SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
+_FPS = {".mp4": 50, ".gif": 25}
+_ON_THE_CPU = ["sim.backend=mujoco", "sim.device=cpu"]
+"""One environment: a GPU would not help."""
+
+
+def _parse_size(context: click.Context, parameter: click.Parameter, value: Optional[str]) -> Optional[Tuple[int, int]]:
+    if value is None:
+        return None
+    match = re.fullmatch(r"(\d{2,4})x(\d{2,4})", value)
+    size = (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+    if any(length % 2 or not 64 <= length <= 3840 for length in size):
+        raise click.BadParameter(f"{value} is not WIDTHxHEIGHT in even numbers of pixels from 64 to 3840")
+    return size
+
+
+@click.command(name="play")
+@click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
+@click.option("--pretrained", default=None, metavar="NAME", help="Policy that comes with the project.")
+@click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
+@click.option("--episodes", type=click.IntRange(1, 1000), default=3, show_default=True, help="One after the other.")
+@click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
+@click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="OUT", help="Record to an .mp4 or .gif; no display.")
+@click.option("--stills", metavar="PREFIX", help="Write PREFIX-1.png to -3.png: start, pushing and end of episode 1.")
+@click.option("--size", callback=_parse_size, metavar="WxH", help="Pixels.  [default: 1280x720; .gif: 640x360]")
+@click.option("--fps", type=click.IntRange(1, 60), default=None, help="Frames a second.  [default: 50; .gif: 25]")
+def command(
+    path: Optional[Path],
+    pretrained: Optional[str],
+    object_name: str,
+    episodes: int,
+    seed: Optional[int],
+    overrides: Tuple[str, ...],
+    record: Optional[Path],
+    stills: Optional[str],
+    size: Optional[Tuple[int, int]],
+    fps: Optional[int],
+) -> None:
+    """Watch a policy in MuJoCo's viewer, or record it where there is no display.
+
+    PATH is what `mapush evaluate` takes; of a run's checkpoints the last is played. Object and goal turn green when
+    an episode succeeds and red when it fails.
+    """
+    from ..evaluation import policies, video
+    from ..training.session import set_torch_threads
+
+    pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
+    _check(record, pictures)
+    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *overrides])[-1]
+    settings = candidate.config
+    set_torch_threads(settings.training.torch_threads)
+    if record or pictures:
+        video.choose_gl()
+        # An exception, so that what is half-written is removed.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    kind = record.suffix.lower() if record else ".mp4"
+    size, fps = size or _SIZES[kind], fps or _FPS[kind]
+    console = make_console()
+    env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
+    try:
+        shots = _told(console, video.perform(policies.policy(candidate, env), env, episodes))
+        stage = video.make_stage(candidate, env, size)
+        if not (record or pictures):
+            video.watch(stage, shots)
+            return
+        performance, film = list(shots), video.Film(stage, size)
+        drawing = partial(_shown, console, round(len(performance) * CONTROL_DT * fps))
+        if pictures:
+            video.save_stills(film, performance, pictures)
+        if record:
+            video.record(film, performance, record, fps, size, drawing)
+        film.close()
+        for file in [*pictures, *([record] if record else [])]:
+            console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
+    finally:
+        env.close()
+
+
+def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:
+    """Where the policy is: exactly one of the two says it."""
+    from ..evaluation import pretrained as shipped
+
+    if (path is None) == (pretrained is None):
+        raise UserError(f"give a PATH to play, or --pretrained with one of: {', '.join(shipped.names())}")
+    return shipped.path(pretrained) if pretrained is not None else path
+
+
+def _check(record: Optional[Path], pictures: List[Path]) -> None:
+    """Refuse what could not be shown or written, before anything runs."""
+    from ..evaluation import video
+
+    if record:
+        video.check_output(record, (".mp4", ".gif"))
+    for picture in pictures:
+        video.check_output(picture, (".png",))
+    if not (record or pictures or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("there is no display to show the viewer on; use --record OUT.mp4")
+
+
+def _told(console: Console, shots: Iterable[Any]) -> Iterator[Any]:
+    """`shots` as they come, with a line printed at the end of every episode."""
+    told = -1
+    for shot in shots:
+        if shot.episode > told and shot.cause != "running":
+            told = shot.episode
+            cause = shot.cause.replace("_", " ")
+            console.print(f"episode {told + 1}: {cause} after {shot.seconds:.2f} s", highlight=False)
+        yield shot
+
+
+def _shown(console: Console, total: int, frames: Iterable[Any]) -> Iterable[Any]:
+    """`frames` as they come, with a progress bar on a terminal."""
+    return track(frames, "drawing", total, console=console, transient=True, disable=not console.is_terminal)
