@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -55,9 +55,8 @@ def command(
     FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
     default` shows them all.
     """
-    from ..training import config, session
+    from ..training import session
     from ..training.report import TrainingReport
-    from ..training.run_directory import find_checkpoints
 
     console = make_console()
     shorthands = {
@@ -68,27 +67,40 @@ def command(
         "training.seed": seed,
     }
     changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None] + list(overrides)
-    initial = _initial(initial, pretrained)
-    weights: Optional[Path] = None
+    initial, weights = _initial(initial, pretrained), None
     if resume is not None:
         if preset or parts or object_name or changes or initial:
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = session.RunDirectory(resume).config()
-    elif initial is not None:
-        source, found = find_checkpoints(initial)
-        weights = found[-1][1]
-        if preset:
-            settings = config.load(preset, object_name or "", changes, parts)
-        else:
-            settings = config.overridden(source.config(), changes, object_name or "", parts)
     else:
-        settings = config.load(preset or "default", object_name or "", changes, parts)
+        settings, weights = _request(preset, object_name or "", changes, parts, initial)
     _introduce(console, settings)
     with TrainingReport(console, settings.total_steps) as report:
         if resume is not None:
             done = session.resume(resume, report)
         else:
             done = session.start(settings, results, ["mapush", *sys.argv[1:]], report, weights)
+    _conclude(console, done, evaluate=not no_evaluation)
+    return done.exit_code
+
+
+def _request(
+    preset: Optional[str], object_name: str, changes: List[str], parts: Tuple[str, ...], initial: Optional[Path]
+) -> Tuple[Any, Optional[Path]]:
+    """The configuration of a new run, and the checkpoint whose weights it starts from, if any."""
+    from ..training import config
+    from ..training.run_directory import find_checkpoints
+
+    if initial is None:
+        return config.load(preset or "default", object_name, changes, parts), None
+    source, found = find_checkpoints(initial)
+    if preset:
+        return config.load(preset, object_name, changes, parts), found[-1][1]
+    return config.overridden(source.config(), changes, object_name, parts), found[-1][1]
+
+
+def _conclude(console: Console, done: Any, evaluate: bool) -> None:
+    """Say how the training ended and where the run is; evaluate it if it is finished."""
     outcome = done.outcome
     state = "stopped" if outcome.stopped else "trained"
     console.print(
@@ -96,12 +108,11 @@ def command(
     )
     if outcome.stopped:
         console.print(f"go on with: mapush train --resume {done.run.path}", highlight=False, soft_wrap=True)
-    elif not no_evaluation:
+    elif evaluate:
         from .evaluate import evaluate_paths
 
         evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None)
     console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
-    return done.exit_code
 
 
 def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Path]:

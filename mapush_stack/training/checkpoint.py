@@ -37,8 +37,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
     if path.exists():
         return path
     with new_directory(path) as temporary:
-        save_file(_packed(checkpoint.model), str(temporary / _MODEL))
-        save_file(_packed(checkpoint.training), str(temporary / _TRAINING))
+        save_tensors(checkpoint.model, temporary / _MODEL)
+        save_tensors(checkpoint.training, temporary / _TRAINING)
         write_json(temporary / _PROGRESS, {"steps": checkpoint.steps, **checkpoint.progress})
     return path
 
@@ -51,7 +51,7 @@ def load(path: Path) -> Checkpoint:
 
     """
     progress = _read_progress(path)
-    return Checkpoint(progress.pop("steps"), load_model(path), _tensors(path / _TRAINING), progress)
+    return Checkpoint(progress.pop("steps"), load_model(path), load_tensors(path / _TRAINING), progress)
 
 
 def load_model(path: Path) -> Dict[str, Tensor]:
@@ -61,7 +61,7 @@ def load_model(path: Path) -> Dict[str, Tensor]:
         UserError: they are missing or damaged.
 
     """
-    return _tensors(path / _MODEL)
+    return load_tensors(path / _MODEL)
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -79,11 +79,19 @@ def all_in(folder: Path) -> List[Tuple[int, Path]]:
     return sorted(found)
 
 
-def _packed(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+def save_tensors(tensors: Dict[str, Tensor], path: Path) -> None:
+    """Write tensors to a .safetensors file."""
+    packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    save_file(packed, str(path))
 
 
-def _tensors(path: Path) -> Dict[str, Tensor]:
+def load_tensors(path: Path) -> Dict[str, Tensor]:
+    """Read a .safetensors file.
+
+    Raises:
+        UserError: it is missing or damaged.
+
+    """
     try:
         return load_file(str(path))
     except FileNotFoundError:

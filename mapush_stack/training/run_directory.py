@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 from ..errors import UserError
 from . import checkpoint
@@ -15,7 +16,7 @@ from .atomic import new_directory, remove_leftovers, write_json
 from .config import ExperimentConfig, validated
 from .manifest import manifest
 
-_CONFIG, _MANIFEST, _LOCK = "config.json", "manifest.json", ".lock"
+_CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"
 
 
 class RunDirectory:
@@ -37,7 +38,13 @@ class RunDirectory:
         self._lock: Optional[FileLock] = None
 
     @classmethod
-    def create(cls, results: Path, config: ExperimentConfig, command: List[str]) -> RunDirectory:
+    def create(
+        cls,
+        results: Path,
+        config: ExperimentConfig,
+        command: List[str],
+        initial: Optional[Dict[str, Tensor]] = None,
+    ) -> RunDirectory:
         """Make the folder of a new run, with its configuration and a manifest of where it ran.
 
         Raises:
@@ -56,6 +63,8 @@ class RunDirectory:
                 (temporary / "models").mkdir()
                 write_json(temporary / _CONFIG, config.model_dump(mode="json"))
                 write_json(temporary / _MANIFEST, manifest(command))
+                if initial is not None:
+                    checkpoint.save_tensors(initial, temporary / _INITIAL)
         except OSError as error:
             raise UserError(f"no run can be started under {results}: {error.strerror or error}") from None
         return cls(path)
@@ -95,6 +104,16 @@ class RunDirectory:
             return json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
         except (ValueError, OSError):
             return {}
+
+    def initial_weights(self) -> Optional[Dict[str, Tensor]]:
+        """The weights that the run started from; None where it started from scratch.
+
+        Raises:
+            UserError: the file is damaged.
+
+        """
+        file = self.path / _INITIAL
+        return checkpoint.load_tensors(file) if file.is_file() else None
 
     def checkpoints(self) -> List[Tuple[int, Path]]:
         """(steps, path) of every checkpoint, oldest first."""

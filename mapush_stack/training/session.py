@@ -52,7 +52,7 @@ def start(
     learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
     if initial is not None:
         load_weights(learner, initial)
-    run = RunDirectory.create(results, config, command)
+    run = RunDirectory.create(results, config, command, None if initial is None else learner.model_state())
     return _train(config, run, env, learner, report)
 
 
@@ -68,6 +68,9 @@ def resume(path: Path, report: TrainingReport) -> Session:
     set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
     env = _make_env(config)
     learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
+    initial = run.initial_weights()
+    if initial is not None:
+        learner.load_model_state(initial)
     return _train(config, run, env, learner, report)
 
 

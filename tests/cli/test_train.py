@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import time
 
@@ -184,6 +185,21 @@ def test_a_team_goes_on_from_a_checkpoint_in_another_tier(tmp_path):
     after = checkpoint.load_model(RunDirectory(legs).checkpoints()[-1][1])
     change = max(float((after[name] - before[name]).abs().max()) for name in before if name.endswith("weight"))
     assert 0 < change < 0.1
+
+
+def test_a_run_that_started_from_weights_starts_from_them_again(tmp_path):
+    """Killed before its first checkpoint and resumed, it ends with the same bytes."""
+    _, source = train_small(tmp_path / "source", "--no-evaluation")
+    ends = []
+    for name in ("whole", "killed"):
+        mapush("train", "--results", tmp_path / name, "--from", source, "--seed", "9", "--no-evaluation")
+        run = the_run(tmp_path / name)
+        if name == "killed":
+            for _, folder in RunDirectory(run).checkpoints():
+                shutil.rmtree(folder)
+            mapush("train", "--resume", run, "--no-evaluation")
+        ends.append(bytes_of(RunDirectory(run).checkpoints()[-1][1]))
+    assert ends[0] == ends[1]
 
 
 def test_weights_that_do_not_fit_are_refused_before_a_folder_appears(tmp_path):
