@@ -92,9 +92,20 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: tupl
 
 def _table(rows: List[Any], robots: int) -> Table:
     table = Table(title=f"Go1 on flat ground, {robots} robots, means over 5 s after 2 s")
-    for heading in ("command", "vx m/s", "vy m/s", "yaw rate rad/s", "worst robot's error", "moved m", "fallen"):
+    for heading in (
+        "command",
+        "vx m/s",
+        "vy m/s",
+        "yaw rate rad/s",
+        "worst robot's error",
+        "moved m",
+        "most m",
+        "fallen",
+    ):
         table.add_column(heading, justify="left" if heading == "command" else "right")
     for row in rows:
         measured = [f"{value:.3f}" for value in row.measured]
-        table.add_row(row.name, *measured, f"{row.worst:.3f}", f"{row.drift:.3f}", str(row.fallen))
+        table.add_row(
+            row.name, *measured, f"{row.worst:.3f}", f"{row.moved:.3f}", f"{row.most_moved:.3f}", str(row.fallen)
+        )
     return table

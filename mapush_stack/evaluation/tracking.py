@@ -45,8 +45,10 @@ class Tracking(NamedTuple):
     """Mean velocity in the heading frame over all robots and 5 s, m/s, m/s, rad/s."""
     worst: float
     """Largest error of any robot's own mean, in the units of the command's largest part."""
-    drift: float
-    """Largest planar displacement of any robot in the 5 s, m."""
+    moved: float
+    """Mean planar displacement of the robots in the 5 s, m."""
+    most_moved: float
+    """Largest displacement of any robot, m."""
     fallen: int
     """Robots that fell."""
 
@@ -87,13 +89,14 @@ def track(simulator: SceneSimulator, name: str, command: Tuple[float, float, flo
     planar = rotate(path.robot_lin_vel[..., :2], -path.robot_rpy[..., 2])
     mean = torch.cat((planar, path.robot_ang_vel[..., 2:]), dim=-1).mean(0)
     part = max(range(3), key=lambda axis: abs(command[axis]))
-    drift = torch.linalg.vector_norm((path.robot_pos[-1] - settled.robot_pos[-1])[..., :2], dim=-1)
+    moved = torch.linalg.vector_norm((path.robot_pos[-1] - settled.robot_pos[-1])[..., :2], dim=-1)
     return Tracking(
         name=name,
         command=command,
         measured=tuple(mean.mean((0, 1)).tolist()),
         worst=float((mean[..., part] - command[part]).abs().max()),
-        drift=float(drift.max()),
+        moved=float(moved.mean()),
+        most_moved=float(moved.max()),
         fallen=int(fallen(path).any(0).sum()),
     )
 
@@ -107,6 +110,7 @@ def push_object(simulator: SceneSimulator) -> Tracking:
     path = simulator.step(commands, round(MEASURED_SECONDS / CONTROL_DT))
     object_speed = torch.linalg.vector_norm(path.object_pos[-1] - path.object_pos[0], dim=-1) / MEASURED_SECONDS
     planar = rotate(path.robot_lin_vel[:, :, 0, :2], -path.robot_rpy[:, :, 0, 2])
+    moved = torch.linalg.vector_norm((path.robot_pos[-1] - path.robot_pos[0])[:, 0, :2], dim=-1)
     return Tracking(
         name="push the object at 0.4",
         command=PUSH_COMMAND,
@@ -116,7 +120,8 @@ def push_object(simulator: SceneSimulator) -> Tracking:
             float(path.robot_ang_vel[:, :, 0, 2].mean()),
         ),
         worst=float((object_speed - PUSH_COMMAND[0]).abs().max()),
-        drift=float(torch.linalg.vector_norm((path.robot_pos[-1] - path.robot_pos[0])[:, 0, :2], dim=-1).max()),
+        moved=float(moved.mean()),
+        most_moved=float(moved.max()),
         fallen=int(fallen(path)[:, :, 0].any(0).sum()),
     )
 

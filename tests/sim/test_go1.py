@@ -118,6 +118,8 @@ def test_a_saved_team_walks_on_bit_for_bit():
 @pytest.mark.parametrize("dt", ["0.01", "0.005"])
 def test_the_shipped_policy_follows_commands(dt):
     _, sim = simulator(f"sim.go1.physics_dt={dt}", "sim.threads=2")
+    still = tracking.track(sim, "stand", (0.0, 0.0, 0.0))
+    assert still.fallen == 0 and still.moved < 0.02
     forward = tracking.track(sim, "forward", (0.5, 0.0, 0.0))
     assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, rel=0.1)
     lateral = tracking.track(sim, "left", (0.0, 0.3, 0.0))
