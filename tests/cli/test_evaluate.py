@@ -76,3 +76,17 @@ def test_presets_are_listed_and_shown():
     assert "actor_lr: 0.0003" in out
     _, err = mapush("presets", "nope", code=2)
     assert err.startswith("mapush: there is no preset called nope")
+
+
+@pytest.mark.parametrize("name", ["cuboid-planar", "tblock-planar", "cylinder-planar", "cuboid-go1", "tblock-go1"])
+def test_pretrained_teams_come_along_and_push(name):
+    out, _ = mapush("evaluate", "--pretrained", name, "--episodes", "24", "--seed", "5", "--json")
+    (row,) = json.loads(out)
+    assert (row["object"], row["robot"]) == tuple(name.split("-")) and row["valid_success_rate"] > 0.8
+
+
+def test_a_pretrained_team_that_does_not_exist_is_refused():
+    _, err = mapush("evaluate", "--pretrained", "cuboid-go2", code=2)
+    assert "there is no pretrained policy called cuboid-go2; did you mean cuboid-go1?" in err
+    _, err = mapush("evaluate", code=2)
+    assert "give a PATH to evaluate, or --pretrained with one of: cuboid-go1" in err
