@@ -189,10 +189,9 @@ class WalkingEnv:
             dim=-1,
         )
         box_yaw = self._uniform(-math.pi, math.pi, count, 1)
-        box = torch.cat((torch.zeros(count, 2, device=self.device), box_yaw), dim=-1)
         object_qpos = torch.zeros(count, OBJECT_QPOS, device=self.device)
         object_qpos[:, 2] = OBJECT_HEIGHT
-        object_qpos[:, 3:] = quaternion_from_rpy(torch.cat((box[:, :2], box_yaw), dim=-1))
+        object_qpos[:, 3:] = quaternion_from_rpy(torch.nn.functional.pad(box_yaw, (2, 0)))
         object_qvel = torch.zeros(count, OBJECT_QVEL, device=self.device)
         self.engine.write(
             scenes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -53,12 +53,13 @@ class Tracking(NamedTuple):
     """Robots that fell."""
 
 
-def start(simulator: SceneSimulator, at_object: bool) -> None:
-    """Everyone at rest on level ground; robots apart, or each in front of the box and facing it.
+def start(simulator: SceneSimulator, at_object: bool, env_ids: Optional[Tensor] = None) -> None:
+    """Everyone at rest on level ground, robots apart; in the scenes `env_ids` `[n]`, or in all.
 
-    With the object in use only the first robot of a scene is at it; the others stand far away.
+    With the object in use the first robot of a scene stands in front of it and faces it.
     """
-    scenes, robots = simulator.num_envs, simulator.num_robots
+    env_ids = torch.arange(simulator.num_envs) if env_ids is None else env_ids
+    scenes, robots = len(env_ids), simulator.num_robots
     spread = torch.arange(robots, dtype=torch.float32)
     pos = torch.zeros(scenes, robots, 3)
     pos[..., 1] = 10.0 * spread
@@ -69,7 +70,7 @@ def start(simulator: SceneSimulator, at_object: bool) -> None:
     object_pos = torch.tensor([0.0 if at_object else _FAR, 0.0, 0.25]).expand(scenes, 3)
     flat = torch.zeros(scenes, 3)
     simulator.reset(
-        torch.arange(scenes),
+        env_ids,
         SimState(pos, still, still, still, object_pos, flat, flat, flat, torch.ones(scenes, dtype=torch.bool)),
     )
 
@@ -154,18 +155,6 @@ def endurance(simulator: SceneSimulator, seconds: float, seed: int) -> Dict[str,
         down = fallen(simulator.step(commands, block)).any(0)
         falls += int(down.sum())
         if down.any():
-            ids = down.any(-1).nonzero().squeeze(-1)
-            start_rows(simulator, ids)
+            start(simulator, at_object=False, env_ids=down.any(-1).nonzero().squeeze(-1))
     simulator.engine.push(torch.zeros(simulator.num_envs, model.nbody, 6))
     return {"robots": float(shape[0] * shape[1]), "seconds": seconds, "falls": float(falls)}
-
-
-def start_rows(simulator: SceneSimulator, env_ids: Tensor) -> None:
-    """Put these scenes' fallen teams back on their feet where `start` puts them."""
-    state = simulator.state()
-    robots = torch.zeros_like(state.robot_pos)
-    robots[..., 1] = 10.0 * torch.arange(simulator.num_robots, dtype=torch.float32)
-    robots[..., 2] = 0.32
-    still = torch.zeros_like(robots)
-    fresh = state._replace(robot_pos=robots, robot_rpy=still, robot_lin_vel=still, robot_ang_vel=still)
-    simulator.reset(env_ids, fresh.at(env_ids))

@@ -68,7 +68,8 @@ def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
 def contact_room(body: ObjectBody, team: Team, num_robots: int) -> int:
     """Contacts for which a copy of the scene needs room, where a buffer has to be sized beforehand.
 
-    Four under each part of the object, and for each robot all of its own at once; twice as many as were ever seen.
+    Four under each part of the object, and for each robot its kind's share. A scene that needs more is reported as
+    unhealthy by the engine.
     """
     return 4 * len(body.parts) + team.contacts * num_robots
 
