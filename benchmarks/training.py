@@ -1,19 +1,21 @@
 """Rate of training end to end and where its time goes.
 
-    python benchmarks/training.py [--envs 512 2048 ...] [--algorithms happo mappo] [FIELD=VALUE ...]
+    python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [FIELD=VALUE ...]
 
 Counts environment steps of 0.02 s. Shares are of the wall time of whole updates: physics (MuJoCo), walking (the policy
 that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the
 rollout), update (critic and actors). On a GPU times are those of CUDA events in the stream of work, and memory is
-what the whole process holds on the device.
+what the process has taken on the device for this row; a line through several rows gives the cost of an environment.
 """
 
 import argparse
+import gc
 import os
 import statistics
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -58,9 +60,12 @@ def wait(device):
 
 
 def held(device):
-    """MiB in use on a GPU; 0 on a CPU."""
+    """MiB in use on a GPU, once what earlier rows left is given back; 0 on a CPU."""
     if device.type != "cuda":
         return 0.0
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info(device)
     return (total - free) / 2**20
 
@@ -68,14 +73,15 @@ def held(device):
 def measure(settings, updates):
     """Median env-steps/s over the updates, the share of each part, and GPU memory (MiB)."""
     session.set_torch_threads(settings.training.torch_threads)
+    device = backend.choose(settings.sim).device
+    before = held(device)
     env = session._make_env(settings)
-    device = env.device
     learner = make_learner(settings.learner, session.spec_of(env), device, 1)
     trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
     for _ in range(3):  # the first ones load and capture
         trainer._finish(trainer._launch(stop))
     wait(device)
-    memory = held(device)
+    memory = held(device) - before
     # Twice: undisturbed for the rate, then with marks in the stream for the shares.
     rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
     timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
@@ -96,28 +102,34 @@ def measure(settings, updates):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--envs", type=int, nargs="*", default=[])
-    parser.add_argument("--algorithms", nargs="*", default=["happo", "mappo"])
+    parser.add_argument("--envs", default="")
+    parser.add_argument("--algorithms", default="happo,mappo")
     parser.add_argument("--updates", type=int, default=8)
+    parser.add_argument("--with", dest="parts", action="append", default=[])
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
-    sizes = arguments.envs or [configuration.load("default", "", arguments.overrides).sim.num_envs]
-    table = None
-    for algorithm in arguments.algorithms:
+    plain = configuration.load("default", "", arguments.overrides, arguments.parts)
+    sizes = [int(size) for size in arguments.envs.split(",") if size] or [plain.sim.num_envs]
+    chosen = backend.choose(plain.sim)
+    where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
+    settled = [*(f"--with {part}" for part in arguments.parts), *arguments.overrides]
+    table = Table(title=" ".join([f"{where}, {chosen.name}, preset default", *settled]))
+    for heading in ("algorithm", "environments", "env-steps/s", *PARTS, "GPU memory"):
+        table.add_column(heading, justify="left" if heading == "algorithm" else "right")
+    memories = []
+    for algorithm in arguments.algorithms.split(","):
         for size in sizes:
             changes = [f"learner.algorithm={algorithm}", f"sim.num_envs={size}", *arguments.overrides]
-            settings = configuration.load("default", "", changes)
-            if table is None:
-                chosen = backend.choose(settings.sim)
-                where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
-                title = " ".join([f"{where}, {chosen.name}, preset default", *arguments.overrides])
-                table = Table(title=title)
-                for heading in ("algorithm", "environments", "env-steps/s", *PARTS, "GPU memory"):
-                    table.add_column(heading, justify="left" if heading == "algorithm" else "right")
+            settings = configuration.load("default", "", changes, arguments.parts)
             rate, shares, memory = measure(settings, arguments.updates)
+            memories.append(memory)
             columns = [f"{shares[name]:.0%}" for name in PARTS]
             table.add_row(algorithm, f"{size:,}", f"{rate:,.0f}", *columns, f"{memory:,.0f} MiB" if memory else "-")
-    Console(width=140).print(table)
+    console = Console(width=140)
+    console.print(table)
+    if memories[0] and len(sizes) > 2:
+        each, fixed = np.polyfit(sizes, memories[: len(sizes)], 1)
+        console.print(f"GPU memory: {fixed:,.0f} MiB + {each * 1024:,.1f} KiB an environment (least squares)")
 
 
 if __name__ == "__main__":

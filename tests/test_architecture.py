@@ -9,11 +9,22 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
 ALLOWED = {
     "task": set(),
     "locomotion": {"errors"},
-    "sim": {"errors", "machine", "task", "locomotion"},
-    "envs": {"errors", "task", "sim", "locomotion"},
-    "learning": {"errors", "task", "sim", "envs", "locomotion"},
+    "sim": {"errors", "machine", "replay", "task", "locomotion"},
+    "envs": {"errors", "replay", "task", "sim", "locomotion"},
+    "learning": {"errors", "replay", "world", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
-    "training": {"errors", "presets", "learning", "envs", "sim", "task", "locomotion", "machine", "__version__"},
+    "training": {
+        "errors",
+        "presets",
+        "learning",
+        "envs",
+        "sim",
+        "task",
+        "locomotion",
+        "machine",
+        "world",
+        "__version__",
+    },
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
 }
 """What of ours each folder may import."""

@@ -81,6 +81,9 @@ class WarpEngine(Engine):
         own = [*fields, *(derived for name in fields for derived in _DERIVED.get(name, ()))]
         with self._warp.ScopedDevice(self._wp_device):
             self._m = self._mjw.put_model(self.model, batch_sizes=dict.fromkeys(own, num_envs))
+            # What it would print from the device, line by line, is seen here as `faulty`, or is no fault: a solver that
+            # ends on its last iteration.
+            self._m.opt.warn_overflow = 0
             # Every contact of a pyramidal cone is four rows; every limited joint may add one.
             rows = 4 * contacts + int(self.model.jnt_limited.sum())
             self._d = self._mjw.put_data(

@@ -143,7 +143,8 @@ class Trainer:
 
     def _own(self, gathered: Tensor) -> Tensor:
         """This process's part of what `World.gather` put together."""
-        return gathered.chunk(self.world.size)[self.world.rank] if self.world.size > 1 else gathered
+        # A generator takes its state only from the start of a tensor's memory.
+        return gathered.chunk(self.world.size)[self.world.rank].clone()
 
     def _launch(self, stop: StopRequest) -> _Update:
         """One rollout and one update; on a GPU they are queued, and nobody waits for them."""
