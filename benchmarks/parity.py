@@ -5,6 +5,7 @@ MuJoCo on the CPU and with MuJoCo Warp on the GPU: the same first episodes, dete
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -37,7 +38,9 @@ def main():
         rates = [row["success_rate"] for row in rows.values()]
         times = " / ".join(f"{row['finished_time']:.2f}" for row in rows.values())
         largest = max(largest, abs(rates[0] - rates[1]))
-        table.add_row(path.name, robot, *(f"{rate:.3f}" for rate in rates), f"{rates[1] - rates[0]:+.3f}", f"{times} s")
+        row = [path.name, robot, *(f"{rate:.3f}" for rate in rates), f"{rates[1] - rates[0]:+.3f}", f"{times} s"]
+        print(*row, sep=" | ", file=sys.stderr, flush=True)
+        table.add_row(*row)
     Console(width=140).print(table)
     print(f"largest difference: {largest:.3f}")
 

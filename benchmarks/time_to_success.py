@@ -66,9 +66,9 @@ def main():
         found, last = crossings(run, arguments.episodes)
         cells = [f"{found[mark][1]:.1f} s, {found[mark][0] / 1e6:.1f} M" if mark in found else "-" for mark in MARKS]
         shares = [f"{last[name]:.1%}" for name in ("success_rate", "valid_success_rate")]
-        table.add_row(
-            str(seed), f"{seconds:.1f} s", *cells, f"{last['steps']:,}", *shares, f"{last['finished_time']:.2f} s"
-        )
+        row = [str(seed), f"{seconds:.1f} s", *cells, f"{last['steps']:,}", *shares, f"{last['finished_time']:.2f} s"]
+        print(*row, sep=" | ", file=sys.stderr, flush=True)  # a long benchmark that is stopped has shown something
+        table.add_row(*row)
     Console(width=140).print(table)
 
 
