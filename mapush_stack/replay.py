@@ -27,13 +27,11 @@ class Replay:
     Elsewhere, and with a torch too old to capture random numbers (below 2.4), the function is simply called.
     """
 
-    def __init__(
-        self, function: Callable, device: torch.device, generators: Sequence[torch.Generator] = (), allowed: bool = True
-    ) -> None:
-        """`generators` are those that the function draws from; with `allowed` false nothing is ever captured."""
+    def __init__(self, function: Callable, device: torch.device, generators: Sequence[torch.Generator] = ()) -> None:
+        """`generators` are those that the function draws from."""
         able = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
         self._function, self._generators = function, generators
-        self._captures = allowed and device.type == "cuda" and able
+        self._captures = device.type == "cuda" and able
         self._seen: Set[Tuple] = set()
         self._captured: Dict[Tuple, _Captured] = {}
 

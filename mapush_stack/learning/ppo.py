@@ -99,10 +99,9 @@ class MultiAgentPPO(ABC):
 
     def _prepare(self) -> None:
         """What is done again and again with the present configuration."""
-        alone = self.world.size == 1
         self._act = Replay(self._sample, self.device, [self._noise])
-        self._appraise = Replay(self._learn_values, self.device, [self._shuffle], allowed=alone)
-        self._improve = Replay(self._learn_actor, self.device, [self._shuffle], allowed=alone)
+        self._appraise = Replay(self._learn_values, self.device, [self._shuffle])
+        self._improve = Replay(self._learn_actor, self.device, [self._shuffle])
         self._compare = Replay(self._probability_ratio, self.device)
 
     # Acting
