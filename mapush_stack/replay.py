@@ -52,6 +52,10 @@ class Replay:
         captured.graph.replay()
         return captured.outputs
 
+    def release(self) -> None:
+        """Give the graphs up; a communicator of NCCL cannot be closed while a graph still holds work of it."""
+        self._captured.clear()
+
     def _capture(self, arguments: Sequence[Any]) -> _Captured:
         static = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
         graph = torch.cuda.CUDAGraph()

@@ -104,6 +104,11 @@ class MultiAgentPPO(ABC):
         self._improve = Replay(self._learn_actor, self.device, [self._shuffle])
         self._compare = Replay(self._probability_ratio, self.device)
 
+    def release(self) -> None:
+        """Give up what is captured; the learner is then as slow as at its first steps."""
+        for replay in (self._act, self._appraise, self._improve, self._compare):
+            replay.release()
+
     # Acting
 
     def actor_of(self, agent: int) -> GaussianActor:

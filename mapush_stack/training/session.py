@@ -139,5 +139,6 @@ def _train(
             outcome = trainer.train(report, log, stop)
         return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
     finally:
+        learner.release()
         env.close()
         run.release()
