@@ -13,6 +13,7 @@ ALLOWED = {
     "envs": {"errors", "task", "sim", "locomotion"},
     "learning": {"errors", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
+    "harness": {"errors", "presets"},
     "training": {"errors", "presets", "learning", "envs", "sim", "task", "locomotion", "machine", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
 }
