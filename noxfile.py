@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv"
@@ -14,16 +15,17 @@ ROOT = Path(__file__).parent
 MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
-nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}"]
+OPENRL = ["3.8", "3.11"]  # those that have a lock of it
+nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
-def install(session: nox.Session) -> None:
+def install(session: nox.Session, *options: str) -> None:
     """The locked environment and the project, installed once for each state of the locks."""
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
     locks = "".join(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))
     if not stamp.exists() or stamp.read_text() != locks:
-        session.run("python", "env/install.py", python, "--editable", external=False)
+        session.run("python", "env/install.py", python, "--editable", *options, external=False)
         stamp.write_text(locks)
 
 
@@ -40,6 +42,16 @@ def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
     install(session)
     session.run("pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session(python=OPENRL)
+def patches(session: nox.Session) -> None:
+    """The patches of OpenRL on its real wheel; `-- -m slow` imports it in wholly fresh interpreters, a minute."""
+    try:
+        install(session, "--openrl")
+    except CommandFailed:
+        session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
+    session.run("pytest", "-m", "not slow", "tests/harness/test_patches_openrl.py", *session.posargs)
 
 
 @nox.session(python=MAIN)

@@ -1,4 +1,6 @@
-"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable]`. Needs uv on the PATH.
+"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable] [--openrl]`.
+
+Needs uv on the PATH.
 
 Everything but torch comes from the ordinary package index, by hash. torch is the CPU build where there is no NVIDIA
 GPU, by hash too; it is looked for, in this order,
@@ -58,6 +60,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install the locked environment into a Python.")
     parser.add_argument("python", help="path of the Python to install into")
     parser.add_argument("--editable", action="store_true", help="the project as it lies here, not a copy")
+    parser.add_argument("--openrl", action="store_true", help="OpenRL too, and what it needs")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
@@ -66,9 +69,15 @@ def main() -> int:
         known = ", ".join(sorted(path.stem[len("requirements-py") :] for path in HERE.glob("requirements-py*.lock")))
         print(f"There is no lock for Python {tag}; there are locks for {known}.", file=sys.stderr)
         return 2
+    openrl = HERE / f"openrl-py{tag}.lock"
+    if arguments.openrl and not openrl.is_file():
+        print(f"There is no lock of OpenRL for Python {tag}.", file=sys.stderr)
+        return 2
     project = ["uv", "pip", "install", "--quiet", "--python", arguments.python, "--no-deps"]
     project += ["-e"] if arguments.editable else []
     if not install(arguments.python, lock) or not install_torch(arguments.python, tag):
+        return 1
+    if arguments.openrl and not install(arguments.python, openrl):
         return 1
     return subprocess.run([*project, str(HERE.parent)]).returncode
 

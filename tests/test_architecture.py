@@ -25,6 +25,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
+    "harness": {"errors", "presets"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
 }
 """What of ours each folder may import."""
