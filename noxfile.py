@@ -17,13 +17,13 @@ MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}"]
 
 
-def install(session: nox.Session) -> None:
-    """The locked environment and the project, installed once for each state of the locks."""
+def install(session: nox.Session, *options: str) -> None:
+    """The locked environment and the project, installed once for each state of the locks; options of env/install.py."""
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
-    locks = "".join(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))
+    locks = "".join([*options, *(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))])
     if not stamp.exists() or stamp.read_text() != locks:
-        session.run("python", "env/install.py", python, "--editable", external=False)
+        session.run("python", "env/install.py", python, "--editable", *options, external=False)
         stamp.write_text(locks)
 
 
@@ -38,14 +38,14 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
-    install(session)
+    install(session, *([] if session.python == "3.8" else ["--extras"]))
     session.run("pytest", "-m", "not slow", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
-    install(session)
+    install(session, "--extras")
     session.run("pytest", "-m", "slow", *session.posargs)
 
 

@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent
 TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
+EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp"]
 PLATFORM = "x86_64-manylinux_2_28"
 COMMON = ["uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate"]
 
@@ -39,6 +40,10 @@ def main() -> None:
             held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)
             left_out = [option for name in held for option in ("--no-emit-package", name)]
             compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
+            if version == "3.8":
+                continue
+            more = [*EXTRAS, "-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch"]
+            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *more, *target)
 
 
 if __name__ == "__main__":
