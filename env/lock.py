@@ -25,6 +25,7 @@ def compile_lock(output: Path, *arguments: str) -> None:
 def main() -> None:
     """Write every lock file."""
     compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
+    compile_lock(HERE / "lint.lock", "env/lint.in", "--universal", "--python-version", "3.11")
     with tempfile.TemporaryDirectory() as folder:
         for version, torch in TORCH.items():
             tag = version.replace(".", "")
@@ -41,6 +42,9 @@ def main() -> None:
             left_out = [option for name in held for option in ("--no-emit-package", name)]
             compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
             if version == "3.8":
+                wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "plot", "--group", "test"]
+                bounds = ["-c", str(requirements), *without_cuda, "--no-emit-package", "torch"]
+                compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
                 continue
             more = [*EXTRAS, "-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch"]
             compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *more, *target)
