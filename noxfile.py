@@ -19,6 +19,8 @@ nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}"]
 
 def install(session: nox.Session, *options: str) -> None:
     """The locked environment and the project, installed once for each state of the locks; options of env/install.py."""
+    if session.virtualenv.venv_backend == "none":
+        return  # in a container, which has it all: `nox --no-venv`
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
     locks = "".join([*options, *(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))])
@@ -29,17 +31,21 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes (ruff)."""
+    """Style and common mistakes: ruff, and the linters of the Dockerfile, the workflows and the shell scripts."""
     install(session)
+    session.install("--no-deps", "--require-hashes", "-r", "env/lint.lock")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("hadolint", "Dockerfile")
+    session.run("actionlint")
+    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
 
 
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
     install(session, *([] if session.python == "3.8" else ["--extras"]))
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    session.run("pytest", "-m", "not slow and not docker", *session.posargs)
 
 
 @nox.session(python=MAIN)
@@ -47,6 +53,13 @@ def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
     install(session, "--extras")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def docker(session: nox.Session) -> None:
+    """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
+    install(session)
+    session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 
 
 @nox.session(python=MAIN)
