@@ -21,7 +21,7 @@ FROM ${PYTHON_IMAGE} AS python
 RUN useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache /opt/mapush
 COPY --from=tools /opt/tools /opt/tools
-RUN ln -s /opt/tools/bin/nox /usr/local/bin/nox && /opt/tools/bin/uv venv --quiet --python python3 /opt/venv
+RUN ln -s /opt/tools/bin/nox /usr/local/bin/nox && python3 -m venv --without-pip /opt/venv
 COPY env/*.py env/*.lock /opt/mapush/env/
 COPY pyproject.toml README.md /opt/mapush/
 COPY mapush_stack/__init__.py /opt/mapush/mapush_stack/
@@ -98,7 +98,7 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
     --mount=type=bind,from=tools,source=/opt/tools/bin/uv,target=/usr/local/bin/uv \
     if [ -e /run/secrets/ca ]; then export SSL_CERT_FILE=/run/secrets/ca; fi \
     && export UV_CACHE_DIR=/root/.cache/uv UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_DEFAULT_INDEX="$PIP_INDEX_URL" \
-    && uv venv --quiet --python python3.8 /opt/tools && uv venv --quiet --python python3.8 /opt/venv \
+    && python3.8 -m venv --without-pip /opt/tools && python3.8 -m venv --without-pip /opt/venv \
     && uv pip install --python /opt/tools --no-deps --require-hashes -r /tmp/nox.lock \
     && uv pip install --python /opt/venv --no-deps --require-hashes -r /tmp/requirements.lock \
     && uv pip install --python /opt/venv --no-deps --require-hashes --index "$TORCH_CU116_INDEX" -r /tmp/torch.lock \
@@ -112,7 +112,7 @@ ENV HOME=/home/mapush PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/nvidia_icd.json
 # CUDA 12's packages beside CUDA 11.6 break torch in ways that name neither.
 RUN --mount=type=bind,from=tools,source=/opt/tools/bin/uv,target=/usr/local/bin/uv \
-    uv pip install --python /opt/venv --offline --no-deps --no-build-isolation \
+    uv pip install --python /opt/venv --offline --no-cache --no-deps --no-build-isolation \
        -e /opt/isaacgym/python -e /opt/MAPush -e /opt/HARL -e /opt/mapush \
     && mapush patches apply && mapush patches verify \
     && set -- /opt/venv/lib/python3.8/site-packages/nvidia_* \

@@ -91,4 +91,5 @@ def test_the_package_does_not_get_into_other_images(checkout):
     done = engine.build("checkout", "mapush-stack:checkout", checkout)
     assert done.returncode == 0, done.stdout[-4000:]
     found = engine.docker("run", "--rm", "mapush-stack:checkout", "ls", "/opt/mapush/env/isaacgym").stdout.split()
+    engine.docker("image", "rm", "mapush-stack:checkout")
     assert "check.py" in found and NAME not in found
