@@ -20,10 +20,12 @@ nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
 def install(session: nox.Session, *options: str) -> None:
-    """The locked environment and the project, installed once for each state of the locks."""
+    """The locked environment and the project, installed once for each state of the locks; options of env/install.py."""
+    if session.virtualenv.venv_backend == "none":
+        return  # in a container, which has it all: `nox --no-venv`
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
-    locks = "".join(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))
+    locks = "".join([*options, *(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))])
     if not stamp.exists() or stamp.read_text() != locks:
         session.run("python", "env/install.py", python, "--editable", *options, external=False)
         stamp.write_text(locks)
@@ -31,17 +33,21 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes (ruff)."""
+    """Style and common mistakes: ruff, and the linters of the Dockerfile, the workflows and the shell scripts."""
     install(session)
+    session.install("--no-deps", "--require-hashes", "-r", "env/lint.lock")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("hadolint", "Dockerfile")
+    session.run("actionlint")
+    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
 
 
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
-    install(session)
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    install(session, *([] if session.python == "3.8" else ["--extras"]))
+    session.run("pytest", "-m", "not slow and not docker", *session.posargs)
 
 
 @nox.session(python=OPENRL)
@@ -57,8 +63,15 @@ def patches(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
-    install(session)
+    install(session, "--extras")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def docker(session: nox.Session) -> None:
+    """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
+    install(session)
+    session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 
 
 @nox.session(python=MAIN)
