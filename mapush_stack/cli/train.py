@@ -20,7 +20,8 @@ _FEW_FOR_A_GPU = 2048
 @click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
 @click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
-@click.option("--algo", default=None, help="happo or mappo.")
+@click.option("--learner", "library", default=None, help="native, harl or openrl.  [default: native]")
+@click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp or auto.")
 @click.option("--steps", default=None, help="Environment steps of 0.02 s.")
@@ -42,6 +43,7 @@ def command(
     preset: Optional[str],
     parts: Tuple[str, ...],
     object_name: Optional[str],
+    library: Optional[str],
     algo: Optional[str],
     robot: Optional[str],
     backend: Optional[str],
@@ -60,9 +62,11 @@ def command(
     FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
     default` shows them all. With several GPUs, or under torchrun, each has sim.num_envs environments of its own.
     """
-    from ..training import launch, session
+    from ..training import launch, learners
+    from ..training.run_directory import RunDirectory
 
     shorthands = {
+        "learner.library": library,
         "learner.algorithm": algo,
         "sim.robot": robot,
         "sim.backend": backend,
@@ -74,14 +78,17 @@ def command(
     if resume is not None:
         if preset or parts or object_name or changes or initial:
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
-        settings = session.RunDirectory(resume).config()
+        settings = RunDirectory(resume).config()
     else:
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, _without_gpus(sys.argv[1:]))
-    start = functools.partial(session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
-    return _train(settings, start if resume is None else functools.partial(session.resume, resume), not no_evaluation)
+    library = learners.module(settings.learner.library)
+    train = functools.partial(library.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
+    if resume is not None:
+        train = functools.partial(library.resume, resume)
+    return _train(settings, train, not no_evaluation)
 
 
 def _train(settings: Any, train: Callable, evaluate: bool) -> int:
@@ -90,13 +97,12 @@ def _train(settings: Any, train: Callable, evaluate: bool) -> int:
     from ..training.report import TrainingReport
 
     world = processes.join()
-    try:
-        console = make_console(quiet=not world.leads)
-        _introduce(console, settings, world.size)
-        with TrainingReport(console, settings.total_steps) as report:
-            done = train(report=report, world=world)
-    finally:
-        world.close()
+    console = make_console(quiet=not world.leads)
+    _introduce(console, settings, world.size)
+    with TrainingReport(console, settings.total_steps) as report:
+        done = train(report=report, world=world)
+    # Not where something went wrong: a process that is left alone would wait for the others for ever.
+    world.close()
     if world.leads:
         _conclude(console, done, evaluate)
     return done.exit_code

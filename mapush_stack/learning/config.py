@@ -45,10 +45,15 @@ class PolicyConfig(Settings):
         return self
 
 
+ALGORITHMS = {"native": ("happo", "mappo"), "harl": ("happo", "mappo", "hatrpo", "haa2c"), "openrl": ("mappo",)}
+"""What each library can train: this project's own learners, HARL, OpenRL."""
+
+
 class LearnerConfig(Settings):
     """MAPPO and HAPPO; names follow HARL where it has one."""
 
-    algorithm: Literal["happo", "mappo"]
+    library: Literal["native", "harl", "openrl"] = Field(description="native: this project's own learners")
+    algorithm: Literal["happo", "mappo", "hatrpo", "haa2c"]
     share_actor: bool = Field(description="one actor for all robots; mappo only")
     policy: PolicyConfig
     critic: NetworkConfig
@@ -79,6 +84,9 @@ class LearnerConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> LearnerConfig:
-        if self.share_actor and self.algorithm == "happo":
-            raise ValueError("share_actor must be false for algorithm=happo, whose robots have an actor each")
+        able = ALGORITHMS[self.library]
+        if self.algorithm not in able:
+            raise ValueError(f"algorithm must be {' or '.join(able)} with library={self.library}, not {self.algorithm}")
+        if self.share_actor and self.algorithm != "mappo":
+            raise ValueError(f"share_actor must be false for algorithm={self.algorithm}: its robots have an actor each")
         return self
