@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -90,6 +90,7 @@ class IsaacGymSimulator(Simulator):
         self._seed, self._first_env = seed, first_env
         self._starts = torch.zeros(sim.num_envs, dtype=torch.int64, device=device)
         self._unsent = torch.zeros(sim.num_envs, dtype=torch.bool, device=device)
+        self._sent: Tuple[Tensor, ...] = ()
         self._centre = self.task.env_origins.clone()
         self._centre[:, :2] += self.task.base_init_state_npc[0, :2]
 
@@ -201,6 +202,8 @@ class IsaacGymSimulator(Simulator):
         unsent = self._unsent.nonzero().squeeze(-1)
         robots = task.agent_indices[unsent].flatten()
         bodies = torch.cat((task.agent_indices[unsent], task.npc_indices[unsent, :1]), dim=-1).flatten()
+        # Isaac Gym reads their memory when it comes to it, not now.
+        self._sent = robots, bodies
         for send, values, actors in (
             (task.gym.set_dof_state_tensor_indexed, task.all_dof_states, robots),
             (task.gym.set_actor_root_state_tensor_indexed, task.all_root_states, bodies),

@@ -22,7 +22,7 @@ PUPPET = (
 """The base moves forwards, to the left and round by the differences of these angles, in m/s and rad/s.
 
 They are 0 in MAPush's stance."""
-MOBILITY = 2.0
+MOBILITY = 1.0
 """How fast a torque moves a joint, rad/s per N m."""
 STANDING_HEIGHT, SETTLING = 0.3, 0.1
 """Height of a robot's base, m, and the time in which heights and tilts settle, s."""
