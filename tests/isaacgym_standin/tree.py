@@ -15,7 +15,8 @@ def make(folder, patched=True):
     source = Path(os.environ["MAPUSH_SRC"]).resolve()
     ignored = shutil.ignore_patterns("__pycache__", "*.jit", "*.pt")
     shutil.copytree(str(source / "mqe"), str(folder / "mqe"), ignore=ignored)
-    (folder / "resources").symlink_to(source / "resources")
+    for name in ("resources", "task"):
+        (folder / name).symlink_to(source / name)
     policies = folder / "mqe" / "utils" / "locomotion_checkpoints" / "walk_these_ways"
     policies.mkdir(parents=True, exist_ok=True)
     walking.save(policies)

@@ -1,6 +1,7 @@
 """Isaac Gym as a simulator: MAPush's real code over a stand-in for Isaac Gym (tests/isaacgym_standin)."""
 
 import math
+import runpy
 from xml.etree import ElementTree
 
 import pytest
@@ -195,6 +196,30 @@ def test_an_episode_does_not_depend_on_the_one_before(another):
     other.reset(torch.arange(4), start(config, 4))
     for a, b in zip(one.step(command(one, 0.4), 10), other.step(command(other, 0.4), 10)):
         assert torch.equal(a, b)
+
+
+def test_the_object_that_mapush_trained_last_does_not_matter(mapush, monkeypatch, another):
+    from mqe.envs.configs import go1_push_mid_config
+
+    paths = []
+    for last in ("cuboid", "cylinder"):
+        published = runpy.run_path(str(mapush / "task" / last / "config.py"))["Go1PushMidCfg"]
+        monkeypatch.setattr(go1_push_mid_config, "Go1PushMidCfg", published)
+        another()
+        config, sim = simulator()
+        sim.reset(torch.arange(4), start(config, 4))
+        paths.append(sim.step(command(sim, 0.4), 5))
+    assert all(torch.equal(a, b) for a, b in zip(*paths))
+
+
+def test_mapush_ends_no_episode_by_itself():
+    config, sim = simulator()
+    # Nearer to each other than MAPush's rule allows, and older than its time limit.
+    placed(config, sim, [[-3.0, 0.1], [-3.0, -0.1]])
+    sim.task.episode_length_buf[:] = 2000
+    path = sim.step(command(sim), 10)
+    assert torch.allclose(path.robot_pos[-1, ..., 0], torch.tensor(-3.0), atol=0.2)
+    assert (path.robot_pos[-1, :, 0] - path.robot_pos[-1, :, 1]).norm(dim=-1).max() < 0.3
 
 
 def test_a_diverged_environment_is_reported_and_harms_no_other():
