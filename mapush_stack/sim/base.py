@@ -41,7 +41,7 @@ class Simulator(ABC):
         """Hold `commands` `[N, A, 3]` (vx, vy in m/s, yaw rate in rad/s, heading frame) for `repeat` control steps.
 
         Returns:
-            The state after each control step, `[repeat, N, ...]`.
+            The state after each control step, `[repeat, N, ...]`; on a GPU the next call may overwrite it.
 
         """
 
