@@ -57,5 +57,9 @@ class Simulator(ABC):
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned for a simulator with the same configuration."""
 
+    def overflows(self) -> Tensor:
+        """How often so far a physics step found no room for an environment's contacts, `[]` int64."""
+        return torch.zeros((), dtype=torch.int64, device=self.device)
+
     def close(self) -> None:  # noqa: B027 - most simulators have nothing to release
         """Release what the simulator holds; may be called twice."""
