@@ -15,6 +15,7 @@ ALLOWED = {
     "presets": {"errors"},
     "training": {"errors", "presets", "learning", "envs", "sim", "task", "locomotion", "machine", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
+    "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
 """What of ours each folder may import."""
 HEAVY = {
@@ -35,6 +36,7 @@ HEAVY = {
     "rsl_rl": {"training/walking.py"},
     "tensordict": {"training/walking.py"},
     "matplotlib": {"evaluation/curve.py"},
+    "ray": {"sweep/engine.py"},
     "tensorboard": set(),
 }
 """Optional packages, and the only files that may import them, inside functions."""
