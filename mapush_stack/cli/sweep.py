@@ -120,9 +120,12 @@ def command(
 
 
 def _given(context: click.Context) -> set:
-    """Names of the options that the command line has."""
-    names = [parameter.name for parameter in context.command.params]
-    return {name for name in names if context.get_parameter_source(name) == ParameterSource.COMMANDLINE}
+    """Names of the options that the command line has, and of the overrides if there are any."""
+    return {
+        name
+        for name, value in context.params.items()
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and value != ()
+    }
 
 
 def _refuse(names: set, mode: str, context: click.Context) -> None:

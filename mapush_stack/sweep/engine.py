@@ -73,8 +73,8 @@ def connected(address: str, resources: Resources, trials: int) -> Iterator[None]
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to Ray's makers unless asked for
     if address == LOCAL:
         # A token of its own; else Ray leaves one in the home folder, which changes how other clusters behave.
-        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
-    import ray  # reads the environment once
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    import ray
 
     quiet: Dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with _temporary_folder() if address == LOCAL else nullcontext() as folder_of_ray:

@@ -1,5 +1,7 @@
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -138,9 +140,9 @@ def test_a_sweep_on_this_machine(tmp_path, capsys, monkeypatch):
     assert files_of(folder) == before  # nothing was done again
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """The address of a Ray cluster of two CPUs."""
+@contextlib.contextmanager
+def ray_cluster(*prefix):
+    """A Ray cluster of two CPUs, started by the command that `prefix` and Ray's own amount to; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -149,7 +151,7 @@ def cluster():
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
         variables = {**environment(), "RAY_AUTH_MODE": "disabled"}
-        process = subprocess.Popen([*ray, *options, "--temp-dir", folder], env=variables, **pipes)
+        process = subprocess.Popen([*prefix, *ray, *options, "--temp-dir", folder], env=variables, **pipes)
         try:
             said = []
             while "Ray runtime started" not in "".join(said[-1:]):
@@ -159,6 +161,23 @@ def cluster():
         finally:
             process.terminate()
             process.wait(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with ray_cluster() as address:
+        yield address
+
+
+@contextlib.contextmanager
+def started(*arguments, **options):
+    """`mapush ARGUMENTS` as a running process, which does not outlive the test."""
+    process = start(*arguments, **options)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def wait_for(condition, process, seconds=120):
@@ -200,15 +219,29 @@ def test_a_cluster_runs_a_sweep_to_the_bytes_of_its_train_commands(tmp_path, clu
 
 @with_ray
 @pytest.mark.slow
+def test_a_results_folder_that_a_node_does_not_see_is_refused(tmp_path):
+    """On a cluster whose processes find another, empty file system in the results folder's place."""
+    private = ["unshare", "--map-root-user", "--mount"]
+    if shutil.which("unshare") is None or subprocess.run([*private, "true"], capture_output=True).returncode:
+        pytest.skip("no private mounts here")
+    shell = ["sh", "-c", f'mount -t tmpfs none {tmp_path} && exec "$@"', "sh"]
+    with ray_cluster(*private, *shell) as address:
+        _, err = mapush("sweep", "--results", tmp_path / "results", "--name", "a", "--address", address, *TINY, code=2)
+    assert f"does not see {tmp_path}/results/sweeps/a, or cannot write there; choose --results" in err
+    assert err.count("\n") == 1 and not (tmp_path / "results" / "sweeps" / "a").exists()
+
+
+@with_ray
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["training", "Ray's worker"])
 def test_a_trial_that_is_killed_is_data(tmp_path, cluster, victim):
     options = ["--seeds", "1-3", "--address", cluster, "--max-concurrent", "2"]
-    process = start("sweep", "--results", tmp_path, "--name", "killed", *options, *long(32000))
     folder, name = tmp_path / "sweeps" / "killed", "0001-seed-1-default"
-    wait_for(lambda: list(folder.glob("trials/0001-*/mapush/*/*/*/*/models/rl_model_*")), process)
-    training = trainings(folder)[name]
-    os.kill(training if victim == "training" else psutil.Process(training).ppid(), signal.SIGKILL)
-    out, err = process.communicate(timeout=240)
+    with started("sweep", "--results", tmp_path, "--name", "killed", *options, *long(32000)) as process:
+        wait_for(lambda: list(folder.glob("trials/0001-*/mapush/*/*/*/*/models/rl_model_*")), process)
+        training = trainings(folder)[name]
+        os.kill(training if victim == "training" else psutil.Process(training).ppid(), signal.SIGKILL)
+        out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     reason = "mapush train was killed by SIGKILL" if victim == "training" else "WorkerCrashedError: The worker died"
     assert f"failed  {name}: {reason}" in out and "2 of 3 trials finished" in out
@@ -228,12 +261,11 @@ def test_a_trial_that_is_killed_is_data(tmp_path, cluster, victim):
 @pytest.mark.slow
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sweep_leaves_checkpoints_and_nothing_else_and_goes_on(tmp_path, number, code):
-    options, detached = ["--seeds", "1-3", "--max-concurrent", "2"], {"start_new_session": True}
-    process = start("sweep", "--results", tmp_path, "--name", "stopped", *options, *long(480000), **detached)
-    folder = tmp_path / "sweeps" / "stopped"
-    wait_for(lambda: len(list(folder.glob("trials/*/mapush/*/*/*/*/models/rl_model_1600_steps"))) == 2, process)
-    os.killpg(process.pid, number)  # as a terminal does
-    out, err = process.communicate(timeout=60)
+    folder, options = tmp_path / "sweeps" / "stopped", ["--seeds", "1-3", "--max-concurrent", "2", *long(480000)]
+    with started("sweep", "--results", tmp_path, "--name", "stopped", *options, start_new_session=True) as process:
+        wait_for(lambda: len(list(folder.glob("trials/*/mapush/*/*/*/*/models/rl_model_1600_steps"))) == 2, process)
+        os.killpg(process.pid, number)  # as a terminal does
+        out, err = process.communicate(timeout=60)
     assert process.returncode == code and "Traceback" not in err, err
     assert "stopping: the running trials write their checkpoints" in out
     assert f"go on with: mapush sweep --resume {folder}" in out and "0 of 3 trials finished" in out
