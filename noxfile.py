@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "uv"
@@ -14,39 +15,63 @@ ROOT = Path(__file__).parent
 MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
-nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}"]
+OPENRL = ["3.8", "3.11"]  # those that have a lock of it
+nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
-def install(session: nox.Session) -> None:
-    """The locked environment and the project, installed once for each state of the locks."""
+def install(session: nox.Session, *options: str) -> None:
+    """The locked environment and the project, installed once for each state of the locks; options of env/install.py."""
+    if session.virtualenv.venv_backend == "none":
+        return  # in a container, which has it all: `nox --no-venv`
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
-    locks = "".join(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))
+    locks = "".join([*options, *(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))])
     if not stamp.exists() or stamp.read_text() != locks:
-        session.run("python", "env/install.py", python, "--editable", external=False)
+        session.run("python", "env/install.py", python, "--editable", *options, external=False)
         stamp.write_text(locks)
 
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes (ruff)."""
+    """Style and common mistakes: ruff, and the linters of the Dockerfile, the workflows and the shell scripts."""
     install(session)
+    session.install("--no-deps", "--require-hashes", "-r", "env/lint.lock")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("hadolint", "Dockerfile")
+    session.run("actionlint")
+    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
 
 
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
-    install(session)
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    install(session, *([] if session.python == "3.8" else ["--extras"]))
+    session.run("pytest", "-m", "not slow and not docker", *session.posargs)
+
+
+@nox.session(python=OPENRL)
+def patches(session: nox.Session) -> None:
+    """The patches of OpenRL on its real wheel; `-- -m slow` imports it in wholly fresh interpreters, a minute."""
+    try:
+        install(session, "--openrl")
+    except CommandFailed:
+        session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
+    session.run("pytest", "-m", "not slow", "tests/harness/test_patches_openrl.py", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
-    install(session)
+    install(session, "--extras")
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def docker(session: nox.Session) -> None:
+    """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
+    install(session)
+    session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 
 
 @nox.session(python=MAIN)

@@ -1,80 +1,135 @@
-"""Rate of training end to end and where its time goes: `python benchmarks/training.py [FIELD=VALUE ...]`.
+"""Rate of training end to end and where its time goes.
 
-Counts environment steps of 0.02 s. Shares are wall time: physics (MuJoCo), task (observations, rewards, resets),
-walking (the policy that moves the legs, with `sim.robot=go1`), inference (the actors in the rollout), update (critic
-and actors).
+    python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [FIELD=VALUE ...]
+
+Counts environment steps of 0.02 s. Shares are of the wall time of whole updates: physics (MuJoCo), walking (the policy
+that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the
+rollout), update (critic and actors). On a GPU times are those of CUDA events in the stream of work, and memory is
+what the process has taken on the device for this row; a line through several rows gives the cost of an environment.
 """
 
+import argparse
+import gc
 import os
 import statistics
-import sys
 import time
 from pathlib import Path
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from mapush_stack.learning.factory import make_learner
+from mapush_stack.sim import backend
 from mapush_stack.training import config as configuration
 from mapush_stack.training import session
+from mapush_stack.training.numbers import Stopwatch
+from mapush_stack.training.signals import StopRequest
 from mapush_stack.training.trainer import Trainer
 
-UPDATES = 8
+PARTS = ("physics", "walking", "task", "inference", "update")
 
 
-class Stopwatch:
-    """Adds up the wall time that calls of a method take."""
+class Timed:
+    """Adds up the time that calls of a method take on the device."""
 
-    def __init__(self, owner, name):
-        self.seconds, self._call = 0.0, getattr(owner, name)
+    def __init__(self, owner, name, device):
+        self._call, self._device, self._watches = getattr(owner, name), device, []
         setattr(owner, name, self)
 
     def __call__(self, *arguments, **named):
-        begun = time.perf_counter()
+        watch = Stopwatch(self._device)
+        watch.mark()
         result = self._call(*arguments, **named)
-        self.seconds += time.perf_counter() - begun
+        watch.mark()
+        self._watches.append(watch)
         return result
+
+    def seconds(self):
+        return sum(watch.seconds()[0] for watch in self._watches)
 
 
 class NoRun:
     models = Path(os.devnull)
 
 
-def measure(overrides):
-    """Median env-steps/s over the updates, and the share of each part."""
-    settings = configuration.load("default", "", overrides)
+def wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def held(device):
+    """MiB in use on a GPU, once what earlier rows left is given back; 0 on a CPU."""
+    if device.type != "cuda":
+        return 0.0
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info(device)
+    return (total - free) / 2**20
+
+
+def measure(settings, updates):
+    """Median env-steps/s over the updates, the share of each part, and GPU memory (MiB)."""
     session.set_torch_threads(settings.training.torch_threads)
+    device = backend.choose(settings.sim).device
+    before = held(device)
     env = session._make_env(settings)
-    learner = make_learner(settings.learner, session.spec_of(env), env.device, 1)
-    trainer = Trainer(settings, NoRun(), env, learner)
-    trainer._iterate()
-    physics = Stopwatch(env.simulator.engine, "advance")
-    walking = Stopwatch(env.simulator.team, "walk") if settings.sim.robot == "go1" else None
-    parts = {"physics": physics, "environment": Stopwatch(env, "step")}
-    parts.update(inference=Stopwatch(learner, "act"), update=Stopwatch(learner, "update"))
-    rates = []
+    learner = make_learner(settings.learner, session.spec_of(env), device, 1)
+    trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
+    for _ in range(3):  # the first ones load and capture
+        trainer._finish(trainer._launch(stop))
+    wait(device)
+    memory = held(device) - before
+    # Twice: undisturbed for the rate, then with marks in the stream for the shares.
+    rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
+    timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
+    timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))
+    if settings.sim.robot == "go1":
+        timed["walking"] = Timed(env.simulator.team, "walk", device)
     begun = time.perf_counter()
-    for _ in range(UPDATES):
-        start = time.perf_counter()
-        trainer._iterate()
-        rates.append(settings.steps_per_update / (time.perf_counter() - start))
+    for _ in range(updates):
+        trainer._finish(trainer._launch(stop))
+    wait(device)
     total = time.perf_counter() - begun
-    seconds = {name: watch.seconds for name, watch in parts.items()}
-    seconds["walking"] = walking.seconds if walking else 0.0
+    seconds = {name: part.seconds() for name, part in timed.items()}
+    seconds.setdefault("walking", 0.0)
     seconds["task"] = seconds.pop("environment") - seconds["physics"] - seconds["walking"]
-    return statistics.median(rates), {name: value / total for name, value in seconds.items()}
+    env.close()
+    return statistics.median(rates), {name: value / total for name, value in seconds.items()}, memory
 
 
 def main():
-    overrides = sys.argv[1:]
-    table = Table(title=f"{os.cpu_count()} CPUs, preset default {' '.join(overrides)}")
-    for heading in ("algorithm", "env-steps/s", "physics", "walking", "task", "inference", "update"):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--envs", default="")
+    parser.add_argument("--algorithms", default="happo,mappo")
+    parser.add_argument("--updates", type=int, default=8)
+    parser.add_argument("--with", dest="parts", action="append", default=[])
+    parser.add_argument("overrides", nargs="*")
+    arguments = parser.parse_intermixed_args()
+    plain = configuration.load("default", "", arguments.overrides, arguments.parts)
+    sizes = [int(size) for size in arguments.envs.split(",") if size] or [plain.sim.num_envs]
+    chosen = backend.choose(plain.sim)
+    where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
+    settled = [*(f"--with {part}" for part in arguments.parts), *arguments.overrides]
+    table = Table(title=" ".join([f"{where}, {chosen.name}, preset default", *settled]))
+    for heading in ("algorithm", "environments", "env-steps/s", *PARTS, "GPU memory"):
         table.add_column(heading, justify="left" if heading == "algorithm" else "right")
-    for algorithm in ("happo", "mappo"):
-        rate, shares = measure([f"learner.algorithm={algorithm}", *overrides])
-        columns = [f"{shares[name]:.0%}" for name in ("physics", "walking", "task", "inference", "update")]
-        table.add_row(algorithm, f"{rate:,.0f}", *columns)
-    Console().print(table)
+    memories = []
+    for algorithm in arguments.algorithms.split(","):
+        for size in sizes:
+            changes = [f"learner.algorithm={algorithm}", f"sim.num_envs={size}", *arguments.overrides]
+            settings = configuration.load("default", "", changes, arguments.parts)
+            rate, shares, memory = measure(settings, arguments.updates)
+            memories.append(memory)
+            columns = [f"{shares[name]:.0%}" for name in PARTS]
+            table.add_row(algorithm, f"{size:,}", f"{rate:,.0f}", *columns, f"{memory:,.0f} MiB" if memory else "-")
+    console = Console(width=140)
+    console.print(table)
+    if memories[0] and len(sizes) > 2:
+        each, fixed = np.polyfit(sizes, memories[: len(sizes)], 1)
+        console.print(f"GPU memory: {fixed:,.0f} MiB + {each * 1024:,.1f} KiB an environment (least squares)")
 
 
 if __name__ == "__main__":

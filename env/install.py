@@ -1,4 +1,6 @@
-"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable]`. Needs uv on the PATH.
+"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable] [--extras] [--openrl]`.
+
+Needs uv on the PATH.
 
 Everything but torch comes from the ordinary package index, by hash. torch is the CPU build where there is no NVIDIA
 GPU, by hash too; it is looked for, in this order,
@@ -58,17 +60,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install the locked environment into a Python.")
     parser.add_argument("python", help="path of the Python to install into")
     parser.add_argument("--editable", action="store_true", help="the project as it lies here, not a copy")
+    parser.add_argument("--extras", action="store_true", help="what the extras sweep, walk and warp need too")
+    parser.add_argument("--openrl", action="store_true", help="OpenRL too, and what it needs")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-    lock = HERE / f"requirements-py{tag}.lock"
-    if not lock.is_file():
-        known = ", ".join(sorted(path.stem[len("requirements-py") :] for path in HERE.glob("requirements-py*.lock")))
-        print(f"There is no lock for Python {tag}; there are locks for {known}.", file=sys.stderr)
-        return 2
+    locks = ["requirements", *(name for name in ("extras", "openrl") if getattr(arguments, name))]
+    for name in locks:
+        if not (HERE / f"{name}-py{tag}.lock").is_file():
+            known = ", ".join(sorted(path.stem.split("-py")[1] for path in HERE.glob(f"{name}-py*.lock")))
+            print(f"There is no {name} lock for Python {tag}; there are locks for {known}.", file=sys.stderr)
+            return 2
     project = ["uv", "pip", "install", "--quiet", "--python", arguments.python, "--no-deps"]
     project += ["-e"] if arguments.editable else []
-    if not install(arguments.python, lock) or not install_torch(arguments.python, tag):
+    if not all(install(arguments.python, HERE / f"{name}-py{tag}.lock") for name in locks):
+        return 1
+    if not install_torch(arguments.python, tag):
         return 1
     return subprocess.run([*project, str(HERE.parent)]).returncode
 

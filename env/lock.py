@@ -12,7 +12,10 @@ HERE = Path(__file__).resolve().parent
 TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
+EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp"]
 PLATFORM = "x86_64-manylinux_2_28"
+# The Pythons that get what OpenRL needs beside the rest: Isaac Gym's, and a current one.
+OPENRL = ["3.8", "3.11"]
 COMMON = ["uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate"]
 
 
@@ -24,6 +27,7 @@ def compile_lock(output: Path, *arguments: str) -> None:
 def main() -> None:
     """Write every lock file."""
     compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
+    compile_lock(HERE / "lint.lock", "env/lint.in", "--universal", "--python-version", "3.11")
     with tempfile.TemporaryDirectory() as folder:
         for version, torch in TORCH.items():
             tag = version.replace(".", "")
@@ -38,7 +42,17 @@ def main() -> None:
             compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
             held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)
             left_out = [option for name in held for option in ("--no-emit-package", name)]
+            if version in OPENRL:
+                openrl = ["pyproject.toml", "--extra", "openrl", "--no-emit-package", "torch", *without_cuda]
+                compile_lock(HERE / f"openrl-py{tag}.lock", *openrl, "-c", str(requirements), *left_out, *target)
             compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
+            if version == "3.8":
+                wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "plot", "--group", "test"]
+                bounds = ["-c", str(requirements), *without_cuda, "--no-emit-package", "torch"]
+                compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
+                continue
+            more = [*EXTRAS, "-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch"]
+            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *more, *target)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,9 @@ class KinematicSimulator(Simulator):
             "broken": torch.zeros(num_envs, dtype=torch.bool),
         }
 
-    def reset(self, env_ids, start):
+    def reset(self, env_ids, start, mask=None):
+        if mask is not None:
+            env_ids, start = env_ids[mask], start.at(mask)
         tensors = self._tensors
         tensors["robots"][env_ids] = torch.cat((start.robot_pos[..., :2], start.robot_rpy[..., 2:]), dim=-1)
         tensors["robot_velocities"][env_ids] = 0.0

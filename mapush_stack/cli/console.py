@@ -9,7 +9,7 @@ from rich.console import Console
 _WIDTH_OF_A_PIPE = 140
 
 
-def make_console(stderr: bool = False) -> Console:
-    """A console as wide as its terminal; wide enough for every table where there is none."""
+def make_console(stderr: bool = False, quiet: bool = False) -> Console:
+    """A console as wide as its terminal; wide enough for every table where there is none. A quiet one says nothing."""
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else _WIDTH_OF_A_PIPE)
+    return Console(stderr=stderr, quiet=quiet, width=None if stream.isatty() else _WIDTH_OF_A_PIPE)

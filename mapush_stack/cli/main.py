@@ -18,6 +18,7 @@ _VERBS = {
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
+    "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
 }
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import click
 from rich.console import Console
 
 from ..errors import UserError
 from .console import make_console
+
+_FEW_FOR_A_GPU = 2048
 
 
 @click.command(name="train")
@@ -32,6 +35,7 @@ from .console import make_console
     help="Run or checkpoint to start from: its configuration, unless --preset is given, and its weights.",
 )
 @click.option("--pretrained", default=None, help="Shipped policy to start from, likewise.")
+@click.option("--gpus", type=click.IntRange(1), default=None, help="NVIDIA GPUs to train on together.  [default: one]")
 @click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def command(
@@ -47,18 +51,17 @@ def command(
     resume: Optional[Path],
     initial: Optional[Path],
     pretrained: Optional[str],
+    gpus: Optional[int],
     no_evaluation: bool,
     overrides: Tuple[str, ...],
 ) -> int:
     """Train a team and evaluate it under the published protocol.
 
     FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
-    default` shows them all.
+    default` shows them all. With several GPUs, or under torchrun, each has sim.num_envs environments of its own.
     """
-    from ..training import session
-    from ..training.report import TrainingReport
+    from ..training import launch, session
 
-    console = make_console()
     shorthands = {
         "learner.algorithm": algo,
         "sim.robot": robot,
@@ -74,14 +77,38 @@ def command(
         settings = session.RunDirectory(resume).config()
     else:
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
-    _introduce(console, settings)
-    with TrainingReport(console, settings.total_steps) as report:
-        if resume is not None:
-            done = session.resume(resume, report)
-        else:
-            done = session.start(settings, results, ["mapush", *sys.argv[1:]], report, weights)
-    _conclude(console, done, evaluate=not no_evaluation)
+    if gpus is not None and gpus > 1:
+        launch.check(gpus)
+        return launch.launch(gpus, _without_gpus(sys.argv[1:]))
+    start = functools.partial(session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
+    return _train(settings, start if resume is None else functools.partial(session.resume, resume), not no_evaluation)
+
+
+def _train(settings: Any, train: Callable, evaluate: bool) -> int:
+    """Train in this process, alone or as one of several, of which the first one speaks; returns the exit code."""
+    from .. import world as processes
+    from ..training.report import TrainingReport
+
+    world = processes.join()
+    try:
+        console = make_console(quiet=not world.leads)
+        _introduce(console, settings, world.size)
+        with TrainingReport(console, settings.total_steps) as report:
+            done = train(report=report, world=world)
+    finally:
+        world.close()
+    if world.leads:
+        _conclude(console, done, evaluate)
     return done.exit_code
+
+
+def _without_gpus(arguments: List[str]) -> List[str]:
+    """The command line of one of the processes that `--gpus` starts."""
+    kept: List[str] = []
+    for before, argument in zip(["", *arguments], arguments):
+        if before != "--gpus" and argument != "--gpus" and not argument.startswith("--gpus="):
+            kept.append(argument)
+    return kept
 
 
 def _request(
@@ -124,7 +151,7 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
     return shipped.path(pretrained) if pretrained is not None else initial
 
 
-def _introduce(console: Console, settings) -> None:
+def _introduce(console: Console, settings: Any, processes: int) -> None:
     from ..sim import backend
 
     learner, sim = settings.learner, settings.sim
@@ -132,8 +159,14 @@ def _introduce(console: Console, settings) -> None:
     console.print(
         f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
         f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · "
-        f"{chosen.name} on {chosen.device} ({chosen.reason}), {sim.num_envs} environments · "
+        f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
         highlight=False,
         soft_wrap=True,
     )
+    if chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
+        console.print(f"{sim.num_envs} environments leave a GPU idle; try --with gpu", highlight=False)
+
+
+def _many(num_envs: int, processes: int) -> str:
+    return f"{num_envs}" if processes == 1 else f"{processes} x {num_envs}"

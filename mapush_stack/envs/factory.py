@@ -23,20 +23,27 @@ from .push_env import PushEnv
 from .walking import FIELDS, WalkingEnv
 
 
-def make_env(task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int) -> PushEnv:
+def make_env(
+    task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int, first_env: int = 0
+) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
+
+    With `first_env` they are numbers `first_env` and following of a larger set.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
 
     """
-    ids = torch.arange(sim.num_envs)
+    ids = torch.arange(first_env, first_env + sim.num_envs)
     low, high = body.friction
     friction = low + (high - low) * uniform(seed, STREAM_FRICTION, ids, torch.zeros_like(ids), 1)[:, 0]
-    return PushEnv(task, target_object, make_simulator(sim, body, target_object.num_robots, friction, seed), seed)
+    simulator = make_simulator(sim, body, target_object.num_robots, friction, seed, first_env)
+    return PushEnv(task, target_object, simulator, seed, first_env)
 
 
-def make_simulator(sim: SimConfig, body: ObjectBody, num_robots: int, friction: Tensor, seed: int) -> SceneSimulator:
+def make_simulator(
+    sim: SimConfig, body: ObjectBody, num_robots: int, friction: Tensor, seed: int, first_env: int = 0
+) -> SceneSimulator:
     """The scene on the engine that `sim.backend` names; `friction` `[N]` is each environment's object's.
 
     Raises:
@@ -47,7 +54,7 @@ def make_simulator(sim: SimConfig, body: ObjectBody, num_robots: int, friction: 
     team: Team = PlanarTeam(sim.planar)
     if sim.robot == "go1":
         walker = policy.load(sim.go1.walking_policy)
-        team = Go1Team(sim.go1, walker, sim.num_envs, num_robots, seed, chosen.device)
+        team = Go1Team(sim.go1, walker, sim.num_envs, num_robots, seed, chosen.device, first_env)
     engine = make_engine(sim, chosen, body, team, num_robots, ("geom_friction",))
     return SceneSimulator(engine, team, num_robots, friction)
 

@@ -7,6 +7,7 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
+from ..replay import Replay
 from ..sim.base import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -45,12 +46,24 @@ class Step(NamedTuple):
     """What the episodes that ended amount to."""
 
 
+def sizes(config: TaskConfig, target_object: ObjectTask) -> Tuple[int, Tuple[int, int]]:
+    """Numbers in a robot's observation, D, and values and numbers for each that the critic sees, (V, S)."""
+    zero = torch.zeros(1, dtype=torch.int64)
+    start = draw_start(config, target_object, 0, zero, zero)
+    observation = observations.observe(config, target_object, start.state, start.target)
+    values, numbers = global_state(config, target_object, start.state, start.target).shape[-2:]
+    return observation.shape[-1], (values, numbers)
+
+
 class PushEnv:
     """`simulator.num_envs` pushing tasks side by side.
 
     A decision is held for `config.action_repeat` control steps. An episode that ends on one of them ends there:
     what the simulator does in the rest of the decision is not counted, and the environment starts its next episode
     at the next decision. Starts depend on (seed, environment, episode) alone.
+
+    What an environment remembers stays at one place in memory and is changed there, so that on a GPU a decision's
+    bookkeeping is one CUDA graph (`Replay`); there the next step overwrites what the last one returned.
     """
 
     num_agents: int
@@ -63,30 +76,37 @@ class PushEnv:
     mirror: Optional[Mirror]
     """None where the observation layout has no linear reflection."""
 
-    def __init__(self, config: TaskConfig, target_object: ObjectTask, simulator: Simulator, seed: int) -> None:
-        """Make the environment; call `reset` before `step`."""
+    def __init__(
+        self, config: TaskConfig, target_object: ObjectTask, simulator: Simulator, seed: int, first_env: int = 0
+    ) -> None:
+        """Make the environment; call `reset` before `step`.
+
+        With `first_env` the environments are numbers `first_env` and following of a larger set.
+        """
         self.object, self.simulator, self.seed = target_object, simulator, seed
         self.num_envs, self.num_agents, self.device = simulator.num_envs, target_object.num_robots, simulator.device
         signs = observations.mirror_signs(config, target_object)
         self.mirror = None if signs is None else Mirror(signs, actions.ACTION_MIRROR)
-        self.statistics = EnvStatistics(config.episode_seconds, self.device)
-        self._env_ids = torch.arange(self.num_envs, device=self.device)
+        self.statistics = EnvStatistics(self.device)
+        self._rows = torch.arange(self.num_envs, device=self.device)
+        self._first_env = first_env
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self.configure(config)
-        zeros = torch.zeros_like(self._env_ids)
-        self._episode, self._age, self._collaboration = zeros, zeros, zeros
+        zeros = torch.zeros_like(self._rows)
+        self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
         self._return = torch.zeros(self.num_envs, device=self.device)
         self._target = torch.zeros(self.num_envs, 2, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
-        first = draw_start(config, target_object, seed, self._env_ids[:1], zeros[:1])
-        self.observation_size = self._observe(first.state, first.target).shape[-1]
-        self.state_shape = tuple(self._global_state(first.state, first.target).shape[-2:])
+        self._state = draw_start(config, target_object, seed, self._rows, zeros).state
+        self.observation_size, self.state_shape = sizes(config, target_object)
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
         self.config = config
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
+        self.statistics.configure(rewards.active_terms(config), config.episode_seconds)
+        self._conclude = Replay(self._conclude_decision, self.device)
 
     def reset(self, random_ages: bool = False) -> Tuple[Tensor, Tensor]:
         """Start episode 0 everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
@@ -94,12 +114,11 @@ class PushEnv:
         With `random_ages` the first episodes begin at random ages, so that their time limits do not fall together;
         they stay out of all statistics.
         """
-        self._episode = torch.zeros_like(self._env_ids)
-        self._start(self._env_ids)
-        self._state = self.simulator.state()
+        self._episode.zero_()
+        self._start(self._rows, torch.ones_like(self._counted))
         if random_ages:
-            self._age = draw_ages(self.config, self.seed, self._env_ids)
-            self._counted = torch.zeros_like(self._counted)
+            self._age.copy_(draw_ages(self.config, self.seed, self._rows + self._first_env))
+            self._counted.zero_()
         return self.observe()
 
     def observe(self) -> Tuple[Tensor, Tensor]:
@@ -109,7 +128,11 @@ class PushEnv:
     def step(self, action: Tensor) -> Step:
         """Hold `action` `[N, A, 3]` for one decision."""
         commands = actions.command(self.config, self._command_limit, action)
-        path = self.simulator.step(commands, self.config.action_repeat)
+        return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
+
+    def _conclude_decision(self, *states: Tensor) -> Step:
+        """What the decision whose control steps led to the `states` of a path amounts to; starts what has ended."""
+        path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
         now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
@@ -118,25 +141,24 @@ class PushEnv:
         # A control step counts unless the episode ended on an earlier one of the same decision.
         counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
         steps = counts.sum(0)
-        done, last = ending.done.any(0), (steps - 1, self._env_ids)
-        final, final_target = path.at(last), self._target
-        self._age = self._age + steps
-        self._collaboration = self._collaboration + (metrics.collaborating(self.config, now) & counts).sum(0)
+        done, last = ending.done.any(0), (steps - 1, self._rows)
+        final, final_target = path.at(last), self._target.clone()
+        self._age += steps
+        self._collaboration += (metrics.collaborating(self.config, now) & counts).sum(0)
         ended = metrics.EpisodeResult(
             done=done,
             success=ending.finished[last],
-            steps=self._age,
-            collaboration_steps=self._collaboration,
-            reward=self._return,
+            steps=self._age.clone(),
+            collaboration_steps=self._collaboration.clone(),
+            reward=self._return.clone(),
             cause=ending.cause[last],
-            valid=self._valid,
-            counted=self._counted,
+            valid=self._valid.clone(),
+            counted=self._counted.clone(),
         )
         truncated = done & ~(ending.finished | (ending.exceptional > 0))[last]
         if self.config.quirks.terminal_time_limit:
             truncated = torch.zeros_like(truncated)
         self._start_again(done)
-        self._state = self.simulator.state()
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
         transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional)
@@ -158,18 +180,18 @@ class PushEnv:
 
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on."""
-        own = {name: getattr(self, f"_{name}") for name in self._SAVED}
+        own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
         return {**own, **{f"simulator.{name}": value for name, value in self.simulator.state_dict().items()}}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned; `observe` then gives the observations to go on with."""
         for name in self._SAVED:
-            setattr(self, f"_{name}", state[name].to(self.device))
+            getattr(self, f"_{name}").copy_(state[name])
         prefix = "simulator."
         self.simulator.load_state_dict(
             {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
         )
-        self._state = self.simulator.state()
+        self._look()
 
     def close(self) -> None:
         """Release the simulator; may be called twice."""
@@ -186,20 +208,38 @@ class PushEnv:
     def _measure(self, state: SimState, target: Tensor) -> Measures:
         return measure(self.config, self._vertices, state, target)
 
-    def _start_again(self, done: Tensor) -> None:
-        ids = done.nonzero().squeeze(-1)
-        if len(ids):
-            self._episode = self._episode + done
-            self._start(ids)
+    def _look(self) -> None:
+        """Take note of the simulator's present state."""
+        for memory, now in zip(self._state, self.simulator.state()):
+            memory.copy_(now)
 
-    def _start(self, ids: Tensor) -> None:
-        start = draw_start(self.config, self.object, self.seed, ids, self._episode[ids])
-        self.simulator.reset(ids, start.state)
-        self._target = self._target.index_copy(0, ids, start.target)
-        self._age = self._age.index_fill(0, ids, 0)
-        self._collaboration = self._collaboration.index_fill(0, ids, 0)
-        self._valid = self._valid.index_copy(0, ids, metrics.valid_start(self.object, start.state.robot_pos))
-        self._counted = self._counted.index_fill(0, ids, True)
+    def _start_again(self, done: Tensor) -> None:
+        self._episode += done
+        if self.simulator.counting_waits:
+            self._start(self._rows, done)
+            return
+        rows = done.nonzero().squeeze(-1)
+        if len(rows):
+            self._start(rows, torch.ones_like(rows, dtype=torch.bool))
+        else:
+            self._look()
+
+    def _start(self, rows: Tensor, mask: Tensor) -> None:
+        """Start the present episode of environments `rows` `[n]` where `mask` `[n]`; look at what there is then."""
+        start = draw_start(self.config, self.object, self.seed, rows + self._first_env, self._episode[rows])
+        self.simulator.reset(rows, start.state, mask)
+        fresh = {
+            "target": start.target,
+            "age": torch.zeros_like(rows),
+            "collaboration": torch.zeros_like(rows),
+            "valid": metrics.valid_start(self.object, start.state.robot_pos),
+            "counted": torch.ones_like(mask),
+        }
+        for name, value in fresh.items():
+            memory = getattr(self, f"_{name}")
+            started = mask.view(-1, *[1] * (value.dim() - 1))
+            memory.index_copy_(0, rows, torch.where(started, value, memory[rows]))
+        self._look()
 
     def _as_seen_after_reset(
         self, done: Tensor, final: SimState, now: Measures, previous: Measures
@@ -221,6 +261,6 @@ class PushEnv:
         terms = (rewards.weighted_terms(transition) * counts.unsqueeze(-1)).sum(1)
         total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))
-        self._return = torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward)
-        self.statistics.add(ended, rewards.active_terms(self.config), terms.sum((1, 2)), counts.sum())
+        self._return.copy_(torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward))
+        self.statistics.add(ended, terms.sum((1, 2)), counts.sum())
         return total, ended

@@ -197,6 +197,7 @@ class WalkingEnv:
             scenes,
             torch.cat((object_qpos, qpos.flatten(1)), dim=-1),
             torch.cat((object_qvel, qvel.flatten(1)), dim=-1),
+            torch.ones_like(scenes, dtype=torch.bool),
         )
         self._gait = Gait(*(memory.index_fill(0, scenes, 0.0) for memory in self._gait))
         self.ages = self.ages.index_fill(0, scenes, 0)

@@ -86,6 +86,7 @@ def _shared(candidate: Candidate, actor: openrl_actor.OpenRLActor, env: PushEnv)
             f"{candidate.path} takes {actor.observation_size} numbers a robot, but {candidate.config.object.name} has "
             f"{env.observation_size}; choose its object with --object"
         )
+    actor = actor.to(env.device)
 
     def act(observations: Tensor) -> Tensor:
         return actor(observations)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..world import ALONE, World
 from .config import LearnerConfig
 from .happo import HAPPO
 from .mappo import MAPPO
@@ -12,6 +13,8 @@ from .ppo import EnvSpec, MultiAgentPPO
 _LEARNERS = {"happo": HAPPO, "mappo": MAPPO}
 
 
-def make_learner(config: LearnerConfig, spec: EnvSpec, device: torch.device, seed: int) -> MultiAgentPPO:
+def make_learner(
+    config: LearnerConfig, spec: EnvSpec, device: torch.device, seed: int, world: World = ALONE
+) -> MultiAgentPPO:
     """The learner that `config.algorithm` names."""
-    return _LEARNERS[config.algorithm](config, spec, device, seed)
+    return _LEARNERS[config.algorithm](config, spec, device, seed, world)

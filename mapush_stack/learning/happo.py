@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .ppo import Batch, Metrics, MultiAgentPPO
+from .ppo import Metrics, MultiAgentPPO
 from .rollout_buffer import RolloutBuffer
 
 
@@ -24,18 +24,6 @@ class HAPPO(MultiAgentPPO):
         metrics: Metrics = {}
         compound = advantages[..., 0].flatten()
         for agent in torch.randperm(self.spec.num_agents, generator=self._order).tolist():
-            batch = Batch(
-                observations=buffer.observations[:, :, agent].flatten(0, 1),
-                actions=buffer.actions[:, :, agent].flatten(0, 1),
-                log_probs=buffer.log_probs[:, :, agent].flatten(),
-                advantages=compound,
-            )
-            metrics.update(self._update_actor(agent, batch))
-            compound = compound * self._ratio(agent, batch)
+            metrics.update(self._update_actor(agent, buffer, compound))
+            compound = compound * self._ratio(agent, buffer)
         return metrics
-
-    @torch.no_grad()
-    def _ratio(self, agent: int, batch: Batch) -> Tensor:
-        """New over old probability of every sample's action under the updated actor, `[B]`."""
-        actor = self.actors[agent]
-        return (actor.log_prob(actor(batch.observations), batch.actions) - batch.log_probs).exp()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .ppo import Batch, Metrics, MultiAgentPPO
+from .ppo import Metrics, MultiAgentPPO
 from .rollout_buffer import RolloutBuffer
 
 
@@ -18,20 +18,8 @@ class MAPPO(MultiAgentPPO):
         # One value for the team serves every agent; with one value an agent each has its own advantage.
         own = advantages.expand_as(buffer.log_probs)
         if self.config.share_actor:
-            batch = Batch(
-                observations=buffer.observations.flatten(0, 2),
-                actions=buffer.actions.flatten(0, 2),
-                log_probs=buffer.log_probs.flatten(),
-                advantages=own.flatten(),
-            )
-            return self._update_actor(0, batch)
+            return self._update_actor(0, buffer, own.flatten())
         metrics: Metrics = {}
         for agent in range(self.spec.num_agents):
-            batch = Batch(
-                observations=buffer.observations[:, :, agent].flatten(0, 1),
-                actions=buffer.actions[:, :, agent].flatten(0, 1),
-                log_probs=buffer.log_probs[:, :, agent].flatten(),
-                advantages=own[:, :, agent].flatten(),
-            )
-            metrics.update(self._update_actor(agent, batch))
+            metrics.update(self._update_actor(agent, buffer, own[:, :, agent].flatten()))
         return metrics

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Dict, Tuple
 
 import torch
 from torch import Tensor
@@ -42,8 +42,17 @@ class RolloutBuffer:
         """`[T, N]`"""
         self._length, self._next = length, 0
 
-    def add(self, **values: Tensor) -> None:
-        """Add one decision; the names are those of the attributes."""
+    def add_decision(self, observations: Tensor, states: Tensor, actions: Tensor, log_probs: Tensor) -> None:
+        """Add what a decision was taken on, and the decision; then take it and add its outcome."""
+        values = {"observations": observations, "states": states, "actions": actions, "log_probs": log_probs}
+        self._put(values)
+
+    def add_outcome(self, next_states: Tensor, rewards: Tensor, terminated: Tensor, truncated: Tensor) -> None:
+        """Add what the decision led to."""
+        values = {"next_states": next_states, "rewards": rewards, "terminated": terminated, "truncated": truncated}
+        self._put(values)
+        self._next = (self._next + 1) % self._length
+
+    def _put(self, values: Dict[str, Tensor]) -> None:
         for name, value in values.items():
             getattr(self, name)[self._next] = value
-        self._next = (self._next + 1) % self._length

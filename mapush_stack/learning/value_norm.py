@@ -7,6 +7,8 @@ from typing import Dict
 import torch
 from torch import Tensor
 
+from ..world import ALONE, World
+
 _MIN_VARIANCE = 1e-2
 
 
@@ -16,16 +18,16 @@ class ValueNorm:
     Same arithmetic as HARL's ValueNorm, so that its values can be reproduced.
     """
 
-    def __init__(self, beta: float, device: torch.device) -> None:
-        """`beta` is the weight of the past at each update."""
-        self._beta = beta
+    def __init__(self, beta: float, device: torch.device, world: World = ALONE) -> None:
+        """`beta` is the weight of the past at each update; moments are those of the whole `world`."""
+        self._beta, self._world = beta, world
         self._sums = torch.zeros(3, device=device)
         """Moving mean, moving mean of squares, and the weight that both have seen so far."""
 
     def update(self, values: Tensor) -> None:
         """Take account of `values`, any shape."""
         seen = torch.stack((values.mean(), (values**2).mean(), torch.ones_like(self._sums[2])))
-        self._sums = self._beta * self._sums + (1.0 - self._beta) * seen
+        self._sums.copy_(self._beta * self._sums + (1.0 - self._beta) * self._world.mean(seen))
 
     def _moments(self) -> tuple:
         mean, square = (self._sums[:2] / self._sums[2].clamp_min(1e-5)).unbind()
@@ -43,11 +45,11 @@ class ValueNorm:
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The running sums."""
-        return {"sums": self._sums}
+        return {"sums": self._sums.clone()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self._sums = state["sums"].to(self._sums)
+        self._sums.copy_(state["sums"])
 
 
 class NoNorm(ValueNorm):

@@ -5,6 +5,7 @@ Legs are ordered FL, FR, RL, RR and joints hip, thigh, calf within a leg, as ups
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -73,7 +74,7 @@ def observe(body: Proprioception, command: Tensor, gait: Gait) -> Tensor:
     """A policy's input `[..., 50]`, scaled to about one."""
     moving = (~is_standing(command)).to(command.dtype).unsqueeze(-1)
     clock = 2 * math.pi * gait.phase.unsqueeze(-1)
-    stance = torch.tensor(STANCE, dtype=command.dtype, device=command.device)
+    stance = _stance(command.dtype, command.device)
     return torch.cat(
         (
             2.0 * body.linear_velocity,
@@ -92,5 +93,10 @@ def observe(body: Proprioception, command: Tensor, gait: Gait) -> Tensor:
 
 def joint_targets(action: Tensor) -> Tensor:
     """A policy's output `[..., 12]` as joint angles for the servos, rad."""
-    stance = torch.tensor(STANCE, dtype=action.dtype, device=action.device)
-    return stance + ACTION_SCALE * action.clamp(-10.0, 10.0)
+    return _stance(action.dtype, action.device) + ACTION_SCALE * action.clamp(-10.0, 10.0)
+
+
+@functools.lru_cache(maxsize=None)
+def _stance(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """`STANCE` as a tensor, made once: to copy it from the host means to wait for the device."""
+    return torch.tensor(STANCE, dtype=dtype, device=device)

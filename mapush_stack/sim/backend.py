@@ -39,7 +39,8 @@ def choose(sim: SimConfig) -> Backend:
         return Backend("mujoco", torch.device("cpu"), "the CPU was asked for")
     missing = _why_no_gpu(sim.device)
     if not missing:
-        device = torch.device("cuda", torch.cuda.current_device()) if sim.device == "auto" else torch.device(sim.device)
+        index = int(sim.device[5:]) if sim.device.startswith("cuda:") else torch.cuda.current_device()
+        device = torch.device("cuda", index)
         return Backend("warp", device, torch.cuda.get_device_name(device))
     if sim.backend == "warp" or sim.device != "auto":
         raise UserError(f"sim.backend={sim.backend} on a GPU is not possible here: {missing}; use sim.backend=mujoco")

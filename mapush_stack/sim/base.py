@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 from torch import Tensor
@@ -25,10 +25,16 @@ class Simulator(ABC):
     """Where the tensors live."""
     control_dt: float
     """Seconds per control step."""
+    counting_waits: bool = False
+    """Whether to know how many environments are to be reset means to wait for the device. Then `reset` is better
+    called for all environments with a mask than for a few without one."""
 
     @abstractmethod
-    def reset(self, env_ids: Tensor, start: SimState) -> None:
-        """Put environments `env_ids` `[n]` into the poses and twists `start` `[n, ...]`."""
+    def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
+        """Put environments `env_ids` `[n]` into the poses and twists `start` `[n, ...]`.
+
+        Those where `mask` `[n]` is false are left alone; without a mask none is.
+        """
 
     @abstractmethod
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:

@@ -30,10 +30,15 @@ class Engine(ABC):
     """Number of copies N."""
     device: torch.device
     """Where the tensors live."""
+    counting_waits: bool
+    """See `Simulator.counting_waits`."""
 
     @abstractmethod
-    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
-        """Put copies `env_ids` `[n]` into joint states `[n, nq]` and `[n, nv]`; everything else of them is cleared."""
+    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
+        """Put copies `env_ids` `[n]` into joint states `[n, nq]` and `[n, nv]`; everything else of them is cleared.
+
+        Those where `mask` `[n]` is false are left alone.
+        """
 
     @abstractmethod
     def read(self) -> Tuple[Tensor, Tensor]:

@@ -33,6 +33,8 @@ def import_mujoco() -> Any:
 class MujocoEngine(Engine):
     """`mujoco.batch` over one model, on a pool of threads; results do not depend on their number."""
 
+    counting_waits = False
+
     def __init__(self, spec: Any, num_envs: int, threads: int = 0) -> None:
         """Compile a `mujoco.MjSpec`; 0 threads are one a CPU.
 
@@ -53,11 +55,11 @@ class MujocoEngine(Engine):
         """Output arrays of the batched rollout by number of physics steps, made once."""
         self._faulty = np.zeros(num_envs, dtype=bool)
 
-    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`; forces, solver warm starts and time begin at zero."""
-        ids = env_ids.numpy()
+        ids = env_ids[mask].numpy()
         self.batch.state[ids] = 0.0
-        self._qpos[ids], self._qvel[ids] = qpos.numpy(), qvel.numpy()
+        self._qpos[ids], self._qvel[ids] = qpos[mask].numpy(), qvel[mask].numpy()
         self._faulty[ids] = False
 
     def read(self) -> Tuple[Tensor, Tensor]:

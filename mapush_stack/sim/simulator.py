@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Optional
 
 import torch
 from torch import Tensor
 
+from ..replay import Replay
 from ..task.config import CONTROL_DT
 from ..task.state import SimState
 from . import scene
@@ -27,24 +28,28 @@ class SceneSimulator(Simulator):
         self.engine, self.team = engine, team
         self.num_envs, self.num_robots, self.device = engine.num_envs, num_robots, engine.device
         self.control_dt = CONTROL_DT
+        self.counting_waits = engine.counting_waits
+        self._read_path = Replay(self._read, self.device)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction))
 
-    def reset(self, env_ids: Tensor, start: SimState) -> None:
+    def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
         """See `Simulator.reset`; forces and solver warm starts begin at zero."""
         if len(env_ids) == 0:
             return
-        joints = self.team.start(env_ids, start)
+        mask = torch.ones_like(env_ids, dtype=torch.bool) if mask is None else mask
+        joints = self.team.start(env_ids, start, mask)
         quaternion = quaternion_from_rpy(start.object_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.object_ang_vel)
         self.engine.write(
             env_ids,
             torch.cat((start.object_pos, quaternion, joints.qpos.flatten(1)), dim=-1),
             torch.cat((start.object_lin_vel, spin, joints.qvel.flatten(1)), dim=-1),
+            mask,
         )
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
-        return self._read(*self.team.drive(self.engine, commands, repeat))
+        return self._read_path(*self.team.drive(self.engine, commands, repeat))
 
     def state(self) -> SimState:
         """See `Simulator.state`."""

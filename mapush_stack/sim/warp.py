@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -35,8 +35,27 @@ def import_warp() -> Tuple[Any, Any]:
     return warp, mujoco_warp
 
 
+class _Record(NamedTuple):
+    """What every physics step of a call of `advance` leaves behind, as Warp arrays."""
+
+    qpos: Any
+    """`[steps, N * nq]` after each control step."""
+    qvel: Any
+    """`[steps, N * nv]`"""
+    rows: Any
+    """`[steps * substeps, N]` constraint rows that each copy wanted."""
+    contacts: Any
+    """`[steps * substeps, 1]` contacts that all copies together wanted."""
+
+
 class WarpEngine(Engine):
-    """`mujoco_warp` over one model; on a GPU the physics steps of a control step are one captured CUDA graph."""
+    """`mujoco_warp` over one model; on a GPU a call of `advance` is one captured CUDA graph.
+
+    The buffers for contacts and constraint rows have a fixed size. A step that wants more is a wrong one: the copies
+    concerned are `faulty` until they are written anew (all copies, where the shared contact buffer was full).
+    """
+
+    counting_waits = True
 
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> None:
         """Compile a `mujoco.MjSpec` for `device`.
@@ -57,10 +76,14 @@ class WarpEngine(Engine):
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
-        self._graphs: Dict[int, Any] = {}
+        self._records: Dict[Tuple[int, int], _Record] = {}
+        self._graphs: Dict[Tuple[int, int], Any] = {}
         own = [*fields, *(derived for name in fields for derived in _DERIVED.get(name, ()))]
         with self._warp.ScopedDevice(self._wp_device):
             self._m = self._mjw.put_model(self.model, batch_sizes=dict.fromkeys(own, num_envs))
+            # What it would print from the device, line by line, is seen here as `faulty`, or is no fault: a solver that
+            # ends on its last iteration.
+            self._m.opt.warn_overflow = 0
             # Every contact of a pyramidal cone is four rows; every limited joint may add one.
             rows = 4 * contacts + int(self.model.jnt_limited.sum())
             self._d = self._mjw.put_data(
@@ -70,17 +93,17 @@ class WarpEngine(Engine):
         data = self._d
         self._qpos, self._qvel, self._ctrl = share(data.qpos), share(data.qvel), share(data.ctrl)
         self._wrench, self._warmstart = share(data.xfrc_applied), share(data.qacc_warmstart)
-        self._rows, self._contacts = share(data.nefc), share(data.nacon)
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
 
-    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor) -> None:
+    def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
-        self._qpos.index_copy_(0, env_ids, qpos)
-        self._qvel.index_copy_(0, env_ids, qvel)
-        for tensor in (self._ctrl, self._wrench, self._warmstart):
-            tensor.index_fill_(0, env_ids, 0.0)
-        self._faulty = self._faulty.index_fill(0, env_ids, False)
+        cleared = (self._ctrl, self._wrench, self._warmstart, self._faulty)
+        for tensor, value in ((self._qpos, qpos), (self._qvel, qvel), *((tensor, None) for tensor in cleared)):
+            kept = tensor[env_ids]
+            new = torch.zeros_like(kept) if value is None else value
+            written = mask.view(-1, *[1] * (kept.dim() - 1))
+            tensor.index_copy_(0, env_ids, torch.where(written, new, kept))
 
     def read(self) -> Tuple[Tensor, Tensor]:
         """See `Engine.read`."""
@@ -89,26 +112,48 @@ class WarpEngine(Engine):
     def advance(self, control: Tensor, steps: int, substeps: int) -> Path:
         """See `Engine.advance`."""
         self._ctrl.copy_(control)
-        states = []
-        for _ in range(steps):
-            self._run(substeps)
-            self._faulty = self._faulty | (self._rows > self._max_rows) | (self._contacts > self._max_contacts)
-            states.append(self.read())
-        return Path(*(torch.stack(tensors) for tensors in zip(*states)))
+        key = (steps, substeps)
+        if key not in self._records:
+            self._records[key] = self._make_record(steps, substeps)
+        record = self._records[key]
+        self._run(record, steps, substeps)
+        share = self._warp.to_torch
+        full = (share(record.rows) > self._max_rows) | (share(record.contacts) > self._max_contacts)
+        self._faulty.logical_or_(full.any(0))
+        shape = (steps, self.num_envs, -1)
+        return Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
 
-    def _run(self, substeps: int) -> None:
+    def _make_record(self, steps: int, substeps: int) -> _Record:
+        warp, model, copies = self._warp, self.model, self.num_envs
+        with warp.ScopedDevice(self._wp_device):
+            return _Record(
+                qpos=warp.zeros((steps, copies * model.nq), dtype=float),
+                qvel=warp.zeros((steps, copies * model.nv), dtype=float),
+                rows=warp.zeros((steps * substeps, copies), dtype=int),
+                contacts=warp.zeros((steps * substeps, 1), dtype=int),
+            )
+
+    def _run(self, record: _Record, steps: int, substeps: int) -> None:
         warp = self._warp
         with warp.ScopedDevice(self._wp_device):
             if self.device.type == "cpu":
-                self._steps(substeps)
+                self._steps(record, steps, substeps)
                 return
-            if substeps not in self._graphs:
-                self._graphs[substeps] = self._capture(lambda: self._steps(substeps))
-            warp.capture_launch(self._graphs[substeps], stream=warp.stream_from_torch(torch.cuda.current_stream()))
+            key = (steps, substeps)
+            if key not in self._graphs:
+                self._graphs[key] = self._capture(lambda: self._steps(record, steps, substeps))
+            stream = torch.cuda.current_stream(self.device)
+            warp.capture_launch(self._graphs[key], stream=warp.stream_from_torch(stream))
 
-    def _steps(self, substeps: int) -> None:
-        for _ in range(substeps):
-            self._mjw.step(self._m, self._d)
+    def _steps(self, record: _Record, steps: int, substeps: int) -> None:
+        copy, data = self._warp.copy, self._d
+        for step in range(steps):
+            for substep in range(step * substeps, (step + 1) * substeps):
+                self._mjw.step(self._m, data)
+                copy(record.rows[substep], data.nefc)
+                copy(record.contacts[substep], data.nacon)
+            copy(record.qpos[step], data.qpos.flatten())
+            copy(record.qvel[step], data.qvel.flatten())
 
     def _capture(self, work: Callable[[], None]) -> Any:
         """A CUDA graph of `work`, which is done once before, so that all kernels are compiled; the state is kept."""
@@ -124,7 +169,7 @@ class WarpEngine(Engine):
 
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; divergence shows as numbers that are not finite."""
-        return self._faulty
+        return self._faulty.clone()
 
     def set_field(self, name: str, values: Tensor) -> None:
         """See `Engine.set_field`; the field must be one of those named at the start."""
@@ -154,4 +199,4 @@ class WarpEngine(Engine):
         names = {"qpos": self._qpos, "qvel": self._qvel, "ctrl": self._ctrl, "wrench": self._wrench}
         for name, tensor in (*names.items(), ("warmstart", self._warmstart)):
             tensor.copy_(state[name])
-        self._faulty = state["unhealthy"].to(self.device)
+        self._faulty.copy_(state["unhealthy"])

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
-from typing import Dict, Optional, Type
+from typing import Any, Dict, Optional, Type
 
 
 class MetricsLog:
     """Scalars over environment steps."""
 
-    def __init__(self, folder: Path, steps: int) -> None:
-        """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged."""
+    def __init__(self, folder: Optional[Path], steps: int) -> None:
+        """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged.
+
+        Without a folder nothing is logged.
+        """
+        self._writer: Any = None
+        if folder is None:
+            return
         # Imported here because importing it costs a second that no other command should pay.
         from torch.utils.tensorboard import SummaryWriter
 
@@ -26,13 +32,16 @@ class MetricsLog:
         error: Optional[BaseException],
         trace: Optional[TracebackType],
     ) -> None:
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, steps)
+        if self._writer is not None:
+            for name, value in metrics.items():
+                self._writer.add_scalar(name, value, steps)
 
     def flush(self) -> None:
         """Put everything on the disk."""
-        self._writer.flush()
+        if self._writer is not None:
+            self._writer.flush()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 import torch
 
 from ..envs.factory import make_env
-from ..envs.push_env import PushEnv
+from ..envs.push_env import PushEnv, sizes
 from ..errors import UserError
 from ..learning.factory import make_learner
 from ..learning.ppo import EnvSpec, MultiAgentPPO
 from ..machine import usable_cpus
+from ..world import ALONE, World
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .log import MetricsLog
@@ -20,6 +22,9 @@ from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
 from .trainer import Outcome, Trainer
+
+_TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a process that stopped because another one of its world was asked to."""
 
 
 class Session(NamedTuple):
@@ -37,8 +42,11 @@ def start(
     command: List[str],
     report: TrainingReport,
     initial: Optional[Path] = None,
+    world: World = ALONE,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
+
+    Every process of `world` has the configuration's number of environments.
 
     Raises:
         UserError: the simulator is missing, the folder cannot be written, or the weights do not fit.
@@ -46,30 +54,34 @@ def start(
     """
     set_torch_threads(config.training.torch_threads)
     # The environment is made first: where it cannot be made, no folder is left behind.
-    env = _make_env(config)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
+    env = _make_env(config, world)
+    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
     if initial is not None:
         load_weights(learner, initial)
-    run = RunDirectory.create(results, config, command, None if initial is None else learner.model_state())
-    return _train(config, run, env, learner, report)
+    path = ""
+    if world.leads:
+        weights = None if initial is None else learner.model_state()
+        path = str(RunDirectory.create(results, config, command, weights).path)
+    return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world)
 
 
-def resume(path: Path, report: TrainingReport) -> Session:
+def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
-        UserError: there is no run, it is in use, it is finished, or its last checkpoint is damaged.
+        UserError: there is no run, it is in use, it is finished, its last checkpoint is damaged, or it was trained by
+            another number of processes.
 
     """
     run = RunDirectory(path)
     config = run.config()
     set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
-    env = _make_env(config)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed)
+    env = _make_env(config, world)
+    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
     initial = run.initial_weights()
     if initial is not None:
         learner.load_model_state(initial)
-    return _train(config, run, env, learner, report)
+    return _train(config, run, env, learner, report, world)
 
 
 def load_weights(learner: MultiAgentPPO, path: Path) -> None:
@@ -96,29 +108,36 @@ def set_torch_threads(threads: int) -> None:
     torch.set_num_threads(threads or min(usable_cpus(), MOST_TORCH_THREADS))
 
 
-def _make_env(config: ExperimentConfig) -> PushEnv:
-    one = make_env(
-        config.task, config.object.task, config.object.body, config.sim.model_copy(update={"num_envs": 1}), 0
-    )
-    memory.check(config, one.observation_size, one.state_shape[0] * one.state_shape[1])
-    one.close()
-    return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed)
+def _make_env(config: ExperimentConfig, world: World = ALONE) -> PushEnv:
+    observation_size, (values, numbers) = sizes(config.task, config.object.task)
+    memory.check(config, observation_size, values * numbers)
+    first_env = world.rank * config.sim.num_envs
+    return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed, first_env)
 
 
 def _train(
-    config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: MultiAgentPPO, report: TrainingReport
+    config: ExperimentConfig,
+    run: RunDirectory,
+    env: PushEnv,
+    learner: MultiAgentPPO,
+    report: TrainingReport,
+    world: World,
 ) -> Session:
-    run.lock()
+    if world.leads:
+        run.lock()
     try:
-        trainer = Trainer(config, run, env, learner)
+        trainer = Trainer(config, run, env, learner, world)
         saved = run.checkpoints()
         if saved:
             trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
-        with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
+        report.line(f"run directory: {run.path}")
+        logs = run.logs if world.leads else None
+        with StopRequest(once=world.size == 1) as stop, MetricsLog(logs, trainer.steps) as log:
             outcome = trainer.train(report, log, stop)
-        return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
+        return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
     finally:
+        learner.release()
         env.close()
         run.release()

@@ -8,9 +8,13 @@ from typing import Any, Dict, Optional
 
 
 class StopRequest:
-    """While active, the first SIGINT or SIGTERM is only noted; a second one ends the process at once."""
+    """While active, the first SIGINT or SIGTERM is only noted; a second one ends the process at once.
 
-    def __init__(self) -> None:
+    With `once` false that is not so: a process among several gets the terminal's Ctrl-C and its launcher's signal.
+    """
+
+    def __init__(self, once: bool = True) -> None:
+        self._once = once
         self.signal_number: Optional[int] = None
         """The signal that was received, if any."""
         self._previous: Dict[int, Any] = {}
@@ -25,8 +29,8 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
-        self.signal_number = number
-        for caught in self._previous:
+        self.signal_number = self.signal_number or number
+        for caught in self._previous if self._once else ():
             signal.signal(caught, signal.SIG_DFL)
 
     @property

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Dict, NamedTuple, Tuple
+from collections import deque
+from typing import Any, Deque, Dict, NamedTuple, Tuple
 
+import torch
 from torch import Tensor
 
 from ..envs.push_env import PushEnv
+from ..errors import UserError
 from ..learning.ppo import MultiAgentPPO
 from ..learning.rollout_buffer import RolloutBuffer
+from ..world import ALONE, World
 from . import checkpoint
 from .config import ExperimentConfig
 from .log import MetricsLog
+from .numbers import Fetch, Stopwatch
 from .recent import RecentEpisodes
 from .report import TrainingReport
 from .run_directory import RunDirectory
@@ -32,6 +37,20 @@ class Outcome(NamedTuple):
     """Whether a signal ended it before its time."""
 
 
+_STOP = "stop"
+_GENERATOR = "generator."
+
+
+class _Update(NamedTuple):
+    """An update whose numbers are on their way."""
+
+    steps: int
+    """Environment steps of the run after it."""
+    metrics: Fetch
+    statistics: Fetch
+    watch: Stopwatch
+
+
 class Trainer:
     """Collects rollouts and learns from them until the run's steps are done.
 
@@ -39,10 +58,13 @@ class Trainer:
     that was stopped and resumed ends, on a CPU, with the same bytes as one that was not.
     """
 
-    def __init__(self, config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: MultiAgentPPO) -> None:
+    def __init__(
+        self, config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: MultiAgentPPO, world: World = ALONE
+    ) -> None:
         """Start at step 0; `restore` goes on from a checkpoint."""
-        self.config, self.run, self.env, self.learner = config, run, env, learner
+        self.config, self.run, self.env, self.learner, self.world = config, run, env, learner, world
         self.steps = 0
+        self._ahead = 1 if env.device.type == "cuda" else 0
         self.recent = RecentEpisodes()
         self._stage = -1
         self._buffer = RolloutBuffer(
@@ -61,16 +83,24 @@ class Trainer:
         """Train until the steps are done or a stop is requested; a checkpoint is written in either case."""
         started, first = time.monotonic(), self.steps
         report.start(self.steps)
-        while self.steps < self.config.total_steps and stop.signal_number is None:
+        queue: Deque[_Update] = deque()
+        stopping = False
+        while self.steps < self.config.total_steps and not stopping:
             self._enter_stage()
-            metrics = self._iterate()
-            due = self._checkpoint_due()
+            queue.append(self._launch(stop))
+            due, done = self._checkpoint_due(), self.steps >= self.config.total_steps
+            # A GPU works on one update while the numbers of the one before are logged.
+            while len(queue) > (0 if due or done else self._ahead):
+                steps, metrics, wanted = self._finish(queue.popleft())
+                stopping = stopping or wanted
+                log.write(metrics, steps)
+                report.update(steps, metrics, last=steps >= self.config.total_steps)
             if due:
                 self.save()
-            log.write(metrics, self.steps)
-            if due:
                 log.flush()
-            report.update(self.steps, metrics, last=self.steps >= self.config.total_steps)
+        for update in queue:
+            steps, metrics, _ = self._finish(update)
+            log.write(metrics, steps)
         self.save()
         seconds = time.monotonic() - started
         fps = (self.steps - first) / max(seconds, 1e-9)
@@ -78,61 +108,92 @@ class Trainer:
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        checkpoint.save(self.run.models, self.checkpoint())
+        saved = self.checkpoint()
+        if self.world.leads:
+            checkpoint.save(self.run.models, saved)
 
     def checkpoint(self) -> checkpoint.Checkpoint:
-        """This moment, complete."""
-        env = {f"env.{name}": value for name, value in self.env.state_dict().items()}
-        return checkpoint.Checkpoint(
-            self.steps,
-            self.learner.model_state(),
-            {**self.learner.training_state(), **env},
-            {"recent": self.recent.to_json()},
-        )
+        """This moment, complete: the environments and random generators of all processes one after the other."""
+        gather = self.world.gather
+        env = {f"env.{name}": gather(value) for name, value in self.env.state_dict().items()}
+        training = self.learner.training_state()
+        training.update({name: gather(value) for name, value in training.items() if name.startswith(_GENERATOR)})
+        progress = {"recent": self.recent.to_json(), "processes": self.world.size}
+        return checkpoint.Checkpoint(self.steps, self.learner.model_state(), {**training, **env}, progress)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
-        """Go on from a checkpoint of this run."""
+        """Go on from a checkpoint of this run.
+
+        Raises:
+            UserError: it was made by another number of processes.
+
+        """
+        wanted, have = saved.progress.get("processes", 1), self.world.size
+        if wanted != have:
+            raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
         self.steps = saved.steps
         self.learner.load_model_state(saved.model)
         env, training = _split(saved.training, "env.")
-        self.learner.load_training_state(training)
-        self.env.load_state_dict(env)
+        self.learner.load_training_state(
+            {name: self._own(value) if name.startswith(_GENERATOR) else value for name, value in training.items()}
+        )
+        self.env.load_state_dict({name: self._own(value) for name, value in env.items()})
         self.recent.load_json(saved.progress["recent"])
         self._enter_stage()
 
-    def _iterate(self) -> Dict[str, float]:
-        """One rollout and one update; returns everything there is to log."""
-        begun = time.monotonic()
+    def _own(self, gathered: Tensor) -> Tensor:
+        """This process's part of what `World.gather` put together."""
+        # A generator takes its state only from the start of a tensor's memory.
+        return gathered.chunk(self.world.size)[self.world.rank].clone()
+
+    def _launch(self, stop: StopRequest) -> _Update:
+        """One rollout and one update; on a GPU they are queued, and nobody waits for them."""
+        watch = Stopwatch(self.env.device)
+        watch.mark()
         self._collect()
-        collected = time.monotonic()
+        watch.mark()
         metrics = self.learner.update(self._buffer, self._stage_progress())
-        done = time.monotonic()
-        self.steps += self.config.steps_per_update
-        statistics = self.env.statistics.pop()
+        watch.mark()
+        self.steps += self.steps_per_update
+        statistics = self.world.sum(self.env.statistics.pop())
+        # All processes stop after the same update, whichever of them was asked to.
+        wanted = torch.full_like(statistics[0], float(stop.signal_number is not None))
+        return _Update(
+            self.steps,
+            Fetch({**metrics, _STOP: self.world.sum(wanted)}),
+            Fetch(dict(zip(self.env.statistics.names, statistics.unbind()))),
+            watch,
+        )
+
+    def _finish(self, update: _Update) -> Tuple[int, Dict[str, float], bool]:
+        """Wait for an update; its steps, everything that there is to log, and whether to stop after it."""
+        metrics, statistics = update.metrics.result(), update.statistics.result()
+        wanted = metrics.pop(_STOP) > 0
         self.recent.add(statistics)
         metrics.update(self.recent.metrics())
         metrics.update(_reward_terms(statistics, self.env.num_agents))
-        metrics["perf/fps"] = self.config.steps_per_update / (done - begun)
-        metrics["perf/rollout_seconds"] = collected - begun
-        metrics["perf/update_seconds"] = done - collected
-        return metrics
+        rollout, learning = update.watch.seconds()
+        metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
+        metrics["perf/rollout_seconds"] = rollout
+        metrics["perf/update_seconds"] = learning
+        if self.env.device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self.env.device)
+            metrics["perf/vram_mib"] = (total - free) / 2**20
+        return update.steps, metrics, wanted
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps (0.02 s) of all processes between two updates."""
+        return self.config.steps_per_update * self.world.size
 
     def _collect(self) -> None:
         """Fill the buffer with one rollout."""
         observations, state = self.env.observe()
         for _ in range(self.config.training.rollout_length):
             action, log_prob = self.learner.act(observations)
+            self._buffer.add_decision(observations, state, action, log_prob)
             step = self.env.step(action)
-            self._buffer.add(
-                observations=observations,
-                states=state,
-                next_states=step.final_state,
-                actions=action,
-                log_probs=log_prob,
-                rewards=step.rewards,
-                terminated=step.terminated,
-                truncated=step.truncated,
-            )
+            self._buffer.add_outcome(step.final_state, step.rewards, step.terminated, step.truncated)
             observations, state = step.observations, step.state
 
     def _stage_bounds(self) -> Tuple[int, int, int]:
@@ -159,7 +220,7 @@ class Trainer:
             self.learner.configure(changed.learner)
 
     def _checkpoint_due(self) -> bool:
-        interval, before = self.config.training.checkpoint_interval, self.steps - self.config.steps_per_update
+        interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
         return self.steps // interval > before // interval
 
 

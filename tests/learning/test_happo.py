@@ -54,12 +54,10 @@ def rollout(learner, seed=0):
         observations = torch.randn(ENVS, agents, OBSERVED, generator=generator)
         actions, log_probs = learner.act(observations)
         ends = torch.rand(ENVS, 2, generator=generator) < 0.2
-        buffer.add(
-            observations=observations,
-            states=torch.randn(ENVS, *shape, generator=generator),
+        states = torch.randn(ENVS, *shape, generator=generator)
+        buffer.add_decision(observations, states, actions, log_probs)
+        buffer.add_outcome(
             next_states=torch.randn(ENVS, *shape, generator=generator),
-            actions=actions,
-            log_probs=log_probs,
             rewards=torch.randn(ENVS, agents, generator=generator),
             terminated=ends[:, 0],
             truncated=ends[:, 1] & ~ends[:, 0],
@@ -161,7 +159,7 @@ def slow_update(actor, samples, config, order):
 def order_after_the_critic(learner):
     """The generator of orders as the actors will find it, behind the critic's epochs."""
     order = torch.Generator()
-    order.set_state(learner._order.get_state())
+    order.set_state(learner._shuffle.get_state())
     samples = LENGTH * ENVS * learner.spec.state_shape[0]
     for _ in range(learner.config.critic_epochs):
         torch.randperm(samples, generator=order)
@@ -195,13 +193,14 @@ def test_happo_is_the_papers_sequential_update(agents, seed, overrides):
     learner = make("happo", agents, *overrides)
     config, buffer = learner.config, rollout(learner, seed)
     advantages = slow_advantages(learner, buffer)[..., 0].flatten().tolist()
-    order = order_after_the_critic(learner)
+    order, agents_order = order_after_the_critic(learner), torch.Generator()
+    agents_order.set_state(learner._order.get_state())
     slow = [SlowActor(actor, config, learner.spec.mirror) for actor in learner.actors]
     learner.update(buffer, progress=0.0)
 
     # Zhong et al., Algorithm HAPPO: M^{i_1} = A; then agent after agent in random order.
     compound = list(advantages)
-    for agent in torch.randperm(agents, generator=order).tolist():
+    for agent in torch.randperm(agents, generator=agents_order).tolist():
         samples = samples_of(buffer, agent, compound)
         slow_update(slow[agent], samples, config, order)
         with torch.no_grad():

@@ -14,10 +14,10 @@ def warp():
     return pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
 
 
-def simulator(robot, backend, size=4):
+def simulator(robot, backend, size=4, device="cpu"):
     from mapush_stack.envs.factory import make_simulator
 
-    changes = [f"sim.robot={robot}", f"sim.backend={backend}", "sim.device=cpu", f"sim.num_envs={size}"]
+    changes = [f"sim.robot={robot}", f"sim.backend={backend}", f"sim.device={device}", f"sim.num_envs={size}"]
     config = small_config(*changes)
     return config, make_simulator(config.sim, config.object.body, 2, torch.linspace(0.4, 0.7, size), 0)
 

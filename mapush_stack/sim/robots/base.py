@@ -51,8 +51,11 @@ class Team(ABC):
         """The bases that joint states amount to."""
 
     @abstractmethod
-    def start(self, env_ids: Tensor, start: SimState) -> Joints:
-        """Joint states `[n, A, ...]` of environments `env_ids` whose bases start as in `start` `[n, ...]`."""
+    def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
+        """Joint states `[n, A, ...]` of environments `env_ids` whose bases start as in `start` `[n, ...]`.
+
+        Only those where `mask` `[n]` is true do start; the others' joint states are not used.
+        """
 
     @abstractmethod
     def drive(self, engine: Engine, commands: Tensor, repeat: int) -> Path:

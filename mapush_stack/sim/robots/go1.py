@@ -16,6 +16,7 @@ from torch import Tensor
 from ...locomotion import gait
 from ...locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
 from ...locomotion.policy import WalkingPolicy
+from ...replay import Replay
 from ...task.random import STREAM_JOINTS, uniform
 from ...task.state import SimState
 from ..config import Go1Config
@@ -99,14 +100,25 @@ class Go1Team(Team):
     contacts = 14
 
     def __init__(
-        self, config: Go1Config, walker: WalkingPolicy, num_envs: int, num_robots: int, seed: int, device: torch.device
+        self,
+        config: Go1Config,
+        walker: WalkingPolicy,
+        num_envs: int,
+        num_robots: int,
+        seed: int,
+        device: torch.device,
+        first_env: int = 0,
     ) -> None:
-        """Robots of `num_envs` environments that walk by `walker`; `seed` decides how their joints start."""
-        self._config, self._seed = config, seed
+        """Robots of `num_envs` environments that walk by `walker`.
+
+        `seed` and the environment's number, counted from `first_env`, decide how their joints start.
+        """
+        self._config, self._seed, self._first_env = config, seed, first_env
         self._walker = walker.to(device)
         self._gait = gait.at_rest((num_envs, num_robots), device)
         self._starts = torch.zeros(num_envs, dtype=torch.int64, device=device)
         self._stance = torch.tensor(gait.STANCE, device=device)
+        self._walk = Replay(self._walk_on, device)
 
     def add_to(self, spec: Any, name: str, object_friction: float) -> None:
         """See `Team.add_to`."""
@@ -164,16 +176,25 @@ class Go1Team(Team):
             ang_vel=rotate_by_quaternion(quaternion, joints.qvel[..., 3:6]),
         )
 
-    def start(self, env_ids: Tensor, start: SimState) -> Joints:
+    def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
         """See `Team.start`; joints at the stance times U(0.7, 1.3), at rest, and a gait that has not begun."""
         robots = start.robot_pos.shape[-2]
-        draws = uniform(self._seed, STREAM_JOINTS, env_ids, self._starts[env_ids], robots * gait.NUM_JOINTS)
+        draws = uniform(
+            self._seed,
+            STREAM_JOINTS,
+            env_ids + self._first_env,
+            self._starts[env_ids],
+            robots * gait.NUM_JOINTS,
+        )
         low, high = _START_SCALE
         angles = self._stance * (low + (high - low) * draws.unflatten(1, (robots, gait.NUM_JOINTS)))
         quaternion = quaternion_from_rpy(start.robot_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
-        self._starts = self._starts.index_add(0, env_ids, torch.ones_like(env_ids))
-        self._gait = gait.Gait(*(memory.index_fill(0, env_ids, 0.0) for memory in self._gait))
+        self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
+        for memory in self._gait:
+            kept = memory[env_ids]
+            starting = mask.view(-1, *[1] * (kept.dim() - 1))
+            memory.index_copy_(0, env_ids, torch.where(starting, torch.zeros_like(kept), kept))
         return Joints(
             qpos=torch.cat((start.robot_pos, quaternion, angles), dim=-1),
             qvel=torch.cat((start.robot_lin_vel, spin, torch.zeros_like(angles)), dim=-1),
@@ -181,29 +202,29 @@ class Go1Team(Team):
 
     def drive(self, engine: Engine, commands: Tensor, repeat: int) -> Path:
         """See `Team.drive`: a walking decision every control step."""
-        paths = []
-        joints = split_robots(self, *engine.read())
-        for _ in range(repeat):
-            path = engine.advance(self.walk(joints, commands).flatten(1), 1, self._config.substeps)
-            joints = split_robots(self, path.qpos[0], path.qvel[0])
-            paths.append(path)
+        paths = [engine.advance(self.walk(engine, commands), 1, self._config.substeps) for _ in range(repeat)]
         return Path(*(torch.cat(parts) for parts in zip(*paths)))
 
-    def walk(self, joints: Joints, commands: Tensor) -> Tensor:
-        """The walking policy's joint targets `[N, A, 12]` (rad) under commands `[N, A, 3]`; the gait goes on."""
+    def walk(self, engine: Engine, commands: Tensor) -> Tensor:
+        """The walking policy's joint targets `[N, A * 12]` (rad) under commands `[N, A, 3]`; the gait goes on."""
+        return self._walk(engine, commands)
+
+    def _walk_on(self, engine: Engine, commands: Tensor) -> Tensor:
+        joints = split_robots(self, *engine.read())
         action = self._walker(gait.observe(proprioception(joints), commands, self._gait))
-        self._gait = gait.advance(self._gait, action, commands)
-        return gait.joint_targets(action)
+        for memory, now in zip(self._gait, gait.advance(self._gait, action, commands)):
+            memory.copy_(now)
+        return gait.joint_targets(action).flatten(1)
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The gait, and how often each environment has started."""
-        return {"action": self._gait.action, "phase": self._gait.phase, "starts": self._starts}
+        return {"action": self._gait.action.clone(), "phase": self._gait.phase.clone(), "starts": self._starts.clone()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        device = self._starts.device
-        self._gait = gait.Gait(state["action"].to(device), state["phase"].to(device))
-        self._starts = state["starts"].to(device)
+        self._gait.action.copy_(state["action"])
+        self._gait.phase.copy_(state["phase"])
+        self._starts.copy_(state["starts"])
 
 
 def proprioception(joints: Joints) -> gait.Proprioception:

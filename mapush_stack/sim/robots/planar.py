@@ -83,7 +83,7 @@ class PlanarTeam(Team):
             ang_vel=torch.stack((flat, flat, qvel[..., 2]), dim=-1),
         )
 
-    def start(self, env_ids: Tensor, start: SimState) -> Joints:
+    def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
         """See `Team.start`: the part of a start that a planar robot has."""
         return Joints(
             qpos=torch.cat((start.robot_pos[..., :2], start.robot_rpy[..., 2:]), dim=-1),

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Check NVIDIA's Isaac Gym package: it is there, is Preview 4, and is the file that it was the first time.
+
+`python3 env/isaacgym/check.py` records the file's SHA-256 beside it, in the format of `sha256sum`; from then on another
+file is refused. `--recorded`, for the image's build, which cannot write here, insists on a record.
+"""
+
+import argparse
+import hashlib
+import posixpath
+import re
+import sys
+import tarfile
+import zlib
+from pathlib import Path
+
+NAME = "IsaacGym_Preview_4_Package.tar.gz"
+VERSIONS = {"1.0.preview4", "1.0rc4"}
+"""What its setup.py says, and what pip makes of that (PEP 440)."""
+SETUP = "isaacgym/python/setup.py"
+NEEDED = (SETUP, "isaacgym/python/isaacgym/gymapi.py", "isaacgym/python/isaacgym/_bindings/linux-x86_64/gym_38.so")
+
+
+class PackageError(Exception):
+    """One sentence on what is wrong and what to do."""
+
+
+def check(folder: Path, must_be_recorded: bool) -> str:
+    """Check the package in `folder` and record its checksum; returns what was found, in one sentence.
+
+    Raises:
+        PackageError: it is absent, damaged, of another version, or another file than the recorded one.
+
+    """
+    package, record = folder / NAME, folder / f"{NAME}.sha256"
+    if not package.is_file():
+        raise PackageError(
+            f"{NAME} is not there: download Isaac Gym Preview 4 from https://developer.nvidia.com/isaac-gym "
+            "and put it into env/isaacgym/."
+        )
+    with package.open("rb") as file:
+        if file.read(2) != b"\x1f\x8b":
+            raise PackageError(
+                f"{NAME} is not a gzip file, perhaps a page that was saved in its place: download it again."
+            )
+    digest = sha256(package)
+    if record.is_file():
+        words = record.read_text().split()
+        recorded = words[0] if words else "nothing"
+        if recorded != digest:
+            raise PackageError(
+                f"{NAME} has SHA-256 {digest}, but {recorded} was recorded: restore the first file, "
+                f"or delete env/isaacgym/{record.name} if the new one is meant."
+            )
+    elif must_be_recorded:
+        raise PackageError(
+            f"no checksum of {NAME} is recorded: run `python3 env/isaacgym/check.py` once and build again."
+        )
+    look_inside(package)
+    if not record.is_file():
+        record.write_text(f"{digest}  {NAME}\n")
+        return f"{NAME} is Isaac Gym Preview 4; its SHA-256 {digest} is recorded in {record}."
+    return f"{NAME} is Isaac Gym Preview 4 and the recorded file."
+
+
+def sha256(path: Path) -> str:
+    """The digest in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def look_inside(package: Path) -> None:
+    """Read the archive to its end.
+
+    Raises:
+        PackageError: it is damaged, lacks a file that Python 3.8 needs, or holds another version.
+
+    """
+    missing, setup = set(NEEDED), ""
+    try:
+        with tarfile.open(package, "r:gz") as archive:
+            for member in archive:
+                name = posixpath.normpath(member.name)
+                if member.isfile():
+                    missing.discard(name)
+                    if name == SETUP:
+                        setup = archive.extractfile(member).read(1 << 16).decode(errors="replace")
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise PackageError(f"{NAME} is damaged ({error}): download it again.") from None
+    if missing:
+        raise PackageError(f"{NAME} holds no {min(missing)}: download it again.")
+    found = re.search(r"version\s*=\s*['\"]([^'\"]+)", setup)
+    version = found.group(1) if found else "nothing"
+    if version not in VERSIONS:
+        raise PackageError(f"{NAME} holds Isaac Gym {version}, not Preview 4 (1.0rc4): download that one.")
+
+
+def main() -> int:
+    """The command line; 0 if the package is in order, 2 if not."""
+    parser = argparse.ArgumentParser(description="Check NVIDIA's Isaac Gym package and record its checksum.")
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).resolve().parent)
+    parser.add_argument("--recorded", action="store_true", help="refuse a package whose checksum is not recorded")
+    arguments = parser.parse_args()
+    try:
+        print(check(arguments.folder, arguments.recorded))
+    except (PackageError, OSError) as error:
+        print(f"Isaac Gym: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""One training process for each GPU, started and watched by torch's own launcher (what `torchrun` is)."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import uuid
+from typing import Any, List
+
+import torch
+
+from ..errors import UserError
+
+
+def launch(processes: int, arguments: List[str]) -> int:
+    """Run `mapush ARGUMENTS` in so many processes that train together; returns the exit code.
+
+    Where one of them fails the others are stopped; what it was is said in one sentence. SIGINT and SIGTERM reach all
+    of them: they write a checkpoint and stop.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.5,
+    )
+    try:
+        elastic_launch(settings, sys.executable)("-m", "mapush_stack", *arguments)
+    except SignalException as stop:
+        return 128 + int(stop.sigval)
+    except ChildFailedError as error:
+        return _tell(processes, error.get_first_failure()[1])
+    return 0
+
+
+def check(gpus: int) -> None:
+    """Raise `UserError` if there are not so many GPUs for a process each."""
+    have = torch.cuda.device_count()
+    if gpus > have:
+        raise UserError(f"--gpus {gpus} is not possible here: torch sees {have} NVIDIA GPUs; leave it out or lower it")
+
+
+def _tell(processes: int, failure: Any) -> int:
+    """Say which process ended how; 2 or a signal's code where that is what the user should see, else 1."""
+    code = failure.exitcode
+    if code in (2, 128 + signal.SIGINT, 128 + signal.SIGTERM):
+        return code  # a request that cannot be met, or a stop: the process has said it itself
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    print(
+        f"mapush: process {failure.local_rank} of {processes} ended with {how}, so that the others were stopped; what "
+        f"it said stands above. Go on from the last checkpoint with: mapush train --gpus {processes} --resume RUN",
+        file=sys.stderr,
+    )
+    return 1

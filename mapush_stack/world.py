@@ -1,0 +1,106 @@
+"""The processes that train together: one, or one for each GPU (data parallelism)."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import List
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+_PATIENCE = timedelta(minutes=5)
+"""How long a process waits for the others before it gives up: longer than a GPU's kernels take to compile."""
+
+
+class World:
+    """This process alone; the base of `ProcessGroup`."""
+
+    rank: int = 0
+    """Number of this process, from 0."""
+    size: int = 1
+    """Number of processes."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files and speaks for all."""
+        return self.rank == 0
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """The mean of a tensor over all processes, of the same shape."""
+        return tensor
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The sum of a tensor over all processes."""
+        return tensor
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """The tensors `[n, ...]` of all processes, `[size * n, ...]` in the order of their ranks."""
+        return tensor
+
+    def share(self, tensor: Tensor) -> Tensor:
+        """The tensor of rank 0."""
+        return tensor
+
+    def say(self, text: str) -> str:
+        """The text of rank 0."""
+        return text
+
+    def close(self) -> None:
+        """Part from the others; may be called twice."""
+
+
+ALONE = World()
+"""One process."""
+
+
+class ProcessGroup(World):
+    """Processes started by torchrun, over NCCL between GPUs and gloo between CPUs."""
+
+    def __init__(self) -> None:
+        """Join the others, with this process's GPU, if there is one, as the current one."""
+        backend = "gloo"
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            backend = "cpu:gloo,cuda:nccl"
+        dist.init_process_group(backend, timeout=_PATIENCE)
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+
+    def mean(self, tensor: Tensor) -> Tensor:
+        """See `World.mean`."""
+        return self.sum(tensor) / self.size
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """See `World.sum`."""
+        total = tensor.clone()
+        dist.all_reduce(total)
+        return total
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """See `World.gather`."""
+        parts: List[Tensor] = [torch.empty_like(tensor) for _ in range(self.size)]
+        dist.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    def share(self, tensor: Tensor) -> Tensor:
+        """See `World.share`."""
+        shared = tensor.clone()
+        dist.broadcast(shared, 0)
+        return shared
+
+    def say(self, text: str) -> str:
+        """See `World.say`."""
+        words = [text]
+        dist.broadcast_object_list(words, 0, device=torch.device("cpu"))
+        return words[0]
+
+    def close(self) -> None:
+        """See `World.close`."""
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def join() -> World:
+    """The processes that torchrun started, or this one alone."""
+    return ProcessGroup() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ALONE

@@ -1,0 +1,145 @@
+"""Data parallelism, with processes on the CPU where a cluster has one for each GPU."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from mapush_stack.envs.push_env import PushEnv
+from mapush_stack.learning.factory import make_learner
+from mapush_stack.learning.ppo import EnvSpec
+from mapush_stack.learning.rollout_buffer import RolloutBuffer
+from mapush_stack.training import checkpoint
+from mapush_stack.world import join
+from tests.conftest import SMALL, small_config
+from tests.kinematic import KinematicSimulator
+
+LENGTH, ENVS, SPEC = 3, 8, EnvSpec(2, 6, (1, 5), 3, None)
+LAUNCH = "import sys; from mapush_stack.training.launch import launch; sys.exit(launch(2, sys.argv[1:]))"
+
+
+def processes(*command):
+    """Start a command in a session of its own; its output is kept."""
+    environment = dict(os.environ, OMP_NUM_THREADS="1", PYTHONUNBUFFERED="1", PYTHONPATH=str(Path.cwd()))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen([sys.executable, *command], text=True, env=environment, start_new_session=True, **pipes)
+
+
+def filled_buffer(envs):
+    """A rollout of 8 environments, or the part of it that belongs to `envs`."""
+    generator = torch.Generator().manual_seed(0)
+    whole = RolloutBuffer(LENGTH, ENVS, 2, 6, (1, 5), 3, torch.device("cpu"))
+    for tensor in vars(whole).values():
+        if isinstance(tensor, torch.Tensor):
+            drawn = torch.randn(tensor.shape, generator=generator)
+            tensor.copy_(drawn > 1 if tensor.dtype == torch.bool else drawn)
+    part = RolloutBuffer(LENGTH, len(range(ENVS)[envs]), 2, 6, (1, 5), 3, torch.device("cpu"))
+    for name, tensor in vars(part).items():
+        if isinstance(tensor, torch.Tensor):
+            tensor.copy_(getattr(whole, name)[:, envs])
+    return part
+
+
+def updated(envs, world):
+    """A learner after one update, with all samples of a process in one minibatch; what it measured."""
+    changes = ["learner.actor_minibatches=1", "learner.critic_minibatches=1", "learner.policy.mirror=false"]
+    # A large epsilon keeps Adam from making a full step of a gradient that is nothing but rounding.
+    changes += ["learner.target_kl=0.5", "learner.epochs=2", "learner.adam_eps=1.0", "learner.actor_lr=0.01"]
+    config = small_config(*changes).learner
+    learner = make_learner(config, SPEC, torch.device("cpu"), 3, world)
+    learner._shuffle = torch.Generator()  # a single process would draw the order of agents from it too
+    buffer = filled_buffer(envs)
+    with torch.no_grad():
+        for agent, actor in enumerate(learner.actors):
+            mean = actor(buffer.observations[:, :, agent])
+            buffer.log_probs[:, :, agent] = actor.log_prob(mean, buffer.actions[:, :, agent])
+    metrics = learner.update(buffer, 0.0)
+    return learner.model_state(), metrics
+
+
+def learn_a_half(folder):
+    """What each process of the test below runs."""
+    torch.set_num_threads(1)
+    world = join()
+    half = ENVS // world.size
+    model, metrics = updated(slice(world.rank * half, (world.rank + 1) * half), world)
+    torch.save({"model": model, "metrics": metrics}, f"{folder}/{world.rank}.pt")
+    world.close()
+
+
+def test_two_processes_learn_what_one_learns_with_all_environments(tmp_path):
+    script = "import sys; from tests.training.test_several_processes import learn_a_half; learn_a_half(sys.argv[1])"
+    (tmp_path / "half.py").write_text(script)
+    options = ["--nproc-per-node=2", "--standalone", str(tmp_path / "half.py"), str(tmp_path)]
+    done = processes("-m", "torch.distributed.run", *options)
+    assert done.wait(120) == 0, done.stdout.read()
+    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    model, metrics = updated(slice(None), join())
+    for name, tensor in model.items():
+        assert torch.equal(parts[0]["model"][name], parts[1]["model"][name]), name
+        assert torch.allclose(parts[0]["model"][name], tensor, atol=2e-5), name
+    for name in ("agent0/approx_kl", "agent1/epochs", "critic/value_loss", "critic/critic_grad_norm"):
+        assert float(parts[0]["metrics"][name]) == pytest.approx(float(metrics[name]), rel=1e-3, abs=1e-6)
+
+
+def test_the_second_process_has_the_following_environments():
+    config = small_config()
+
+    def environment(size, first_env):
+        simulator = KinematicSimulator(size, 2)
+        return PushEnv(config.task, config.object.task, simulator, 5, first_env)
+
+    whole, second = environment(8, 0).reset(random_ages=True)[0], environment(4, 4).reset(random_ages=True)[0]
+    assert torch.equal(whole[4:], second)
+
+
+@pytest.mark.usefixtures("mujoco")
+class TestLauncher:
+    def train(self, folder, *arguments):
+        return processes("-c", LAUNCH, "train", "--results", str(folder), "--no-evaluation", *arguments)
+
+    def wait_for_training(self, started):
+        """Read until both processes train; returns the run directory."""
+        for line in started.stdout:
+            found = re.match(r"run directory: (.*)", line)
+            if found:
+                path = Path(found.group(1))
+            if "FPS" in line:
+                return path
+        raise AssertionError("the training ended before it began")
+
+    def test_a_run_of_two_is_stopped_and_resumed(self, tmp_path):
+        started = self.train(tmp_path, *SMALL, "training.total_steps=100000000", "training.checkpoint_interval=1000000")
+        run = self.wait_for_training(started)
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(60) == 143, started.stdout.read()
+        (saved,) = run.glob("models/*")
+        assert checkpoint.load(saved).training["env.age"].shape == (16,)
+        assert checkpoint.load(saved).progress["processes"] == 2
+        alone = processes("-m", "mapush_stack", "train", "--resume", str(run))
+        assert alone.wait(60) == 2
+        assert "trained by 2 processes, not 1; resume it with --gpus 2" in alone.stdout.read()
+        started = processes("-c", LAUNCH, "train", "--resume", str(run), "--no-evaluation")
+        assert self.wait_for_training(started) == run
+        started.send_signal(signal.SIGINT)
+        assert started.wait(60) == 130
+        assert len(list(run.glob("models/*"))) == 2
+
+    def test_a_process_that_dies_ends_the_job_with_one_sentence(self, tmp_path):
+        started = self.train(tmp_path, *SMALL, "training.total_steps=100000000")
+        self.wait_for_training(started)
+        workers = [child for child in psutil.Process(started.pid).children() if "mapush_stack" in child.cmdline()]
+        assert len(workers) == 2
+        workers[1].kill()
+        begun = time.monotonic()
+        assert started.wait(60) == 1
+        assert time.monotonic() - begun < 45
+        assert re.search(r"process \d of 2 ended with", started.stdout.read())
+        assert not any(worker.is_running() for worker in workers)
