@@ -142,15 +142,15 @@ def test_a_sweep_on_this_machine(tmp_path, capsys, monkeypatch):
 
 @contextlib.contextmanager
 def ray_cluster(*prefix):
-    """A Ray cluster of two CPUs, started by the command that `prefix` and Ray's own amount to; its address."""
+    """The address of a Ray cluster of two CPUs, and of two GPUs if one believes it; `prefix` runs its command."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"]
-    options = ["--port", address.rpartition(":")[2], "--num-cpus", "2", "--include-dashboard", "false"]
+    ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--include-dashboard=false"]
+    options = ["--port", address.rpartition(":")[2], "--num-cpus", "2", "--num-gpus", "2"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with tempfile.TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
-        variables = {**environment(), "RAY_AUTH_MODE": "disabled"}
+        variables = {**environment(), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
         process = subprocess.Popen([*prefix, *ray, *options, "--temp-dir", folder], env=variables, **pipes)
         try:
             said = []
@@ -202,14 +202,16 @@ def trainings(folder):
 @with_ray
 @pytest.mark.slow
 def test_a_cluster_runs_a_sweep_to_the_bytes_of_its_train_commands(tmp_path, cluster):
-    options = ["--seeds", "1,2", "--algo", "happo", "--algo", "mappo", "--address", cluster]
+    options = ["--seeds", "1,2", "--algo", "happo", "--algo", "mappo", "--address", cluster, "--gpus-per-trial", "1"]
     out, _ = mapush("sweep", "--results", tmp_path, "--name", "grid", *options, *TINY)
     folder = tmp_path / "sweeps" / "grid"
     assert f"on the Ray cluster at {cluster}: 4 of 4 trials to run" in out and "4 of 4 trials finished" in out
     assert states(folder) == [("finished", 1)] * 4
-    rows = json.loads(mapush("sweep", "--show", folder, "--json")[0])["rows"]
+    document = json.loads(mapush("sweep", "--show", folder, "--json")[0])
+    rows = document["rows"]
     assert [row["point"]["algo"] for row in rows] == ["happo", "mappo"]
     assert all(row["finished"] == 2 and row["success_interval"] is not None for row in rows)
+    assert {trial["gpu"] for trial in document["trials"]} == {"0", "1"}  # as Ray gave them
     trial = json.loads((sorted((folder / "trials").iterdir())[3] / "trial.json").read_text())
     assert trial["point"]["algo"] == "mappo" and trial["seed"] == 2
     mapush(*trial["train"][1:], "--results", tmp_path / "alone", "--no-evaluation")
