@@ -163,7 +163,7 @@ def _start(
     with engine.connected(address, resources, min(len(trials), most or len(trials))):
         sweep = SweepFolder.create(path, _file(request, trials, most), trials)
         try:
-            engine.check_nodes(sweep)
+            engine.check_nodes(sweep, resources)
         except BaseException:
             shutil.rmtree(str(path))
             raise
@@ -182,7 +182,7 @@ def _go_on(console: Console, sweep: SweepFolder, resources: engine.Resources, mo
         engine.check_installed()
         _introduce(console, sweep.path, len(left), len(sweep.trials), resources, address)
         with engine.connected(address, resources, min(len(left), most or len(left))):
-            engine.check_nodes(sweep)
+            engine.check_nodes(sweep, resources)
             return _run(console, sweep, resources, most)
 
 
@@ -201,7 +201,7 @@ def _run(console: Console, sweep: SweepFolder, resources: engine.Resources, most
     with StopRequest() as stop, SweepReport(console, stop) as report:
         if not resources.gpus and engine.gpus():
             report.line(f"none of the {engine.gpus()} GPUs will be used; --gpus-per-trial 1 gives each trial one")
-        if not engine.has_room(resources):
+        if not engine.nodes(resources):
             report.line("no node of the cluster is large enough for a trial; waiting for one")
         engine.run(sweep, sweep.unfinished(), resources, most, stop, report.update)
     if stop.signal_number:

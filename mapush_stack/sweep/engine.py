@@ -10,7 +10,6 @@ import shutil
 import socket
 import sys
 import tempfile
-import time
 from collections import deque
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
@@ -34,9 +33,9 @@ _PROBE_SECONDS = 60.0
 """How long a cluster's machine may take to answer."""
 _OBJECT_STORE_BYTES = 80 * 2**20
 """About the least that Ray takes; results go through the sweep's folder."""
-_TEMPORARY_PREFIX = "mapush-"
-_LONGEST_TEMPORARY = 25
-"""Ray adds up to 80 characters for its sockets, whose paths can have 107."""
+_TEMPORARY_PREFIX = "mapush-ray-"
+_LONGEST_TEMPORARY = 20
+"""With the rest of the folder's name and Ray's sockets in it 85 characters follow; a socket's path can have 107."""
 
 
 class Resources(NamedTuple):
@@ -71,8 +70,11 @@ def connected(address: str, resources: Resources, trials: int) -> Iterator[None]
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to Ray's makers unless asked for
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # older ones warn; trials see to it themselves
     if address == LOCAL:
-        # A token of its own; else Ray leaves one in the home folder, which changes how other clusters behave.
+        # Ray listens on the network, for those who have its token. Without one here it would leave one in the home
+        # folder, which changes how other clusters behave.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
@@ -144,7 +146,7 @@ def _start(folder_of_ray: str, resources: Resources, trials: int, quiet: Dict[st
         _temp_dir=folder_of_ray,
         **quiet,
     )
-    if not has_room(resources):
+    if not nodes(resources):
         raise UserError(f"--gpus-per-trial {resources.gpus:g} is not possible here: Ray finds {gpus()} GPUs")
 
 
@@ -164,12 +166,13 @@ def _temporary_folder() -> Iterator[str]:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    """Remove a folder that no living sweep has locked; one younger than a minute may be about to be."""
+    """Remove a folder of `_temporary_folder` that no living sweep has locked."""
+    lock = path / ".lock"
     try:
-        if time.time() - path.stat().st_mtime > 60:
-            with FileLock(str(path / ".lock")).acquire(timeout=0):
+        if lock.is_file() and lock.stat().st_uid == os.getuid():
+            with FileLock(str(lock)).acquire(timeout=0):
                 shutil.rmtree(str(path), ignore_errors=True)
-    except (OSError, Timeout):  # another user's, or in use
+    except (OSError, Timeout):  # in use
         pass
 
 
@@ -180,16 +183,16 @@ def gpus() -> int:
     return int(ray.cluster_resources().get("GPU", 0))
 
 
-def has_room(resources: Resources) -> bool:
-    """Whether a node of the cluster is large enough for a trial."""
+def nodes(resources: Resources) -> List[Dict[str, Any]]:
+    """What Ray says of the nodes that are large enough for a trial."""
     import ray
 
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return any(node.get("CPU", 0) >= resources.cpus and node.get("GPU", 0) >= resources.gpus for node in nodes)
+    alive = [(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return [node for node, has in alive if has.get("CPU", 0) >= resources.cpus and has.get("GPU", 0) >= resources.gpus]
 
 
-def check_nodes(sweep: SweepFolder) -> None:
-    """Make sure that every node has this version of the project and sees the sweep's folder.
+def check_nodes(sweep: SweepFolder, resources: Resources) -> None:
+    """Make sure that every node that can run trials has this version of the project and sees the sweep's folder.
 
     Raises:
         UserError: one does not.
@@ -200,10 +203,10 @@ def check_nodes(sweep: SweepFolder) -> None:
 
     path, expected = sweep.path.resolve(), folder.contents(sweep.path)
     probe = ray.remote(num_cpus=0, max_retries=0)(_probe)
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    asked = nodes(resources)
+    there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in asked]
     answers = [probe.options(scheduling_strategy=where).remote(str(path)) for where in there]
-    for host, answer in zip((node["NodeManagerHostname"] for node in nodes), answers):
+    for host, answer in zip((node["NodeManagerHostname"] for node in asked), answers):
         try:
             version, seen = ray.get(answer, timeout=_PROBE_SECONDS)
         except ray.exceptions.RayError as error:

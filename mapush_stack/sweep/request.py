@@ -16,6 +16,8 @@ from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
 
 MOST_TRIALS = 10_000
+FIELDS = {"algo": "learner.algorithm", "robot": "sim.robot"}
+"""Axes that have an option, and a column, of their own."""
 _SEED = "training.seed"
 
 
@@ -34,6 +36,16 @@ class Trial(TrialName):
 
     train: List[str]
     """The `mapush train` command that repeats it by itself."""
+    config: ExperimentConfig
+
+
+class _Point(NamedTuple):
+    """One combination of presets, objects and fields."""
+
+    name: str
+    columns: Dict[str, str]
+    options: List[str]
+    """Of `mapush train`."""
     config: ExperimentConfig
 
 
@@ -68,11 +80,9 @@ class SweepRequest(NamedTuple):
         count = len(combinations) * len(self.seeds)
         if count > MOST_TRIALS:
             raise UserError(f"the sweep has {count:,} trials, more than {MOST_TRIALS:,}; leave out some of its values")
-        pairs = itertools.product(self.seeds, combinations)
-        return [
-            self._trial(index, seed, preset, name, values)
-            for index, (seed, (preset, name, *values)) in enumerate(pairs, start=1)
-        ]
+        points = [self._point(preset, name, values) for preset, name, *values in combinations]
+        pairs = itertools.product(self.seeds, points)
+        return [self._trial(index, seed, point) for index, (seed, point) in enumerate(pairs, start=1)]
 
     def _refuse_repetitions(self) -> None:
         listed = {"--preset": self.presets, "--object": self.objects, "--seeds": self.seeds, **self.axes}
@@ -87,31 +97,40 @@ class SweepRequest(NamedTuple):
         if twice:
             raise UserError(f"{twice[0]} is given twice; name a field once, with all of its values")
 
-    def _trial(self, index: int, seed: int, preset: str, object_name: str, values: Sequence[str]) -> Trial:
-        changes = [f"{field}={value}" for field, value in zip(self.axes, values)] + list(self.overrides)
-        changes.append(f"{_SEED}={seed}")
+    def _point(self, preset: str, object_name: str, values: Sequence[str]) -> _Point:
+        """One combination, with its configuration checked."""
+        chosen = dict(zip(self.axes, values))
         words = [Path(preset).stem, *([Path(object_name).stem] if len(self.objects) > 1 else [])]
-        words += [value if field == "learner.algorithm" else f"{field.rpartition('.')[2]}={value}"
-                  for field, value in zip(self.axes, values)]  # fmt: skip
-        name = f"{index:04d}-seed-{seed}-" + re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join(words))[:80]
+        words += [value if field == FIELDS["algo"] else f"{field.rpartition('.')[2]}={value}"
+                  for field, value in chosen.items()]  # fmt: skip
+        name = re.sub(r"[^A-Za-z0-9._=+-]+", "_", "-".join(words))[:80]
+        changes = [f"{field}={value}" for field, value in chosen.items()] + list(self.overrides)
         try:
-            settings = config.load(preset, object_name, changes, self.parts)
-            changes += self._threads(settings)
             settings = config.load(preset, object_name, changes, self.parts)
             check_device(settings, self.gpus_per_trial)
         except UserError as error:
-            raise UserError(f"{error} (trial {name})") from None
-        train = ["mapush", "train", "--preset", preset]
-        train += [word for part in self.parts for word in ("--with", part)]
+            raise UserError(f"{error} (in the trials {name})") from None
+        threads = self._threads(settings)
+        train = ["--preset", preset, *(word for part in self.parts for word in ("--with", part))]
         train += ["--object", object_name] if object_name else []
-        point = {
+        columns = {
             "preset": settings.preset,
             "object": settings.object.name,
             "algo": settings.learner.algorithm,
             "robot": settings.sim.robot,
-            **{field: value for field, value in zip(self.axes, values) if field not in FIELDS.values()},
+            **{field: value for field, value in chosen.items() if field not in FIELDS.values()},
         }
-        return Trial(name=name, point=point, seed=seed, train=[*train, *changes], config=settings)
+        return _Point(name, columns, [*train, *changes, *threads], config.overridden(settings, threads))
+
+    def _trial(self, index: int, seed: int, point: _Point) -> Trial:
+        seeded = f"{_SEED}={seed}"
+        return Trial(
+            name=f"{index:04d}-seed-{seed}-{point.name}",
+            point=point.columns,
+            seed=seed,
+            train=["mapush", "train", *point.options, seeded],
+            config=config.overridden(point.config, [seeded]),
+        )
 
     def _threads(self, settings: ExperimentConfig) -> List[str]:
         """Overrides for the numbers of threads, so that trials side by side leave each other their CPUs."""
@@ -121,10 +140,6 @@ class SweepRequest(NamedTuple):
         if not settings.sim.threads:
             changes.append(f"sim.threads={self.cpus_per_trial}")
         return changes
-
-
-FIELDS = {"algo": "learner.algorithm", "robot": "sim.robot"}
-"""Axes that have an option, and a column, of their own."""
 
 
 def parse_seeds(text: str) -> List[int]:

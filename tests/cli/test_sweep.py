@@ -117,8 +117,13 @@ def test_a_sweep_on_this_machine(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     with tempfile.TemporaryDirectory(dir="/tmp") as temporary:
         monkeypatch.setenv("TMPDIR", temporary)
+        of_a_killed_sweep, of_somebody = Path(temporary, "mapush-ray-1"), Path(temporary, "mapush-ray-2")
+        of_a_killed_sweep.mkdir()
+        of_somebody.mkdir()
+        (of_a_killed_sweep / ".lock").touch()
         out, err = mapush("sweep", *options)
-        assert not list(Path(temporary).iterdir()) and not (tmp_path / "home").exists()  # nothing left behind
+        assert list(Path(temporary).iterdir()) == [of_somebody]
+        assert not (tmp_path / "home").exists()  # Ray keeps a token there, if it is let
     assert err == "" and "on this machine: 1 of 1 trials to run (CPUs each: 1, GPUs each: 0)" in out
     assert "finished  0001-seed-7-default  success" in out and "tiny: 1 of 1 trials finished; means over seeds" in out
     assert states(folder) == [("finished", 1)]
@@ -247,6 +252,7 @@ def test_a_trial_that_is_killed_is_data(tmp_path, cluster, victim):
     assert process.returncode == 1, err
     reason = "mapush train was killed by SIGKILL" if victim == "training" else "WorkerCrashedError: The worker died"
     assert f"failed  {name}: {reason}" in out and "2 of 3 trials finished" in out
+    assert "none of the 2 GPUs will be used; --gpus-per-trial 1" in out
     assert states(folder) == [("failed", 1), ("finished", 1), ("finished", 1)]
     if victim != "training":  # which has not outlived it, and has left a checkpoint
         assert "stopped at" in (folder / "trials" / name / "trial.log").read_text() and not trainings(folder)

@@ -67,7 +67,7 @@ def test_threads_are_those_of_the_trial_where_the_configuration_leaves_them_open
     assert (trial.config.training.torch_threads, trial.config.sim.threads) == (4, 16)
     (trial,) = request(overrides=["training.torch_threads=3"]).trials()
     assert (trial.config.training.torch_threads, trial.config.sim.threads) == (3, 2)
-    assert trial.train[-1] == "sim.threads=2" and "training.torch_threads=3" in trial.train
+    assert trial.train[-2:] == ["sim.threads=2", "training.seed=1"] and "training.torch_threads=3" in trial.train
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_threads_are_those_of_the_trial_where_the_configuration_leaves_them_open
         ({"seeds": [1, 2, 1]}, "--seeds has 1 twice"),
         (
             {"axes": {"learner.gamma": ["0.9", "2"]}},
-            r"gamma=2 is not allowed.*\(trial 0002-seed-1-default-gamma=2",
+            r"gamma=2 is not allowed.*\(in the trials default-gamma=2\)",
         ),
         ({"axes": {"learner.gamma": ["0.9"]}, "overrides": ["learner.gamma=0.9"]}, "learner.gamma is given twice"),
         ({"axes": {"training.seed": ["1"]}}, "training.seed is what --seeds is for"),
