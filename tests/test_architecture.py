@@ -27,6 +27,7 @@ ALLOWED = {
     },
     "harness": {"errors", "presets"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
+    "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
 """What of ours each folder may import."""
 HEAVY = {
@@ -47,6 +48,7 @@ HEAVY = {
     "rsl_rl": {"training/walking.py"},
     "tensordict": {"training/walking.py"},
     "matplotlib": {"evaluation/curve.py"},
+    "ray": {"sweep/engine.py"},
     "tensorboard": set(),
 }
 """Optional packages, and the only files that may import them, inside functions."""
