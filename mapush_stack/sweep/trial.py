@@ -66,7 +66,8 @@ class _Processes:
     def mapush(self, *arguments: str, output: Optional[IO[bytes]] = None) -> int:
         """Run `mapush ARGUMENTS` to its end; returns its exit code, negative for a signal.
 
-        Where a stop is requested it gets SIGTERM, and so it does where this process is killed.
+        Where a stop is requested it gets SIGTERM, upon which a training writes a checkpoint. It does not outlive this
+        process.
         """
         with self._trial.log.open("ab") as log:
             log.write(f"$ {' '.join(['mapush', *arguments])}\n".encode())
@@ -91,7 +92,11 @@ class _Processes:
 
 
 def _follow_parent() -> None:
-    """In a new child: SIGTERM when the parent dies, and no signal blocked (Ray's workers block SIGINT)."""
+    """In a new child: SIGTERM when the parent dies, and no signal blocked (Ray's workers block SIGINT).
+
+    The kernel may send that SIGTERM more than once, for threads of the parent that die one after the other; a training
+    that gets a second one ends without a checkpoint, and its last one counts.
+    """
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
