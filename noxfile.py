@@ -1,5 +1,8 @@
 """Sessions: `nox` is lint and tests; `nox -s train` trains a team; `nox -l` lists the rest."""
 
+import os
+import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -72,6 +75,35 @@ def docker(session: nox.Session) -> None:
     """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
     install(session)
     session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
+
+
+@nox.session(python="3.8")
+def isaacgym(session: nox.Session) -> None:
+    """MAPush's own code on a stand-in for Isaac Gym; MAPUSH_SRC names its source tree, else it is fetched."""
+    source = os.environ.get("MAPUSH_SRC") or fetch_mapush(session)
+    install(session)
+    session.install("--no-deps", "--require-hashes", "-r", "env/isaacgym/requirements.lock")
+    names = ["tests/harness/test_patches_mapush.py", *map(str, sorted((ROOT / "tests/sim").glob("test_isaacgym*.py")))]
+    session.run("pytest", "-rs", *(session.posargs or names), env={"MAPUSH_SRC": source})
+
+
+def fetch_mapush(session: nox.Session) -> str:
+    """MAPush at the commit that the Dockerfile names; skips the session where it cannot be reached."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    url = os.environ.get("MAPUSH_URL") or re.search(r"ARG MAPUSH_URL=(\S+)", dockerfile)[1]
+    commit, digest = re.search(r'"\$MAPUSH_URL" (\w{40})[\s\\]+(\w{64})', dockerfile).groups()
+    folder = Path(session.cache_dir) / f"MAPush-{commit}"
+    if folder.exists():
+        return str(folder)
+    fresh = Path(session.create_tmp()) / "MAPush"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        command = ["env/isaacgym/fetch.sh", url, commit, digest, str(fresh)]
+        session.run(*command, external=True, env={"GIT_TERMINAL_PROMPT": "0"})
+    except CommandFailed:
+        session.skip("MAPUSH_SRC does not name a source tree of MAPush, and it could not be fetched: see above")
+    shutil.move(str(fresh), str(folder))
+    return str(folder)
 
 
 @nox.session(python=MAIN)

@@ -47,6 +47,8 @@ HEAVY = {
     "mujoco_warp": {"sim/warp.py"},
     "rsl_rl": {"training/walking.py"},
     "tensordict": {"training/walking.py"},
+    "isaacgym": {"sim/isaacgym.py", "sim/mqe.py"},
+    "mqe": {"sim/mqe.py"},
     "matplotlib": {"evaluation/curve.py"},
     "ray": {"sweep/engine.py"},
     "tensorboard": set(),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -69,15 +71,20 @@ def evaluate_paths(
 ) -> List[Dict[str, Any]]:
     """Evaluate everything at `paths`; returns a row each and prints them as a table if `show`."""
     from ..evaluation import policies, protocol
+    from ..sim import isaacgym
     from ..training.session import set_torch_threads
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
     rows = []
     for candidate in candidates:
         settings = candidate.config
-        set_torch_threads(settings.training.torch_threads)
         chosen_seed = settings.evaluation.seed if seed is None else seed
-        env = policies.environment(candidate, episodes or settings.evaluation.episodes, chosen_seed)
+        size = episodes or settings.evaluation.episodes
+        if settings.sim.backend == "isaacgym" and (isaacgym.spent() or len(candidates) > 1):
+            rows.append(_evaluate_apart(candidate.path, object_name, overrides, size, chosen_seed))
+            continue
+        set_torch_threads(settings.training.torch_threads)
+        env = policies.environment(candidate, size, chosen_seed)
         try:
             result = protocol.summarize(
                 protocol.run_episodes(policies.policy(candidate, env), env), settings.task.episode_seconds
@@ -97,6 +104,22 @@ def evaluate_paths(
     if show:
         console.print(_table(rows))
     return rows
+
+
+def _evaluate_apart(path: Path, object_name: str, overrides: Sequence[str], episodes: int, seed: int) -> Dict[str, Any]:
+    """The row of one policy from a process of its own: Isaac Gym has one simulation in a process.
+
+    Raises:
+        click.exceptions.Exit: it failed, and has said why.
+
+    """
+    command = [sys.executable, "-m", "mapush_stack", "evaluate", str(path), "--json"]
+    command += [f"--episodes={episodes}", f"--seed={seed}", f"--object={object_name}"]
+    command += [f"--set={override}" for override in overrides]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise click.exceptions.Exit(done.returncode)
+    return json.loads(done.stdout)[0]
 
 
 def _table(rows: List[Dict[str, Any]]) -> Table:

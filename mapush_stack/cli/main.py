@@ -11,6 +11,7 @@ import click
 
 from .. import __version__
 from ..errors import UserError
+from ..sim import isaacgym_import
 
 _VERBS = {
     "train": "Train a team.",
@@ -50,8 +51,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
     # OpenMP threads that wait by spinning starve the physics threads, and any neighbour on the machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        isaacgym_import.import_first()
         result = cli.main(args=arguments, prog_name="mapush", standalone_mode=False)
         return result if isinstance(result, int) else 0
+    except isaacgym_import.TorchFirstError as error:
+        if arguments is None:
+            isaacgym_import.start_again()
+        return _refuse(str(error))
     except UserError as error:
         return _refuse(str(error))
     except click.ClickException as error:

@@ -23,7 +23,7 @@ _FEW_FOR_A_GPU = 2048
 @click.option("--learner", "library", default=None, help="native, harl or openrl.  [default: native]")
 @click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
 @click.option("--robot", default=None, help="planar or go1.")
-@click.option("--backend", default=None, help="mujoco, warp or auto.")
+@click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
 @click.option("--steps", default=None, help="Environment steps of 0.02 s.")
 @click.option("--seed", default=None, help="Seed of the run.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
@@ -62,6 +62,7 @@ def command(
     FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
     default` shows them all. With several GPUs, or under torchrun, each has sim.num_envs environments of its own.
     """
+    from ..sim import isaacgym_import
     from ..training import launch, learners
     from ..training.run_directory import RunDirectory
 
@@ -81,6 +82,8 @@ def command(
         settings = RunDirectory(resume).config()
     else:
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
+    if settings.sim.backend == "isaacgym":
+        isaacgym_import.require()  # before any process joins others, or starts them
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, _without_gpus(sys.argv[1:]))
@@ -170,7 +173,7 @@ def _introduce(console: Console, settings: Any, processes: int) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
+    if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
         console.print(f"{sim.num_envs} environments leave a GPU idle; try --with gpu", highlight=False)
 
 

@@ -7,10 +7,14 @@ from typing import Any, Tuple
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..locomotion import policy
 from ..sim import backend, scene
+from ..sim.base import Simulator
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
+from ..sim.isaacgym import IsaacGymSimulator
+from ..sim.mqe import MAX_COMMAND
 from ..sim.mujoco import MujocoEngine, import_mujoco
 from ..sim.robots.base import Team
 from ..sim.robots.go1 import Go1Team
@@ -37,7 +41,17 @@ def make_env(
     ids = torch.arange(first_env, first_env + sim.num_envs)
     low, high = body.friction
     friction = low + (high - low) * uniform(seed, STREAM_FRICTION, ids, torch.zeros_like(ids), 1)[:, 0]
-    simulator = make_simulator(sim, body, target_object.num_robots, friction, seed, first_env)
+    robots = target_object.num_robots
+    chosen = backend.choose(sim)
+    if chosen.name == "isaacgym":
+        if max(task.command_limit) > MAX_COMMAND:
+            raise UserError(
+                f"task.command_limit must be at most {MAX_COMMAND:g} with sim.backend=isaacgym, not "
+                f"{list(task.command_limit)}: MAPush's walking controller clips commands there"
+            )
+        simulator: Simulator = IsaacGymSimulator(sim, body, robots, friction, seed, chosen.device, first_env)
+    else:
+        simulator = make_simulator(sim, body, robots, friction, seed, first_env)
     return PushEnv(task, target_object, simulator, seed, first_env)
 
 
@@ -77,9 +91,11 @@ def make_engine(
     """The physics that was chosen; `fields` are the model fields that every environment has of its own.
 
     Raises:
-        UserError: it is not installed.
+        UserError: it is not installed, or is Isaac Gym, which is no engine.
 
     """
+    if chosen.name == "isaacgym":
+        raise UserError("this project's own walking policy is trained and tested with sim.backend=mujoco or warp")
     import_mujoco()
     spec: Any = scene.build(sim, body, team, num_robots)
     if chosen.name == "warp":

@@ -106,7 +106,9 @@ class PushEnv:
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
         self.statistics.configure(rewards.active_terms(config), config.episode_seconds)
-        self._conclude = Replay(self._conclude_decision, self.device)
+        # A CUDA graph cannot hold the starts of episodes where their number has to be known.
+        capturable = self.simulator.counting_waits
+        self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False) -> Tuple[Tensor, Tensor]:
         """Start episode 0 everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.

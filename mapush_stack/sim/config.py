@@ -79,8 +79,9 @@ class Go1Config(TierConfig):
 class SimConfig(Settings):
     """Which simulator steps the scene, and how finely."""
 
-    backend: Literal["auto", "mujoco", "warp"] = Field(
-        description="mujoco: any CPU; warp: an NVIDIA GPU; auto: warp where there is one"
+    backend: Literal["auto", "mujoco", "warp", "isaacgym"] = Field(
+        description="mujoco: any CPU; warp: an NVIDIA GPU; auto: warp where there is one; isaacgym: MAPush's own "
+        "scene and walking controller, with none of the settings below num_envs but threads"
     )
     device: str = Field(
         pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
@@ -91,6 +92,15 @@ class SimConfig(Settings):
     threads: int = Field(ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
     planar: PlanarConfig
     go1: Go1Config
+
+    @model_validator(mode="after")
+    def _check(self) -> SimConfig:
+        if self.backend == "isaacgym":
+            if self.robot != "go1":
+                raise ValueError(f"robot must be go1 with backend=isaacgym, not {self.robot}: MAPush has no other")
+            if self.go1.walking_policy != "shipped":
+                raise ValueError("go1.walking_policy has no effect with backend=isaacgym, which walks by MAPush's own")
+        return self
 
     @property
     def tier(self) -> TierConfig:

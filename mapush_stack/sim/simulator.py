@@ -16,7 +16,7 @@ from .engine import Engine
 from .robots.base import OBJECT_QPOS, OBJECT_QVEL, Team, split_robots
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 
-_MAX_SPEED = 100.0
+MAX_SPEED = 100.0
 """A body faster than this (m/s or rad/s) is a simulation gone wrong: commands are below 1 m/s."""
 
 
@@ -56,7 +56,7 @@ class SceneSimulator(Simulator):
         return self._read(*self.engine.read())
 
     def _read(self, qpos: Tensor, qvel: Tensor) -> SimState:
-        believable = qpos.isfinite().all(-1) & (qvel.abs() < _MAX_SPEED).all(-1)
+        believable = qpos.isfinite().all(-1) & (qvel.abs() < MAX_SPEED).all(-1)
         qpos, qvel = qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0)
         quaternion = qpos[..., 3:OBJECT_QPOS]
         robots = self.team.bodies(split_robots(self.team, qpos, qvel))

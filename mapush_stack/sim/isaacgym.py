@@ -1,0 +1,212 @@
+"""Isaac Gym Preview 4: MAPush's scene and walking controller (`sim/mqe.py`) as a simulator of this project.
+
+Root and joint states are Isaac Gym's own tensors, wrapped once; a step copies nothing to the host.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..task.config import CONTROL_DT
+from ..task.random import STREAM_JOINTS, uniform
+from ..task.state import SimState
+from . import mqe
+from .base import Simulator
+from .config import ObjectBody, SimConfig
+from .isaacgym_import import require, stdout_as_stderr
+from .rotation import quaternion_from_rpy, rpy_from_quaternion
+from .simulator import MAX_SPEED
+
+_START_SCALE = (0.7, 1.3)
+"""Joint angles start at the stance times this (task_spec section 4)."""
+_MEMORY = (
+    "last_locomotion_action",
+    "last_two_locomotion_action",
+    "history_locomotion_obs",
+    "gait_indices",
+    "clock_inputs",
+    "joint_pos_err_last",
+    "joint_pos_err_last_last",
+    "joint_vel_last",
+    "joint_vel_last_last",
+)
+"""What MAPush's walking controller and actuator network remember of each robot, `[N * A, ...]`."""
+
+_spent = False
+"""Whether this process has had its simulation."""
+
+
+def spent() -> bool:
+    """Whether this process has had a simulation: Isaac Gym is not made for a second one."""
+    return _spent
+
+
+class IsaacGymSimulator(Simulator):
+    """Go1 robots that walk by MAPush's controller, and the object.
+
+    Every episode begins as a simulation's first one does: what the controller remembers is cleared, also the part that
+    MAPush leaves from the episode before.
+    """
+
+    counting_waits = False  # Isaac Gym wants a list of who is reset, so that its length has to be known in any case
+
+    def __init__(
+        self,
+        sim: SimConfig,
+        body: ObjectBody,
+        num_robots: int,
+        friction: Tensor,
+        seed: int,
+        device: torch.device,
+        first_env: int = 0,
+    ) -> None:
+        """`friction` `[N]` is each environment's object friction coefficient.
+
+        `seed` and the environment's number, counted from `first_env`, decide how the robots' joints start.
+
+        Raises:
+            UserError: Isaac Gym or MAPush is missing or not as it should be, or this process has had its simulation.
+
+        """
+        global _spent
+        require()
+        if _spent:
+            raise UserError("Isaac Gym has one simulation in a process, and this process has had it; start another one")
+        root = mqe.find_source()
+        request = mqe.Request(sim.num_envs, num_robots, device, sim.threads, seed, friction)
+        _spent = True
+        with tempfile.TemporaryDirectory() as folder, stdout_as_stderr():
+            body_file = Path(folder) / "object.urdf"
+            mqe.write_urdf(body, body_file)
+            self.task: Any = mqe.make_task(root, body_file, request)
+        self.num_envs, self.num_robots, self.device = sim.num_envs, num_robots, device
+        self.control_dt = CONTROL_DT
+        self._seed, self._first_env = seed, first_env
+        self._starts = torch.zeros(sim.num_envs, dtype=torch.int64, device=device)
+        self._unsent = torch.zeros(sim.num_envs, dtype=torch.bool, device=device)
+        self._sent: Tuple[Tensor, ...] = ()
+        self._centre = self.task.env_origins.clone()
+        self._centre[:, :2] += self.task.base_init_state_npc[0, :2]
+
+    @torch.no_grad()
+    def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
+        """See `Simulator.reset`; joints start at the stance times U(0.7, 1.3), at rest."""
+        if mask is not None:
+            env_ids, start = env_ids[mask], start.at(mask)
+        if len(env_ids) == 0:
+            return
+        task, robots = self.task, self.num_robots
+        roots = self._roots()
+        roots[env_ids, :robots] = self._root_state(
+            env_ids, start.robot_pos, start.robot_rpy, start.robot_lin_vel, start.robot_ang_vel
+        )
+        roots[env_ids, robots] = self._root_state(
+            env_ids, start.object_pos, start.object_rpy, start.object_lin_vel, start.object_ang_vel
+        )
+        low, high = _START_SCALE
+        draws = uniform(
+            self._seed, STREAM_JOINTS, env_ids + self._first_env, self._starts[env_ids], task.num_actuated_dof
+        )
+        task.dof_pos[env_ids] = task.default_dof_pos * (low + (high - low) * draws)
+        task.dof_vel[env_ids] = 0.0
+        self._starts[env_ids] += 1
+        robot_ids = task.env_agent_indices[env_ids].flatten()
+        for name in _MEMORY:
+            getattr(task, name)[robot_ids] = 0.0
+        self._send(env_ids)
+
+    @torch.no_grad()
+    def step(self, commands: Tensor, repeat: int = 1) -> SimState:
+        """See `Simulator.step`."""
+        self._unsent.zero_()
+        states = []
+        for _ in range(repeat):
+            self.task.step(commands.reshape(-1, 3))
+            states.append(self.state())
+        return SimState.stack(states)
+
+    def state(self) -> SimState:
+        """See `Simulator.state`; velocities are those that Isaac Gym reports of the root bodies."""
+        roots = self._roots()[:, : self.num_robots + 1]
+        believable = roots.isfinite().all(-1) & (roots[..., 7:].abs() < MAX_SPEED).all(-1)
+        roots = roots.nan_to_num(0.0, 0.0, 0.0)
+        pos = roots[..., :3] - self._centre.unsqueeze(1)
+        rpy = rpy_from_quaternion(roots[..., 3:7].roll(1, -1))
+        robots, thing = slice(None, -1), -1
+        return SimState(
+            robot_pos=pos[:, robots],
+            robot_rpy=rpy[:, robots],
+            robot_lin_vel=roots[:, robots, 7:10],
+            robot_ang_vel=roots[:, robots, 10:13],
+            object_pos=pos[:, thing],
+            object_rpy=rpy[:, thing],
+            object_lin_vel=roots[:, thing, 7:10],
+            object_ang_vel=roots[:, thing, 10:13],
+            healthy=believable.all(-1),
+        )
+
+    def state_dict(self) -> Dict[str, Tensor]:
+        """Root and joint states and the controller's memory.
+
+        Isaac Gym does not give its contacts out, so that a resumed simulation is close to the original, not bit for
+        bit the same.
+        """
+        memory = {name: getattr(self.task, name).clone() for name in _MEMORY}
+        return {
+            "roots": self.task.all_root_states.clone(),
+            "joints": self.task.all_dof_states.clone(),
+            "starts": self._starts.clone(),
+            **memory,
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        self.task.all_root_states.copy_(state["roots"])
+        self.task.all_dof_states.copy_(state["joints"])
+        self._starts.copy_(state["starts"])
+        for name in _MEMORY:
+            getattr(self.task, name).copy_(state[name])
+        self._send(torch.arange(self.num_envs, device=self.device))
+
+    def close(self) -> None:
+        """Release the simulation; may be called twice."""
+        task, self.task = self.task, None
+        if task is not None:
+            task.gym.destroy_sim(task.sim)
+
+    def _roots(self) -> Tensor:
+        """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker; quaternions x, y, z, w."""
+        return self.task.all_root_states.view(self.num_envs, -1, 13)
+
+    def _root_state(self, env_ids: Tensor, pos: Tensor, rpy: Tensor, lin_vel: Tensor, ang_vel: Tensor) -> Tensor:
+        """Root states `[n, ..., 13]` in Isaac Gym's frame of bodies in the arena's, `[n, ..., 3]` each."""
+        centre = self._centre[env_ids].view(-1, *[1] * (pos.dim() - 2), 3)
+        return torch.cat((pos + centre, quaternion_from_rpy(rpy).roll(-1, -1), lin_vel, ang_vel), dim=-1)
+
+    def _send(self, env_ids: Tensor) -> None:
+        """Have Isaac Gym take over the tensors' rows of environments `env_ids` `[n]`.
+
+        Of several such calls before a physics step only the last one counts, so that it names all of them.
+        """
+        from isaacgym import gymtorch
+
+        task = self.task
+        self._unsent[env_ids] = True
+        unsent = self._unsent.nonzero().squeeze(-1)
+        robots = task.agent_indices[unsent].flatten()
+        bodies = torch.cat((task.agent_indices[unsent], task.npc_indices[unsent, :1]), dim=-1).flatten()
+        # Isaac Gym reads their memory when it comes to it, not now.
+        self._sent = robots, bodies
+        for send, values, actors in (
+            (task.gym.set_dof_state_tensor_indexed, task.all_dof_states, robots),
+            (task.gym.set_actor_root_state_tensor_indexed, task.all_root_states, bodies),
+        ):
+            send(task.sim, gymtorch.unwrap_tensor(values), gymtorch.unwrap_tensor(actors), len(actors))
+        task.sense()

@@ -1,0 +1,223 @@
+"""MAPush's own environment (MQE) on Isaac Gym, reduced to its bodies and its walking controller.
+
+MAPush's rewards, ends of episodes, automatic resets and statistics are left out, because this project has its own. What
+stays is MAPush's code as it is: the scene, the walking controller ("walk these ways") and the actuator network. Its
+configuration is derived from, never changed: another environment of the same process sees it as published.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple, Sequence
+from xml.etree import ElementTree
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .config import ObjectBody, PartConfig
+from .isaacgym_import import stdout_as_stderr
+from .rotation import conjugate, rotate_by_quaternion
+
+TASK = "go1push_mid"
+"""MAPush's name of the task."""
+MAX_COMMAND = 1.0
+"""MAPush clips the commands of its walking controller to this, m/s and rad/s."""
+_WALKING = "mqe/utils/locomotion_checkpoints/walk_these_ways"
+_ACTUATORS = "resources/actuator_nets"
+_NEEDED = (
+    f"{_WALKING}/body_latest.jit",
+    f"{_WALKING}/adaptation_module_latest.jit",
+    f"{_ACTUATORS}/unitree_go1.pt",
+    "resources/robots/go1/urdf/go1.urdf",
+    "resources/objects/target.urdf",
+)
+"""What MAPush reads beside its code, below the root of its source tree."""
+
+
+class Request(NamedTuple):
+    """What to simulate."""
+
+    num_envs: int
+    num_robots: int
+    device: torch.device
+    """A CPU has PhysX's CPU pipeline."""
+    threads: int
+    """PhysX's threads; 0 leaves MAPush's own number."""
+    seed: int
+    """Of the random numbers of MAPush's constructor, on which nothing depends that stays."""
+    friction: Tensor
+    """`[N]` friction coefficient of each environment's object."""
+
+
+def find_source() -> Path:
+    """The root of MAPush's source tree: MAPUSH_SRC, or where the installed package `mqe` lies.
+
+    Raises:
+        UserError: it is not there, lacks files, or does not have the contact-pair patch.
+
+    """
+    source = os.environ.get("MAPUSH_SRC")
+    if source:
+        if not (Path(source) / "mqe").is_dir():
+            raise UserError(f"MAPUSH_SRC={source} is not a source tree of MAPush: it holds no mqe/")
+        if source not in sys.path:
+            sys.path.insert(0, source)
+    try:
+        with stdout_as_stderr():
+            from mqe.envs.base import base_task
+    except ImportError as error:
+        if getattr(error, "name", None) == "mqe":
+            raise UserError(
+                "sim.backend=isaacgym needs MAPush, which is not installed in this Python: set MAPUSH_SRC to its "
+                "source tree (docs/isaacgym.md)"
+            ) from None
+        raise UserError(f"MAPush cannot be imported: {error}") from None
+    root = Path(base_task.__file__).resolve().parents[3]
+    for path in _NEEDED:
+        if not (root / path).is_file():
+            raise UserError(f"{root} is no complete source tree of MAPush: {path} is missing; get it anew")
+    _check_contact_pairs(base_task, root)
+    return root
+
+
+def _check_contact_pairs(base_task: Any, root: Path) -> None:
+    """Refuse MAPush as published, which multiplies the contact pairs by 5, and a multiplier that is none."""
+    multiplier = getattr(base_task, "contact_pair_multiplier", None)
+    if multiplier is None:
+        raise UserError(
+            f"MAPush in {root} takes 5 to 10 GB of the GPU for contact pairs that it never uses; "
+            f"run: mapush patches apply contact-pairs --target {root}"
+        )
+    try:
+        multiplier()
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def make_task(root: Path, body_file: Path, request: Request) -> Any:
+    """The environment: a `Go1Object` of MAPush's with the object of `body_file` (see `write_urdf`)."""
+    from isaacgym import gymapi
+    from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
+    from mqe.envs.npc.go1_object import Go1Object
+    from mqe.utils import make_env
+
+    on_gpu = request.device.type == "cuda"
+    arguments = argparse.Namespace(
+        task=TASK,
+        num_envs=request.num_envs,
+        seed=request.seed % 2**32,
+        headless=True,
+        record_video=False,
+        physics_engine=gymapi.SIM_PHYSX,
+        sim_device=str(request.device),
+        use_gpu=on_gpu,
+        use_gpu_pipeline=on_gpu,
+        num_threads=request.threads,
+        subscenes=0,
+    )
+    configuration = derive(Go1PushMidCfg, root, body_file, request)
+    task, _ = make_env(_bodies_and_walking(Go1Object, request.friction.tolist()), configuration, arguments)
+    return task
+
+
+def derive(published: type, root: Path, body_file: Path, request: Request) -> type:
+    """MAPush's configuration for this object and team.
+
+    `task/*/train.sh` of MAPush overwrites the published file with that of the object trained last: nothing that
+    differs between those files is taken over, but the object's start and the target's.
+    """
+    state = published.init_state
+    changes = {
+        "env": {
+            "num_envs": request.num_envs,
+            "num_agents": request.num_robots,
+            "num_npcs": 2,
+            "record_video": False,
+        },
+        "asset": {"file_npc": str(body_file), "npc_collision": True, "fix_npc_base_link": False, "npc_gravity": True},
+        "init_state": {"multi_init_state": True, "init_states": [state.init_states[0]] * request.num_robots},
+        "goal": {"sequential_goal_pos": False, "received_goal_pos": False},
+        "control": {
+            "control_type": "C",
+            "locomotion_policy_dir": str(root / _WALKING),
+            "actuator_network_path": str(root / _ACTUATORS),
+        },
+        "domain_rand": {"push_robots": False, "randomize_friction": False},
+        # MAPush writes into these.
+        "terrain": {},
+        "normalization": {},
+        "obs": {},
+        "privileged_obs": {},
+    }
+    sections = {name: type(name, (getattr(published, name),), values) for name, values in changes.items()}
+    return type("Configuration", (published,), sections)
+
+
+def _bodies_and_walking(published: type, friction: Sequence[float]) -> type:
+    """MAPush's environment class without its task; environment i's object has `friction[i]`."""
+
+    class BodiesAndWalking(published):
+        def _create_npc(self, env_handle: Any, env_id: int) -> Any:
+            """Object and target marker; the object's friction is the environment's own, not drawn anew."""
+            handles = super()._create_npc(env_handle, env_id)
+            shapes = self.gym.get_actor_rigid_shape_properties(env_handle, handles[0])
+            for shape in shapes:
+                shape.friction = friction[env_id]
+            self.gym.set_actor_rigid_shape_properties(env_handle, handles[0], shapes)
+            return handles
+
+        def post_physics_step(self) -> None:
+            """What the walking controller needs of the step; no reward, no end, no reset."""
+            self.gym.refresh_actor_root_state_tensor(self.sim)
+            self._step_contact_targets()
+            self.sense()
+
+        def sense(self) -> None:
+            """Fill what the walking controller observes from the root and joint states as they are."""
+            self.root_states = self.all_root_states.view(self.num_envs, -1, 13)[:, : self.num_agents].reshape(-1, 13)
+            self.base_pos, self.base_quat = self.root_states[:, :3], self.root_states[:, 3:7]
+            to_base = conjugate(self.base_quat.roll(1, -1))
+            self.base_lin_vel = rotate_by_quaternion(to_base, self.root_states[:, 7:10])
+            self.base_ang_vel = rotate_by_quaternion(to_base, self.root_states[:, 10:13])
+            self.projected_gravity = rotate_by_quaternion(to_base, self.gravity_vec)
+            self.compute_observations()
+
+    return BodiesAndWalking
+
+
+def write_urdf(body: ObjectBody, path: Path) -> None:
+    """Write the object as a URDF: a link for each part, fixed to the first one, as in MAPush's files.
+
+    The first link's frame is the object's; where it has its centre of mass there too, as all of MAPush's have, Isaac
+    Gym's root velocity is that of the object's frame.
+    """
+    robot = ElementTree.Element("robot", name="object")
+    for number, part in enumerate(body.parts):
+        _add_link(robot, f"part{number}", part)
+        if number:
+            joint = ElementTree.SubElement(robot, "joint", name=f"fixed{number}", type="fixed")
+            ElementTree.SubElement(joint, "parent", link="part0")
+            ElementTree.SubElement(joint, "child", link=f"part{number}")
+    ElementTree.ElementTree(robot).write(str(path), encoding="utf-8", xml_declaration=True)
+
+
+def _add_link(robot: ElementTree.Element, name: str, part: PartConfig) -> None:
+    link = ElementTree.SubElement(robot, "link", name=name)
+    for kind in ("visual", "collision", "inertial"):
+        element = ElementTree.SubElement(link, kind)
+        ElementTree.SubElement(element, "origin", xyz=" ".join(map(repr, part.position)), rpy="0 0 0")
+        if kind == "inertial":
+            ElementTree.SubElement(element, "mass", value=repr(part.mass))
+            moments = dict(zip(("ixx", "iyy", "izz"), map(repr, part.inertia)))
+            ElementTree.SubElement(element, "inertia", ixy="0", ixz="0", iyz="0", **moments)
+            continue
+        geometry = ElementTree.SubElement(element, "geometry")
+        if part.shape == "cylinder":
+            radius, length = part.size
+            ElementTree.SubElement(geometry, "cylinder", radius=repr(radius), length=repr(length))
+        else:
+            ElementTree.SubElement(geometry, "box", size=" ".join(map(repr, part.size)))

@@ -1,0 +1,279 @@
+"""Isaac Gym as a simulator: MAPush's real code over a stand-in for Isaac Gym (tests/isaacgym_standin)."""
+
+import math
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from mapush_stack.errors import UserError
+from mapush_stack.sim import mqe
+from mapush_stack.task.geometry import rotate
+from mapush_stack.task.resets import draw_start
+from tests.conftest import small_config
+
+pytestmark = pytest.mark.usefixtures("mapush")
+FAR = [[-5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]
+
+
+def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
+    from mapush_stack.sim.isaacgym import IsaacGymSimulator
+
+    asked_for = ("sim.backend=isaacgym", "sim.robot=go1", "sim.device=cpu", f"sim.num_envs={num_envs}")
+    config = small_config(*asked_for, *overrides, object_name=object_name)
+    given = torch.full((num_envs,), 0.55) if friction is None else torch.tensor(friction)
+    target_object, cpu = config.object, torch.device("cpu")
+    return config, IsaacGymSimulator(config.sim, target_object.body, target_object.task.num_robots, given, 0, cpu)
+
+
+@pytest.fixture
+def another(monkeypatch):
+    """Allow a second simulation, as the stand-in does."""
+    from mapush_stack.sim import isaacgym
+
+    return lambda: monkeypatch.setattr(isaacgym, "_spent", False)
+
+
+def start(config, size, seed=0):
+    zeros = torch.zeros(size, dtype=torch.int64)
+    return draw_start(config.task, config.object.task, seed, torch.arange(size), zeros).state
+
+
+def placed(config, sim, robot_xy, robot_yaw=0.0):
+    """Put every environment's robots at `robot_xy` [A][2], at rest, the object on the floor."""
+    state = start(config, sim.num_envs)
+    pos, rpy = state.robot_pos.clone(), torch.zeros_like(state.robot_rpy)
+    pos[..., :2] = torch.tensor(robot_xy)
+    rpy[..., 2] = robot_yaw
+    sim.reset(torch.arange(sim.num_envs), state._replace(robot_pos=pos, robot_rpy=rpy))
+
+
+def command(sim, vx=0.0, vy=0.0, yaw_rate=0.0):
+    return torch.tensor([vx, vy, yaw_rate]).expand(sim.num_envs, sim.num_robots, 3)
+
+
+def same_angles(found, wanted, tolerance=1e-4):
+    return (torch.remainder(found - wanted + 1, 2 * math.pi) - 1).abs().max() < tolerance
+
+
+@pytest.mark.parametrize("object_name, robots", [("cuboid", 2), ("tblock", 2), ("cylinder", 3)])
+def test_a_reset_puts_everything_where_it_was_drawn(object_name, robots):
+    config, sim = simulator(object_name=object_name)
+    assert sim.num_robots == robots
+    drawn = start(config, 4)
+    sim.reset(torch.arange(4), drawn)
+    state = sim.state()
+    for name in ("robot_pos", "object_pos"):
+        assert torch.allclose(getattr(state, name), getattr(drawn, name), atol=1e-5)
+    for name in ("robot_rpy", "object_rpy"):
+        assert same_angles(getattr(state, name), getattr(drawn, name))
+    for name in ("robot_lin_vel", "robot_ang_vel", "object_lin_vel", "object_ang_vel"):
+        assert torch.allclose(getattr(state, name), getattr(drawn, name), atol=1e-6)
+    assert state.healthy.all()
+    # The physics takes it over too: after one control step nothing is far from where it was.
+    moved = sim.step(command(sim)).at(0)
+    assert (moved.robot_pos - drawn.robot_pos)[..., :2].abs().max() < 0.05
+    assert (moved.object_pos - drawn.object_pos)[..., :2].abs().max() < 0.05
+
+
+def test_the_arena_begins_where_mapush_puts_the_object():
+    _, sim = simulator()
+    assert torch.allclose(sim._centre, sim.task.env_origins + torch.tensor([12.0, 0.0, 0.0]))
+    assert sim.task.env_origins[0].tolist() == [1.0, 13.0, 0.0]
+
+
+def test_joints_start_around_the_stance_and_depend_on_seed_and_episode_alone(another):
+    config, sim = simulator()
+    sim.reset(torch.arange(4), start(config, 4))
+    first, stance = sim.task.dof_pos.clone(), sim.task.default_dof_pos
+    ratio = first / stance
+    assert ratio.min() > 0.69 and ratio.max() < 1.31 and ratio.std() > 0.1
+    sim.reset(torch.arange(4), start(config, 4))
+    assert not torch.allclose(sim.task.dof_pos, first)
+    another()
+    _, other = simulator()
+    other.reset(torch.tensor([2]), start(config, 4).at([2]))
+    assert torch.equal(other.task.dof_pos[2], first[2])
+
+
+def test_a_reset_leaves_other_environments_alone():
+    config, sim = simulator()
+    sim.reset(torch.arange(4), start(config, 4))
+    before = sim.step(command(sim, 0.3), 5).at(-1)
+    memory = sim.state_dict()["history_locomotion_obs"].clone().view(4, 2, -1)
+    mask = torch.tensor([False, True, False, True])
+    sim.reset(torch.arange(4), start(config, 4), mask)
+    after = sim.state()
+    assert torch.equal(after.robot_pos[~mask], before.robot_pos[~mask])
+    assert torch.allclose(after.robot_pos[mask], start(config, 4).robot_pos[mask], atol=1e-5)
+    history = sim.task.history_locomotion_obs.view(4, 2, -1)
+    assert (history[mask] == 0).all() and torch.equal(history[~mask], memory[~mask])
+    sim.reset(torch.arange(4), start(config, 4), torch.zeros(4, dtype=torch.bool))
+    assert torch.equal(sim.state().robot_pos, after.robot_pos)
+
+
+def test_resets_before_a_step_do_not_undo_each_other():
+    config, sim = simulator()
+    placed(config, sim, FAR[:2])
+    sim.step(command(sim))
+    drawn = start(config, 4)
+    for ids in ([0, 2], [1], [3]):
+        sim.reset(torch.tensor(ids), drawn.at(ids))
+    moved = sim.step(command(sim)).at(0)
+    assert (moved.robot_pos - drawn.robot_pos)[..., :2].abs().max() < 0.05
+
+
+@pytest.mark.parametrize("heading", [0.0, math.pi / 2, -2.0])
+def test_commands_are_velocities_in_the_heading_frame(heading):
+    config, sim = simulator()
+    placed(config, sim, FAR[:2], robot_yaw=heading)
+    sim.step(command(sim, 0.5, -0.2), 50)
+    path = sim.step(command(sim, 0.5, -0.2), 51)
+    # While the joints find their stance the robots turn a little.
+    assert same_angles(path.robot_rpy[..., 2], torch.tensor(heading), 0.1)
+    wanted = rotate(torch.tensor([0.5, -0.2]), path.robot_rpy[-1, ..., 2])
+    assert torch.allclose(path.robot_lin_vel[-1, ..., :2], wanted, atol=1e-3)
+    assert torch.allclose((path.robot_pos[-1] - path.robot_pos[0])[..., :2], wanted, atol=1e-3)
+    turning = sim.step(command(sim, 0.0, 0.0, 0.5), 100)
+    assert torch.allclose(turning.robot_ang_vel[-1, ..., 2], torch.tensor(0.5), atol=1e-3)
+
+
+def test_velocities_are_the_derivatives_of_positions():
+    config, sim = simulator("sim.threads=1")
+    sim.reset(torch.arange(4), start(config, 4))
+    sim.step(command(sim), 20)
+    path = sim.step(command(sim, 0.4, 0.1, 0.3), 100)
+    for position, velocity in ((path.robot_pos, path.robot_lin_vel), (path.object_pos, path.object_lin_vel)):
+        mean = 0.5 * (velocity[1:] + velocity[:-1])
+        assert ((position[1:] - position[:-1]) / 0.02 - mean).abs().median() < 5e-3
+    turned = torch.remainder(path.robot_rpy[1:, ..., 2] - path.robot_rpy[:-1, ..., 2] + 3, 2 * math.pi) - 3
+    assert (turned / 0.02 - path.robot_ang_vel[1:, ..., 2]).abs().median() < 5e-3
+
+
+def test_a_robot_pushes_the_object():
+    config, sim = simulator()
+    placed(config, sim, [[-1.2, 0.0], [5.0, 5.0]])
+    path = sim.step(command(sim, 0.5), 150)
+    assert (path.object_pos[-1, :, 0] > 0.5).all() and (path.object_lin_vel[-1, :, 0] > 0.4).all()
+    assert torch.allclose(path.object_pos[-1, :, 2], torch.tensor(0.25), atol=1e-3)
+
+
+def test_repeat_is_so_many_single_steps(another):
+    config, one = simulator()
+    another()
+    _, other = simulator()
+    for sim in (one, other):
+        sim.reset(torch.arange(4), start(config, 4))
+    path = one.step(command(one, 0.5, 0.1, 0.2), 10)
+    for k in range(10):
+        for a, b in zip(path.at(k), other.step(command(other, 0.5, 0.1, 0.2)).at(0)):
+            assert torch.equal(a, b)
+
+
+def test_a_saved_simulation_goes_on(another):
+    config, one = simulator()
+    one.reset(torch.arange(4), start(config, 4))
+    one.step(command(one, 0.5, 0.0, 0.1), 30)
+    saved = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    path = one.step(command(one, 0.5), 20)
+    another()
+    _, other = simulator()
+    other.load_state_dict(saved)
+    # The stand-in has no contacts to forget, so that nothing at all may differ.
+    for a, b in zip(path, other.step(command(other, 0.5), 20)):
+        assert torch.equal(a, b)
+
+
+def test_an_episode_does_not_depend_on_the_one_before(another):
+    config, one = simulator()
+    one.reset(torch.arange(4), start(config, 4, seed=1))
+    one.step(command(one, -0.5, 0.3), 30)
+    one._starts.zero_()
+    one.reset(torch.arange(4), start(config, 4))
+    another()
+    _, other = simulator()
+    other.reset(torch.arange(4), start(config, 4))
+    for a, b in zip(one.step(command(one, 0.4), 10), other.step(command(other, 0.4), 10)):
+        assert torch.equal(a, b)
+
+
+def test_a_diverged_environment_is_reported_and_harms_no_other():
+    config, sim = simulator()
+    sim.reset(torch.arange(4), start(config, 4))
+    sim.step(command(sim))
+    sim.task.sim.roots[2, 0, 0] = float("nan")
+    sim.task.sim.roots[1, 2, 2] = 1e5  # the height of an object that was thrown: it falls at an unbelievable speed
+    path = sim.step(command(sim), 3)
+    assert path.healthy.all(0).tolist() == [True, False, False, True]
+    assert all(tensor.isfinite().all() for tensor in path[:-1])
+    sim.reset(torch.tensor([1, 2]), start(config, 4).at([1, 2]))
+    assert sim.step(command(sim), 3).healthy.all()
+
+
+def test_friction_is_each_environments_own():
+    given = [0.2, 0.5, 0.8, 1.1]
+    _, sim = simulator(friction=given, object_name="tblock")
+    task = sim.task
+    for env, handles, wanted in zip(task.envs, task.npc_handles, given):
+        shapes = task.gym.get_actor_rigid_shape_properties(env, handles[0])
+        assert len(shapes) == 2 and all(abs(shape.friction - wanted) < 1e-6 for shape in shapes)
+
+
+def test_a_second_simulation_in_a_process_is_refused():
+    simulator()
+    with pytest.raises(UserError, match="Isaac Gym has one simulation in a process"):
+        simulator()
+
+
+def test_a_step_copies_nothing_to_the_host(monkeypatch):
+    config, sim = simulator()
+    sim.reset(torch.arange(4), start(config, 4))
+
+    def copied(*arguments):
+        raise AssertionError("a tensor went to the host")
+
+    for name in ("cpu", "item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__"):
+        monkeypatch.setattr(torch.Tensor, name, copied)
+    path = sim.step(command(sim, 0.3), 3)
+    monkeypatch.undo()
+    assert path.healthy.all()
+
+
+def test_closing_releases_it_once():
+    _, sim = simulator()
+    task = sim.task
+    sim.close()
+    sim.close()
+    assert task.sim.destroyed
+
+
+def test_a_tree_without_its_networks_is_named(mapush, monkeypatch):
+    monkeypatch.setattr(mqe, "_NEEDED", ("mqe/utils/no_such.jit",))
+    with pytest.raises(UserError, match=r"is no complete source tree of MAPush: mqe/utils/no_such\.jit is missing"):
+        mqe.find_source()
+
+
+@pytest.mark.parametrize(
+    "object_name, file",
+    [
+        ("cuboid", "cuboid/SmallBox"),
+        ("tblock", "Tblock/SuperSmallTblock"),
+        ("cylinder", "cylinder/BigCylinder"),
+    ],
+)
+def test_the_objects_file_is_mapushs_in_all_that_physics_sees(mapush, tmp_path, object_name, file):
+    mqe.write_urdf(small_config(object_name=object_name).object.body, tmp_path / "object.urdf")
+
+    def physics(path):
+        rows = []
+        for link in ElementTree.parse(str(path)).getroot().iter("link"):
+            inertia, geometry = link.find("inertial/inertia"), link.find("collision/geometry")[0]
+            numbers = [link.find("inertial/mass").get("value"), *(inertia.get(name) for name in ("ixx", "iyy", "izz"))]
+            sizes = geometry.get("size") or f"{geometry.get('radius')} {geometry.get('length')}"
+            for where in ("inertial", "collision"):
+                origin = link.find(f"{where}/origin")
+                numbers += ["0 0 0" if origin is None else origin.get("xyz")]
+            rows.append((geometry.tag, [float(n) for text in (*numbers, sizes) for n in text.split()]))
+        return rows
+
+    assert physics(tmp_path / "object.urdf") == physics(mapush / "resources" / "objects" / f"{file}.urdf")
