@@ -48,6 +48,9 @@ HEAVY = {
     "tensordict": {"training/walking.py"},
     "matplotlib": {"evaluation/curve.py"},
     "tensorboard": set(),
+    "openrl": {"learning/openrl.py"},
+    "pettingzoo": {"envs/pettingzoo.py"},
+    "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
 

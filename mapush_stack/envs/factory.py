@@ -24,11 +24,17 @@ from .walking import FIELDS, WalkingEnv
 
 
 def make_env(
-    task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int, first_env: int = 0
+    task: TaskConfig,
+    target_object: ObjectTask,
+    body: ObjectBody,
+    sim: SimConfig,
+    seed: int,
+    first_env: int = 0,
+    auto_reset: bool = True,
 ) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
-    With `first_env` they are numbers `first_env` and following of a larger set.
+    With `first_env` they are numbers `first_env` and following of a larger set; `auto_reset` as in `PushEnv`.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
@@ -38,7 +44,7 @@ def make_env(
     low, high = body.friction
     friction = low + (high - low) * uniform(seed, STREAM_FRICTION, ids, torch.zeros_like(ids), 1)[:, 0]
     simulator = make_simulator(sim, body, target_object.num_robots, friction, seed, first_env)
-    return PushEnv(task, target_object, simulator, seed, first_env)
+    return PushEnv(task, target_object, simulator, seed, first_env, auto_reset)
 
 
 def make_simulator(
