@@ -52,6 +52,9 @@ HEAVY = {
     "matplotlib": {"evaluation/curve.py"},
     "ray": {"sweep/engine.py"},
     "tensorboard": set(),
+    "openrl": {"learning/openrl.py"},
+    "pettingzoo": {"envs/pettingzoo.py"},
+    "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
 

@@ -73,14 +73,14 @@ def _why_no_gpu(device: str) -> str:
         return "torch sees no NVIDIA GPU"
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
         return f"there is no {device}, only {torch.cuda.device_count()} GPUs"
-    return ""
+    return _why_unusable("cuda" if device == "auto" else device)
 
 
 def _why_no_warp() -> str:
     """What stands against MuJoCo Warp; empty where nothing does."""
     if find_spec("mujoco_warp") is None:
         return "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
-    return _why_unusable("cuda" if device == "auto" else device)
+    return ""
 
 
 def _why_unusable(device: str) -> str:

@@ -11,9 +11,10 @@ from ..machine import available_memory
 from ..sim import backend
 from .config import ExperimentConfig
 
-_BYTES_PER_ENV = {"mujoco": 40_000, "warp": 180_000}
+_BYTES_PER_ENV = {"mujoco": 40_000, "warp": 180_000, "isaacgym": 40_000}
 """Physics, frictions and bookkeeping of one environment and the update's share, rounded up; for warp as
-`benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
+`benchmarks/training.py` measures it for legs (docs/benchmarks.md), for isaacgym without its own buffers, which nobody
+could measure here."""
 
 
 def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -> None:

@@ -18,7 +18,7 @@ from . import checkpoint
 from .config import ExperimentConfig
 from .log import MetricsLog
 from .numbers import Fetch, Stopwatch
-from .recent import RecentEpisodes
+from .recent import RecentEpisodes, reward_terms
 from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
@@ -174,7 +174,7 @@ class Trainer:
         wanted = metrics.pop(_STOP) > 0
         self.recent.add(statistics)
         metrics.update(self.recent.metrics())
-        metrics.update(_reward_terms(statistics, self.env.num_agents))
+        metrics.update(reward_terms(statistics, self.env.num_agents))
         rollout, learning = update.watch.seconds()
         metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
         metrics["perf/rollout_seconds"] = rollout
@@ -234,17 +234,6 @@ class Trainer:
     def _checkpoint_due(self) -> bool:
         interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
         return self.steps // interval > before // interval
-
-
-def _reward_terms(statistics: Dict[str, float], num_agents: int) -> Dict[str, float]:
-    """Each reward term as its mean per control step and robot."""
-    samples = max(statistics["control_steps"] * num_agents, 1)
-    prefix = "term/"
-    return {
-        f"rewards/{name[len(prefix) :]}": value / samples
-        for name, value in statistics.items()
-        if name.startswith(prefix)
-    }
 
 
 def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
