@@ -63,6 +63,18 @@ def patches(session: nox.Session) -> None:
     session.run("pytest", "-m", "not slow", "tests/harness/test_patches_openrl.py", *session.posargs)
 
 
+@nox.session(python=OPENRL)
+def openrl(session: nox.Session) -> None:
+    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests. A few minutes."""
+    try:
+        install(session, "--openrl")
+    except CommandFailed:
+        session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
+    session.run("mapush", "patches", "apply")
+    files = ["envs/test_openrl.py", "envs/test_pettingzoo.py", "learning/test_openrl.py", "training/test_openrl.py"]
+    session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
+
+
 @nox.session(python=MAIN)
 def slow(session: nox.Session) -> None:
     """The tests that take minutes."""

@@ -35,12 +35,12 @@ def small_config(*overrides, preset="default", object_name=""):
     return configuration.load(preset, object_name, [*SMALL, *overrides])
 
 
-def kinematic_env(config, seed=0):
-    """The environment of a configuration over the torch-only simulator."""
+def kinematic_env(config, seed=0, **options):
+    """The environment of a configuration over the torch-only simulator; `options` of `PushEnv`."""
     from mapush_stack.envs.push_env import PushEnv
 
     simulator = KinematicSimulator(config.sim.num_envs, config.object.task.num_robots)
-    return PushEnv(config.task, config.object.task, simulator, seed)
+    return PushEnv(config.task, config.object.task, simulator, seed, **options)
 
 
 @pytest.fixture

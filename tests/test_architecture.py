@@ -27,6 +27,7 @@ ALLOWED = {
     },
     "harness": {"errors", "presets"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
+    "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
 """What of ours each folder may import."""
 HEAVY = {
@@ -49,7 +50,11 @@ HEAVY = {
     "isaacgym": {"sim/isaacgym.py", "sim/mqe.py"},
     "mqe": {"sim/mqe.py"},
     "matplotlib": {"evaluation/curve.py"},
+    "ray": {"sweep/engine.py"},
     "tensorboard": set(),
+    "openrl": {"learning/openrl.py"},
+    "pettingzoo": {"envs/pettingzoo.py"},
+    "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
 

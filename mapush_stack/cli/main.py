@@ -15,6 +15,7 @@ from ..sim import isaacgym_import
 
 _VERBS = {
     "train": "Train a team.",
+    "sweep": "Train and evaluate many teams, over seeds and presets.",
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",

@@ -28,11 +28,17 @@ from .walking import FIELDS, WalkingEnv
 
 
 def make_env(
-    task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int, first_env: int = 0
+    task: TaskConfig,
+    target_object: ObjectTask,
+    body: ObjectBody,
+    sim: SimConfig,
+    seed: int,
+    first_env: int = 0,
+    auto_reset: bool = True,
 ) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
-    With `first_env` they are numbers `first_env` and following of a larger set.
+    With `first_env` they are numbers `first_env` and following of a larger set; `auto_reset` as in `PushEnv`.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
@@ -52,7 +58,7 @@ def make_env(
         simulator: Simulator = IsaacGymSimulator(sim, body, robots, friction, seed, chosen.device, first_env)
     else:
         simulator = make_simulator(sim, body, robots, friction, seed, first_env)
-    return PushEnv(task, target_object, simulator, seed, first_env)
+    return PushEnv(task, target_object, simulator, seed, first_env, auto_reset)
 
 
 def make_simulator(

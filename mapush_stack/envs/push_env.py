@@ -77,11 +77,18 @@ class PushEnv:
     """None where the observation layout has no linear reflection."""
 
     def __init__(
-        self, config: TaskConfig, target_object: ObjectTask, simulator: Simulator, seed: int, first_env: int = 0
+        self,
+        config: TaskConfig,
+        target_object: ObjectTask,
+        simulator: Simulator,
+        seed: int,
+        first_env: int = 0,
+        auto_reset: bool = True,
     ) -> None:
         """Make the environment; call `reset` before `step`.
 
-        With `first_env` the environments are numbers `first_env` and following of a larger set.
+        With `first_env` the environments are numbers `first_env` and following of a larger set. Without `auto_reset`
+        an episode that ended is observed where it ended, and what follows until `reset` means nothing.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
         self.num_envs, self.num_agents, self.device = simulator.num_envs, target_object.num_robots, simulator.device
@@ -89,7 +96,7 @@ class PushEnv:
         self.mirror = None if signs is None else Mirror(signs, actions.ACTION_MIRROR)
         self.statistics = EnvStatistics(self.device)
         self._rows = torch.arange(self.num_envs, device=self.device)
-        self._first_env = first_env
+        self._first_env, self._auto_reset = first_env, auto_reset
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
@@ -110,13 +117,13 @@ class PushEnv:
         capturable = self.simulator.counting_waits
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
-    def reset(self, random_ages: bool = False) -> Tuple[Tensor, Tensor]:
-        """Start episode 0 everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
+    def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
+        """Start episode number `episode` everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
 
         With `random_ages` the first episodes begin at random ages, so that their time limits do not fall together;
         they stay out of all statistics.
         """
-        self._episode.zero_()
+        self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
         if random_ages:
             self._age.copy_(draw_ages(self.config, self.seed, self._rows + self._first_env))
@@ -160,7 +167,11 @@ class PushEnv:
         truncated = done & ~(ending.finished | (ending.exceptional > 0))[last]
         if self.config.quirks.terminal_time_limit:
             truncated = torch.zeros_like(truncated)
-        self._start_again(done)
+        if self._auto_reset:
+            self._start_again(done)
+        else:
+            for memory, now_final in zip(self._state, final):
+                memory.copy_(now_final)
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
         transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional)

@@ -75,6 +75,8 @@ def policy(candidate: Candidate, env: PushEnv) -> Act:
         return _shared(candidate, openrl_actor.read_npz(candidate.path), env)
     if candidate.path.suffix == ".pt":
         return _shared(candidate, openrl_actor.read_module(candidate.path), env)
+    if candidate.config.learner.library == "openrl":
+        return _shared(candidate, openrl_actor.read_module(candidate.path / "module.pt"), env)
     learner = make_learner(candidate.config.learner, spec_of(env), env.device, candidate.config.training.seed)
     load_weights(learner, candidate.path)
     return learner.mean_action

@@ -58,7 +58,7 @@ def start(simulator: SceneSimulator, at_object: bool, env_ids: Optional[Tensor] 
 
     With the object in use the first robot of a scene stands in front of it and faces it.
     """
-    env_ids = torch.arange(simulator.num_envs) if env_ids is None else env_ids
+    env_ids = torch.arange(simulator.num_envs, device=simulator.device) if env_ids is None else env_ids
     scenes, robots = len(env_ids), simulator.num_robots
     spread = torch.arange(robots, dtype=torch.float32)
     pos = torch.zeros(scenes, robots, 3)
@@ -69,10 +69,9 @@ def start(simulator: SceneSimulator, at_object: bool, env_ids: Optional[Tensor] 
     still = torch.zeros(scenes, robots, 3)
     object_pos = torch.tensor([0.0 if at_object else _FAR, 0.0, 0.25]).expand(scenes, 3)
     flat = torch.zeros(scenes, 3)
-    simulator.reset(
-        env_ids,
-        SimState(pos, still, still, still, object_pos, flat, flat, flat, torch.ones(scenes, dtype=torch.bool)),
-    )
+    healthy = torch.ones(scenes, dtype=torch.bool)
+    state = (pos, still, still, still, object_pos, flat, flat, flat, healthy)
+    simulator.reset(env_ids, SimState(*(tensor.to(simulator.device) for tensor in state)))
 
 
 def fallen(state: SimState) -> Tensor:
@@ -84,13 +83,13 @@ def fallen(state: SimState) -> Tensor:
 def track(simulator: SceneSimulator, name: str, command: Tuple[float, float, float]) -> Tracking:
     """Follow one command from rest."""
     start(simulator, at_object=False)
-    commands = torch.tensor(command).expand(simulator.num_envs, simulator.num_robots, 3)
-    settled = simulator.step(commands, round(SETTLING_SECONDS / CONTROL_DT))
+    commands = torch.tensor(command, device=simulator.device).expand(simulator.num_envs, simulator.num_robots, 3)
+    settled = simulator.step(commands, round(SETTLING_SECONDS / CONTROL_DT)).robot_pos[-1].clone()
     path = simulator.step(commands, round(MEASURED_SECONDS / CONTROL_DT))
     planar = rotate(path.robot_lin_vel[..., :2], -path.robot_rpy[..., 2])
     mean = torch.cat((planar, path.robot_ang_vel[..., 2:]), dim=-1).mean(0)
     part = max(range(3), key=lambda axis: abs(command[axis]))
-    moved = torch.linalg.vector_norm((path.robot_pos[-1] - settled.robot_pos[-1])[..., :2], dim=-1)
+    moved = torch.linalg.vector_norm((path.robot_pos[-1] - settled)[..., :2], dim=-1)
     return Tracking(
         name=name,
         command=command,
@@ -105,8 +104,8 @@ def track(simulator: SceneSimulator, name: str, command: Tuple[float, float, flo
 def push_object(simulator: SceneSimulator) -> Tracking:
     """The first robot of every scene pushes the object straight ahead."""
     start(simulator, at_object=True)
-    commands = torch.zeros(simulator.num_envs, simulator.num_robots, 3)
-    commands[:, 0] = torch.tensor(PUSH_COMMAND)
+    commands = torch.zeros(simulator.num_envs, simulator.num_robots, 3, device=simulator.device)
+    commands[:, 0] = torch.tensor(PUSH_COMMAND, device=simulator.device)
     simulator.step(commands, round(SETTLING_SECONDS / CONTROL_DT))
     path = simulator.step(commands, round(MEASURED_SECONDS / CONTROL_DT))
     object_speed = torch.linalg.vector_norm(path.object_pos[-1] - path.object_pos[0], dim=-1) / MEASURED_SECONDS
@@ -152,7 +151,7 @@ def endurance(simulator: SceneSimulator, seconds: float, seed: int) -> Dict[str,
             wrench[:, body, 0] = (size * torch.cos(angle))[:, robot]
             wrench[:, body, 1] = (size * torch.sin(angle))[:, robot]
         simulator.engine.push(wrench)
-        down = fallen(simulator.step(commands, block)).any(0)
+        down = fallen(simulator.step(commands.to(simulator.device), block)).any(0)
         falls += int(down.sum())
         if down.any():
             start(simulator, at_object=False, env_ids=down.any(-1).nonzero().squeeze(-1))

@@ -73,11 +73,20 @@ def _why_no_gpu(device: str) -> str:
         return "torch sees no NVIDIA GPU"
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
         return f"there is no {device}, only {torch.cuda.device_count()} GPUs"
-    return ""
+    return _why_unusable("cuda" if device == "auto" else device)
 
 
 def _why_no_warp() -> str:
     """What stands against MuJoCo Warp; empty where nothing does."""
     if find_spec("mujoco_warp") is None:
         return "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
+    return ""
+
+
+def _why_unusable(device: str) -> str:
+    """Why torch can do nothing on a GPU that it sees, such as one older or newer than its kernels; empty if it can."""
+    try:
+        torch.ones(1, device=device).add_(1)
+    except RuntimeError as error:
+        return f"torch cannot use {torch.cuda.get_device_name(device)}: {str(error).splitlines()[0]}"
     return ""

@@ -41,7 +41,7 @@ class Simulator(ABC):
         """Hold `commands` `[N, A, 3]` (vx, vy in m/s, yaw rate in rad/s, heading frame) for `repeat` control steps.
 
         Returns:
-            The state after each control step, `[repeat, N, ...]`.
+            The state after each control step, `[repeat, N, ...]`; on a GPU the next call may overwrite it.
 
         """
 
@@ -56,6 +56,10 @@ class Simulator(ABC):
     @abstractmethod
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned for a simulator with the same configuration."""
+
+    def overflows(self) -> Tensor:
+        """How often so far a physics step found no room for an environment's contacts, `[]` int64."""
+        return torch.zeros((), dtype=torch.int64, device=self.device)
 
     def close(self) -> None:  # noqa: B027 - most simulators have nothing to release
         """Release what the simulator holds; may be called twice."""

@@ -53,6 +53,13 @@ class Engine(ABC):
         """`[N]` bool: copies that diverged or ran out of contacts since they were last written."""
 
     @abstractmethod
+    def overflows(self) -> Tensor:
+        """How often so far contacts or constraints of a copy found no room in a physics step, `[]` int64.
+
+        Such a copy is `faulty`: its step was a wrong one.
+        """
+
+    @abstractmethod
     def set_field(self, name: str, values: Tensor) -> None:
         """Give the model's field `name` its own value in each copy, `[N, ...]`."""
 

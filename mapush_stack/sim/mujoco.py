@@ -84,6 +84,13 @@ class MujocoEngine(Engine):
         """See `Engine.faulty`; MuJoCo warns of divergence and of a full contact buffer."""
         return torch.from_numpy(self._faulty)
 
+    def overflows(self) -> Tensor:
+        """See `Engine.overflows`; MuJoCo counts them as warnings."""
+        import mujoco
+
+        kinds = (mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL)
+        return torch.tensor(int(sum(self.batch.warning[:, int(kind), 1].sum() for kind in kinds)))
+
     def set_field(self, name: str, values: Tensor) -> None:
         """See `Engine.set_field`."""
         self.batch.expand(name)[:] = values.double().numpy()

@@ -83,6 +83,10 @@ class SceneSimulator(Simulator):
         self.team.load_state_dict({name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)})
         self.engine.load_state_dict({name: v for name, v in state.items() if not name.startswith(prefix)})
 
+    def overflows(self) -> Tensor:
+        """See `Simulator.overflows`."""
+        return self.engine.overflows()
+
     def close(self) -> None:
         """Release the engine; may be called twice."""
         self.engine.close()

@@ -95,6 +95,7 @@ class WarpEngine(Engine):
         self._wrench, self._warmstart = share(data.xfrc_applied), share(data.qacc_warmstart)
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
+        self._overflows = torch.zeros((), dtype=torch.int64, device=device)
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
@@ -120,6 +121,7 @@ class WarpEngine(Engine):
         share = self._warp.to_torch
         full = (share(record.rows) > self._max_rows) | (share(record.contacts) > self._max_contacts)
         self._faulty.logical_or_(full.any(0))
+        self._overflows += full.sum()
         shape = (steps, self.num_envs, -1)
         return Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
 
@@ -170,6 +172,10 @@ class WarpEngine(Engine):
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; divergence shows as numbers that are not finite."""
         return self._faulty.clone()
+
+    def overflows(self) -> Tensor:
+        """See `Engine.overflows`."""
+        return self._overflows.clone()
 
     def set_field(self, name: str, values: Tensor) -> None:
         """See `Engine.set_field`; the field must be one of those named at the start."""

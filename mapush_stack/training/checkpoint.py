@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -31,8 +31,11 @@ class Checkpoint(NamedTuple):
     """Counters and recent statistics, plain JSON; nothing that differs between equal runs, such as a time."""
 
 
-def save(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint to `folder/rl_model_<steps>_steps`, unless it is there already; returns its path."""
+def save(folder: Path, checkpoint: Checkpoint, add: Optional[Callable[[Path], Any]] = None) -> Path:
+    """Write a checkpoint to `folder/rl_model_<steps>_steps`, unless it is there already; returns its path.
+
+    `add` is given the unfinished folder, to put files of its own beside the others.
+    """
     path = folder / f"rl_model_{checkpoint.steps}_steps"
     if path.exists():
         return path
@@ -40,6 +43,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         save_tensors(checkpoint.model, temporary / _MODEL)
         save_tensors(checkpoint.training, temporary / _TRAINING)
         write_json(temporary / _PROGRESS, {"steps": checkpoint.steps, **checkpoint.progress})
+        if add is not None:
+            add(temporary)
     return path
 
 

@@ -14,6 +14,8 @@ from ..learning.config import LearnerConfig
 from ..sim.config import ObjectBody, SimConfig
 from ..task.config import ObjectTask, Settings, TaskConfig
 
+MOST_TORCH_THREADS = 4
+"""More than networks of this size can use."""
 _STAGE_SECTIONS = ("task", "learner")
 
 
@@ -43,7 +45,7 @@ class TrainingConfig(Settings):
     checkpoint_interval: int = Field(ge=1, description="environment steps between checkpoints")
     seed: int = Field(ge=0, lt=2**63)
     torch_threads: int = Field(
-        ge=0, le=1024, description="0: one a CPU, at most 4. On resume the run's own number is used"
+        ge=0, le=1024, description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used"
     )
 
     @model_validator(mode="after")

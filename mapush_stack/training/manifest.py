@@ -25,6 +25,7 @@ _PACKAGES = (
     "pydantic",
     "tensorboard",
     "rsl-rl-lib",
+    "openrl",
 )
 
 

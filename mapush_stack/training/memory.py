@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
+import torch
+
 from ..errors import UserError
 from ..machine import available_memory
+from ..sim import backend
 from .config import ExperimentConfig
 
-_BYTES_PER_ENV = 40_000
-"""State row, frictions and episode bookkeeping of one environment, rounded up."""
+_BYTES_PER_ENV = {"mujoco": 40_000, "warp": 180_000, "isaacgym": 40_000}
+"""Physics, frictions and bookkeeping of one environment and the update's share, rounded up; for warp as
+`benchmarks/training.py` measures it for legs (docs/benchmarks.md), for isaacgym without its own buffers, which nobody
+could measure here."""
 
 
 def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -> None:
-    """Refuse a rollout buffer that does not fit.
+    """Refuse a run that does not fit into the memory of the device that it runs on.
 
     Args:
         config: the run.
@@ -19,18 +26,24 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
         state_numbers: numbers of the critic's state, all values together.
 
     Raises:
-        UserError: it needs more memory than is free.
+        UserError: it needs more memory than is free, or the device cannot be had.
 
     """
-    free = available_memory()
+    chosen = backend.choose(config.sim)
+    free = _free(chosen.device)
     if free is None:
         return
     sim, length = config.sim, config.training.rollout_length
     per_decision = config.object.task.num_robots * (observation_size + 6) + 2 * state_numbers + 2
     # The update works on copies and activations about as large as the buffer.
-    needed = sim.num_envs * (_BYTES_PER_ENV + 2 * 4 * length * per_decision)
+    needed = sim.num_envs * (_BYTES_PER_ENV[chosen.name] + 2 * 4 * length * per_decision)
     if needed > free:
         raise UserError(
             f"sim.num_envs={sim.num_envs} with training.rollout_length={length} needs about {needed / 2**30:.0f} GiB, "
             f"more than the {free / 2**30:.0f} GiB that are free; lower one of them"
         )
+
+
+def _free(device: torch.device) -> Optional[int]:
+    """Free bytes where a run's tensors lie, None where nobody says."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()

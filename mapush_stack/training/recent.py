@@ -58,3 +58,14 @@ class RecentEpisodes:
         self._updates.clear()
         self._updates.extend(updates)
         self.value_errors = plain["value_errors"]
+
+
+def reward_terms(statistics: Dict[str, float], num_agents: int) -> Dict[str, float]:
+    """Each reward term as its mean per control step and robot."""
+    samples = max(statistics["control_steps"] * num_agents, 1)
+    prefix = "term/"
+    return {
+        f"rewards/{name[len(prefix) :]}": value / samples
+        for name, value in statistics.items()
+        if name.startswith(prefix)
+    }

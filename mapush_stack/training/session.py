@@ -16,14 +16,13 @@ from ..learning.ppo import EnvSpec, MultiAgentPPO
 from ..machine import usable_cpus
 from ..world import ALONE, World
 from . import checkpoint, memory
-from .config import ExperimentConfig
+from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .log import MetricsLog
 from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
 from .trainer import Outcome, Trainer
 
-_MOST_TORCH_THREADS = 4
 _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a process that stopped because another one of its world was asked to."""
 
@@ -106,7 +105,7 @@ def spec_of(env: PushEnv) -> EnvSpec:
 
 def set_torch_threads(threads: int) -> None:
     """Use this many threads in torch; 0 is one a CPU, but no more than networks of this size can use."""
-    torch.set_num_threads(threads or min(usable_cpus(), _MOST_TORCH_THREADS))
+    torch.set_num_threads(threads or min(usable_cpus(), MOST_TORCH_THREADS))
 
 
 def _make_env(config: ExperimentConfig, world: World = ALONE) -> PushEnv:

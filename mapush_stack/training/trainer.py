@@ -18,7 +18,7 @@ from . import checkpoint
 from .config import ExperimentConfig
 from .log import MetricsLog
 from .numbers import Fetch, Stopwatch
-from .recent import RecentEpisodes
+from .recent import RecentEpisodes, reward_terms
 from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
 
 
 _STOP = "stop"
+_OVERFLOWS = "mapush/buffer_overflows"
 _GENERATOR = "generator."
 
 
@@ -63,7 +64,7 @@ class Trainer:
     ) -> None:
         """Start at step 0; `restore` goes on from a checkpoint."""
         self.config, self.run, self.env, self.learner, self.world = config, run, env, learner, world
-        self.steps = 0
+        self.steps, self._warned = 0, False
         self._ahead = 1 if env.device.type == "cuda" else 0
         self.recent = RecentEpisodes()
         self._stage = -1
@@ -94,6 +95,7 @@ class Trainer:
                 steps, metrics, wanted = self._finish(queue.popleft())
                 stopping = stopping or wanted
                 log.write(metrics, steps)
+                self._warn(metrics, report)
                 report.update(steps, metrics, last=steps >= self.config.total_steps)
             if due:
                 self.save()
@@ -158,6 +160,7 @@ class Trainer:
         statistics = self.world.sum(self.env.statistics.pop())
         # All processes stop after the same update, whichever of them was asked to.
         wanted = torch.full_like(statistics[0], float(stop.signal_number is not None))
+        metrics[_OVERFLOWS] = self.world.sum(self.env.simulator.overflows())
         return _Update(
             self.steps,
             Fetch({**metrics, _STOP: self.world.sum(wanted)}),
@@ -171,7 +174,7 @@ class Trainer:
         wanted = metrics.pop(_STOP) > 0
         self.recent.add(statistics)
         metrics.update(self.recent.metrics())
-        metrics.update(_reward_terms(statistics, self.env.num_agents))
+        metrics.update(reward_terms(statistics, self.env.num_agents))
         rollout, learning = update.watch.seconds()
         metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
         metrics["perf/rollout_seconds"] = rollout
@@ -180,6 +183,15 @@ class Trainer:
             free, total = torch.cuda.mem_get_info(self.env.device)
             metrics["perf/vram_mib"] = (total - free) / 2**20
         return update.steps, metrics, wanted
+
+    def _warn(self, metrics: Dict[str, float], report: TrainingReport) -> None:
+        """Say once that the simulator ran out of room, which no setting should make it do."""
+        if metrics[_OVERFLOWS] and not self._warned:
+            self._warned = True
+            report.line(
+                "warning: a physics step found no room for all contacts of an environment, whose episode was ended as "
+                f"a value error; {_OVERFLOWS} in the logs counts such steps. Please report the object and the robots"
+            )
 
     @property
     def steps_per_update(self) -> int:
@@ -222,17 +234,6 @@ class Trainer:
     def _checkpoint_due(self) -> bool:
         interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
         return self.steps // interval > before // interval
-
-
-def _reward_terms(statistics: Dict[str, float], num_agents: int) -> Dict[str, float]:
-    """Each reward term as its mean per control step and robot."""
-    samples = max(statistics["control_steps"] * num_agents, 1)
-    prefix = "term/"
-    return {
-        f"rewards/{name[len(prefix) :]}": value / samples
-        for name, value in statistics.items()
-        if name.startswith(prefix)
-    }
 
 
 def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:

@@ -214,3 +214,9 @@ def test_weights_that_do_not_fit_are_refused_before_a_folder_appears(tmp_path):
     assert "does not exist" in err
     _, err = mapush("train", "--pretrained", "cuboid-go2", code=2)
     assert "there is no pretrained policy called cuboid-go2" in err
+
+
+def test_gpus_that_are_not_there_are_refused_in_one_sentence(tmp_path):
+    _, err = mapush("train", "--results", tmp_path, "--gpus", "99", code=2)
+    assert "--gpus 99 is not possible here: torch sees" in err and err.count("\n") == 1
+    assert not any(tmp_path.iterdir())

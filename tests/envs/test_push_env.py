@@ -228,3 +228,22 @@ def test_quirk_terminal_time_limit_hides_the_truncation():
     ended = step.episode.done
     assert ended.sum() >= 6 and step.terminated[ended].all() and not step.truncated.any()
     assert (step.episode.steps[ended] == 3).all()  # 0.04 s are two steps, and the limit is a step late
+
+
+def test_without_automatic_resets_an_ended_episode_is_seen_where_it_ended():
+    config = small_config("task.episode_seconds=0.5", "task.action_repeat=5")
+    env, again = (kinematic_env(config, auto_reset=value) for value in (False, True))
+    for _ in range(2):
+        assert torch.equal(env.reset()[0], again.reset()[0])
+        for _ in range(5):
+            step, other = (one.step(torch.ones(8, 2, 3)) for one in (env, again))
+        assert step.truncated.all() and torch.equal(step.final_state, other.final_state)
+        assert torch.equal(step.state, step.final_state) and not torch.equal(other.state, step.final_state)
+        assert torch.equal(step.observations, env.observe()[0])
+
+
+def test_a_reset_starts_the_episode_that_it_is_asked_for():
+    env = kinematic_env(small_config("task.episode_seconds=0.02", "task.action_repeat=1"))
+    env.reset()
+    second = env.step(STILL).observations
+    assert torch.equal(env.reset(episode=1)[0], second) and not torch.equal(env.reset()[0], second)

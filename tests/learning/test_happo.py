@@ -35,7 +35,10 @@ def make(algorithm, agents, *overrides, values=1, mirror=True):
     ).learner
     signs = ([1.0, -1.0] * (OBSERVED // 2), [1.0, -1.0, -1.0]) if mirror else None
     spec = EnvSpec(agents, OBSERVED, (values, STATE), ACTIONS, signs)
-    return make_learner(config, spec, torch.device("cpu"), 3)
+    learner = make_learner(config, spec, torch.device("cpu"), 3)
+    # As on a GPU or among several processes: the orders of samples and of agents are drawn apart.
+    learner._shuffle = torch.Generator().manual_seed(9)
+    return learner
 
 
 def rollout(learner, seed=0):
@@ -102,7 +105,7 @@ class SlowActor:
         """One step of Adam on the objective, its gradient scaled down to the bound of its norm."""
         gradients = torch.autograd.grad(objective, list(self.parameters.values()))
         norm = math.sqrt(sum(float((g * g).sum()) for g in gradients))
-        scale = min(1.0, self.config.actor_max_grad_norm / norm)
+        scale = min(1.0, self.config.actor_max_grad_norm / max(norm, 1e-12))
         self.steps += 1
         with torch.no_grad():
             for (name, value), gradient in zip(self.parameters.items(), gradients):

@@ -31,3 +31,19 @@ def test_warp_on_the_cpu_has_to_be_asked_for():
 def test_mujoco_runs_on_the_cpu_alone():
     with pytest.raises(UserError, match=r"sim\.device=cuda is not allowed with sim\.backend=mujoco"):
         chosen("sim.backend=mujoco", "sim.device=cuda")
+
+
+def test_a_gpu_that_torch_has_no_kernels_for_is_not_taken(monkeypatch):
+    def no_kernels(*size, device):
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old card")
+    monkeypatch.setattr(backend, "find_spec", lambda name: object())
+    monkeypatch.setattr(torch, "ones", no_kernels)
+    found = chosen("sim.backend=auto")
+    assert found.name == "mujoco" and found.reason.startswith(
+        "torch cannot use an old card: CUDA error: no kernel image"
+    )
+    with pytest.raises(UserError, match="torch cannot use an old card"):
+        chosen("sim.backend=warp")

@@ -78,4 +78,6 @@ def test_a_full_contact_buffer_is_reported():
     engine = WarpEngine(spec, 4, torch.device("cpu"), contacts=1, fields=("geom_friction",))
     sim = SceneSimulator(engine, team, 2, torch.full((4,), 0.5))
     sim.reset(*apart(config, 4))
+    assert sim.overflows() == 0
     assert not sim.step(torch.zeros(4, 2, 3), 20).healthy.all()
+    assert sim.overflows() > 0

@@ -154,6 +154,17 @@ def test_numbers_that_are_not_finite_are_counted_and_training_goes_on(tmp_path):
     assert iterate(trainer)["mapush/value_errors"] == 2
 
 
+def test_full_contact_buffers_are_reported_once(tmp_path, monkeypatch):
+    config = small_config()
+    trainer = make_trainer(config, RunDirectory.create(tmp_path, config, []))
+    monkeypatch.setattr(trainer.env.simulator, "overflows", lambda: torch.tensor(3), raising=False)
+    said = io.StringIO()
+    report = TrainingReport(Console(file=said, width=1000), config.total_steps)
+    with report, MetricsLog(None, 0) as log:
+        trainer.train(report, log, StopRequest())
+    assert said.getvalue().count("found no room for all contacts") == 1
+
+
 def test_epochs_stop_above_the_kl_limit(tmp_path):
     counts = {}
     for limit in ("1e-9", "null"):

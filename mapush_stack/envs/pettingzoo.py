@@ -1,0 +1,129 @@
+"""One pushing task as PettingZoo's ParallelEnv. Importing this module needs PettingZoo."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..sim.config import ObjectBody, SimConfig
+from ..task.config import ObjectTask, TaskConfig
+from ..task.terminations import CAUSES
+from .factory import make_env
+from .push_env import PushEnv
+
+# Not inside a function, unlike other optional packages: it is what the class below is made of.
+try:
+    from gymnasium import spaces
+    from pettingzoo import ParallelEnv
+except ImportError:
+    raise UserError("the PettingZoo environment needs PettingZoo: pip install 'mapush_stack[pettingzoo]'") from None
+
+
+def parallel_env(
+    task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int = 0
+) -> PushParallelEnv:
+    """One pushing task on the simulator that `sim.backend` names.
+
+    Raises:
+        UserError: the simulator is not installed, or cannot run here.
+
+    """
+    alone = sim.model_copy(update={"num_envs": 1, "threads": 1})
+    return PushParallelEnv(make_env(task, target_object, body, alone, seed, auto_reset=False))
+
+
+class PushParallelEnv(ParallelEnv):
+    """A team of robots that all act at once, and whose episode ends for all of them together.
+
+    An action is (vx, vy, yaw rate) in the robot's heading frame, held for a decision; what lies outside of its space
+    counts as the bound. There is nothing to render here: `mapush play` draws policies.
+    """
+
+    def __init__(self, env: PushEnv) -> None:
+        """Over an environment of one task, made with `auto_reset=False`."""
+        self.metadata: Dict[str, Any] = {"name": "go1push_mid", "render_modes": [], "is_parallelizable": True}
+        self.render_mode = None
+        self.possible_agents = [f"robot_{index}" for index in range(env.num_agents)]
+        self.agents: list = []
+        values, numbers = env.state_shape
+        self.state_space = spaces.Box(-np.inf, np.inf, (values * numbers,), np.float32)
+        """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
+        bound = np.float32(1.0 / env.config.action_gain)
+        self.observation_spaces = {
+            agent: spaces.Box(-np.inf, np.inf, (env.observation_size,), np.float32) for agent in self.possible_agents
+        }
+        self.action_spaces = {
+            agent: spaces.Box(-bound, bound, (env.action_size,), np.float32) for agent in self.possible_agents
+        }
+        self._env = env
+        self._episode = -1
+        self._state: Optional[Tensor] = None
+
+    def observation_space(self, agent: str) -> spaces.Box:
+        """What the robot observes."""
+        return self.observation_spaces[agent]
+
+    def action_space(self, agent: str) -> spaces.Box:
+        """What the robot can do."""
+        return self.action_spaces[agent]
+
+    def reset(
+        self, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None
+    ) -> Tuple[Dict[str, np.ndarray], Dict[str, Dict[str, Any]]]:
+        """Start the first episode of `seed`, or without one the next episode; there are no `options`.
+
+        The object's friction is drawn from the seed that the environment was made with, and stays.
+        """
+        if seed is not None:
+            self._env.seed, self._episode = seed, -1
+        self._episode += 1
+        self.agents = self.possible_agents[:]
+        observations, self._state = self._env.reset(episode=self._episode)
+        return self._per_agent(observations), {agent: {} for agent in self.agents}
+
+    def step(self, actions: Dict[str, np.ndarray]) -> Tuple[Dict, Dict, Dict, Dict, Dict]:
+        """One decision of every robot: observations, rewards, terminations, truncations and infos by robot.
+
+        On the last one the infos have `cause`, by which the episode ended: "finished" is success.
+        """
+        given = np.stack([actions[agent] for agent in self.agents])
+        step = self._env.step(torch.as_tensor(given, dtype=torch.float32, device=self._env.device).unsqueeze(0))
+        self._state = step.final_state
+        agents, rewards = self.agents, step.rewards[0].tolist()
+        terminated, truncated = bool(step.terminated), bool(step.truncated)
+        info = {"cause": CAUSES[int(step.episode.cause)]} if terminated or truncated else {}
+        results = (
+            self._per_agent(step.observations),
+            dict(zip(agents, rewards)),
+            dict.fromkeys(agents, terminated),
+            dict.fromkeys(agents, truncated),
+            {agent: dict(info) for agent in agents},
+        )
+        if terminated or truncated:
+            self.agents = []
+        return results
+
+    def state(self) -> np.ndarray:
+        """What a centralised critic sees, `[V * S]`.
+
+        Raises:
+            UserError: there has been no reset yet.
+
+        """
+        if self._state is None:
+            raise UserError("the environment has no state yet: call reset first")
+        return self._state[0].flatten().cpu().numpy().copy()
+
+    def render(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Release the simulator; may be called twice."""
+        self._env.close()
+
+    def _per_agent(self, observations: Tensor) -> Dict[str, np.ndarray]:
+        return dict(zip(self.possible_agents, observations[0].cpu().numpy().copy()))

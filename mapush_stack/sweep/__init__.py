@@ -1,0 +1,1 @@
+"""Sweeps: many trainings over seeds, presets and fields, on Ray."""

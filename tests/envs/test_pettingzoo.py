@@ -1,0 +1,108 @@
+import importlib
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from mapush_stack.errors import UserError
+from tests.conftest import kinematic_env, small_config
+
+MODULE = "mapush_stack.envs.pettingzoo"
+
+
+def make(*overrides, seed=0):
+    from mapush_stack.envs.pettingzoo import PushParallelEnv
+
+    config = small_config("sim.num_envs=1", "learner.actor_minibatches=1", "learner.critic_minibatches=1", *overrides)
+    return PushParallelEnv(kinematic_env(config, seed, auto_reset=False))
+
+
+@pytest.fixture
+def pettingzoo():
+    """PettingZoo where it is installed (`nox -s openrl` has it)."""
+    return pytest.importorskip("pettingzoo")
+
+
+@pytest.mark.parametrize("layout", ["target_frame", "observation"])
+def test_it_passes_pettingzoos_own_tests(pettingzoo, layout):
+    from pettingzoo.test import parallel_api_test, parallel_seed_test
+
+    def new():
+        return make("task.episode_seconds=2", f"task.global_state={layout}", "learner.algorithm=mappo")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it only warns of some mistakes
+        parallel_api_test(new(), num_cycles=300)
+    parallel_seed_test(new)
+
+
+def test_spaces_agents_and_state(pettingzoo):
+    env = make()
+    assert env.possible_agents == ["robot_0", "robot_1"] and env.render_mode is None
+    observations, _ = env.reset(seed=1)
+    for agent in env.agents:
+        assert env.observation_space(agent).contains(observations[agent])
+        assert env.action_space(agent).shape == (3,)
+    assert env.state_space.contains(env.state())
+
+
+def play(env, seed):
+    """Everything of one episode with the same actions."""
+    dice = np.random.default_rng(0)
+    seen = [env.reset(seed=seed)[0]]
+    while env.agents:
+        seen += env.step({agent: dice.normal(size=3) for agent in env.agents})
+    return seen
+
+
+def test_a_seed_gives_an_episode_and_no_seed_the_next_one(pettingzoo):
+    one, other = make("task.episode_seconds=1"), make("task.episode_seconds=1", seed=5)
+    first, again = play(one, 7), play(other, 7)
+    assert len(first) > 5 and str(first) == str(again)
+    following, same = one.reset()[0], other.reset()[0]
+    assert str(following) == str(same) != str(first[0])
+    assert str(one.reset()[0]) != str(following)
+    assert str(play(one, 8)[0]) != str(first[0])
+
+
+def test_an_episode_ends_for_all_robots_and_is_seen_where_it_ended(pettingzoo):
+    env = make("task.episode_seconds=0.2", "task.action_repeat=5")
+    env.reset(seed=0)
+    still = {agent: np.zeros(3) for agent in env.agents}
+    before, _, _, _, infos = env.step(still)
+    assert infos == {"robot_0": {}, "robot_1": {}}
+    state = env.state()
+    observations, rewards, terminated, truncated, infos = env.step(still)
+    assert not env.agents and set(observations) == set(rewards) == {"robot_0", "robot_1"}
+    assert truncated == {"robot_0": True, "robot_1": True} and not any(terminated.values())
+    assert infos["robot_0"] == {"cause": "time_limit"}
+    # Nobody has moved: a new episode would be seen from elsewhere.
+    assert np.allclose(observations["robot_1"], before["robot_1"]) and np.allclose(env.state(), state)
+
+
+def test_a_team_that_always_acts_alike_earns_what_our_environment_gives(pettingzoo):
+    env, ours = make(), kinematic_env(small_config())
+    env.reset(seed=0)
+    ours.reset()
+    for _ in range(20):
+        _, rewards, _, _, _ = env.step({agent: np.ones(3) for agent in env.agents})
+        expected = ours.step(torch.ones(8, 2, 3)).rewards[0]
+        assert list(rewards.values()) == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_on_mujoco(pettingzoo, mujoco):
+    from mapush_stack.envs.pettingzoo import parallel_env
+
+    config = small_config(object_name="cylinder")
+    env = parallel_env(config.task, config.object.task, config.object.body, config.sim, seed=3)
+    assert len(play(env, None)[0]) == 3
+    env.close()
+
+
+def test_without_pettingzoo_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pettingzoo", None)
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
+    with pytest.raises(UserError, match=r"pip install 'mapush_stack\[pettingzoo\]'"):
+        importlib.import_module(MODULE)
