@@ -89,5 +89,5 @@ def test_what_the_loop_cannot_do_is_refused(tmp_path, overrides, world, words):
 
 
 def test_the_default_preset_alone_is_not_for_openrl():
-    with pytest.raises(UserError, match="learner.algorithm must be mappo with library=openrl, not happo"):
+    with pytest.raises(UserError, match=r"learner\.algorithm must be mappo with library=openrl, not happo"):
         configuration.load("default", "", ["learner.library=openrl"])

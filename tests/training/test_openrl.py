@@ -1,4 +1,4 @@
-"""The real OpenRL trains: `nox -s openrl` installs it. On Python 3.8, which has no MuJoCo, over the torch-only tasks."""
+"""The real OpenRL trains: `nox -s openrl` installs it. Python 3.8, which has no MuJoCo, has the torch-only tasks."""
 
 import json
 import shutil
