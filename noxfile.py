@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent
 MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
-OPENRL = ["3.8", "3.11"]  # those that have a lock of it
+LIBRARIES = ["3.8", "3.11"]  # those that have locks for OpenRL and HARL
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
@@ -53,7 +53,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "-m", "not slow and not docker", *session.posargs)
 
 
-@nox.session(python=OPENRL)
+@nox.session(python=LIBRARIES)
 def patches(session: nox.Session) -> None:
     """The patches of OpenRL on its real wheel; `-- -m slow` imports it in wholly fresh interpreters, a minute."""
     try:
@@ -63,7 +63,7 @@ def patches(session: nox.Session) -> None:
     session.run("pytest", "-m", "not slow", "tests/harness/test_patches_openrl.py", *session.posargs)
 
 
-@nox.session(python=OPENRL)
+@nox.session(python=LIBRARIES)
 def openrl(session: nox.Session) -> None:
     """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests. A few minutes."""
     try:
@@ -73,6 +73,15 @@ def openrl(session: nox.Session) -> None:
     session.run("mapush", "patches", "apply")
     files = ["envs/test_openrl.py", "envs/test_pettingzoo.py", "learning/test_openrl.py", "training/test_openrl.py"]
     session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
+
+
+@nox.session(python=LIBRARIES)
+def harl(session: nox.Session) -> None:
+    """The real HARL trains, is stopped and goes on, and our learners do as it does; HARL_SRC as MAPUSH_SRC."""
+    source = os.environ.get("HARL_SRC") or fetch(session, "HARL")
+    install(session, "--harl")
+    files = ["envs/test_harl.py", "training/test_harl.py", "training/test_harl_parity.py"]
+    session.run("pytest", "-rs", *(f"tests/{name}" for name in files), *session.posargs, env={"HARL_SRC": source})
 
 
 @nox.session(python=MAIN)
@@ -92,28 +101,28 @@ def docker(session: nox.Session) -> None:
 @nox.session(python="3.8")
 def isaacgym(session: nox.Session) -> None:
     """MAPush's own code on a stand-in for Isaac Gym; MAPUSH_SRC names its source tree, else it is fetched."""
-    source = os.environ.get("MAPUSH_SRC") or fetch_mapush(session)
+    source = os.environ.get("MAPUSH_SRC") or fetch(session, "MAPush")
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/isaacgym/requirements.lock")
     names = ["tests/harness/test_patches_mapush.py", *map(str, sorted((ROOT / "tests/sim").glob("test_isaacgym*.py")))]
     session.run("pytest", "-rs", *(session.posargs or names), env={"MAPUSH_SRC": source})
 
 
-def fetch_mapush(session: nox.Session) -> str:
-    """MAPush at the commit that the Dockerfile names; skips the session where it cannot be reached."""
-    dockerfile = (ROOT / "Dockerfile").read_text()
-    url = os.environ.get("MAPUSH_URL") or re.search(r"ARG MAPUSH_URL=(\S+)", dockerfile)[1]
-    commit, digest = re.search(r'"\$MAPUSH_URL" (\w{40})[\s\\]+(\w{64})', dockerfile).groups()
-    folder = Path(session.cache_dir) / f"MAPush-{commit}"
+def fetch(session: nox.Session, name: str) -> str:
+    """MAPush or HARL at the commit that the Dockerfile names; skips the session where it cannot be reached."""
+    dockerfile, key = (ROOT / "Dockerfile").read_text(), name.upper()
+    url = os.environ.get(f"{key}_URL") or re.search(rf"ARG {key}_URL=(\S+)", dockerfile)[1]
+    commit, digest = re.search(rf'"\${key}_URL" (\w{{40}})[\s\\]+(\w{{64}})', dockerfile).groups()
+    folder = Path(session.cache_dir) / f"{name}-{commit}"
     if folder.exists():
         return str(folder)
-    fresh = Path(session.create_tmp()) / "MAPush"
+    fresh = Path(session.create_tmp()) / name
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         command = ["env/isaacgym/fetch.sh", url, commit, digest, str(fresh)]
         session.run(*command, external=True, env={"GIT_TERMINAL_PROMPT": "0"})
     except CommandFailed:
-        session.skip("MAPUSH_SRC does not name a source tree of MAPush, and it could not be fetched: see above")
+        session.skip(f"{key}_SRC does not name a source tree of {name}, and it could not be fetched: see above")
     shutil.move(str(fresh), str(folder))
     return str(folder)
 

@@ -1,4 +1,4 @@
-"""Install the locked environment into a Python: `python env/install.py PYTHON [--editable] [--extras] [--openrl]`.
+"""Install the locked environment into a Python: `env/install.py PYTHON [--editable] [--extras] [--openrl] [--harl]`.
 
 Needs uv on the PATH.
 
@@ -62,10 +62,11 @@ def main() -> int:
     parser.add_argument("--editable", action="store_true", help="the project as it lies here, not a copy")
     parser.add_argument("--extras", action="store_true", help="what the extras sweep, walk and warp need too")
     parser.add_argument("--openrl", action="store_true", help="OpenRL too, and what it needs")
+    parser.add_argument("--harl", action="store_true", help="what HARL needs; HARL itself is sources (HARL_SRC)")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
-    locks = ["requirements", *(name for name in ("extras", "openrl") if getattr(arguments, name))]
+    locks = ["requirements", *(name for name in ("extras", "openrl", "harl") if getattr(arguments, name))]
     for name in locks:
         if not (HERE / f"{name}-py{tag}.lock").is_file():
             known = ", ".join(sorted(path.stem.split("-py")[1] for path in HERE.glob(f"{name}-py*.lock")))

@@ -14,8 +14,8 @@ TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 PINNED = {"3.8": ["numpy==1.23.5"]}
 EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp"]
 PLATFORM = "x86_64-manylinux_2_28"
-# The Pythons that get what OpenRL needs beside the rest: Isaac Gym's, and a current one.
-OPENRL = ["3.8", "3.11"]
+# The Pythons that get what OpenRL and HARL need beside the rest: Isaac Gym's, and a current one.
+LIBRARIES = ["3.8", "3.11"]
 COMMON = ["uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate"]
 
 
@@ -42,9 +42,12 @@ def main() -> None:
             compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
             held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)
             left_out = [option for name in held for option in ("--no-emit-package", name)]
-            if version in OPENRL:
-                openrl = ["pyproject.toml", "--extra", "openrl", "--no-emit-package", "torch", *without_cuda]
-                compile_lock(HERE / f"openrl-py{tag}.lock", *openrl, "-c", str(requirements), *left_out, *target)
+            if version in LIBRARIES:
+                for name in ("openrl", "harl"):
+                    wanted_too = ["pyproject.toml", "--extra", name, "--no-emit-package", "torch", *without_cuda]
+                    compile_lock(
+                        HERE / f"{name}-py{tag}.lock", *wanted_too, "-c", str(requirements), *left_out, *target
+                    )
             compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
             if version == "3.8":
                 wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "plot", "--group", "test"]

@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import importlib.util
 import os
 
 # Before torch is imported: threads that spin make two-core machines crawl.
@@ -52,3 +53,13 @@ def config():
 def mujoco():
     """MuJoCo where it is installed; the test is skipped where it is not (Python 3.8)."""
     return pytest.importorskip("mujoco.batch", reason="MuJoCo 4 is not installed")
+
+
+@pytest.fixture
+def harl():
+    """HARL's runners where HARL is; the test is skipped where it is not."""
+    from mapush_stack.training.harl import library
+
+    if not os.environ.get("HARL_SRC") and importlib.util.find_spec("harl") is None:
+        pytest.skip("HARL is not here: run nox -s harl, or set HARL_SRC to its source tree")
+    return library.find()

@@ -45,6 +45,7 @@ HEAVY = {
     "PIL": {"evaluation/video.py"},
     "warp": {"sim/warp.py"},
     "mujoco_warp": {"sim/warp.py"},
+    "harl": set(),  # training/harl/library.py imports it by name, where it is asked for
     "rsl_rl": {"training/walking.py"},
     "tensordict": {"training/walking.py"},
     "isaacgym": {"sim/isaacgym.py", "sim/mqe.py"},

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv
 from ..errors import UserError
+from ..learning.config import ALGORITHMS, LearnerConfig
 from ..learning.factory import make_learner
 from ..training import config
 from ..training.config import ExperimentConfig
@@ -77,9 +78,15 @@ def policy(candidate: Candidate, env: PushEnv) -> Act:
         return _shared(candidate, openrl_actor.read_module(candidate.path), env)
     if candidate.config.learner.library == "openrl":
         return _shared(candidate, openrl_actor.read_module(candidate.path / "module.pt"), env)
-    learner = make_learner(candidate.config.learner, spec_of(env), env.device, candidate.config.training.seed)
+    learner = make_learner(_acting(candidate.config.learner), spec_of(env), env.device, candidate.config.training.seed)
     load_weights(learner, candidate.path)
     return learner.mean_action
+
+
+def _acting(config: LearnerConfig) -> LearnerConfig:
+    """A learner that acts as `config`'s does: HARL's algorithms train otherwise, but their networks are ours."""
+    known = config.algorithm in ALGORITHMS["native"]
+    return config if known else config.model_copy(update={"algorithm": "happo"})
 
 
 def _shared(candidate: Candidate, actor: openrl_actor.OpenRLActor, env: PushEnv) -> Act:

@@ -31,6 +31,9 @@ class PolicyConfig(Settings):
     network: NetworkConfig
     squash: bool = Field(description="mean = tanh(network), else the network's output")
     mirror: bool = Field(description="mean is equivariant under reflection about the robot's heading")
+    std: Literal["exp", "sigmoid"] = Field(
+        description="deviation = exp(parameter), or as HARL's exp(log_std_max) * sigmoid(parameter)"
+    )
     log_std_init: float = Field(ge=-10, le=5)
     log_std_min: float = Field(ge=-20, le=5, description="lower bound of the log standard deviation")
     log_std_max: float = Field(ge=-20, le=20, description="upper bound; upstream's is unbounded and ends near 4.4")
@@ -41,6 +44,11 @@ class PolicyConfig(Settings):
             raise ValueError(
                 f"log_std_init must lie between log_std_min ({self.log_std_min:g}) and log_std_max "
                 f"({self.log_std_max:g}), not {self.log_std_init:g}"
+            )
+        if self.std == "sigmoid" and self.log_std_init == self.log_std_max:
+            raise ValueError(
+                f"log_std_init must lie below log_std_max ({self.log_std_max:g}) with std=sigmoid, which never reaches "
+                "its upper bound"
             )
         return self
 

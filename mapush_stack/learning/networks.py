@@ -61,8 +61,11 @@ class GaussianActor(nn.Module):
     ) -> None:
         super().__init__()
         self.net = mlp(config.network, observation_size, action_size, _HEAD_GAIN, generator)
-        self.log_std = nn.Parameter(torch.full((action_size,), float(config.log_std_init)))
-        self._bounds = (config.log_std_min, config.log_std_max)
+        self._top = float(config.log_std_max) if config.std == "sigmoid" else None
+        initial, *self._bounds = (
+            self._parameter(bound) for bound in (config.log_std_init, config.log_std_min, config.log_std_max)
+        )
+        self.log_std = nn.Parameter(torch.full((action_size,), initial))
         self._squash, self._mirrored = config.squash, mirror is not None
         signs, action_signs = mirror or ([1.0], [1.0])
         self.register_buffer("_signs", torch.tensor(signs), persistent=False)
@@ -79,11 +82,23 @@ class GaussianActor(nn.Module):
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
         """Log densities `[B]` of actions `[B, action]`, summed over the action's dimensions."""
-        return (-0.5 * ((action - mean) / self.log_std.exp()) ** 2 - self.log_std - _LOG_SQRT_2PI).sum(-1)
+        log_std = self.log_deviation()
+        return (-0.5 * ((action - mean) / log_std.exp()) ** 2 - log_std - _LOG_SQRT_2PI).sum(-1)
 
     def entropy(self) -> Tensor:
         """Differential entropy of the Gaussian, nats."""
-        return (self.log_std + _LOG_SQRT_2PI + 0.5).sum()
+        return (self.log_deviation() + _LOG_SQRT_2PI + 0.5).sum()
+
+    def log_deviation(self) -> Tensor:
+        """Logarithm of the standard deviation, `[action]`: the parameter itself, or HARL's function of it."""
+        return self.log_std if self._top is None else self._top + nn.functional.logsigmoid(self.log_std)
+
+    def _parameter(self, log_deviation: float) -> float:
+        """The parameter that stands for a log standard deviation."""
+        if self._top is None:
+            return float(log_deviation)
+        share = math.exp(log_deviation - self._top)
+        return math.log(share) - math.log1p(-share) if share < 1.0 else math.inf
 
     def project(self) -> None:
         """Put the standard deviation back within its bounds after a gradient step."""

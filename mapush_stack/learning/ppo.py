@@ -132,7 +132,7 @@ class MultiAgentPPO(ABC):
     @torch.no_grad()
     def _sample(self, observations: Tensor) -> Tuple[Tensor, Tensor]:
         mean = self.mean_action(observations)
-        log_std = torch.stack([self.actor_of(agent).log_std for agent in range(self.spec.num_agents)])
+        log_std = torch.stack([self.actor_of(agent).log_deviation() for agent in range(self.spec.num_agents)])
         noise = torch.randn(mean.shape, generator=self._noise, device=self.device)
         action = mean + log_std.exp() * noise
         log_prob = (-0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
@@ -221,7 +221,7 @@ class MultiAgentPPO(ABC):
                     break
         metrics = steps.means(f"agent{index}", "actor", self.world)
         metrics[f"agent{index}/epochs"] = steps.live_share() * len(steps) / config.actor_minibatches
-        metrics[f"agent{index}/action_std"] = actor.log_std.detach().exp().mean()
+        metrics[f"agent{index}/action_std"] = actor.log_deviation().detach().exp().mean()
         return metrics
 
     def _actor_step(self, index: int, part: Batch, live: Tensor, steps: _Steps) -> Tensor:

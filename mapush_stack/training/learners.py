@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-_MODULES = {"native": "session", "openrl": "openrl"}
+_MODULES = {"native": "session", "harl": "harl", "openrl": "openrl"}
 
 
 def module(library: str) -> ModuleType:

@@ -1,3 +1,5 @@
+import math
+
 import torch
 
 from mapush_stack.learning.config import NetworkConfig
@@ -64,3 +66,17 @@ def test_weights_are_orthogonal_and_depend_on_the_generator_alone():
     assert torch.allclose(weight.T @ weight, torch.eye(4), atol=1e-5)
     head = one[-1].weight / 0.01
     assert torch.allclose(head @ head.T, torch.eye(2), atol=1e-5)
+
+
+def test_harls_standard_deviation_is_a_sigmoid_below_its_bound():
+    made = actor(std="sigmoid", log_std_min=-3.0, log_std_init=-1.0064, log_std_max=math.log(0.5))
+    # HARL's parameter starts at 1 and stands for 0.5 * sigmoid(1).
+    assert torch.allclose(made.log_std, torch.ones(3), atol=1e-3)
+    assert torch.allclose(made.log_deviation().exp(), 0.5 * torch.sigmoid(made.log_std))
+    made.log_std.data = torch.tensor([-9.0, -0.3, 40.0])
+    made.project()
+    assert torch.allclose(made.log_deviation(), torch.tensor([-3.0, math.log(0.5 / (1 + math.exp(0.3))), -0.693147]))
+    mean, action = torch.randn(7, 3), torch.randn(7, 3)
+    normal = torch.distributions.Normal(mean, made.log_deviation().exp())
+    assert torch.allclose(made.log_prob(mean, action), normal.log_prob(action).sum(-1), atol=1e-4)
+    assert torch.allclose(made.entropy(), normal.entropy()[0].sum(), atol=1e-5)
