@@ -1,7 +1,8 @@
 """`mapush train --learner harl`, with the real HARL where it is (`nox -s harl`, or HARL_SRC)."""
 
+import contextlib
 import importlib
-import importlib.util
+import importlib.metadata
 import io
 import json
 import math
@@ -186,8 +187,8 @@ def test_nothing_of_harl_stays_changed(harl):
 @pytest.fixture
 def no_harl(monkeypatch):
     monkeypatch.delenv("HARL_SRC", raising=False)
-    if importlib.util.find_spec("harl") is not None:
-        pytest.skip("HARL is installed")
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        pytest.skip(f"HARL {importlib.metadata.version('harl')} is installed")
 
 
 def test_without_harl_it_is_one_sentence_and_nothing_is_written(no_harl, mujoco, tmp_path):
