@@ -180,11 +180,11 @@ class TestFromTheFrontDoor:
     def test_it_trains_evaluates_and_learns_to_push(self, tmp_path):
         learn = ["--with", "openrl", "--no-evaluation", "sim.threads=2", "training.torch_threads=1"]
         mapush("train", "--results", tmp_path / "0", *learn, "--steps", "1", "learner.actor_lr=0")
-        mapush("train", "--results", tmp_path / "1", *learn, "--steps", "1000000")
+        mapush("train", "--results", tmp_path / "1", *learn, "--steps", "600000")
         runs = [the_run(tmp_path / name) for name in "01"]
         evaluated = [json.loads(mapush("evaluate", run, "--episodes", 500, "--json")[0])[-1] for run in runs]
         untrained, trained = (row["success_rate"] for row in evaluated)
-        assert trained > untrained + 0.2, (untrained, trained)
+        assert trained > untrained + 0.1, (untrained, trained)  # 0.27 and 0.21 with two seeds, from 0
 
     def test_evaluation_needs_no_openrl(self, tmp_path):
         out, _ = mapush("train", "--results", tmp_path, *QUICK)
