@@ -25,7 +25,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"errors", "presets"},
+    "harness": {"errors", "machine", "presets"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
 }
 """What of ours each folder may import."""
@@ -47,6 +47,7 @@ HEAVY = {
     "rsl_rl": {"training/walking.py"},
     "tensordict": {"training/walking.py"},
     "matplotlib": {"evaluation/curve.py"},
+    "pynvml": {"harness/gpu.py"},
     "tensorboard": set(),
 }
 """Optional packages, and the only files that may import them, inside functions."""

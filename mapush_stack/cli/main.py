@@ -17,6 +17,7 @@ _VERBS = {
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
+    "triage": "Say what happened to a run that crashed.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
 }
