@@ -42,7 +42,7 @@ def command(
     """Say in one paragraph what happened to a run.
 
     LOG is a file of what it printed, "-" standard input; exit code 0 if the cause is known or nothing went wrong, 1 if
-    it is unknown. With --run, CMD is run without a shell, its output passes through, the answer follows on standard error,
+    it is unknown. With --run, CMD is run without a shell, its output passes through, the answer follows on stderr,
     and the exit code is CMD's own (128 + N after signal N).
     """
     if (log is None) == (run is None):
