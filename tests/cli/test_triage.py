@@ -112,22 +112,23 @@ def test_json_has_standard_output_for_itself(program):
     assert err.startswith("mixed\n") and "log: " in err
 
 
-def test_a_signal_reaches_the_command_once_and_its_answer_counts(program):
-    text = """
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_command_once_and_its_answer_counts(program, number):
+    text = f"""
 import signal, time
 seen = []
-signal.signal(signal.SIGTERM, lambda *_: seen.append(1))
+signal.signal({int(number)}, lambda *_: seen.append(1))
 print('ready', flush=True)
 while not seen: time.sleep(0.05)
 time.sleep(0.5)
 print('signals', len(seen), flush=True)
-raise SystemExit(143)
+raise SystemExit(128 + {int(number)})
 """
-    process = start("triage", "--run", f"{sys.executable} {program(text)}")
+    process = start("triage", "--run", f"{sys.executable} {program(text)}", start_new_session=True)
     assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, number)  # as a terminal does
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 143 and out == "signals 1\n" and "Nothing says that this run failed" in err
+    assert process.returncode == 128 + number and out == "signals 1\n" and "Nothing says that this run failed" in err
 
 
 def test_a_process_left_behind_holds_nobody_up(program):

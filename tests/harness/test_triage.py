@@ -112,6 +112,18 @@ def test_a_segfault_after_the_gpu_pipeline_depends_on_the_memory_and_the_gpu():
     assert fired(after_hours, -11) == []
 
 
+def test_lines_that_belong_together_are_near_each_other():
+    frame, error = example("infos-key-0").splitlines(keepends=True)[-2:]
+    assert fired(frame + error) == ["infos-key-0"]
+    assert fired(frame + 20 * b"    something else\n" + error) == []
+
+
+def test_a_crash_is_told_at_the_end_of_a_log():
+    log = b"Segmentation fault (core dumped)\n"
+    assert diagnose(Log(log), KNOWN).verdict is Verdict.UNKNOWN
+    assert diagnose(Log(log + 300 * b"the next attempt goes on\n"), KNOWN).verdict is Verdict.HEALTHY
+
+
 def test_killed_is_out_of_memory_where_memory_was_full():
     assert fired(b"", -9, {Fact.HOST_MEMORY: 0.97}) == ["out-of-host-memory"]
     assert fired(b"", -9, {Fact.HOST_MEMORY: 0.30}) == []
@@ -130,7 +142,8 @@ def test_lines_are_as_a_terminal_shows_them():
     assert [log.line(number) for number in (1, 2, 3)] == ["red", "done", "last \ufffd"]
     assert len(log) == 3 and log.find("^last") == [3] and log.find("5%") == []
     assert len(Log(b"")) == 0 and len(Log(b"a\n")) == 1 and len(Log(b"a\n\nb")) == 3
-    assert len(Log(b"x" * 10_000).line(1)) < 500
+    long = Log(b"start " + b"x" * 5_000 + b" middle " + b"x" * 5_000 + b" end")
+    assert len(long.line(1)) < 500 and long.find("start") == long.find("end") == [1] and long.find("middle") == []
 
 
 def test_compose_prefixes_do_not_hide_a_traceback():

@@ -135,6 +135,11 @@ def _attend(child: subprocess.Popen, outputs: Dict[int, _Output], log: BinaryIO,
     open_lines = set(outputs)
     due, ended = 0.0, None
     while open_lines and (ended is None or time.monotonic() < ended + _AFTERWARDS_SECONDS):
+        if ended is None and time.monotonic() >= due:
+            due = time.monotonic() + _SAMPLE_SECONDS
+            for fact, value in ((Fact.GPU_MEMORY, meter.fullest()), (Fact.HOST_MEMORY, _host_memory())):
+                if value is not None:
+                    peaks[fact] = max(value, peaks.get(fact, 0.0))
         ready, _, _ = select.select(list(open_lines), [], [], 0.05 if ended else _SAMPLE_SECONDS)
         for line in ready:
             try:
@@ -148,11 +153,6 @@ def _attend(child: subprocess.Popen, outputs: Dict[int, _Output], log: BinaryIO,
             outputs[line].write(data)
         if ended is None and child.poll() is not None:
             ended = time.monotonic()
-        if ended is None and time.monotonic() >= due:
-            due = time.monotonic() + _SAMPLE_SECONDS
-            for fact, value in ((Fact.GPU_MEMORY, meter.fullest()), (Fact.HOST_MEMORY, _host_memory())):
-                if value is not None:
-                    peaks[fact] = max(value, peaks.get(fact, 0.0))
     return peaks
 
 
