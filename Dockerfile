@@ -115,7 +115,7 @@ RUN --mount=type=bind,from=tools,source=/opt/tools/bin/uv,target=/usr/local/bin/
     uv pip install --python /opt/venv --offline --no-cache --no-deps --no-build-isolation \
        -e /opt/isaacgym/python -e /opt/MAPush -e /opt/HARL -e /opt/mapush \
     && mapush patches apply && mapush patches verify \
-    && set -- /opt/venv/lib/python3.8/site-packages/nvidia_* \
+    && set -- /opt/venv/lib/python3.8/site-packages/nvidia_cu* \
     && if [ -e "$1" ]; then echo "A second CUDA was installed beside torch's: $*" >&2; exit 1; fi \
     && python -c "import torch; assert torch.version.cuda == '11.6', torch.version.cuda"
 USER 1000:1000

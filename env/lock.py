@@ -36,7 +36,7 @@ def main() -> None:
             pins = Path(folder) / "pins.txt"
             pins.write_text("\n".join([f"torch=={torch}", *PINNED.get(version, [])]) + "\n")
             target = ["--python-version", version, "--python-platform", PLATFORM]
-            extras = ["--extra", "plot"] + ([] if version == "3.8" else ["--extra", "mujoco", "--extra", "video"])
+            extras = ["--extra", "report"] + ([] if version == "3.8" else ["--extra", "mujoco", "--extra", "video"])
             groups = ["--group", "test", "--group", "lint", "--no-emit-package", "torch"]
             without_cuda = ["--excludes", "env/cuda-packages.txt", "-c", str(pins)]
             compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
@@ -50,7 +50,7 @@ def main() -> None:
                     )
             compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
             if version == "3.8":
-                wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "plot", "--group", "test"]
+                wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "report", "--group", "test"]
                 bounds = ["-c", str(requirements), *without_cuda, "--no-emit-package", "torch"]
                 compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
                 continue

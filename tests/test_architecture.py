@@ -25,7 +25,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"errors", "presets"},
+    "harness": {"errors", "machine", "presets"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
@@ -52,6 +52,7 @@ HEAVY = {
     "mqe": {"sim/mqe.py"},
     "matplotlib": {"evaluation/curve.py"},
     "ray": {"sweep/engine.py"},
+    "pynvml": {"harness/gpu.py"},
     "tensorboard": set(),
     "openrl": {"learning/openrl.py"},
     "pettingzoo": {"envs/pettingzoo.py"},

@@ -1,0 +1,149 @@
+"""`mapush triage` as its users run it. tests/harness/test_triage.py has the rules."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.runner import ROOT, environment, mapush, start
+
+LOGS = ROOT / "tests/harness/logs"
+
+
+def run(program, *options, code=0):
+    """`mapush triage --run` of a Python program; returns (stdout, stderr)."""
+    return mapush("triage", "--run", f"{sys.executable} {program}", *options, code=code)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """A function that writes a program and returns its path."""
+
+    def write(text):
+        path = tmp_path / "program.py"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_log_gives_one_paragraph():
+    out, _ = mapush("triage", LOGS / "known/torch-before-isaacgym.log")
+    assert out.count("\n") == 1 and out.startswith("torch was imported before isaacgym")
+    assert 'line 12 "ImportError: PyTorch was imported before' in out
+    assert "Remedy: Move `import isaacgym`" in out and "Confidence: high" in out and "https://" in out
+
+
+def test_exit_code_and_gpu_can_be_said():
+    log = LOGS / "known/physx-start.log"
+    assert "rule physx-start" in mapush("triage", log)[0]
+    out, _ = mapush("triage", log, "--signal", "SIGSEGV", "--compute-capability", "9.0")
+    assert "rule unsupported-gpu" in out and "compute capability 9.0" in out
+    log = LOGS / "known/contact-pairs.log"
+    out, _ = mapush("triage", log, "--exit-code", "139", "--gpu-memory", "93", "--compute-capability", "7.5")
+    assert "rule contact-pairs" in out and "Confidence: high" in out and "93 % full" in out
+
+
+def test_json_holds_the_same_and_more():
+    answer = json.loads(mapush("triage", LOGS / "known/isaacgym-out-of-memory.log", "--json")[0])
+    assert answer["verdict"] == "known" and answer["exit_code"] is None
+    assert [finding["rule"] for finding in answer["findings"]] == ["isaacgym-out-of-memory", "contact-pairs"]
+    assert answer["findings"][0]["evidence"][0]["line"] == 19
+
+
+def test_unknown_says_so_and_what_to_attach():
+    out, _ = mapush("triage", LOGS / "unknown/urdf-missing.log", code=1)
+    assert out.startswith("Unknown: it failed") and "plank.urdf" in out and "mapush doctor --json" in out
+
+
+def test_standard_input_and_a_healthy_log():
+    log = (LOGS / "healthy/pytest.log").read_text()
+    command = [sys.executable, "-m", "mapush_stack", "triage", "-"]
+    done = subprocess.run(command, input=log, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "Nothing says that this run failed.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "LOG or --run"),
+        (["a.log", "--run", "true"], "LOG or --run"),
+        (["missing.log"], "missing.log cannot be read"),
+        (["--run", "no-such-program-anywhere"], "no-such-program-anywhere cannot be run"),
+        (["--run", "'unclosed"], "No closing quotation"),
+        (["--run", ""], "needs a command"),
+        (["--run", "true", "--exit-code", "1"], "leave those options out"),
+        (["-", "--keep", "x"], "goes with --run"),
+        (["-", "--signal", "NOPE"], "--signal NOPE is no signal"),
+        (["-", "--signal", "9", "--exit-code", "1"], "leave one out"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence(arguments, complaint, tmp_path):
+    _, err = mapush("triage", *arguments, cwd=tmp_path, code=2)
+    assert complaint in err and err.count("\n") == 1
+
+
+def test_a_healthy_command_passes_through_and_leaves_nothing(program, tmp_path):
+    out, err = run(program("import sys; print('to out'); print('to err', file=sys.stderr)"))
+    assert out == "to out\n"
+    assert err.splitlines() == ["to err", "Nothing says that this run failed. It ended with exit code 0."]
+
+
+def test_a_segfault_is_seen_with_its_last_lines_and_the_exit_code(program, tmp_path):
+    # printf's buffer, which a pipe would lose with the process.
+    lines = ["+++ Using GPU PhysX", "Physics Engine: PhysX", "GPU Pipeline: enabled"]
+    prints = "".join(f"libc.printf(b'{line}\\n');" for line in lines)
+    text = f"import ctypes, os; libc = ctypes.CDLL(None);{prints} os.kill(os.getpid(), 11)"
+    log = tmp_path / "kept.log"
+    _, err = run(program(text), "--keep", log, code=139)
+    assert "rule contact-pairs" in err and f"log: {log}" in err
+    assert log.read_text().splitlines()[:3] == lines
+
+
+def test_json_has_standard_output_for_itself(program):
+    out, err = run(program("print('mixed'); raise SystemExit(3)"), "--json", code=3)
+    answer = json.loads(out)
+    assert answer["verdict"] == "unknown" and answer["exit_code"] == 3
+    assert 0 < answer["facts"]["host_memory"] <= 1
+    assert err.startswith("mixed\n") and "log: " in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_command_once_and_its_answer_counts(program, number):
+    text = f"""
+import signal, time
+seen = []
+signal.signal({int(number)}, lambda *_: seen.append(1))
+print('ready', flush=True)
+while not seen: time.sleep(0.05)
+time.sleep(0.5)
+print('signals', len(seen), flush=True)
+raise SystemExit(128 + {int(number)})
+"""
+    process = start("triage", "--run", f"{sys.executable} {program(text)}", start_new_session=True)
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, number)  # as a terminal does
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and out == "signals 1\n" and "Nothing says that this run failed" in err
+
+
+def test_a_process_left_behind_holds_nobody_up(program):
+    text = "import subprocess; print(subprocess.Popen(['sleep', '30']).pid, flush=True)"
+    before = time.monotonic()
+    out, _ = run(program(text))
+    os.kill(int(out), signal.SIGKILL)
+    assert time.monotonic() - before < 20
+
+
+def test_a_reader_that_leaves_does_not_stop_the_command(program, tmp_path):
+    text = f"print('first', flush=True)\nfor _ in range(20000): print('more')\nopen({str(tmp_path / 'done')!r}, 'w')"
+    process = start("triage", "--run", f"{sys.executable} {program(text)}")
+    assert process.stdout.readline() == "first\n"
+    process.stdout.close()
+    process.wait(timeout=60)
+    process.stderr.close()
+    assert process.returncode == 0 and (tmp_path / "done").exists()

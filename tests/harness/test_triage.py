@@ -1,0 +1,178 @@
+"""Rules and logs: every rule on its example, none on healthy runs. tests/cli/test_triage.py has the command."""
+
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mapush_stack.errors import UserError
+from mapush_stack.harness.triage import rules
+from mapush_stack.harness.triage.diagnosis import Verdict, diagnose
+from mapush_stack.harness.triage.log import Log
+from mapush_stack.harness.triage.rules import Fact
+
+LOGS = Path(__file__).parent / "logs"
+KNOWN = rules.load()
+NAMES = [rule.name for rule in KNOWN.rules]
+HEALTHY = sorted((LOGS / "healthy").glob("*.log"))
+UNKNOWN = sorted((LOGS / "unknown").glob("*.log"))
+FACTS = {"lavapipe": {Fact.COMPUTE_CAPABILITY: 8.6}}
+"""What is known beside the examples' lines."""
+
+
+FILLINGS = [
+    b"Traceback (most recent call last):\n",
+    b"Traceback (most recent call last):\n" + 20 * b"    frame\n",
+    b" \n",
+    b"  action torch NVIDIA\n",
+    b"torch action ",
+]
+"""What would be slow to search with a careless expression."""
+
+
+def example(name):
+    return (LOGS / "known" / f"{name}.log").read_bytes()
+
+
+def fired(output, *arguments, **options):
+    return [finding.rule for finding in diagnose(Log(output), KNOWN, *arguments, **options).findings]
+
+
+def test_there_is_an_example_of_each_rule_and_nothing_else():
+    assert sorted(path.stem for path in (LOGS / "known").iterdir()) == sorted(NAMES)
+    assert len(HEALTHY) >= 10 and len(UNKNOWN) >= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rule_is_the_first_to_fire_on_its_example(name):
+    diagnosis = diagnose(Log(example(name)), KNOWN, facts=FACTS.get(name))
+    first = diagnosis.findings[0]
+    assert first.rule == name
+    lines = [one for one in first.evidence if one.line is not None]
+    text = example(name).decode().splitlines()
+    assert lines and all(one.text == text[one.line - 1].strip() for one in lines)
+
+
+@pytest.mark.parametrize("rule", KNOWN.rules, ids=NAMES)
+def test_a_rule_is_silent_without_any_part_of_what_it_asks_for(rule):
+    text = example(rule.name).decode().splitlines(keepends=True)
+    endings = "|".join(KNOWN.endings[name].pattern for name in rule.ends)
+    for pattern in [*rule.lines, *rule.anywhere, *([endings] if endings else [])]:
+        found = Log(example(rule.name)).find(pattern)
+        rest = "".join(line for number, line in enumerate(text, 1) if number not in found)
+        assert found and rule.name not in fired(rest.encode(), facts=FACTS.get(rule.name)), pattern
+
+
+@pytest.mark.parametrize("path", HEALTHY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("exit_code", [None, 0])
+def test_no_rule_fires_on_a_healthy_run(path, exit_code):
+    diagnosis = diagnose(Log(path.read_bytes()), KNOWN, exit_code)
+    assert diagnosis.findings == [] and diagnosis.verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("path", UNKNOWN, ids=lambda path: path.stem)
+def test_a_crash_without_a_rule_is_unknown(path):
+    diagnosis = diagnose(Log(path.read_bytes()), KNOWN)
+    assert diagnosis.findings == [] and diagnosis.verdict is Verdict.UNKNOWN
+    assert diagnosis.last_lines and diagnosis.attach
+
+
+def test_a_failed_exit_code_makes_any_log_unknown():
+    assert diagnose(Log(b""), KNOWN, 1).verdict is Verdict.UNKNOWN
+    assert diagnose(Log(b"all is well\n"), KNOWN, -11).verdict is Verdict.UNKNOWN
+    assert diagnose(Log(b"all is well\n"), KNOWN, 139).exit_code == -11
+    assert diagnose(Log(b""), KNOWN).verdict is Verdict.HEALTHY
+
+
+@pytest.mark.parametrize("stop", [-2, 130, -15, 143])
+def test_a_stopped_run_is_no_crash(stop):
+    assert diagnose(Log(b"   1,105,920 / 8,000,000 steps\n"), KNOWN, stop).verdict is Verdict.HEALTHY
+
+
+def test_what_went_well_cannot_have_been_fatal_but_a_fault_stays_one():
+    assert fired(example("infos-key-0"), 0) == []
+    assert fired(example("mujoco-nan"), 0) == ["mujoco-nan"]
+
+
+def test_a_segfault_after_the_gpu_pipeline_depends_on_the_memory_and_the_gpu():
+    log = example("contact-pairs").rsplit(b"\n", 2)[0]  # without the shell's word for it
+    assert fired(log) == [] and fired(log, 1) == []
+
+    def said(**facts):
+        known = {Fact[name]: value for name, value in facts.items()}
+        return [(one.rule, one.confidence.value) for one in diagnose(Log(log), KNOWN, -11, known).findings]
+
+    assert said() == [("contact-pairs", "medium")]
+    assert said(GPU_MEMORY=0.93) == [("contact-pairs", "medium")]
+    assert said(GPU_MEMORY=0.93, COMPUTE_CAPABILITY=7.5) == [("contact-pairs", "high")]
+    assert said(GPU_MEMORY=0.1, COMPUTE_CAPABILITY=7.5) == []
+    assert said(COMPUTE_CAPABILITY=9.0) == [("unsupported-gpu", "high"), ("physx-start", "medium")][:1]
+    after_hours = log + b"\n2024-10-15 23:06:26,228 [INFO] Episode: 7/1000\n"
+    assert fired(after_hours, -11) == []
+
+
+def test_lines_that_belong_together_are_near_each_other():
+    frame, error = example("infos-key-0").splitlines(keepends=True)[-2:]
+    assert fired(frame + error) == ["infos-key-0"]
+    assert fired(frame + 20 * b"    something else\n" + error) == []
+
+
+def test_a_crash_is_told_at_the_end_of_a_log():
+    log = b"Segmentation fault (core dumped)\n"
+    assert diagnose(Log(log), KNOWN).verdict is Verdict.UNKNOWN
+    assert diagnose(Log(log + 300 * b"the next attempt goes on\n"), KNOWN).verdict is Verdict.HEALTHY
+
+
+def test_killed_is_out_of_memory_where_memory_was_full():
+    assert fired(b"", -9, {Fact.HOST_MEMORY: 0.97}) == ["out-of-host-memory"]
+    assert fired(b"", -9, {Fact.HOST_MEMORY: 0.30}) == []
+
+
+def test_what_the_log_says_of_the_gpu_yields_to_what_is_known():
+    log = b'"cuda:0"   : "NVIDIA H200" (140 GiB, sm_90, mempool enabled)\n'
+    assert diagnose(Log(log), KNOWN).facts == {Fact.COMPUTE_CAPABILITY: 9.0}
+    assert diagnose(Log(log), KNOWN, facts={Fact.COMPUTE_CAPABILITY: 8.6}).facts == {Fact.COMPUTE_CAPABILITY: 8.6}
+    five = b"NVIDIA GeForce RTX 5090 with CUDA capability sm_120 is not compatible\n"
+    assert diagnose(Log(five), KNOWN).facts == {Fact.COMPUTE_CAPABILITY: 12.0}
+
+
+def test_lines_are_as_a_terminal_shows_them():
+    log = Log(b"\x1b[31mred\x1b[0m\r\n  5%|#\r 10%|##\rdone\nlast \xff")
+    assert [log.line(number) for number in (1, 2, 3)] == ["red", "done", "last \ufffd"]
+    assert len(log) == 3 and log.find("^last") == [3] and log.find("5%") == []
+    assert len(Log(b"")) == 0 and len(Log(b"a\n")) == 1 and len(Log(b"a\n\nb")) == 3
+    long = Log(b"start " + b"x" * 5_000 + b" middle " + b"x" * 5_000 + b" end")
+    assert len(long.line(1)) < 500 and long.find("start") == long.find("end") == [1] and long.find("middle") == []
+
+
+def test_compose_prefixes_do_not_hide_a_traceback():
+    prefixed = b"".join(b"train-1  | " + line + b"\n" for line in UNKNOWN[-1].read_bytes().splitlines())
+    assert diagnose(Log(prefixed), KNOWN).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_a_large_log_takes_a_moment(filling):
+    before = time.monotonic()
+    diagnose(Log(filling * (500_000 // len(filling))), KNOWN)
+    assert time.monotonic() - before < 10
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"lines": ["(unclosed"]}, "not a regular expression"),
+        ({"ends": ["sunset"]}, "names the ending sunset"),
+        ({"confidence": "certain"}, "confidence"),
+        ({"sources": []}, "sources"),
+        ({"conditions": [{"fact": "gpu_memory"}]}, "at_least or below"),
+        ({"lines": []}, "needs lines, anywhere or ends"),
+    ],
+)
+def test_a_wrong_rule_is_named(tmp_path, change, complaint):
+    plain = yaml.safe_load(rules.PATH.read_text())
+    plain["rules"] = [{**plain["rules"][0], **change}]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump(plain))
+    with pytest.raises(UserError, match=complaint):
+        rules.load(file)
