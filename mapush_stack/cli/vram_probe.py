@@ -227,6 +227,8 @@ def _show(console: Console, summary: Any) -> None:
         _say(console, line)
     if summary.predictions:
         console.print(_predicted(summary))
+    if any(record.result and record.result.contact_pairs for record in summary.trials):
+        console.print(_pairs(summary))
 
 
 def _measured(summary: Any) -> Table:
@@ -286,4 +288,21 @@ def _predicted(summary: Any) -> Table:
     for row in summary.predictions:
         basis = "beyond what was measured" if row.extrapolated else "within what was measured"
         table.add_row(f"{row.card_gb} GB", f"{row.num_envs:,}", f"{row.with_spare:,}", basis)
+    return table
+
+
+def _pairs(summary: Any) -> Table:
+    """What Isaac Gym's room for contact pairs takes at the largest size, and how much of it is used."""
+    table = Table(title=f"contact pairs at {summary.largest:,} environments")
+    for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
+        table.add_column(heading, justify="right")
+    table.add_column("outcome")
+    for record in summary.trials:
+        if record.num_envs != summary.largest or record.multiplier is None:
+            continue
+        cells, pairs = ["-"] * 3, record.result and record.result.contact_pairs
+        if pairs:
+            used = f"{pairs.used:,}" if pairs.exact else f"at least {pairs.used:,}"
+            cells = [f"{pairs.available:,}", used, f"{100 * pairs.used / pairs.available:.2g} %"]
+        table.add_row(str(record.multiplier), f"{record.peak_mib:,.0f}", *cells, record.outcome.value)
     return table

@@ -144,9 +144,11 @@ class Card:
         """
         import pynvml
 
+        # The second one is raised where the driver is older than this call.
+        silent = (pynvml.NVMLError, getattr(pynvml, "NVMLLibraryMismatchError", pynvml.NVMLError))
         try:
             running = pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
-        except pynvml.NVMLError:
+        except silent:
             return None
         held = [one.usedGpuMemory for one in running if one.pid in pids and one.usedGpuMemory]
         return sum(held) / 2**20 if held else None

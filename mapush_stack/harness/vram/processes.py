@@ -36,9 +36,9 @@ def _follow(parent: int) -> Callable[[], None]:
 
 def end(process: subprocess.Popen) -> None:
     """Kill what is left of a process's group, and wait for it."""
-    if process.poll() is None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    process.wait()
 
 
 def family(pid: int) -> List[psutil.Process]:
@@ -51,7 +51,10 @@ def family(pid: int) -> List[psutil.Process]:
 
 
 def resident_mib(processes: List[psutil.Process]) -> float:
-    """Memory that processes hold; shared pages count in each of them."""
+    """Memory that processes hold together; pages that they share count once, where the kernel says which they are."""
+    if len(processes) > 1:
+        with contextlib.suppress(psutil.Error, AttributeError):
+            return sum(process.memory_full_info().pss for process in processes) / 2**20
     total = 0
     for process in processes:
         with contextlib.suppress(psutil.Error):  # gone, or a zombie

@@ -37,12 +37,11 @@ class TrialRequest(Settings):
 
 
 class ContactPairs(Settings):
-    """Isaac Gym's room for pairs of bodies that touch, on the GPU."""
+    """Isaac Gym's, as `sim.isaacgym.ContactPairs`."""
 
     available: int
     used: int
     exact: bool
-    """False: bodies that feel a contact force are counted, which is fewer; PhysX does not give out its pairs there."""
 
 
 class TrialResult(Settings):
@@ -106,7 +105,7 @@ def run(path: Path) -> None:
             updates=len(rates),
             torch_mib=_torch_mib(chosen.device),
             host_mib=_host_mib(),
-            contact_pairs=None,
+            contact_pairs=_contact_pairs(chosen.name),
         )
         write_json(Path(request.result), result.model_dump(mode="json"))
 
@@ -122,6 +121,15 @@ def _endless(config: ExperimentConfig) -> ExperimentConfig:
     if not config.training.stages:
         changes.append(f"training.total_steps={min(config.steps_per_update * _MOST_UPDATES, 10**12)}")
     return configuration.overridden(config, changes)
+
+
+def _contact_pairs(backend: str) -> Optional[ContactPairs]:
+    if backend != "isaacgym":
+        return None
+    from ...sim import isaacgym
+
+    found = isaacgym.contact_pairs()
+    return None if found is None else ContactPairs(**found._asdict())
 
 
 def _torch_mib(device: Any) -> Optional[float]:

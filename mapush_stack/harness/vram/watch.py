@@ -14,6 +14,8 @@ from ..gpu import Card
 from . import processes
 
 _SAMPLE_SECONDS = 0.05
+_AFTERWARDS_SECONDS = 0.2
+"""How long the last output is waited for where a process that the trial left holds the line."""
 _SETTLE_SECONDS = 10.0
 """How long a driver may take to have back what an ended process held."""
 _SETTLED_MIB = 32.0
@@ -143,25 +145,27 @@ def watch(
                     stopped = "request"
                 if stopped:
                     processes.end(process)
-                _pass_on(outside, kept, _SAMPLE_SECONDS)
-            _pass_on(outside, kept, 0.0)
+                if not _pass_on(outside, kept, _SAMPLE_SECONDS):
+                    time.sleep(_SAMPLE_SECONDS)
+            _pass_on(outside, kept, _AFTERWARDS_SECONDS)
     finally:
         processes.end(process)
         os.close(outside)
     return Watched(process.wait(), time.monotonic() - begun, *meter.result(), stopped)
 
 
-def _pass_on(outside: int, kept: BinaryIO, seconds: float) -> None:
-    """Write into the log what is printed within so many seconds."""
+def _pass_on(outside: int, kept: BinaryIO, seconds: float) -> bool:
+    """Write into the log what is printed within so many seconds; returns whether more may come."""
     due = time.monotonic() + seconds
     while True:
-        ready, _, _ = select.select([outside], [], [], max(due - time.monotonic(), 0.0))
+        left = due - time.monotonic()
+        ready, _, _ = select.select([outside], [], [], max(left, 0.0))
         if not ready:
-            return
+            return True
         try:
-            data = os.read(outside, 65536)
+            kept.write(os.read(outside, 65536))
         except OSError:  # Linux says EIO when the last writer has gone
-            time.sleep(max(due - time.monotonic(), 0.0))
-            return
-        kept.write(data)
+            return False
         kept.flush()
+        if left <= 0:
+            return True
