@@ -18,7 +18,7 @@ from ..errors import UserError
 from ..training.signals import StopRequest
 from .console import make_console
 
-_DEFAULTS = {"cpu": {"start": 64, "max_envs": 4096}, "cuda": {"start": 512, "max_envs": 65_536}}
+_DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
 """Parameters that make up the configuration."""
 
@@ -34,7 +34,7 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
 @click.option("--limit-mib", type=click.IntRange(1), default=None, help="Be a card (or host) of so little memory.")
 @click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
-@click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 4096]")
+@click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
 @click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
 @click.option(
     "--resolution", type=click.FloatRange(0.001, 1), default=0.05, show_default=True, help="Where bisection stops."
@@ -156,7 +156,7 @@ def _check_same(context: click.Context, settings: Any) -> None:
         asked["sim"]["device"] = "auto"
         if asked != ours:
             raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
-    for name in given & {*settings.model_fields, "device"} - {"config"}:
+    for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
         if asked != mine and not (name == "device" and f"{asked}:0" == mine):
             raise UserError(f"the probe was begun with {options[name]} {mine}, not {asked}; leave it out with --resume")
@@ -181,11 +181,11 @@ def _run(console: Console, folder: Any, as_json: bool) -> int:
     if missing:
         _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
     _say(console, f"probe: {folder.path}")
+    if not finished:
+        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     if failure:
         print(f"mapush: {failure}", file=sys.stderr)
         return 1
-    if not finished:
-        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     return stop.exit_code
 
 
