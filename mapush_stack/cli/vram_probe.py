@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -103,12 +104,26 @@ def _settings(given: Dict[str, Any]) -> Any:
 
     config = _config(given)
     device = _device(given["device"], config)
-    kind = "cpu" if device == "cpu" else "cuda"
-    plain = config.model_dump(mode="json")
-    plain["sim"]["device"] = kind
-    chosen = {name: given[name] or value for name, value in _DEFAULTS[kind].items()}
+    chosen = {name: given[name] or value for name, value in _DEFAULTS[_kind(device)].items()}
+    if chosen["start"] > chosen["max_envs"]:
+        raise UserError(f"--start {chosen['start']} is more than --max-envs {chosen['max_envs']}; raise the second")
     same = {name: given[name] for name in ("growth", "resolution", "limit_mib", "updates", "timeout")}
-    return ProbeSettings(config=plain, device=device, **chosen, **same)
+    return ProbeSettings(config=_on(config, device), device=device, **chosen, **same)
+
+
+def _kind(device: str) -> str:
+    return "cpu" if device == "cpu" else "cuda"
+
+
+def _on(config: Any, device: str) -> Dict[str, Any]:
+    """The configuration for this device; in Isaac Gym where a GPU's only simulator is that."""
+    from ..training.config import overridden
+
+    changes = [f"sim.device={_kind(device)}"]
+    only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
+    if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
+        changes += ["sim.backend=isaacgym", "sim.robot=go1"]
+    return overridden(config, changes).model_dump(mode="json")
 
 
 def _config(given: Dict[str, Any]) -> Any:
@@ -151,10 +166,7 @@ def _check_same(context: click.Context, settings: Any) -> None:
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
     if given & set(_ASKED):
-        ours = {**settings.config, "sim": {**settings.config["sim"], "device": "auto"}}
-        asked = _config(context.params).model_dump(mode="json")
-        asked["sim"]["device"] = "auto"
-        if asked != ours:
+        if _on(_config(context.params), settings.device) != settings.config:
             raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -196,10 +208,11 @@ def _say(console: Console, text: str) -> None:
 def _introduce(console: Console, folder: Any) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
+    backend = config["sim"]["backend"]
     _say(
         console,
         f"{config['learner']['algorithm'].upper()} · {config['sim']['robot']} robots push the "
-        f"{config['object']['name']} · {machine.name}, {machine.capacity_mib:,.0f} MiB for a trial"
+        f"{config['object']['name']} · {'' if backend == 'auto' else backend + ' on '}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial"
         + (f" (--limit-mib of {machine.total_mib:,.0f})" if settings.limit_mib else "")
         + (f" · {kept} trials are there already" if kept else ""),
     )

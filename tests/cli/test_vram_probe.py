@@ -114,6 +114,7 @@ def test_other_settings_are_refused_when_going_on(killed, capsys, more, words):
         (["--device", "cuda:7"], "GPU"),
         (["--device", "cpu", "--limit-mib", "99999999"], "--limit-mib 99999999 is more than the"),
         (["--device", "cpu", "learner.gama=1"], "there is no field learner.gama"),
+        (["--device", "cpu", "--start", "4096"], "--start 4096 is more than --max-envs 2048"),
         (["--resume", "nowhere"], "nowhere is not the folder of a probe"),
     ],
 )

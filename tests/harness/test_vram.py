@@ -134,6 +134,8 @@ def watched(exit_code=-signal.SIGSEGV, peak=100.0):
 def test_a_death_is_put_down_to_memory_that_was_expected_to_run_out():
     assert classify(watched(), b"", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
     assert classify(watched(), b"", False, 400.0, 399.0, True).outcome is Outcome.FAILED
+    assert classify(watched(1), b"KeyError", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
+    assert classify(watched(2), b"mapush: no", False, 400.0, 401.0, True).outcome is Outcome.FAILED
     assert classify(watched(), b"", True, 400.0, None, True).outcome is Outcome.FITS
 
 

@@ -163,9 +163,12 @@ def _pass_on(outside: int, kept: BinaryIO, seconds: float) -> bool:
         if not ready:
             return True
         try:
-            kept.write(os.read(outside, 65536))
+            data = os.read(outside, 65536)
         except OSError:  # Linux says EIO when the last writer has gone
             return False
+        if not data:
+            return False
+        kept.write(data)
         kept.flush()
         if left <= 0:
             return True
