@@ -165,9 +165,8 @@ def _check_same(context: click.Context, settings: Any) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & set(_ASKED):
-        if _on(_config(context.params), settings.device) != settings.config:
-            raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
+    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+        raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
         if asked != mine and not (name == "device" and f"{asked}:0" == mine):
@@ -208,13 +207,14 @@ def _say(console: Console, text: str) -> None:
 def _introduce(console: Console, folder: Any) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
-    backend = config["sim"]["backend"]
+    sim, learner = config["sim"], config["learner"]
+    simulator = "" if sim["backend"] == "auto" else f"{sim['backend']} on "
+    limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
+    already = f" · {kept} trials are there already" if kept else ""
     _say(
         console,
-        f"{config['learner']['algorithm'].upper()} · {config['sim']['robot']} robots push the "
-        f"{config['object']['name']} · {'' if backend == 'auto' else backend + ' on '}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial"
-        + (f" (--limit-mib of {machine.total_mib:,.0f})" if settings.limit_mib else "")
-        + (f" · {kept} trials are there already" if kept else ""),
+        f"{learner['algorithm'].upper()} · {sim['robot']} robots push the {config['object']['name']} · "
+        f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
     )
 
 
