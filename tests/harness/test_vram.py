@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from mapush_stack.errors import UserError
-from mapush_stack.harness.vram import model, probe, processes, report, search
+from mapush_stack.harness.vram import model, probe, processes, report, search, trial
 from mapush_stack.harness.vram.folder import Machine, ProbeFile, ProbeFolder, ProbeSettings
 from mapush_stack.harness.vram.outcome import Outcome, classify
 from mapush_stack.harness.vram.watch import Watched
+from mapush_stack.training import memory
 from tests.cli.runner import ROOT, environment
 from tests.conftest import small_config
 
@@ -35,8 +36,8 @@ def fake(tmp_path, monkeypatch):
     """A probe over fake trials: `fake(trials, **settings)` runs it; returns (records, sizes tried, finished)."""
     calls = tmp_path / "calls"
 
-    def run(trial, capacity=CAPACITY, **changes):
-        monkeypatch.setenv("FAKE", json.dumps({"fixed": 20, "each": 0.125, **trial}))
+    def run(behaviour, capacity=CAPACITY, **changes):
+        monkeypatch.setenv("FAKE", json.dumps({"fixed": 20, "each": 0.125, **behaviour}))
         monkeypatch.setenv("FAKE_CALLS", str(calls))
         asked = settings(**changes)
         machine = Machine(name="here", total_mib=1000.0, capacity_mib=capacity)
@@ -158,6 +159,22 @@ def test_the_contact_pairs_of_isaac_gym_are_swept(fake, tmp_path):
     assert report.summarise(folder, True).line.points == 3
 
 
+def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path, monkeypatch, mujoco):
+    config = small_config("sim.device=cpu")
+    monkeypatch.setattr(memory, "available_memory", lambda: 1)
+    with pytest.raises(UserError, match="more than the 0 GiB that are free"):
+        memory.check(config, 10, 10)
+    request, result = tmp_path / "request.json", tmp_path / "result.json"
+    asked = trial.TrialRequest(config=config.model_dump(mode="json"), updates=2, result=str(result))
+    request.write_text(asked.model_dump_json())
+    trial.run(request)
+    found = trial.TrialResult.model_validate_json(result.read_text())
+    assert (found.backend, found.device, found.updates) == ("mujoco", "cpu", 2) and found.fps > 0
+    assert found.torch_mib is None and found.host_mib > 50 and found.contact_pairs is None
+    with pytest.raises(UserError):
+        memory.check(config, 10, 10)
+
+
 # A line through points.
 
 
@@ -201,7 +218,7 @@ def test_what_is_started_dies_with_the_one_that_started_it(tmp_path):
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment())
     child = int(parent.stdout.readline())
-    assert processes.Family(child).resident_mib() > 1
+    assert [process.pid for process in processes.Family(child).members()] == [child]
     parent.kill()
     parent.communicate()
     assert gone(child)
