@@ -157,7 +157,7 @@ def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _End
         first, last = (log.spans(ending.wording, last=_TAIL) or [(0, 0)])[-1]
         went_on = [span for pattern in ending.unless for span in log.spans(pattern, last=_TAIL) if span[0] > first]
         if last and not went_on:
-            ended[name] = _Ended(last, *_evidence(log, [last]))
+            ended[name] = _Ended(last, *_evidence(log, [first]))
         elif exit_code is not None and ending.signal == -exit_code:
             ended[name] = _Ended(len(log) + 1, Evidence(line=None, text=describe_exit(exit_code)))
     return ended

@@ -103,7 +103,7 @@ class Ending(_Entry):
             return pattern
         name = signal.Signals(self.signal).name
         code = rf"(?i:{_EXIT}(?:{128 + self.signal}|-{self.signal})\b(?![.\d]))"
-        return rf"{pattern}|{code}|(?i:\bsignals?[ .:=]+(?:{self.signal}\b(?![.\d])|{name}\b))"
+        return rf"{pattern}|{code}|<Signals\.{name}|(?i:\bsignals?[ :=]+(?:{self.signal}\b(?![.\d])|{name}\b))"
 
 
 class Reading(_Entry):
