@@ -56,6 +56,13 @@ def test_a_rule_is_the_first_to_fire_on_its_example(name):
     assert lines and all(text[one.line - 1].strip().endswith(one.text) for one in lines)
 
 
+def test_the_documentation_lists_the_rules():
+    text = (LOGS.parents[2] / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    rows = [f"| `{one.name}` | {one.confidence.value} | {' '.join(one.cause.split())} |" for one in KNOWN.rules]
+    told = [line for line in text.splitlines() if line.startswith("| `")]
+    assert told == rows, "the rows of docs/troubleshooting.md should be\n" + "\n".join(rows)
+
+
 @pytest.mark.parametrize("rule", KNOWN.rules, ids=NAMES)
 def test_a_rule_is_silent_without_any_part_of_what_it_asks_for(rule):
     text = example(rule.name).decode().splitlines(keepends=True)
