@@ -92,7 +92,11 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
         exit_code = 128 - exit_code
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
-    found = [_try(rule, log, ended, known) for rule in rules.rules if not (rule.fatal and exit_code == 0)]
+    # Of two that are as sure, what a run can survive is less likely the reason that this one did not.
+    tried = [
+        rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and exit_code == 0)
+    ]
+    found = [_try(rule, log, ended, known) for rule in tried]
     findings = sorted((finding for finding in found if finding), key=lambda finding: finding.confidence.rank)
     if findings:
         verdict = Verdict.KNOWN
