@@ -20,6 +20,7 @@ _VERBS = {
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "triage": "Say what happened to a run that crashed.",
+    "smoke": "Try everything on this machine.",
     "doctor": "Look over the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
