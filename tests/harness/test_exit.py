@@ -16,6 +16,7 @@ from typing import Callable, List, NamedTuple, Optional
 import psutil
 import pytest
 
+from tests.conftest import kinematic_env
 from tests.harness import teardown
 
 PATIENCE, IMPATIENCE = 30.0, 3.0
@@ -329,3 +330,57 @@ def test_without_its_guard(folder, name):
     assert ended.code == SCENARIOS[name].bad, ended
     with pytest.raises(AssertionError):
         SCENARIOS[name].check(ended)
+
+
+def test_isaac_gym_is_known_also_where_its_import_failed_halfway(tmp_path):
+    teardown.build(tmp_path, "destructor")
+    package = tmp_path / "isaacgym"
+    package.mkdir()
+    (package / "__init__.py").write_text("from . import _bindings\nraise ImportError('libpython3.8m.so.1.0')\n")
+    (package / "_bindings.py").write_text("import simulator\n")
+    body = """
+    try:
+        import isaacgym
+    except ImportError:
+        print(sorted(name for name in sys.modules if name.startswith("isaacgym")))
+    """
+    ended = run(tmp_path, Scenario(body, succeeded, "", 0))
+    assert ended.code == 0 and ended.out == "['isaacgym._bindings']\n", ended
+
+
+def test_a_forked_child_does_not_close_what_its_parent_has_opened(tmp_path):
+    body = """
+    closing.register("the log", lambda: print("closed by", os.getpid(), flush=True))
+    child = os.fork()
+    if child == 0:
+        exit.leave(7)
+    print(os.getpid(), os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if sys.version_info > (3, 9) else 7)
+    """
+    ended = run(tmp_path, Scenario(body, succeeded, "", 0))
+    first, second = (line.split() for line in ended.out.splitlines())
+    assert first[1] == "7" and second == ["closed", "by", first[0]], ended
+
+
+def test_a_block_closes_once_and_lets_its_own_exception_through(tmp_path):
+    body = """
+    def close():
+        print("closed")
+        raise OSError("gone")
+    with closing.ensured("the simulation", close):
+        raise RuntimeError("no convergence")
+    """
+    ended = run(tmp_path, Scenario(body, failed, "", 0))
+    failed(ended)
+    assert ended.out == "closed\n" and "the simulation could not be closed: OSError: gone" in ended.warnings[0]
+
+
+def test_an_environment_closes_once_and_needs_nothing_to_close(config):
+    env = kinematic_env(config)
+    closed = []
+    env.simulator.close = lambda: closed.append(1)
+    env.close()
+    env.close()
+    assert closed == [1]
+    env = kinematic_env(config)
+    env.simulator = object()
+    env.close()
