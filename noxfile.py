@@ -145,7 +145,14 @@ def smoke(session: nox.Session) -> None:
 def cleanup(session: nox.Session) -> None:
     """The clean exit: crashes at teardown, signals, and what is left behind, in real processes; minutes."""
     install(session, "--extras")
-    session.run("pytest", "-rs", *map(str, sorted(ROOT.glob("tests/**/test_exit*.py"))), *session.posargs)
+    session.run("pytest", "-rs", *(session.posargs or map(str, sorted(ROOT.glob("tests/**/test_exit*.py")))))
+
+
+@nox.session(python=MAIN)
+def vram_probe(session: nox.Session) -> None:
+    """How many environments fit into the GPU's memory, or without a GPU into the host's: `mapush vram-probe`."""
+    install(session, "--extras")
+    session.run("mapush", "vram-probe", *session.posargs)
 
 
 @nox.session(python=MAIN)
