@@ -145,7 +145,7 @@ def smoke(session: nox.Session) -> None:
 def cleanup(session: nox.Session) -> None:
     """The clean exit: crashes at teardown, signals, and what is left behind, in real processes; minutes."""
     install(session, "--extras")
-    session.run("pytest", "-rs", *(session.posargs or map(str, sorted(ROOT.glob("tests/**/test_exit*.py")))))
+    session.run("pytest", "-rs", *map(str, sorted(ROOT.glob("tests/**/test_exit*.py"))), *session.posargs)
 
 
 @nox.session(python=MAIN)

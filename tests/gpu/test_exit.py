@@ -46,6 +46,7 @@ def test_after_exit_no_process_holds_device_memory(nvml, tmp_path, ending):
     failure = "from mapush_stack.training import trainer; trainer.Trainer._finish = None" if ending == "failure" else ""
     program.write_text(f"{failure}\nfrom mapush_stack.__main__ import run\nrun()\n")
     given = ["train", "--no-evaluation", "--results", tmp_path, *SMALL, *WARP, f"training.total_steps={steps}"]
+    given.append("training.checkpoint_interval=1000000")
     process = python(program, *given)
     if ending == "SIGTERM":
         wait_for(lambda: [*tmp_path.glob("mapush/**/logs/events*")] and used_mib(nvml) > before + 100, 200)
@@ -65,9 +66,10 @@ def wait_for(condition, seconds):
         time.sleep(0.2)
 
 
+@pytest.mark.timeout(600)
 def test_fifty_cycles_leave_no_growth_on_the_device(tmp_path):
     process = python("-m", "tests.harness.cycles", tmp_path, *WARP)
-    out, err = process.communicate(timeout=290)
+    out, err = process.communicate(timeout=580)
     assert process.returncode == 0, err
     seen = json.loads(out.splitlines()[-1])
     assert len(seen["device_mib"]) == CYCLES

@@ -110,7 +110,7 @@ def signalled(process, ready, number):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_stopped_leaves_a_checkpoint_and_whole_logs(folder, number):
-    overrides = [*SMALL, "training.total_steps=1000000000"]
+    overrides = [*SMALL, "training.total_steps=1000000000", "training.checkpoint_interval=1000000"]
     process = mapush(folder, "train", "--results", "results", *overrides)
     code, out, err = signalled(process, lambda: [*folder.glob("results/**/logs/events*")], number)
     assert code == 128 + number and "Traceback" not in err, err
