@@ -14,6 +14,7 @@ ALLOWED = {
     "learning": {"errors", "replay", "world", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
     "training": {
+        "closing",
         "errors",
         "presets",
         "learning",
@@ -25,7 +26,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"errors", "machine", "presets", "training", "sim", "task", "__version__"},
+    "harness": {"closing", "errors", "machine", "presets", "training", "sim", "task", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
