@@ -20,6 +20,7 @@ _VERBS = {
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "compare": "Compare runs: settings, curves, milestones, significance.",
+    "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
     "doctor": "Look over the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
@@ -36,7 +37,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _VERBS:
             return None
-        return importlib.import_module(f"mapush_stack.cli.{name}").command
+        return importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

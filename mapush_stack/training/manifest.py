@@ -14,6 +14,7 @@ from typing import Any, Dict, List, Optional
 import torch
 
 from .. import __version__
+from ..machine import processor
 
 _PACKAGES = (
     "torch",
@@ -39,7 +40,7 @@ def manifest(command: List[str]) -> Dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: found for name, found in ((name, _version(name)) for name in _PACKAGES) if found},
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
@@ -65,13 +66,3 @@ def _commit() -> Optional[str]:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", folder) else "")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
