@@ -19,6 +19,7 @@ _VERBS = {
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
+    "compare": "Compare runs: settings, curves, milestones, significance.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
     "smoke": "Try everything on this machine.",
