@@ -15,6 +15,7 @@ ALLOWED = {
     "presets": {"errors"},
     "training": {
         "errors",
+        "harness",  # which GPU and driver a run had
         "presets",
         "learning",
         "envs",

@@ -101,6 +101,7 @@ def _train(config: ExperimentConfig, run: RunDirectory, learner: OpenRLLearner, 
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
+        run.record_hardware(learner.env.device, 1, trainer.steps)
         with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
             outcome = trainer.train(report, log, stop)
         return Session(run, outcome, stop.exit_code if outcome.stopped else 0)

@@ -133,6 +133,8 @@ def _train(
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
+        if world.leads:
+            run.record_hardware(env.device, world.size, trainer.steps)
         logs = run.logs if world.leads else None
         with StopRequest(once=world.size == 1) as stop, MetricsLog(logs, trainer.steps) as log:
             outcome = trainer.train(report, log, stop)

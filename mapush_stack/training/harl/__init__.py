@@ -106,6 +106,7 @@ def _train(config: ExperimentConfig, run: RunDirectory, made: _Made, report: Tra
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
+        run.record_hardware(made.env.device, 1, trainer.steps)
         unused = arguments.unused(config.learner)
         if unused:
             report.line(unused)
