@@ -18,6 +18,8 @@ _VERBS = {
     "sweep": "Train and evaluate many teams, over seeds and presets.",
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
+    "runs": "List runs, and how far each is.",
+    "watch": "Watch a run in the terminal.",
     "reproduce": "Make a run once more, and say what differs.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "triage": "Say what happened to a run that crashed.",
