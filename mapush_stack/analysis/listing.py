@@ -22,6 +22,9 @@ _NOT_ENTERED = ("models", "checkpoints", "logs", "wandb")
 _QUIET_SECONDS = 60.0
 """A run without a lock that has logged nothing for so long is over."""
 
+_NEARLY_ALL = 0.99
+"""Other programs log every tenth update or so, and not the last one."""
+
 
 class RunState(NamedTuple):
     """How far a run is."""
@@ -155,8 +158,8 @@ def _state(layout: layouts.Layout, newest: float) -> RunState:
 def _by_time(layout: layouts.Layout, newest: float) -> RunState:
     """The state of another program's run, which has no lock."""
     steps = max(_saved(layout), _logged(layout))
-    if layout.total_steps is not None and steps >= layout.total_steps:
-        return RunState(FINISHED, "it has logged all steps", steps)
+    if layout.total_steps is not None and steps >= _NEARLY_ALL * layout.total_steps:
+        return RunState(FINISHED, "its logs end with its last steps", steps)
     quiet = time.time() - newest
     if quiet < _QUIET_SECONDS:
         return RunState(RUNNING, f"something was written {quiet:.0f} s ago", steps)
@@ -179,11 +182,11 @@ def _saved(layout: layouts.Layout) -> int:
 
 
 def _logged(layout: layouts.Layout) -> int:
-    """Environment steps of the last record in the newest event file."""
+    """Environment steps of the last record. Of our own run only the newest file counts: a resumed one goes back."""
     files = [file for found in layout.event_files.values() for file in found]
-    if not files:
-        return 0
-    return last_step(max(files, key=lambda file: file.stat().st_mtime)) or 0
+    if layout.library == "mapush":
+        files = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
+    return max((last_step(file) or 0 for file in files), default=0)
 
 
 def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Optional[int], Optional[float]]:
