@@ -57,6 +57,7 @@ HEAVY = {
     "pynvml": {"harness/gpu.py"},
     "tensorboard": {"analysis/events.py"},
     "openrl": {"learning/openrl.py"},
+    "wandb": {"training/mirror.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
     "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }

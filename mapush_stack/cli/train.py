@@ -38,6 +38,7 @@ _FEW_FOR_A_GPU = 2048
 )
 @click.option("--pretrained", default=None, help="Shipped policy to start from, likewise.")
 @click.option("--gpus", type=click.IntRange(1), default=None, help="NVIDIA GPUs to train on together.  [default: one]")
+@click.option("--wandb", is_flag=True, help="Log to Weights & Biases too; a resumed run goes on with its own there.")
 @click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def command(
@@ -55,6 +56,7 @@ def command(
     initial: Optional[Path],
     pretrained: Optional[str],
     gpus: Optional[int],
+    wandb: bool,
     no_evaluation: bool,
     overrides: Tuple[str, ...],
 ) -> int:
@@ -65,6 +67,7 @@ def command(
     """
     from ..sim import isaacgym_import
     from ..training import launch, learners
+    from ..training.mirror import Mirror
     from ..training.run_directory import RunDirectory
 
     shorthands = {
@@ -85,6 +88,7 @@ def command(
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
     if settings.sim.backend == "isaacgym":
         isaacgym_import.require()  # before any process joins others, or starts them
+    mirror = Mirror() if wandb else None
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, without_gpus(sys.argv[1:]))
@@ -92,6 +96,7 @@ def command(
     train = functools.partial(library.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
     if resume is not None:
         train = functools.partial(library.resume, resume)
+    train = functools.partial(train, mirror=mirror)
     return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
 
 

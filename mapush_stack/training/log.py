@@ -6,16 +6,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
+from .mirror import Mirror
+
 
 class MetricsLog:
     """Scalars over environment steps."""
 
-    def __init__(self, folder: Optional[Path], steps: int) -> None:
+    def __init__(self, folder: Optional[Path], steps: int, mirror: Optional[Mirror] = None) -> None:
         """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged.
 
-        Without a folder nothing is logged.
+        Without a folder nothing is logged. A `mirror`, begun, gets the same metrics.
         """
         self._writer: Any = None
+        self._mirror = mirror
         if folder is None:
             return
         # Imported here because importing it costs a second that no other command should pay.
@@ -34,12 +37,16 @@ class MetricsLog:
     ) -> None:
         if self._writer is not None:
             self._writer.close()
+        if self._mirror is not None:
+            self._mirror.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""
         if self._writer is not None:
             for name, value in metrics.items():
                 self._writer.add_scalar(name, value, steps)
+        if self._mirror is not None:
+            self._mirror.write(metrics, steps)
 
     def flush(self) -> None:
         """Put everything on the disk."""
