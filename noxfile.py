@@ -136,6 +136,13 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def vram_probe(session: nox.Session) -> None:
+    """How many environments fit into the GPU's memory, or without a GPU into the host's: `mapush vram-probe`."""
+    install(session, "--extras")
+    session.run("mapush", "vram-probe", *session.posargs)
+
+
+@nox.session(python=MAIN)
 def lock(session: nox.Session) -> None:
     """Resolve the locks under env/ anew (needs the network)."""
     session.run("python", "env/lock.py", external=False)

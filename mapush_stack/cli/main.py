@@ -22,6 +22,7 @@ _VERBS = {
     "watch": "Watch a run in the terminal.",
     "reproduce": "Make a run once more, and say what differs.",
     "walk": "Train or test the policy by which the Go1 walks.",
+    "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
     "doctor": "Look over the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
@@ -38,7 +39,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _VERBS:
             return None
-        return importlib.import_module(f"mapush_stack.cli.{name}").command
+        return importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -20,7 +20,12 @@ _FEW_FOR_A_GPU = 2048
 @click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
 @click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
-@click.option("--learner", "library", default=None, help="native, harl or openrl.  [default: native]")
+@click.option(
+    "--learner",
+    "library",
+    default=None,
+    help="native, harl or openrl, with that library's settings unless --preset or --from is given.  [default: native]",
+)
 @click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
@@ -85,6 +90,8 @@ def command(
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = RunDirectory(resume).config()
     else:
+        if preset is None and initial is None:
+            parts = learners.parts(library, parts)
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
     if settings.sim.backend == "isaacgym":
         isaacgym_import.require()  # before any process joins others, or starts them
@@ -177,12 +184,14 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 def _introduce(console: Console, settings: Any, processes: int) -> None:
     from ..sim import backend
+    from ..training import learners
 
     learner, sim = settings.learner, settings.sim
     chosen = backend.choose(sim)
     console.print(
-        f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
-        f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · "
+        f"{learners.NAMES[learner.library]}{learner.algorithm.upper()} · "
+        f"{settings.object.task.num_robots} {sim.robot} robots push the {settings.object.name} · "
+        f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
         highlight=False,

@@ -17,6 +17,7 @@ import torch
 
 from .. import __version__
 from ..harness import gpu
+from ..machine import processor
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NOT_SOURCE = ("pretrained", "__pycache__")
@@ -36,7 +37,7 @@ def manifest(command: List[str]) -> Dict[str, Any]:
         "environment": _hash("".join(f"{name}=={version}\n" for name, version in packages.items()).encode()),
         "packages": packages,
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
@@ -55,7 +56,7 @@ def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
         "started": _now(),
         "device": device.type,
         "processes": processes,
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "instructions": _instructions(),
         "torch_threads": torch.get_num_threads(),
@@ -104,16 +105,6 @@ def _source_hash() -> str:
 
 def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
 
 
 def _instructions() -> Optional[str]:
