@@ -190,7 +190,7 @@ def _header_matches(data: bytes, position: int) -> bool:
 def _header_sums_match(data: bytes, starts: np.ndarray) -> np.ndarray:
     """`[n]` bool: whether the lengths that stand at `starts` have the sums that stand beside them."""
     content = np.frombuffer(data, dtype=np.uint8)
-    return _masked_sums(content, starts, 8) == _words(content, starts + 8)
+    return masked_sums(content, starts, 8) == _words(content, starts + 8)
 
 
 def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -200,7 +200,7 @@ def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     for length in np.unique(lengths[lengths <= _LONGEST_CHECKED]).tolist():
         rows = np.flatnonzero(lengths == length)
         begin = starts[rows] + _HEADER
-        match[rows] = _masked_sums(content, begin, length) == _words(content, begin + length)
+        match[rows] = masked_sums(content, begin, length) == _words(content, begin + length)
     return match
 
 
@@ -209,7 +209,7 @@ def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(content[starts[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
 
-def _masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord has it."""
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import CRC_TABLE
 

@@ -20,6 +20,7 @@ _VERBS = {
     "play": "Watch a policy, or record it.",
     "runs": "List runs, and how far each is.",
     "watch": "Watch a run in the terminal.",
+    "compare": "Compare runs: settings, curves, milestones, significance.",
     "reproduce": "Make a run once more, and say what differs.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
