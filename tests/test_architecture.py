@@ -16,6 +16,7 @@ ALLOWED = {
     "training": {
         "closing",
         "errors",
+        "harness",  # which GPU and driver a run had
         "presets",
         "learning",
         "envs",
@@ -59,6 +60,7 @@ HEAVY = {
     "pynvml": {"harness/gpu.py"},
     "tensorboard": {"analysis/events.py"},
     "openrl": {"learning/openrl.py"},
+    "wandb": {"training/mirror.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
     "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }
