@@ -152,9 +152,10 @@ def _conclude(console: Console, done: Any, evaluate: bool) -> None:
     if outcome.stopped:
         console.print(f"go on with: mapush train --resume {done.run.path}", highlight=False, soft_wrap=True)
     elif evaluate:
+        from ..analysis import evaluations
         from .evaluate import evaluate_paths
 
-        evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None)
+        evaluations.record(evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None))
     console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
+from .. import closing
+
 
 class MetricsLog:
     """Scalars over environment steps."""
@@ -22,6 +24,7 @@ class MetricsLog:
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None, flush_secs=10)
+        self._closer = closing.register("the TensorBoard log", self._writer.close, saves=True)
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -33,7 +36,7 @@ class MetricsLog:
         trace: Optional[TracebackType],
     ) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._closer.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""
