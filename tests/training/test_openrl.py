@@ -168,7 +168,7 @@ def test_it_runs_beside_a_published_openrl(tmp_path, kinematic):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(mujoco, tmp_path_factory):
     """A run of `LONG` that nobody stopped."""
     results = tmp_path_factory.mktemp("whole")
     mapush("train", "--results", results, *LONG)
