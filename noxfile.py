@@ -65,13 +65,14 @@ def patches(session: nox.Session) -> None:
 
 @nox.session(python=LIBRARIES)
 def openrl(session: nox.Session) -> None:
-    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests. A few minutes."""
+    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests; the real wandb. A few minutes."""
     try:
         install(session, "--openrl")
     except CommandFailed:
         session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
     session.run("mapush", "patches", "apply")
     files = ["envs/test_openrl.py", "envs/test_pettingzoo.py", "learning/test_openrl.py", "training/test_openrl.py"]
+    files.append("cli/test_train_wandb.py")  # wandb is one of OpenRL's packages
     session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
 
 

@@ -16,6 +16,7 @@ ALLOWED = {
     "training": {
         "closing",
         "errors",
+        "harness",  # which GPU and driver a run had
         "presets",
         "learning",
         "envs",
@@ -28,6 +29,7 @@ ALLOWED = {
     },
     "harness": {"closing", "errors", "machine", "presets", "training", "sim", "task", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
+    "analysis": {"errors", "presets", "training"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
 }
 """What of ours each folder may import."""
@@ -51,12 +53,14 @@ HEAVY = {
     "tensordict": {"training/walking.py"},
     "isaacgym": {"sim/isaacgym.py", "sim/mqe.py"},
     "mqe": {"sim/mqe.py"},
-    "matplotlib": {"evaluation/curve.py", "harness/vram/report.py"},
+    "matplotlib": {"analysis/plots.py", "evaluation/curve.py", "harness/vram/report.py"},
+    "scipy": {"analysis/statistics.py"},
     "jinja2": {"harness/vram/report.py"},
     "ray": {"sweep/engine.py"},
     "pynvml": {"harness/gpu.py"},
-    "tensorboard": set(),
+    "tensorboard": {"analysis/events.py"},
     "openrl": {"learning/openrl.py"},
+    "wandb": {"training/mirror.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
     "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }

@@ -39,8 +39,10 @@ def command(
     """Evaluate policies under the published protocol: first episodes, deterministic actions.
 
     PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
-    arrays, or a module.pt of OpenRL, which is read without running what is pickled in it.
+    arrays, or a module.pt of OpenRL, which is read without running what is pickled in it. What a run's checkpoints
+    reach is kept in its evaluations.json, for `mapush compare`.
     """
+    from ..analysis import evaluations
     from ..evaluation import pretrained
 
     console = make_console(stderr=as_json)
@@ -48,6 +50,8 @@ def command(
     if not paths:
         raise UserError(f"give a PATH to evaluate, or --pretrained with one of: {', '.join(pretrained.names())}")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
+    if not overrides and not names:
+        evaluations.record(rows)
     if as_json:
         print(json.dumps(rows, indent=2))
     curves = [row for row in rows if row["steps"] >= 0]

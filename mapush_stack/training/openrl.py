@@ -17,6 +17,7 @@ from ..world import ALONE, World
 from . import checkpoint, memory
 from .config import ExperimentConfig
 from .log import MetricsLog
+from .mirror import Mirror
 from .recent import RecentEpisodes, reward_terms
 from .report import TrainingReport
 from .run_directory import RunDirectory
@@ -45,6 +46,7 @@ def start(
     report: TrainingReport,
     initial: Optional[Path] = None,
     world: World = ALONE,
+    mirror: Optional[Mirror] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
@@ -58,10 +60,10 @@ def start(
         if initial is not None:
             load_weights(learner, initial)
         weights = None if initial is None else learner.model_state()
-        return _train(config, RunDirectory.create(results, config, command, weights), learner, report)
+        return _train(config, RunDirectory.create(results, config, command, weights), learner, report, mirror)
 
 
-def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
+def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
@@ -75,7 +77,7 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
         initial = run.initial_weights()
         if initial is not None:
             learner.load_model_state(initial)
-        return _train(config, run, learner, report)
+        return _train(config, run, learner, report, mirror)
 
 
 def _make_learner(config: ExperimentConfig, threads: int, world: World) -> OpenRLLearner:
@@ -94,7 +96,13 @@ def _make_learner(config: ExperimentConfig, threads: int, world: World) -> OpenR
     return OpenRLLearner(told, env, config.training.random_initial_ages)
 
 
-def _train(config: ExperimentConfig, run: RunDirectory, learner: OpenRLLearner, report: TrainingReport) -> Session:
+def _train(
+    config: ExperimentConfig,
+    run: RunDirectory,
+    learner: OpenRLLearner,
+    report: TrainingReport,
+    mirror: Optional[Mirror],
+) -> Session:
     run.lock()
     try:
         trainer = _Trainer(config, run, learner)
@@ -104,8 +112,11 @@ def _train(config: ExperimentConfig, run: RunDirectory, learner: OpenRLLearner, 
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
-        with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
-            outcome = trainer.train(report, log, stop)
+        run.record_hardware(learner.env.device, 1, trainer.steps)
+        with StopRequest() as stop:
+            begun = None if mirror is None else mirror.begin(run, config, report.line)
+            with MetricsLog(run.logs, trainer.steps, begun) as log:
+                outcome = trainer.train(report, log, stop)
         return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
     finally:
         run.release()

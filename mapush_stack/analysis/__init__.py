@@ -1,0 +1,1 @@
+"""What runs say about themselves: read, compared, diagnosed, reported."""

@@ -1,0 +1,138 @@
+"""Evaluated checkpoints: what MAPush and `mapush evaluate` leave beside a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+from ..training.atomic import write_json
+
+FILE = "evaluations.json"
+"""Rows of `mapush evaluate --json` about this run's checkpoints, in its folder."""
+_PUBLISHED = "success_rate.txt"
+_PUBLISHED_EPISODES = 300
+"""Episodes of MAPush's evaluation (task_spec section 11)."""
+_LOADED = re.compile(r"Loaded checkpoint from:\s*(.*)")
+_STEPS = re.compile(r"rl_model_(\d+)_steps")
+_FIGURE = re.compile(r"(success rate|finished time|collision degree|collaboration degree): *(\S+)")
+
+
+class Evaluation(NamedTuple):
+    """A checkpoint under the published protocol."""
+
+    steps: int
+    """Environment steps of the checkpoint."""
+    success_rate: float
+    """Share of all first episodes."""
+    episodes: Optional[int]
+    success_interval: Optional[Tuple[float, float]]
+    """95 % interval of the success rate (Wilson's score interval)."""
+    valid_success_rate: Optional[float]
+    """Share of the episodes whose reset broke no rule by itself."""
+    finished_time: Optional[float]
+    """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
+    collaboration_degree: Optional[float]
+    causes: Dict[str, int]
+    """How many episodes ended in which way; empty where it is not known."""
+
+
+def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
+    """All evaluations of a run, in the order of their steps, and what could not be read of them."""
+    problems: List[str] = []
+    found: Dict[int, Evaluation] = {}
+    for name, parse in ((_PUBLISHED, lambda text: _published(text, total_steps)), (FILE, _own)):
+        file = run / name
+        if not file.is_file():
+            continue
+        try:
+            evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            problems.append(f"{name} cannot be read as evaluations: {' '.join(str(error).split())}")
+            continue
+        found.update((evaluation.steps, evaluation) for evaluation in evaluations)
+        problems += [f"{name} {note}" for note in notes]
+    return [found[steps] for steps in sorted(found)], problems
+
+
+def record(rows: List[Dict[str, Any]]) -> None:
+    """Keep rows of `mapush evaluate` in the runs whose checkpoints they are about.
+
+    A row takes the place of one about the same checkpoint, unless that is over more episodes. A run that cannot be
+    written, such as one of another user, is left as it is.
+    """
+    by_run: Dict[Path, List[Dict[str, Any]]] = {}
+    for row in rows:
+        path = Path(row["path"])
+        if _STEPS.fullmatch(path.name) and (path.parents[1] / "config.json").is_file():
+            by_run.setdefault(path.parents[1], []).append(row)
+    for run, found in by_run.items():
+        with contextlib.suppress(OSError):
+            _record(run / FILE, found)
+
+
+def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
+    kept: Dict[int, Dict[str, Any]] = {}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or a damaged one is replaced
+        kept = {row["steps"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
+    for row in rows:
+        if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
+            kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
+    write_json(file, [kept[steps] for steps in sorted(kept)])
+
+
+def _own(text: str) -> Tuple[List[Evaluation], List[str]]:
+    rows = json.loads(text)
+    return [
+        Evaluation(
+            steps=int(row["steps"]),
+            success_rate=float(row["success_rate"]),
+            episodes=row["episodes"],
+            success_interval=tuple(row["success_interval"]),
+            valid_success_rate=row["valid_success_rate"],
+            finished_time=row["finished_time"],
+            collaboration_degree=row["collaboration_degree"],
+            causes=row["causes"],
+        )
+        for row in rows
+    ], []
+
+
+def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
+    """What MAPush's `test.py` printed for one checkpoint after the other."""
+    parts = _LOADED.split(text)[1:]
+    figures = [dict(_FIGURE.findall(output)) for output in parts[1::2]]
+    steps = [_STEPS.search(path) for path in parts[::2]]
+    rows = [(match, row) for match, row in zip(steps, figures) if "success rate" in row]
+    notes = []
+    if len(rows) < len(figures):
+        notes.append(f"has no success rate for {len(figures) - len(rows)} of {len(figures)} checkpoints")
+    if not rows:
+        return [], notes or ["has no success rate"]
+    known = [int(match.group(1)) for match, _ in rows if match]
+    if len(known) < len(rows):
+        if total_steps is None:
+            return [], [*notes, "does not name the checkpoints' steps, and nothing says how many steps the run has"]
+        known = [total_steps * (index + 1) // len(rows) for index in range(len(rows))]
+        notes.append(
+            f"does not name the checkpoints' steps: {len(rows)} evenly spaced ones up to {total_steps:,} are assumed"
+        )
+    return [
+        Evaluation(
+            steps=at,
+            success_rate=float(row["success rate"]),
+            episodes=_PUBLISHED_EPISODES,
+            success_interval=None,
+            valid_success_rate=None,
+            finished_time=_number(row, "finished time"),
+            collaboration_degree=_number(row, "collaboration degree"),
+            causes={},
+        )
+        for at, (_, row) in zip(known, rows)
+    ], notes
+
+
+def _number(row: Dict[str, str], name: str) -> Optional[float]:
+    return float(row[name]) if name in row else None

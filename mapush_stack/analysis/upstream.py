@@ -1,0 +1,70 @@
+"""What MAPush leaves beside a run: its configuration as Python, its command as a shell script. Neither is run."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+_SCRIPT = {
+    "num_envs": r"^\s*num_envs=(\d+)",
+    "num_steps": r"^\s*num_steps=(\d+)",
+    "algo": r"^\s*algo=\"?(\w+)",
+    "seed": r"--seed (\d+)",
+    "task": r"--task (\w+)",
+}
+
+
+def task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
+    """The literal values that the classes of `task/config.py` assign, nested by class, and what is wrong with it."""
+    if not file.is_file():
+        return {}, []
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError) as error:
+        return {}, [f"task/{file.name} cannot be read: {error}"]
+    found = _literals(tree.body)
+    # The file holds one class, whose name says nothing.
+    return (next(iter(found.values())) if len(found) == 1 else found), []
+
+
+def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
+    found: Dict[str, Any] = {}
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = _literals(node.body)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue  # it is computed
+    return found
+
+
+def train_script(file: Path) -> Dict[str, Any]:
+    """Environments, steps, algorithm, seed and task of `task/train.sh`, as far as it says."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    matches = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in _SCRIPT.items()}
+    texts = {name: match.group(1) for name, match in matches.items() if match}
+    return {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+
+
+def object_name(config: Dict[str, Any], folder: Path, known: Sequence[str]) -> Optional[str]:
+    """The object that is pushed, by the configuration's file of it, else by the folder's name."""
+    asset = config.get("asset", {})
+    for text in (asset.get("file_npc", "") if isinstance(asset, dict) else "", folder.name):
+        for name in known:
+            if name in text.lower():
+                return name
+    return None
+
+
+def num_robots(config: Dict[str, Any]) -> Optional[int]:
+    """The number of robots, None where the configuration does not say."""
+    env = config.get("env", {})
+    found = env.get("num_agents") if isinstance(env, dict) else None
+    return found if isinstance(found, int) and found > 0 else None
