@@ -151,7 +151,10 @@ class _Bench:
         return row.passed
 
     def doctor(self, backend: Optional[str]) -> Dict[str, Any]:
-        """The first step, with what a simulator needs if one is named; returns what is to be known of the machine, as far as that was found out."""
+        """The first step, with what `backend` needs if one is named.
+
+        Returns what is to be known of the machine, as far as that was found out.
+        """
         facts: Dict[str, Any] = {}
 
         def examine(log: Path) -> str:
