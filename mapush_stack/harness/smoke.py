@@ -95,7 +95,7 @@ def run(folder: Path, backend: Optional[str], robot: Optional[str], announce: Ca
         raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
     begun = time.monotonic()
     bench = _Bench(folder, announce)
-    facts = bench.doctor()
+    facts = bench.doctor(backend)
     chosen, reason = (backend, "asked for") if backend else _choose(facts)
     options = ["--backend", chosen, "--robot", robot or ("go1" if chosen == "isaacgym" else "planar"), "--seed", "1"]
     for algorithm in ALGORITHMS:
@@ -150,12 +150,16 @@ class _Bench:
         row.seconds, row.log = round(time.monotonic() - begun, 2), str(log)
         return row.passed
 
-    def doctor(self) -> Dict[str, Any]:
-        """The first step; returns what is to be known of the machine, as far as that was found out."""
+    def doctor(self, backend: Optional[str]) -> Dict[str, Any]:
+        """The first step, with what `backend` needs if one is named.
+
+        Returns what is to be known of the machine, as far as that was found out.
+        """
         facts: Dict[str, Any] = {}
 
         def examine(log: Path) -> str:
-            ended = self.mapush(log, "doctor", "--json", codes=(0, 1, 2))
+            named = () if backend is None else ("--backend", backend)
+            ended = self.mapush(log, "doctor", "--json", *named, codes=(0, 1, 2))
             answer = _json(ended)
             facts.update(answer["facts"])
             by_status: Dict[str, List[Dict[str, str]]] = {}

@@ -147,6 +147,10 @@ def says_where_it_hangs(ended):
     assert "Timeout" in ended.err and "program.py" in ended.err, ended.err
 
 
+def fails_where_it_hangs(ended):
+    assert ended.code == 1 and "Timeout" in ended.err and "program.py" in ended.err, ended
+
+
 def not_saved(ended):
     assert ended.code == 1 and "Traceback" not in ended.err
     (line,) = ended.warnings
@@ -247,6 +251,24 @@ SCENARIOS = {
     "deadline-in-c": Scenario(
         "closing.register('the simulation', lambda: ctypes.PyDLL(None).sleep(60), seconds=0.5)",
         says_where_it_hangs,
+        "exit._start_timer = lambda seconds, code: lambda: None",
+        HANGS,
+    ),
+    "deadline-in-c-before-the-end": Scenario(
+        """
+        with closing.ensured("the simulation", lambda: ctypes.PyDLL(None).sleep(60), seconds=0.5):
+            print("working")
+        """,
+        fails_where_it_hangs,
+        "exit._start_timer = lambda seconds, code: lambda: None",
+        HANGS,
+    ),
+    "teardown-hangs": Scenario(
+        """
+        exit._TEARDOWN_SECONDS = 1.0
+        threading.Thread(target=time.sleep, args=(60,)).start()  # which the interpreter waits for
+        """,
+        succeeded,
         "exit._start_timer = lambda seconds, code: lambda: None",
         HANGS,
     ),

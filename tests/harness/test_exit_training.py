@@ -86,11 +86,13 @@ def test_without_the_guard_it_dies_of_sigsegv(folder):
     assert code == -signal.SIGSEGV and "trained at 480 steps" in out
 
 
+@pytest.mark.slow
 def test_a_training_that_failed_ends_with_1(folder):
     code, _, err = train(folder, extra=FAIL)
     assert code == 1 and "RuntimeError: the disk is on fire" in err
 
 
+@pytest.mark.slow
 def test_a_request_that_cannot_be_met_ends_with_2(folder):
     code, _, err = train(folder, "learner.nonsense=1")
     assert code == 2 and err.count("\n") == 1 and "nonsense" in err
