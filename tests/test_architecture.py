@@ -14,7 +14,9 @@ ALLOWED = {
     "learning": {"errors", "replay", "world", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
     "training": {
+        "closing",
         "errors",
+        "harness",  # which GPU and driver a run had
         "presets",
         "learning",
         "envs",
@@ -25,7 +27,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"errors", "machine", "presets", "training", "sim", "task", "__version__"},
+    "harness": {"closing", "errors", "machine", "presets", "training", "sim", "task", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
     "analysis": {"errors", "presets", "training"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
@@ -58,6 +60,7 @@ HEAVY = {
     "pynvml": {"harness/gpu.py"},
     "tensorboard": {"analysis/events.py"},
     "openrl": {"learning/openrl.py"},
+    "wandb": {"training/mirror.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
     "gymnasium": {"envs/openrl.py", "envs/pettingzoo.py"},
 }

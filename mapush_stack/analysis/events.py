@@ -21,6 +21,8 @@ _LONGEST_CHECKED = 4096
 """Bytes of the longest record whose sum is checked; longer ones are pictures or histograms, which are not read."""
 _LONGEST = 2**31
 """Bytes of the longest record that protocol buffers allow."""
+_TAIL = 1 << 14
+"""Bytes at a file's end that hold its last record, unless that is a picture."""
 
 
 class Series(NamedTuple):
@@ -236,3 +238,23 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndar
         crc = table[(crc ^ content[starts + offset]) & 0xFF] ^ (crc >> 8)
     crc ^= np.uint32(0xFFFFFFFF)
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
+
+
+def last_step(file: Path) -> Optional[int]:
+    """The step of the last whole record of a file, from its last bytes alone; None where there is none."""
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    with file.open("rb") as opened:
+        opened.seek(max(file.stat().st_size - _TAIL, 0))
+        data = opened.read()
+    # A record begins wherever eight bytes have their sum beside them.
+    starts = np.arange(max(len(data) - _HEADER + 1, 0), dtype=np.int64)
+    for start in starts[_header_sums_match(data, starts)][::-1].tolist():
+        (length,) = struct.unpack_from("<Q", data, start)
+        if start + _FRAME + length <= len(data):
+            try:
+                return int(Event.FromString(data[start + _HEADER : start + _HEADER + length]).step)
+            except DecodeError:
+                continue
+    return None
