@@ -135,6 +135,17 @@ def test_what_differs_is_told_with_what_it_can_do(run, capsys):
     assert "can change the numbers" in out and "GPU X" in out and "1.0" in out
 
 
+def test_it_has_the_threads_that_the_run_had(run, capsys):
+    with_config(run, training__torch_threads=0)
+    edited(run, torch_threads=3)
+    assert reproduction.plan(run).settings.training.torch_threads == 3
+    assert here("reproduce", run, "--dry-run") == 0
+    assert "training.torch_threads=3" in capsys.readouterr().out
+    edited(run, torch_threads=None)
+    assert reproduction.plan(run).settings.training.torch_threads == 0
+    assert "torch's threads" in reproduction.not_recorded(RunDirectory(run).manifest())
+
+
 NEW = {"source": None, "environment": None, "harl_commit": None, "sessions": None}
 
 
