@@ -136,6 +136,20 @@ def train(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def smoke(session: nox.Session) -> None:
+    """Try everything on the simulator that this machine has, a minute; `-- --backend mujoco` forces one."""
+    install(session, "--extras")
+    session.run("mapush", "smoke", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def cleanup(session: nox.Session) -> None:
+    """The clean exit: crashes at teardown, signals, and what is left behind, in real processes; minutes."""
+    install(session, "--extras")
+    session.run("pytest", "-rs", *map(str, sorted(ROOT.glob("tests/**/test_exit*.py"))), *session.posargs)
+
+
+@nox.session(python=MAIN)
 def vram_probe(session: nox.Session) -> None:
     """How many environments fit into the GPU's memory, or without a GPU into the host's: `mapush vram-probe`."""
     install(session, "--extras")

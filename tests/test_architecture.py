@@ -14,6 +14,7 @@ ALLOWED = {
     "learning": {"errors", "replay", "world", "task", "sim", "envs", "locomotion"},
     "presets": {"errors"},
     "training": {
+        "closing",
         "errors",
         "harness",  # which GPU and driver a run had
         "presets",
@@ -26,7 +27,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"errors", "machine", "presets", "training", "sim", "task", "__version__"},
+    "harness": {"closing", "errors", "machine", "presets", "training", "sim", "task", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
     "analysis": {"errors", "presets", "training"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
@@ -53,8 +54,8 @@ HEAVY = {
     "isaacgym": {"sim/isaacgym.py", "sim/mqe.py"},
     "mqe": {"sim/mqe.py"},
     "matplotlib": {"analysis/plots.py", "evaluation/curve.py", "harness/vram/report.py"},
-    "jinja2": {"harness/vram/report.py"},
     "scipy": {"analysis/statistics.py"},
+    "jinja2": {"harness/vram/report.py"},
     "ray": {"sweep/engine.py"},
     "pynvml": {"harness/gpu.py"},
     "tensorboard": {"analysis/events.py"},

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from .. import closing
 from ..errors import UserError
 from .console import make_console
 
@@ -89,12 +90,10 @@ def evaluate_paths(
             continue
         set_torch_threads(settings.training.torch_threads)
         env = policies.environment(candidate, size, chosen_seed)
-        try:
+        with closing.ensured("the simulation", env.close):
             result = protocol.summarize(
                 protocol.run_episodes(policies.policy(candidate, env), env), settings.task.episode_seconds
             )
-        finally:
-            env.close()
         rows.append(
             {
                 "path": str(candidate.path),

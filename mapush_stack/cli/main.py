@@ -25,6 +25,7 @@ _VERBS = {
     "walk": "Train or test the policy by which the Go1 walks.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
+    "smoke": "Try everything on this machine.",
     "doctor": "Look over the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",

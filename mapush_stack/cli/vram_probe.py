@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -18,7 +19,7 @@ from ..errors import UserError
 from ..training.signals import StopRequest
 from .console import make_console
 
-_DEFAULTS = {"cpu": {"start": 64, "max_envs": 4096}, "cuda": {"start": 512, "max_envs": 65_536}}
+_DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
 """Parameters that make up the configuration."""
 
@@ -34,7 +35,7 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
 @click.option("--limit-mib", type=click.IntRange(1), default=None, help="Be a card (or host) of so little memory.")
 @click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
-@click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 4096]")
+@click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
 @click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
 @click.option(
     "--resolution", type=click.FloatRange(0.001, 1), default=0.05, show_default=True, help="Where bisection stops."
@@ -103,12 +104,26 @@ def _settings(given: Dict[str, Any]) -> Any:
 
     config = _config(given)
     device = _device(given["device"], config)
-    kind = "cpu" if device == "cpu" else "cuda"
-    plain = config.model_dump(mode="json")
-    plain["sim"]["device"] = kind
-    chosen = {name: given[name] or value for name, value in _DEFAULTS[kind].items()}
+    chosen = {name: given[name] or value for name, value in _DEFAULTS[_kind(device)].items()}
+    if chosen["start"] > chosen["max_envs"]:
+        raise UserError(f"--start {chosen['start']} is more than --max-envs {chosen['max_envs']}; raise the second")
     same = {name: given[name] for name in ("growth", "resolution", "limit_mib", "updates", "timeout")}
-    return ProbeSettings(config=plain, device=device, **chosen, **same)
+    return ProbeSettings(config=_on(config, device), device=device, **chosen, **same)
+
+
+def _kind(device: str) -> str:
+    return "cpu" if device == "cpu" else "cuda"
+
+
+def _on(config: Any, device: str) -> Dict[str, Any]:
+    """The configuration for this device; in Isaac Gym where a GPU's only simulator is that."""
+    from ..training.config import overridden
+
+    changes = [f"sim.device={_kind(device)}"]
+    only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
+    if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
+        changes += ["sim.backend=isaacgym", "sim.robot=go1"]
+    return overridden(config, changes).model_dump(mode="json")
 
 
 def _config(given: Dict[str, Any]) -> Any:
@@ -150,13 +165,9 @@ def _check_same(context: click.Context, settings: Any) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & set(_ASKED):
-        ours = {**settings.config, "sim": {**settings.config["sim"], "device": "auto"}}
-        asked = _config(context.params).model_dump(mode="json")
-        asked["sim"]["device"] = "auto"
-        if asked != ours:
-            raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
-    for name in given & {*settings.model_fields, "device"} - {"config"}:
+    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+        raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
+    for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
         if asked != mine and not (name == "device" and f"{asked}:0" == mine):
             raise UserError(f"the probe was begun with {options[name]} {mine}, not {asked}; leave it out with --resume")
@@ -181,11 +192,11 @@ def _run(console: Console, folder: Any, as_json: bool) -> int:
     if missing:
         _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
     _say(console, f"probe: {folder.path}")
+    if not finished:
+        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     if failure:
         print(f"mapush: {failure}", file=sys.stderr)
         return 1
-    if not finished:
-        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     return stop.exit_code
 
 
@@ -196,12 +207,14 @@ def _say(console: Console, text: str) -> None:
 def _introduce(console: Console, folder: Any) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
+    sim, learner = config["sim"], config["learner"]
+    simulator = "" if sim["backend"] == "auto" else f"{sim['backend']} on "
+    limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
+    already = f" · {kept} trials are there already" if kept else ""
     _say(
         console,
-        f"{config['learner']['algorithm'].upper()} · {config['sim']['robot']} robots push the "
-        f"{config['object']['name']} · {machine.name}, {machine.capacity_mib:,.0f} MiB for a trial"
-        + (f" (--limit-mib of {machine.total_mib:,.0f})" if settings.limit_mib else "")
-        + (f" · {kept} trials are there already" if kept else ""),
+        f"{learner['algorithm'].upper()} · {sim['robot']} robots push the {config['object']['name']} · "
+        f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
     )
 
 

@@ -6,7 +6,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
+from .. import closing
 from .mirror import Mirror
+
+_SENDING_SECONDS = 120.0
+"""How long wandb may take to send what it still has."""
 
 
 class MetricsLog:
@@ -19,12 +23,15 @@ class MetricsLog:
         """
         self._writer: Any = None
         self._mirror = mirror
+        if mirror is not None:
+            self._mirror_closer = closing.register("the mirror on wandb", mirror.close, _SENDING_SECONDS)
         if folder is None:
             return
         # Imported here because importing it costs a second that no other command should pay.
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None, flush_secs=10)
+        self._closer = closing.register("the TensorBoard log", self._writer.close, saves=True)
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -36,9 +43,9 @@ class MetricsLog:
         trace: Optional[TracebackType],
     ) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._closer.close()
         if self._mirror is not None:
-            self._mirror.close()
+            self._mirror_closer.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""

@@ -93,6 +93,8 @@ class Mirror:
             except Exception as error:
                 self._give_up(error)
             self._run = None
+            with contextlib.suppress(Exception):
+                self._wandb.teardown()  # its own process, or it would be ended as one that was left behind
 
     @staticmethod
     def _identity(run: RunDirectory) -> Dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
+from .. import closing
 from ..envs.factory import make_env
 from ..envs.push_env import sizes
 from ..errors import UserError
@@ -55,10 +56,11 @@ def start(
 
     """
     learner = _make_learner(config, config.training.torch_threads, world)
-    if initial is not None:
-        load_weights(learner, initial)
-    weights = None if initial is None else learner.model_state()
-    return _train(config, RunDirectory.create(results, config, command, weights), learner, report, mirror)
+    with closing.ensured("the simulation", learner.env.close):
+        if initial is not None:
+            load_weights(learner, initial)
+        weights = None if initial is None else learner.model_state()
+        return _train(config, RunDirectory.create(results, config, command, weights), learner, report, mirror)
 
 
 def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
@@ -71,10 +73,11 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Opt
     run = RunDirectory(path)
     config = run.config()
     learner = _make_learner(config, run.manifest().get("torch_threads") or config.training.torch_threads, world)
-    initial = run.initial_weights()
-    if initial is not None:
-        learner.load_model_state(initial)
-    return _train(config, run, learner, report, mirror)
+    with closing.ensured("the simulation", learner.env.close):
+        initial = run.initial_weights()
+        if initial is not None:
+            learner.load_model_state(initial)
+        return _train(config, run, learner, report, mirror)
 
 
 def _make_learner(config: ExperimentConfig, threads: int, world: World) -> OpenRLLearner:
@@ -116,7 +119,6 @@ def _train(
                 outcome = trainer.train(report, log, stop)
         return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
     finally:
-        learner.env.close()
         run.release()
 
 

@@ -8,6 +8,7 @@ from typing import List, NamedTuple, Optional
 
 import torch
 
+from .. import closing
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv, sizes
 from ..errors import UserError
@@ -57,14 +58,15 @@ def start(
     set_torch_threads(config.training.torch_threads)
     # The environment is made first: where it cannot be made, no folder is left behind.
     env = _make_env(config, world)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
-    if initial is not None:
-        load_weights(learner, initial)
-    path = ""
-    if world.leads:
-        weights = None if initial is None else learner.model_state()
-        path = str(RunDirectory.create(results, config, command, weights).path)
-    return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world, mirror)
+    with closing.ensured("the simulation", env.close):
+        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
+        if initial is not None:
+            load_weights(learner, initial)
+        path = ""
+        if world.leads:
+            weights = None if initial is None else learner.model_state()
+            path = str(RunDirectory.create(results, config, command, weights).path)
+        return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world, mirror)
 
 
 def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
@@ -79,11 +81,12 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Opt
     config = run.config()
     set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
     env = _make_env(config, world)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
-    initial = run.initial_weights()
-    if initial is not None:
-        learner.load_model_state(initial)
-    return _train(config, run, env, learner, report, world, mirror)
+    with closing.ensured("the simulation", env.close):
+        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
+        initial = run.initial_weights()
+        if initial is not None:
+            learner.load_model_state(initial)
+        return _train(config, run, env, learner, report, world, mirror)
 
 
 def load_weights(learner: MultiAgentPPO, path: Path) -> None:
@@ -146,5 +149,4 @@ def _train(
         return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
     finally:
         learner.release()
-        env.close()
         run.release()

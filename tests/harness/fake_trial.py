@@ -35,7 +35,7 @@ def main():
         calls.write(f"{size} {os.environ.get('MAPUSH_CONTACT_PAIR_MULTIPLIER', '')}".strip() + "\n")
     multiplier = int(os.environ.get("MAPUSH_CONTACT_PAIR_MULTIPLIER", "1"))
     held = hold(FAKE["fixed"] * multiplier + FAKE["each"] * size, FAKE.get("shown"))
-    time.sleep(FAKE.get("seconds", 0.2))
+    time.sleep(0.12)
     end = FAKE["end"] if size >= FAKE.get("bad", 1e9) else ""
     print(*FAKE.get("prints", []) if end else ["run directory: x"], sep="\n", flush=True)
     if end == "hang":

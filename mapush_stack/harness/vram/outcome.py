@@ -83,12 +83,14 @@ def classify(
         return Ended(Outcome.HUNG, f"not done after {watched.seconds:.0f} s, {share:.0%} of the memory in use")
     number = -watched.exit_code if watched.exit_code < 0 else watched.exit_code - 128
     how = describe_exit(-number if number > 0 else watched.exit_code)
-    if number in _DEADLY:
-        if share >= _NEAR:
-            return Ended(Outcome.OUT_OF_MEMORY, f"{how} with {share:.0%} of the memory in use")
-        if expected_mib is not None and expected_mib > capacity_mib:
-            return Ended(Outcome.OUT_OF_MEMORY, f"{how}; {expected_mib:,.0f} MiB expected, {capacity_mib:,.0f} there")
-    if diagnosis.verdict is Verdict.KNOWN and watched.exit_code != _REFUSED:
-        return Ended(Outcome.FAILED, f"{how}: {diagnosis.findings[0].cause}")
     last = " ".join(log.line(line) for line in log.last(1))
-    return Ended(Outcome.FAILED, f"{how}: {re.sub('^mapush: ', '', last) or 'it printed nothing'}")
+    if watched.exit_code == _REFUSED:
+        return Ended(Outcome.FAILED, f"{how}: {re.sub('^mapush: ', '', last)}")
+    if number in _DEADLY and share >= _NEAR:
+        return Ended(Outcome.OUT_OF_MEMORY, f"{how} with {share:.0%} of the memory in use")
+    if expected_mib is not None and expected_mib > capacity_mib:
+        evidence = f"{how}, {expected_mib:,.0f} MiB expected of {capacity_mib:,.0f}: {last or 'it printed nothing'}"
+        return Ended(Outcome.OUT_OF_MEMORY, evidence)
+    if diagnosis.verdict is Verdict.KNOWN:
+        return Ended(Outcome.FAILED, f"{how}: {diagnosis.findings[0].cause}")
+    return Ended(Outcome.FAILED, f"{how}: {last or 'it printed nothing'}")

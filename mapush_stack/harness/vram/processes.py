@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import time
 from typing import Any, Callable, List
 
 import psutil
@@ -14,6 +15,7 @@ import psutil
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
 """Linux's prctl(2): the signal that a process gets when its parent dies."""
+_LOOK_SECONDS = 1.0
 
 
 def start(command: List[str], **options: Any) -> subprocess.Popen:
@@ -41,22 +43,33 @@ def end(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def family(pid: int) -> List[psutil.Process]:
-    """A process and its descendants; empty if it is gone."""
-    try:
-        first = psutil.Process(pid)
-        return [first, *first.children(recursive=True)]
-    except psutil.Error:
-        return []
+class Family:
+    """A process and its descendants, who are looked for once a second: all of the machine's processes are asked."""
 
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._members: List[psutil.Process] = []
+        self._due = 0.0
 
-def resident_mib(processes: List[psutil.Process]) -> float:
-    """Memory that processes hold together; pages that they share count once, where the kernel says which they are."""
-    if len(processes) > 1:
-        with contextlib.suppress(psutil.Error, AttributeError):
-            return sum(process.memory_full_info().pss for process in processes) / 2**20
-    total = 0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):  # gone, or a zombie
-            total += process.memory_info().rss
-    return total / 2**20
+    def members(self) -> List[psutil.Process]:
+        """Those that there are; empty if the process is gone."""
+        if time.monotonic() >= self._due:
+            try:
+                first = psutil.Process(self.pid)
+                self._members = [first, *first.children(recursive=True)]
+            except psutil.Error:
+                self._members = []
+            self._due = time.monotonic() + _LOOK_SECONDS
+        return self._members
+
+    def resident_mib(self) -> float:
+        """Memory that they hold together; pages that they share count once, where the kernel says which they are."""
+        members = self.members()
+        if len(members) > 1:
+            with contextlib.suppress(psutil.Error, AttributeError):
+                return sum(process.memory_full_info().pss for process in members) / 2**20
+        total = 0
+        for process in members:
+            with contextlib.suppress(psutil.Error):  # gone, or a zombie
+                total += process.memory_info().rss
+        return total / 2**20

@@ -51,7 +51,7 @@ def _next_size(settings: ProbeSettings, searched: Sequence[TrialRecord]) -> Opti
     fitting = sizes(searched, Outcome.FITS)
     too_many = sizes(searched, Outcome.OUT_OF_MEMORY, Outcome.HUNG)
     if not searched:
-        return min(settings.start, settings.max_envs)
+        return settings.start
     if not fitting:
         smaller = int(too_many[0] / settings.growth) if too_many else 0
         return smaller or None

@@ -46,9 +46,9 @@ class HostMeter:
     def __init__(self) -> None:
         self._peak, self._trace = 0.0, _Trace()
 
-    def sample(self, pid: int, seconds: float) -> float:
+    def sample(self, family: processes.Family, seconds: float) -> float:
         """Take note of what is held now; returns it, MiB."""
-        held = processes.resident_mib(processes.family(pid))
+        held = family.resident_mib()
         self._peak = max(self._peak, held)
         self._trace.add(seconds, held)
         return held
@@ -74,11 +74,11 @@ class CardMeter:
         self._before = card.memory().used
         self._of_process, self._of_card = _Trace(), _Trace()
 
-    def sample(self, pid: int, seconds: float) -> float:
+    def sample(self, family: processes.Family, seconds: float) -> float:
         """As `HostMeter.sample`."""
         grown = max(self._card.memory().used - self._before, 0.0)
         self._of_card.add(seconds, grown)
-        held = self._card.held_by({process.pid for process in processes.family(pid)})
+        held = self._card.held_by({process.pid for process in family.members()})
         if held is None:
             return grown
         self._of_process.add(seconds, held)
@@ -131,12 +131,12 @@ def watch(
     begun = time.monotonic()
     process = processes.start(command, env=environment, stdin=inside, stdout=inside, stderr=inside, close_fds=True)
     os.close(inside)
-    stopped = ""
+    family, stopped = processes.Family(process.pid), ""
     try:
         with log.open("wb") as kept:
             while process.poll() is None:
                 seconds = time.monotonic() - begun
-                held = meter.sample(process.pid, seconds)
+                held = meter.sample(family, seconds)
                 if limit_mib is not None and held > limit_mib:
                     stopped = "limit"
                 elif seconds > timeout:
@@ -163,9 +163,12 @@ def _pass_on(outside: int, kept: BinaryIO, seconds: float) -> bool:
         if not ready:
             return True
         try:
-            kept.write(os.read(outside, 65536))
+            data = os.read(outside, 65536)
         except OSError:  # Linux says EIO when the last writer has gone
             return False
+        if not data:
+            return False
+        kept.write(data)
         kept.flush()
         if left <= 0:
             return True

@@ -7,6 +7,7 @@ from typing import Any, List, Optional
 
 import torch
 
+from ... import closing
 from ...envs.factory import make_env
 from ...envs.harl import HarlEnv
 from ...envs.push_env import sizes
@@ -41,15 +42,13 @@ def start(
 
     """
     made = _Made(config, config.training.torch_threads, world)
-    try:
+    with closing.ensured("the simulation", made.vector.close):
         state = None
         if initial is not None:
             made.load(checkpoint.load_model(initial), str(initial))
             state = weights.model_state(made.runner, config.learner)
         run = RunDirectory.create(results, config, command, state)
         return _train(config, run, made, report, mirror)
-    finally:
-        made.vector.close()
 
 
 def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
@@ -62,13 +61,11 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Opt
     run = RunDirectory(path)
     config = run.config()
     made = _Made(config, run.manifest().get("torch_threads") or config.training.torch_threads, world)
-    try:
+    with closing.ensured("the simulation", made.vector.close):
         state = run.initial_weights()
         if state is not None:
             made.load(state, str(path))
         return _train(config, run, made, report, mirror)
-    finally:
-        made.vector.close()
 
 
 class _Made:
