@@ -19,6 +19,7 @@ _VERBS = {
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
     "walk": "Train or test the policy by which the Go1 walks.",
+    "compare": "Compare runs: settings, curves, milestones, significance.",
     "diagnose": "Say what is wrong with a run, by its logs.",
     "triage": "Say what happened to a run that crashed.",
     "doctor": "Look over the machine and the environment.",

@@ -13,7 +13,7 @@ class NetworkConfig(Settings):
     """A multilayer perceptron."""
 
     hidden: List[int] = Field(min_length=1, max_length=8, description="width of each hidden layer")
-    activation: Literal["elu", "relu", "tanh"]
+    activation: Literal["elu", "relu", "tanh"] = Field(description="nonlinearity of the hidden layers")
     layer_norm: bool = Field(description="LayerNorm after the activation of each hidden layer")
     last_activation: bool = Field(description="whether the last hidden layer has an activation (upstream's has none)")
     input_norm: bool = Field(description="LayerNorm of the input (HARL's use_feature_normalization)")
@@ -34,7 +34,7 @@ class PolicyConfig(Settings):
     std: Literal["exp", "sigmoid"] = Field(
         description="deviation = exp(parameter), or as HARL's exp(log_std_max) * sigmoid(parameter)"
     )
-    log_std_init: float = Field(ge=-10, le=5)
+    log_std_init: float = Field(ge=-10, le=5, description="log standard deviation at the start: how much is explored")
     log_std_min: float = Field(ge=-20, le=5, description="lower bound of the log standard deviation")
     log_std_max: float = Field(ge=-20, le=20, description="upper bound; upstream's is unbounded and ends near 4.4")
 
@@ -61,33 +61,35 @@ class LearnerConfig(Settings):
     """MAPPO and HAPPO; names follow HARL where it has one."""
 
     library: Literal["native", "harl", "openrl"] = Field(description="native: this project's own learners")
-    algorithm: Literal["happo", "mappo", "hatrpo", "haa2c"]
+    algorithm: Literal["happo", "mappo", "hatrpo", "haa2c"] = Field(
+        description="happo: robots are updated one after the other; mappo: all at once"
+    )
     share_actor: bool = Field(description="one actor for all robots; mappo only")
     policy: PolicyConfig
     critic: NetworkConfig
     gamma: float = Field(ge=0, le=1, description="discount per decision")
-    gae_lambda: float = Field(ge=0, le=1)
-    actor_lr: float = Field(ge=0, le=1)
-    critic_lr: float = Field(ge=0, le=1)
-    lr_schedule: Literal["constant", "linear"]
+    gae_lambda: float = Field(ge=0, le=1, description="advantages: 0 trusts the critic, 1 the returns")
+    actor_lr: float = Field(ge=0, le=1, description="Adam's step size for the actors, at the start of the schedule")
+    critic_lr: float = Field(ge=0, le=1, description="Adam's step size for the critic, at the start of the schedule")
+    lr_schedule: Literal["constant", "linear"] = Field(description="linear: both rates fall over the training")
     lr_final_fraction: float = Field(ge=0, le=1, description="what a linear schedule leaves of the rate at the end")
-    adam_eps: float = Field(gt=0, le=1)
+    adam_eps: float = Field(gt=0, le=1, description="added to the root of Adam's second moment")
     epochs: int = Field(ge=1, le=100, description="passes over a rollout for the actors")
     critic_epochs: int = Field(ge=1, le=100, description="passes over a rollout for the critic")
     actor_minibatches: int = Field(ge=1, le=10_000, description="parts of a rollout for one gradient step each")
-    critic_minibatches: int = Field(ge=1, le=10_000)
+    critic_minibatches: int = Field(ge=1, le=10_000, description="the same for the critic")
     clip: float = Field(gt=0, le=10, description="clip range of the probability ratio")
     target_kl: Optional[float] = Field(gt=0, description="an actor's epochs stop above this KL divergence; null: never")
-    entropy_coef: float = Field(ge=0, le=10)
+    entropy_coef: float = Field(ge=0, le=10, description="weight of the entropy bonus: keeps the policy noisy")
     actor_max_grad_norm: float = Field(gt=0, description="bound of the norm of an actor's gradient")
     critic_max_grad_norm: float = Field(gt=0, description="bound of the norm of the critic's gradient")
     advantage_norm: bool = Field(description="advantages of a rollout are shifted and scaled to mean 0, deviation 1")
     value_norm: bool = Field(description="the critic predicts normalised returns")
     value_norm_beta: float = Field(ge=0, lt=1, description="memory of the returns' running mean and variance")
     value_norm_per: Literal["rollout", "minibatch"] = Field(description="how often these are updated (HARL: minibatch)")
-    value_loss: Literal["mse", "huber"]
-    huber_delta: float = Field(gt=0)
-    value_loss_coef: float = Field(gt=0)
+    value_loss: Literal["mse", "huber"] = Field(description="huber: linear for errors beyond huber_delta")
+    huber_delta: float = Field(gt=0, description="error at which the Huber loss turns from quadratic to linear")
+    value_loss_coef: float = Field(gt=0, description="factor of the critic's loss, before its gradient is clipped")
     value_clip: Optional[float] = Field(gt=0, description="clip range of the value update; null: none")
 
     @model_validator(mode="after")

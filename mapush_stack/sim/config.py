@@ -31,7 +31,7 @@ class PartConfig(Settings):
 class ObjectBody(Settings):
     """The object as a rigid body (task_spec section 1)."""
 
-    parts: List[PartConfig] = Field(min_length=1)
+    parts: List[PartConfig] = Field(min_length=1, description="shapes, masses and inertias of the object")
     friction: Tuple[float, float] = Field(description="range of the object's own friction coefficient")
 
     @model_validator(mode="after")

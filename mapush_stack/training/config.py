@@ -22,7 +22,7 @@ _STAGE_SECTIONS = ("task", "learner")
 class ObjectConfig(Settings):
     """The object that is pushed; see `presets/objects/`."""
 
-    name: str
+    name: str = Field(description="what is pushed; see presets/objects/")
     task: ObjectTask
     body: ObjectBody
 
@@ -43,7 +43,7 @@ class TrainingConfig(Settings):
     rollout_length: int = Field(ge=1, le=100_000, description="decisions per environment between two updates")
     random_initial_ages: bool = Field(description="first episodes start at random ages, so that they end apart")
     checkpoint_interval: int = Field(ge=1, description="environment steps between checkpoints")
-    seed: int = Field(ge=0, lt=2**63)
+    seed: int = Field(ge=0, lt=2**63, description="of everything that is random in the training")
     torch_threads: int = Field(
         ge=0, le=1024, description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used"
     )
@@ -60,7 +60,7 @@ class EvaluationConfig(Settings):
     """The published protocol (task_spec section 11)."""
 
     episodes: int = Field(ge=1, le=1_000_000, description="first episodes of as many environments")
-    seed: int = Field(ge=0, lt=2**63)
+    seed: int = Field(ge=0, lt=2**63, description="of the starts")
 
 
 class ExperimentConfig(Settings):

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ... import __version__
 from ...errors import UserError
-from ...training.atomic import replace_file
+from ...training.atomic import write_text
 from ..compare import Comparison
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.facts import Facts
@@ -40,6 +40,8 @@ class Film(NamedTuple):
 class Subject(NamedTuple):
     """What the page says of one run."""
 
+    number: int
+    """Its place among the comparison's runs."""
     label: str
     group: int
     run: LoggedRun
@@ -65,7 +67,7 @@ def write(
     """
     text = render(found, diagnoses, facts, records)
     try:
-        replace_file(path, text.encode("utf-8"))
+        write_text(path, text)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
@@ -94,13 +96,12 @@ def render(
     jinja2, get_plotlyjs = _libraries()
     groups = {index: number for number, group in enumerate(found.groups) for index in group.runs}
     subjects = [
-        _subject(found.labels[index], groups[index], run, diagnoses[index], records[index])
+        _subject(index, found.labels[index], groups[index], run, diagnoses[index], records[index])
         for index, run in enumerate(found.runs)
     ]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(_HERE)), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    raw = environment.from_string("{{ text|safe }}")  # our own files and plotly's
     return environment.get_template("page.html").render(
         title=", ".join(group.name for group in found.groups),
         version=__version__,
@@ -112,7 +113,7 @@ def render(
         data=_script_safe(_data(found, facts, records)),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         script=(_HERE / "page.js").read_text(encoding="utf-8"),
-        plotly=raw.render(text=get_plotlyjs()),
+        plotly=get_plotlyjs(),
     )
 
 
@@ -144,9 +145,12 @@ def _script_safe(value: Any) -> str:
     return text
 
 
-def _subject(label: str, group: int, run: LoggedRun, diagnosis: Diagnosis, record: Record) -> Subject:
+def _subject(
+    number: int, label: str, group: int, run: LoggedRun, diagnosis: Diagnosis, record: Record
+) -> Subject:
     films, left_out = _films(run.path)
     return Subject(
+        number=number,
         label=label,
         group=group,
         run=run,

@@ -1,0 +1,73 @@
+"""`mapush compare`: runs side by side."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Optional, Tuple
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .console import make_console
+
+
+@click.command(name="compare")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Report as one file for a browser.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(0, 10_000),
+    default=100,
+    show_default=True,
+    help="Played of each checkpoint for --html; 0: none.",
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
+def command(
+    paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]
+) -> None:
+    """Compare runs: configurations, checkpoints, curves, milestones, and what the seeds allow to conclude.
+
+    RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
+    still be training. Runs that differ only in their seed are one group.
+    """
+    from ..analysis import compare, plain
+
+    console = make_console(stderr=as_json)
+    if html is not None:
+        from ..analysis.report import page
+
+        page.check(html)
+    runs, notes = compare.load(paths)
+    found = compare.compare(runs, notes)
+    if as_json:
+        print(json.dumps(plain.as_json(found), indent=1))
+    else:
+        _show(console, found)
+    if out is not None:
+        for path in plain.write(found, out):
+            console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    if html is not None:
+        from ..analysis.report import make
+
+        make(html, runs, notes, episodes)
+        console.print(f"written: {html}", highlight=False, soft_wrap=True)
+
+
+def _show(console: Console, found: Any) -> None:
+    from ..analysis.tables import tables
+
+    for words in tables(found):
+        table = Table(title=words.title, title_justify="left")
+        for index, column in enumerate(words.columns):
+            table.add_column(Text(column), justify="left" if index in words.prose else "right", overflow="fold")
+        for row in words.rows:
+            table.add_row(*map(Text, row))
+        console.print(table)
+    for verdict in found.significance:
+        console.print(Text(f"· {verdict.sentence}"))
+    for note in found.notes:
+        console.print(Text(f"note: {note}"))
