@@ -26,9 +26,7 @@ from .console import make_console
     help="Played of each checkpoint for --html; 0: none.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
-def command(
-    paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]
-) -> None:
+def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]) -> None:
     """Compare runs: configurations, checkpoints, curves, milestones, and what the seeds allow to conclude.
 
     RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may

@@ -90,7 +90,10 @@ DISEASES = {
     "entropy-out-of-range": {"action_std": 1.8 + 0 * _RISE, "dist_entropy": entropy_of(1.8 + 0 * _RISE)},
     "gradient-unclipped": {"actor_grad_norm_clipped_max": 1 + 3 * _LATE},
     "gradient-large": {"actor_grad_norm": 0.3 * np.exp(5 * _RISE)},
-    "value-loss-growing": {"critic/value_loss": 0.1 * np.exp(3 * _RISE)},
+    "value-loss-growing": {
+        "critic/value_loss": 0.1 * np.exp(3 * _RISE),
+        "critic/explained_variance": 0.5 + 0 * _RISE,
+    },
     "explained-variance-low": {"critic/explained_variance": 0.05 + 0 * _RISE},
     "kl-high": {"approx_kl": 0.2 + 0 * _RISE},
     "clip-fraction-high": {"clip_fraction": 0.6 + 0 * _RISE},

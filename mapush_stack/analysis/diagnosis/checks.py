@@ -135,13 +135,23 @@ def _limit(subject: Subject, tag: str) -> Optional[float]:
 
 
 def value_loss_growing(subject: Subject, limits: Thresholds) -> Optional[Observed]:
-    """Rising from quarter to quarter to several times its smallest."""
-    tag = "critic/value_loss"
-    parts = quarters(subject.course(tag))
+    """Rising from quarter to quarter to several times its smallest, with returns that are not explained.
+
+    The loss is that of normalised returns: as a team masters the task their variance shrinks, and the loss grows
+    although the critic is as good as before.
+    """
+    tag, explained = "critic/value_loss", "critic/explained_variance"
+    series = subject.course(tag)
+    parts = quarters(series)
     lowest = min(parts[:3], key=lambda one: one.median)
     rising = parts[1].median < parts[2].median < parts[3].median
     growth = parts[3].median / max(lowest.median, 1e-12)
     if not rising or growth <= limits["growth"]:
+        return None
+    if explained in subject.run.series:
+        if part(subject.course(explained), 0.75, 1).mean >= limits["explained"]:
+            return None
+    elif parts[3].median <= part(series, 0, 0.1).mean:
         return None
     told = (
         f"The value loss grew from a median of {number(lowest.median)} (up to {steps(lowest.last)} steps) to "

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from ...task.terminations import CAUSES
 from ..compare import Comparison, Curve, hours
 from ..diagnosis.facts import Facts
 from ..evaluations import Evaluation
@@ -85,17 +84,21 @@ def _chart(figure: Figure, found: Comparison, facts: Sequence[Facts]) -> Dict[st
 def _band(figure: Figure, found: Comparison, number: int) -> Optional[Dict[str, Any]]:
     """Mean and quartiles over a group's seeds."""
     for panel in found.panels:
-        if panel.name == figure.panel:
-            over = [next((c for c in curves if c.group == number), None) for curves in (panel.over_steps, panel.over_hours)]
-            if over[0] is not None:
-                steps, timed = _curve(over[0]), None if over[1] is None else _curve(over[1])
-                label = f"mean and quartiles of {over[0].seeds} seeds"
-                return {**steps, "hours": timed, "group": number, "label": label, "dash": 0}
+        curve = _of_group(panel.over_steps, number)
+        if panel.name == figure.panel and curve is not None:
+            timed = _of_group(panel.over_hours, number)
+            drawn = {**_curve(curve), "hours": None if timed is None else _curve(timed)}
+            return {**drawn, "group": number, "label": f"mean and quartiles of {curve.seeds} seeds", "dash": 0}
     return None
 
 
+def _of_group(curves: Sequence[Curve], number: int) -> Optional[Curve]:
+    return next((curve for curve in curves if curve.group == number), None)
+
+
 def _curve(curve: Curve) -> Dict[str, Any]:
-    return {name: _numbers(getattr(curve, key)) for name, key in (("x", "x"), ("y", "mean"), ("low", "low"), ("high", "high"))}
+    names = {"x": "x", "y": "mean", "low": "low", "high": "high"}
+    return {name: _numbers(getattr(curve, field)) for name, field in names.items()}
 
 
 def _lines(figure: Figure, found: Comparison, number: int, index: int) -> List[Dict[str, Any]]:
@@ -125,12 +128,13 @@ def _line(series: Series, run: LoggedRun) -> Dict[str, Any]:
 
 
 def endings(run: LoggedRun) -> List[Dict[str, Any]]:
-    """How training episodes ended over the run: a line for each way that occurred."""
-    tags = [(cause, run.series.get(f"mapush/cause/{cause}")) for cause in CAUSES[1:]]
+    """How training episodes ended over the run: a line for each way that occurred, success first."""
+    prefix = "mapush/cause/"
+    found = {tag[len(prefix) :]: series for tag, series in run.series.items() if tag.startswith(prefix)}
     return [
-        {**_line(series, run), "label": cause.replace("_", " ")}
-        for cause, series in tags
-        if series is not None and len(series.steps) and np.nanmax(series.values, initial=0) > 0
+        {**_line(found[cause], run), "label": cause.replace("_", " ")}
+        for cause in sorted(found, key=lambda name: (name != "finished", name))
+        if len(found[cause].steps) and np.nanmax(found[cause].values, initial=0) > 0
     ]
 
 

@@ -50,8 +50,6 @@ class Subject(NamedTuple):
     films: List[Film]
     left_out: List[str]
     """Recordings that were too large."""
-    endings: bool
-    terms: bool
     reproduce: str
     """Command line that trains it again; empty where the run does not say."""
 
@@ -84,9 +82,7 @@ def check(path: Path) -> None:
         raise UserError(f"--html {path} cannot be written: give a file in a folder that exists")
 
 
-def render(
-    found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[Facts], records: Sequence[Record]
-) -> str:
+def render(found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[Facts], records: Sequence[Record]) -> str:
     """The page.
 
     Raises:
@@ -99,6 +95,7 @@ def render(
         _subject(index, found.labels[index], groups[index], run, diagnoses[index], records[index])
         for index, run in enumerate(found.runs)
     ]
+    data = _data(found, facts, records)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(_HERE)), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -108,9 +105,8 @@ def render(
         found=found,
         subjects=subjects,
         tables=[words for words in tables(found) if words.title != CURVES],
-        charts=charts.charts(found, facts),
-        curves=charts.checkpoints(found, [record.evaluations for record in records]),
-        data=_script_safe(_data(found, facts, records)),
+        drawn=data,
+        data=_script_safe(data),
         style=(_HERE / "page.css").read_text(encoding="utf-8"),
         script=(_HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -145,9 +141,7 @@ def _script_safe(value: Any) -> str:
     return text
 
 
-def _subject(
-    number: int, label: str, group: int, run: LoggedRun, diagnosis: Diagnosis, record: Record
-) -> Subject:
+def _subject(number: int, label: str, group: int, run: LoggedRun, diagnosis: Diagnosis, record: Record) -> Subject:
     films, left_out = _films(run.path)
     return Subject(
         number=number,
@@ -158,8 +152,6 @@ def _subject(
         record=record,
         films=films,
         left_out=left_out,
-        endings=bool(charts.endings(run)),
-        terms=bool(charts.reward_terms(run)),
         reproduce=_command(run),
     )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from ...evaluation.trajectories import Trajectory
-from ...training.config import ExperimentConfig
+if TYPE_CHECKING:
+    from ...evaluation.trajectories import Trajectory
+    from ...training.config import ExperimentConfig
 
 _HALF_LENGTH, _HALF_WIDTH = 0.28, 0.13
 """Of a robot's trunk as it is drawn, m."""

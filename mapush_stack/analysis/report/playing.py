@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...errors import UserError
-from ...evaluation import policies, protocol
-from ...evaluation.policies import Candidate
-from ...evaluation.trajectories import Played, Trajectory, play
-from ...training.session import set_torch_threads
 from ..run import Evaluation, LoggedRun
 from .pictures import Picture, pictures
+
+# What plays imports torch, which takes seconds that a report of logs alone should not.
+if TYPE_CHECKING:
+    from ...evaluation.policies import Candidate
+    from ...evaluation.trajectories import Played
 
 _ON_THE_CPU = ["sim.backend=mujoco", "sim.device=cpu"]
 _SHOWN = 4
@@ -63,6 +64,9 @@ class _Player:
 
     def go_on(self, until: float) -> None:
         """Play the next checkpoint, or give up what is left."""
+        from ...evaluation.trajectories import play
+        from ...training.session import set_torch_threads
+
         if time.monotonic() > until:
             self._late, self._queue = len(self._queue), []
             return
@@ -87,12 +91,15 @@ class _Player:
             return Record(evaluations, [], [], f"No episodes were played: {self._reason or late}.")
         settings, steps = self._candidates[-1].config, self._candidates[-1].steps
         good = [one for one in self._last.trajectories if one.success][:_SHOWN]
-        bad = [one for one in self._last.trajectories if not one.success][:_SHOWN]
+        # Starts that broke a rule by themselves say little of the policy.
+        order = sorted(zip(self._last.episodes.valid.tolist(), self._last.trajectories), key=lambda pair: not pair[0])
+        bad = [one for _, one in order if not one.success][:_SHOWN]
         drawn = pictures([*good, *bad], settings)
+        won = sum(one.success for one in self._last.trajectories)
         note = (
             f"{self._episodes} first episodes of the checkpoint at {steps:,} steps, deterministic, seed "
-            f"{settings.evaluation.seed}: {sum(one.success for one in self._last.trajectories)} successes. Turned so "
-            "that the target lies to the right; the first ones of each kind are shown."
+            f"{settings.evaluation.seed}: {won} successes. Turned so that the target lies to the right; the first ones "
+            "of each kind are shown, before those whose start broke a rule by itself."
         )
         if self._late:
             note += f" {self._late} earlier checkpoints were left out for want of time."
@@ -105,6 +112,10 @@ def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
         return [], "--episodes 0 asks for none"
     if run.library != "mapush":
         return [], f"only runs of this project can be played, and this one is {_NAMES.get(run.library, run.library)}"
+    if not run.checkpoints:
+        return [], "it has no checkpoint"
+    from ...evaluation import policies
+
     try:
         return policies.find(Path(run.path), "", list(_ON_THE_CPU)), ""
     except UserError as error:
@@ -125,6 +136,8 @@ def _order(count: int) -> List[int]:
 
 
 def _evaluation(candidate: Candidate, played: Played) -> Evaluation:
+    from ...evaluation import protocol
+
     result = protocol.summarize(played.episodes, candidate.config.task.episode_seconds)
     return Evaluation(
         steps=candidate.steps,
@@ -136,6 +149,3 @@ def _evaluation(candidate: Candidate, played: Played) -> Evaluation:
         collaboration_degree=result.collaboration_degree,
         causes=result.causes,
     )
-
-
-__all__ = ["Record", "Trajectory", "play_all"]
