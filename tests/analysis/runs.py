@@ -116,7 +116,7 @@ DISEASES = {
     "not-finite": {"critic/value_loss": np.where(np.arange(POINTS) == 150, np.nan, 0.1)},
 }
 """What a run with one disease logs other than a healthy one, by the rule that should find it; None: not at all."""
-REMARKS = {"reward-term-idle"}
+REMARKS = {"reward-term-idle", "fps-falling"}
 
 
 def diseased(rule):

@@ -94,6 +94,16 @@ def test_a_curriculum_is_judged_by_success_alone(tmp_path):
     assert found(runs.write_run(tmp_path / "run", config, series)) == []
 
 
+@pytest.mark.parametrize("slower", [5.0, 1.5])
+def test_a_neighbour_on_the_machine_slows_rollouts_and_updates_alike(slower, tmp_path):
+    config, series = runs.diseased("fps-falling")
+    steps, fps = series["perf/fps"]
+    times = np.linspace(1, 5, len(fps))
+    series["perf/rollout_seconds"] = (steps, times)
+    series["perf/update_seconds"] = (steps, 0.5 * np.linspace(1, slower, len(fps)))
+    assert found(runs.write_run(tmp_path / "run", config, series)) == ([] if slower == 5.0 else ["fps-falling"])
+
+
 def test_rare_value_errors_are_a_remark(tmp_path):
     config, series = runs.healthy()
     steps = series["perf/fps"][0]

@@ -42,7 +42,8 @@ def report(folder):
     config["experiment"] = "ill"
     config["training"]["total_steps"] //= 4
     ill = runs.write_run(folder / "ill", config, steps)
-    mapush("compare", the_run(folder / "results"), openrl, ill, "--html", folder / "report.html")
+    options = ["--html", folder / "report.html", "--episodes", 40]
+    mapush("compare", the_run(folder / "results"), openrl, ill, *options)
     return folder / "report.html"
 
 
@@ -86,7 +87,9 @@ def keep(name, shot, width=None):
     if width is not None and picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.LANCZOS)
     IMAGES.mkdir(exist_ok=True)
-    picture.quantize(96, dither=Image.Dither.NONE).save(str(IMAGES / f"report-{name}.png"), optimize=True)
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        str(IMAGES / f"report-{name}.png"), optimize=True
+    )
     assert (IMAGES / f"report-{name}.png").stat().st_size < MOST_BYTES
 
 
@@ -97,6 +100,11 @@ def wait_until(page, expression):
             return
         page.wait_for_timeout(100)
     raise AssertionError(f"never: {expression}")
+
+
+def show(page, section):
+    page.evaluate("name => document.getElementById(name).scrollIntoView()", section)
+    page.wait_for_timeout(200)
 
 
 def traces(page, plot):
@@ -123,17 +131,16 @@ def test_it_follows_the_theme_while_it_is_open(report, visit):
 
 
 def test_it_can_be_read_on_a_phone(report, visit):
-    page = visit(report, (390, 844), is_mobile=True, has_touch=True, device_scale_factor=2)
+    page = visit(report, (390, 1500), is_mobile=True, has_touch=True, device_scale_factor=2)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
-    page.locator("#curves").scroll_into_view_if_needed()
+    show(page, "checkpoints")
     keep("phone", page.screenshot(), 480)
 
 
 def test_hovering_tells_a_value(report, visit):
     page = visit(report, (1280, 900))
-    page.locator("#curves").scroll_into_view_if_needed()
+    show(page, "curves")
     plot = page.locator("#plot-success .nsewdrag").first
-    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     for share in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1):
         page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + share * box["height"])
@@ -153,7 +160,7 @@ def test_the_legend_takes_a_run_out_of_every_figure_and_back(report, visit):
     assert key.get_attribute("aria-pressed") == "false"
     wait_until(page, "document.getElementById('plot-entropy').data.every(trace => !trace.name.startsWith('ill'))")
     assert all(traces(page, f"plot-{name}") < count for name, count in before.items())
-    page.locator("#curves").scroll_into_view_if_needed()
+    show(page, "curves")
     keep("legend", page.screenshot(), 1000)
     key.click()
     wait_until(page, "document.getElementById('plot-entropy').data.some(trace => trace.name.startsWith('ill'))")
@@ -186,8 +193,8 @@ def test_episodes_are_drawn_from_above(report, visit):
     shown = page.locator("#episodes svg")
     assert 2 <= shown.count() <= 8
     assert page.locator("#episodes svg polyline.robot").count() == 2 * shown.count()
-    page.locator("#episodes").scroll_into_view_if_needed()
-    keep("episodes", page.locator("#episodes").screenshot(), 1000)
+    show(page, "episodes")
+    keep("episodes", page.screenshot(), 1000)
 
 
 def test_what_a_log_is_called_stays_text(folder, visit):

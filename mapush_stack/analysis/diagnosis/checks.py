@@ -339,11 +339,24 @@ def fps_falling(subject: Subject, limits: Thresholds) -> Optional[Observed]:
         return None
     if max(trend(series.values), trend(part(series, 0.5, 1).values)) > limits["trend"]:
         return None
+    if _slows_alike(subject) >= limits["alike"]:
+        return None
     told = (
         f"The rate fell from a median of {number(first.median)} steps a second in the first quarter to "
         f"{number(last.median)} in the last one, and was falling to the end."
     )
     return Observed(told, [Evidence(tag, one.last, one.median) for one in (first, last)])
+
+
+def _slows_alike(subject: Subject) -> float:
+    """How alike rollouts and updates became slower, 0 to 1; 0 where their times are not logged."""
+    slower = []
+    for tag in ("perf/rollout_seconds", "perf/update_seconds"):
+        if tag not in subject.run.series:
+            return 0.0
+        first, *_, last = quarters(subject.course(tag))
+        slower.append(last.median / max(first.median, 1e-12))
+    return min(slower) / max(max(slower), 1e-12)
 
 
 # Numbers that are none

@@ -83,7 +83,7 @@
       xref: "paper", x: 1, y: one.log ? Math.log10(limit) : limit, xanchor: "right", yanchor: "bottom", showarrow: false,
       text: `limit ${limit}`, font: { size: 11, color: colour("--bad") },
     }));
-    const yaxis = one.log ? { type: "log", tickformat: "~g", nticks: 6 } : {};
+    const yaxis = one.log ? { type: "log", tickformat: "~g", dtick: "D2" } : {};
     if (one.name === "success") Object.assign(yaxis, { tickformat: ".0%", rangemode: "tozero" });
     if (one.name === "fps" || one.name === "memory") Object.assign(yaxis, { tickformat: "~s", rangemode: "tozero" });
     return [traces, layout({ shapes: bounds, annotations: words, yaxis })];

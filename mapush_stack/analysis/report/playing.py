@@ -94,7 +94,6 @@ class _Player:
         # Starts that broke a rule by themselves say little of the policy.
         order = sorted(zip(self._last.episodes.valid.tolist(), self._last.trajectories), key=lambda pair: not pair[0])
         bad = [one for _, one in order if not one.success][:_SHOWN]
-        drawn = pictures([*good, *bad], settings)
         won = sum(one.success for one in self._last.trajectories)
         note = (
             f"{self._episodes} first episodes of the checkpoint at {steps:,} steps, deterministic, seed "
@@ -103,7 +102,7 @@ class _Player:
         )
         if self._late:
             note += f" {self._late} earlier checkpoints were left out for want of time."
-        return Record(evaluations, drawn[: len(good)], drawn[len(good) :], note)
+        return Record(evaluations, pictures(good, settings), pictures(bad, settings), note)
 
 
 def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
