@@ -65,13 +65,14 @@ def patches(session: nox.Session) -> None:
 
 @nox.session(python=LIBRARIES)
 def openrl(session: nox.Session) -> None:
-    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests. A few minutes."""
+    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests; the real wandb. A few minutes."""
     try:
         install(session, "--openrl")
     except CommandFailed:
         session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
     session.run("mapush", "patches", "apply")
     files = ["envs/test_openrl.py", "envs/test_pettingzoo.py", "learning/test_openrl.py", "training/test_openrl.py"]
+    files.append("cli/test_train_wandb.py")  # wandb is one of OpenRL's packages
     session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
 
 
@@ -142,6 +143,27 @@ def train(session: nox.Session) -> None:
     """Train a team, evaluate it, and say where it is; arguments go to `mapush train`."""
     install(session)
     session.run("mapush", "train", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def smoke(session: nox.Session) -> None:
+    """Try everything on the simulator that this machine has, a minute; `-- --backend mujoco` forces one."""
+    install(session, "--extras")
+    session.run("mapush", "smoke", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def cleanup(session: nox.Session) -> None:
+    """The clean exit: crashes at teardown, signals, and what is left behind, in real processes; minutes."""
+    install(session, "--extras")
+    session.run("pytest", "-rs", *map(str, sorted(ROOT.glob("tests/**/test_exit*.py"))), *session.posargs)
+
+
+@nox.session(python=MAIN)
+def vram_probe(session: nox.Session) -> None:
+    """How many environments fit into the GPU's memory, or without a GPU into the host's: `mapush vram-probe`."""
+    install(session, "--extras")
+    session.run("mapush", "vram-probe", *session.posargs)
 
 
 @nox.session(python=MAIN)

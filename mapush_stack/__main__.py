@@ -1,13 +1,12 @@
 """`python -m mapush_stack` is `mapush`."""
 
-import sys
-
 from .cli.main import main
+from .harness import exit
 
 
 def run() -> None:
     """The `mapush` command."""
-    sys.exit(main())
+    exit.run(main)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 from typing import Optional
 
@@ -38,3 +39,14 @@ def available_memory() -> Optional[int]:
     except OSError:
         pass
     return None
+
+
+def processor() -> str:
+    """The model of this machine's CPU, as far as the system names it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()

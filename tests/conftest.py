@@ -49,7 +49,7 @@ def config():
     return small_config()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def mujoco():
     """MuJoCo where it is installed; the test is skipped where it is not (Python 3.8)."""
     return pytest.importorskip("mujoco.batch", reason="MuJoCo 4 is not installed")

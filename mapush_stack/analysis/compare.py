@@ -23,6 +23,8 @@ _POINTS = 256
 """Of a curve; more than a plot can show."""
 _TAIL = 0.1
 """The last part of a run's steps, whose mean is its final score."""
+_HELD = 10
+"""Records of a training over which success counts as reached: the first ones are means over one or two episodes."""
 _GAP_SECONDS, _GAP_INTERVALS = 60.0, 20.0
 """A pause in the log that is longer than both, in seconds and in usual intervals, is a stop and not training."""
 
@@ -38,7 +40,7 @@ class Group(NamedTuple):
 
 
 class Milestones(NamedTuple):
-    """When a run first reached success rates."""
+    """When a run first reached success rates: with a checkpoint, or in training for ten records on average."""
 
     run: int
     source: str
@@ -369,17 +371,25 @@ def _milestones(index: int, run: LoggedRun) -> List[Milestones]:
         if found is None:
             continue
         elapsed = hours(run, found)
-        first = {level: _first(found.values >= level) for level in THRESHOLDS}
+        held = found.values if source == "evaluations" else _held(found.values)
+        first = {level: _first((found.values >= level) & (held >= level)) for level in THRESHOLDS}
         rows.append(
             Milestones(
                 run=index,
                 source=source,
                 steps={level: None if at is None else int(found.steps[at]) for level, at in first.items()},
                 hours={level: None if at is None else _finite(elapsed[at]) for level, at in first.items()},
-                best=float(np.nanmax(found.values)),
+                best=float(np.nanmax(held)),
             )
         )
     return rows
+
+
+def _held(values: np.ndarray) -> np.ndarray:
+    """The mean of each value and the nine that follow; of those that are left near the end, but never of fewer."""
+    size = min(_HELD, len(values))
+    means = np.convolve(values, np.full(size, 1 / size), mode="valid")
+    return np.append(means, np.full(size - 1, means[-1]))
 
 
 def _first(reached: np.ndarray) -> Optional[int]:
@@ -439,7 +449,8 @@ def _tail(choose: _Choose) -> _Figure:
 
 
 def _best(choose: _Choose) -> _Figure:
-    return _figure(choose, lambda found: np.nanmax(found.values))
+    """The highest mean over ten records."""
+    return _figure(choose, lambda found: np.nanmax(_held(found.values)))
 
 
 def _median(choose: _Choose) -> _Figure:

@@ -57,18 +57,29 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
     return [found[steps] for steps in sorted(found)], problems
 
 
-def record(run: Path, rows: List[Dict[str, Any]]) -> None:
-    """Keep rows of `mapush evaluate` with the run whose checkpoints they are about, over older ones of the same steps.
+def record(rows: List[Dict[str, Any]]) -> None:
+    """Keep rows of `mapush evaluate` in the runs whose checkpoints they are about.
 
-    Raises:
-        OSError: the folder cannot be written.
-
+    A row takes the place of one about the same checkpoint, unless that is over more episodes. A run that cannot be
+    written, such as one of another user, is left as it is.
     """
-    file = run / FILE
+    by_run: Dict[Path, List[Dict[str, Any]]] = {}
+    for row in rows:
+        path = Path(row["path"])
+        if _STEPS.fullmatch(path.name) and (path.parents[1] / "config.json").is_file():
+            by_run.setdefault(path.parents[1], []).append(row)
+    for run, found in by_run.items():
+        with contextlib.suppress(OSError):
+            _record(run / FILE, found)
+
+
+def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or a damaged one is replaced
         kept = {row["steps"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
-    kept.update((row["steps"], {name: value for name, value in row.items() if name != "path"}) for row in rows)
+    for row in rows:
+        if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
+            kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
     write_json(file, [kept[steps] for steps in sorted(kept)])
 
 

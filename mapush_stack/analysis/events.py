@@ -19,6 +19,8 @@ _LONGEST_CHECKED = 4096
 """Bytes of the longest record whose sum is checked; longer ones are pictures or histograms, which are not read."""
 _LONGEST = 2**31
 """Bytes of the longest record that protocol buffers allow."""
+_TAIL = 1 << 14
+"""Bytes at a file's end that hold its last record, unless that is a picture."""
 
 
 class Series(NamedTuple):
@@ -188,7 +190,7 @@ def _header_matches(data: bytes, position: int) -> bool:
 def _header_sums_match(data: bytes, starts: np.ndarray) -> np.ndarray:
     """`[n]` bool: whether the lengths that stand at `starts` have the sums that stand beside them."""
     content = np.frombuffer(data, dtype=np.uint8)
-    return _masked_sums(content, starts, 8) == _words(content, starts + 8)
+    return masked_sums(content, starts, 8) == _words(content, starts + 8)
 
 
 def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -198,7 +200,7 @@ def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     for length in np.unique(lengths[lengths <= _LONGEST_CHECKED]).tolist():
         rows = np.flatnonzero(lengths == length)
         begin = starts[rows] + _HEADER
-        match[rows] = _masked_sums(content, begin, length) == _words(content, begin + length)
+        match[rows] = masked_sums(content, begin, length) == _words(content, begin + length)
     return match
 
 
@@ -207,7 +209,7 @@ def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(content[starts[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
 
-def _masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord has it."""
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import CRC_TABLE
 
@@ -217,3 +219,23 @@ def _masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.nda
         crc = table[(crc ^ content[starts + offset]) & 0xFF] ^ (crc >> 8)
     crc ^= np.uint32(0xFFFFFFFF)
     return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
+
+
+def last_step(file: Path) -> Optional[int]:
+    """The step of the last whole record of a file, from its last bytes alone; None where there is none."""
+    from google.protobuf.message import DecodeError
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    with file.open("rb") as opened:
+        opened.seek(max(file.stat().st_size - _TAIL, 0))
+        data = opened.read()
+    # A record begins wherever eight bytes have their sum beside them.
+    starts = np.arange(max(len(data) - _HEADER + 1, 0), dtype=np.int64)
+    for start in starts[_header_sums_match(data, starts)][::-1].tolist():
+        (length,) = struct.unpack_from("<Q", data, start)
+        if start + _FRAME + length <= len(data):
+            try:
+                return int(Event.FromString(data[start + _HEADER : start + _HEADER + length]).step)
+            except DecodeError:
+                continue
+    return None

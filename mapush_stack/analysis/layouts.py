@@ -96,6 +96,13 @@ def is_locked(folder: Path) -> Optional[bool]:
         os.close(descriptor)
 
 
+def changed(folder: Path) -> Tuple[Tuple[Path, int], ...]:
+    """The sizes of a run's logs: the same while nothing is added."""
+    files = [file for found in _event_files(folder).values() for file in found]
+    files += [folder / name for name in (_LOG, _PROGRESS) if (folder / name).is_file()]
+    return tuple((file, file.stat().st_size) for file in sorted(files))
+
+
 def _mapush(layout: Layout, config: Dict[str, Any]) -> Layout:
     training, thing = _section(config, "training"), _section(config, "object")
     stages = training.get("stages") or []

@@ -121,5 +121,5 @@ def _figure_of_scores(found: Comparison) -> Any:
         axes.tick_params(labelsize=8)
         axes.set_yticks(range(len(found.groups)), [group.name for group in found.groups], fontsize=8)
         axes.grid(axis="x", alpha=0.3)
-        axes.invert_yaxis()
+        axes.set_ylim(len(found.groups) - 0.4, -0.6)
     return figure

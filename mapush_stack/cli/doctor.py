@@ -28,23 +28,25 @@ _COLOURS = {
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print findings and facts as JSON, and nothing else.")
+@click.option("--backend", type=click.Choice(list(checks.BACKENDS)), help="What it needs counts as broken if absent.")
 @click.option("--fix", is_flag=True, help="Say what can be mended safely, ask, and do it.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option(
     "--report", type=click.Path(path_type=Path), default=None, help="Look at the machine of this --json file."
 )
-def command(as_json: bool, fix: bool, yes: bool, report: Optional[Path]) -> int:
+def command(as_json: bool, backend: Optional[str], fix: bool, yes: bool, report: Optional[Path]) -> int:
     """Look over the machine and the environment.
 
     Exit code 0 if all is well, 1 if something hinders, 2 if something is broken. What is absent, such as a GPU, is no
-    fault. --fix deletes a half compiled gymtorch and applies patches; it uninstalls nothing.
+    fault unless --backend names a simulator that needs it. --fix deletes a half compiled gymtorch and applies patches;
+    it uninstalls nothing.
     """
     if yes and not fix:
         raise UserError("--yes goes with --fix")
     if fix and (as_json or report):
         raise UserError("--fix mends this machine and prints no JSON; leave --json and --report out")
     facts = probes.gather() if report is None else _read(report)
-    findings = checks.examine(facts)
+    findings = checks.examine(facts, backend)
     code = checks.exit_code(findings)
     if as_json:
         told = [finding.model_dump(mode="json") for finding in findings]
@@ -54,7 +56,7 @@ def command(as_json: bool, fix: bool, yes: bool, report: Optional[Path]) -> int:
     _show(console, findings)
     if not fix or not _mend(console, facts, yes):
         return code
-    findings = checks.examine(probes.gather())
+    findings = checks.examine(probes.gather(), backend)
     _show(console, findings)
     return checks.exit_code(findings)
 

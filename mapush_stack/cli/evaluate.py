@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from .. import closing
 from ..errors import UserError
 from .console import make_console
 
@@ -38,8 +39,10 @@ def command(
     """Evaluate policies under the published protocol: first episodes, deterministic actions.
 
     PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
-    arrays, or a module.pt of OpenRL, which is read without running what is pickled in it.
+    arrays, or a module.pt of OpenRL, which is read without running what is pickled in it. What a run's checkpoints
+    reach is kept in its evaluations.json, for `mapush compare`.
     """
+    from ..analysis import evaluations
     from ..evaluation import pretrained
 
     console = make_console(stderr=as_json)
@@ -47,6 +50,8 @@ def command(
     if not paths:
         raise UserError(f"give a PATH to evaluate, or --pretrained with one of: {', '.join(pretrained.names())}")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
+    if not overrides and not names:
+        evaluations.record(rows)
     if as_json:
         print(json.dumps(rows, indent=2))
     curves = [row for row in rows if row["steps"] >= 0]
@@ -85,12 +90,10 @@ def evaluate_paths(
             continue
         set_torch_threads(settings.training.torch_threads)
         env = policies.environment(candidate, size, chosen_seed)
-        try:
+        with closing.ensured("the simulation", env.close):
             result = protocol.summarize(
                 protocol.run_episodes(policies.policy(candidate, env), env), settings.task.episode_seconds
             )
-        finally:
-            env.close()
         rows.append(
             {
                 "path": str(candidate.path),

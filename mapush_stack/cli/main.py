@@ -18,10 +18,15 @@ _VERBS = {
     "sweep": "Train and evaluate many teams, over seeds and presets.",
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
     "play": "Watch a policy, or record it.",
-    "walk": "Train or test the policy by which the Go1 walks.",
+    "runs": "List runs, and how far each is.",
+    "watch": "Watch a run in the terminal.",
     "compare": "Compare runs: settings, curves, milestones, significance.",
     "diagnose": "Say what is wrong with a run, by its logs.",
+    "reproduce": "Make a run once more, and say what differs.",
+    "walk": "Train or test the policy by which the Go1 walks.",
+    "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
+    "smoke": "Try everything on this machine.",
     "doctor": "Look over the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
@@ -37,7 +42,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _VERBS:
             return None
-        return importlib.import_module(f"mapush_stack.cli.{name}").command
+        return importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
@@ -14,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from .. import closing
 from ..errors import UserError
 from ..task.config import CONTROL_DT
 from .console import make_console
@@ -72,13 +71,11 @@ def command(
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:
         video.choose_gl()
-        # An exception, so that what is half-written is removed.
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     kind = record.suffix.lower() if record else ".mp4"
     size, fps = size or _SIZES[kind], fps or _FPS[kind]
     console = make_console()
     env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
-    try:
+    with closing.ensured("the simulation", env.close):
         shots = _told(console, video.perform(policies.policy(candidate, env), env, episodes))
         stage = video.make_stage(candidate, env, size)
         if not (record or pictures):
@@ -93,8 +90,6 @@ def command(
         film.close()
         for file in [*pictures, *([record] if record else [])]:
             console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
-    finally:
-        env.close()
 
 
 def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:

@@ -20,7 +20,12 @@ _FEW_FOR_A_GPU = 2048
 @click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
 @click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
-@click.option("--learner", "library", default=None, help="native, harl or openrl.  [default: native]")
+@click.option(
+    "--learner",
+    "library",
+    default=None,
+    help="native, harl or openrl, with that library's settings unless --preset or --from is given.  [default: native]",
+)
 @click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
@@ -33,10 +38,12 @@ _FEW_FOR_A_GPU = 2048
     "initial",
     type=click.Path(path_type=Path),
     default=None,
-    help="Run or checkpoint to start from: its configuration, unless --preset is given, and its weights.",
+    help="Run or checkpoint to start from: its configuration, unless --preset is given, and its weights; or a "
+    ".safetensors file of weights.",
 )
 @click.option("--pretrained", default=None, help="Shipped policy to start from, likewise.")
 @click.option("--gpus", type=click.IntRange(1), default=None, help="NVIDIA GPUs to train on together.  [default: one]")
+@click.option("--wandb", is_flag=True, help="Log to Weights & Biases too; a resumed run goes on with its own there.")
 @click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 def command(
@@ -54,6 +61,7 @@ def command(
     initial: Optional[Path],
     pretrained: Optional[str],
     gpus: Optional[int],
+    wandb: bool,
     no_evaluation: bool,
     overrides: Tuple[str, ...],
 ) -> int:
@@ -64,6 +72,7 @@ def command(
     """
     from ..sim import isaacgym_import
     from ..training import launch, learners
+    from ..training.mirror import Mirror
     from ..training.run_directory import RunDirectory
 
     shorthands = {
@@ -81,21 +90,32 @@ def command(
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = RunDirectory(resume).config()
     else:
+        if preset is None and initial is None:
+            parts = learners.parts(library, parts)
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
     if settings.sim.backend == "isaacgym":
         isaacgym_import.require()  # before any process joins others, or starts them
+    mirror = Mirror() if wandb else None
     if gpus is not None and gpus > 1:
         launch.check(gpus)
-        return launch.launch(gpus, _without_gpus(sys.argv[1:]))
+        return launch.launch(gpus, without_gpus(sys.argv[1:]))
     library = learners.module(settings.learner.library)
     train = functools.partial(library.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
     if resume is not None:
         train = functools.partial(library.resume, resume)
-    return _train(settings, train, not no_evaluation)
+    train = functools.partial(train, mirror=mirror)
+    return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
 
 
-def _train(settings: Any, train: Callable, evaluate: bool) -> int:
-    """Train in this process, alone or as one of several, of which the first one speaks; returns the exit code."""
+def train_here(settings: Any, train: Callable, conclude: Callable[[Console, Any], None]) -> int:
+    """Train in this process, alone or as one of several, of which the first one speaks; returns the exit code.
+
+    Args:
+        settings: the configuration.
+        train: `start` or `resume` of a learner's module, which is given a report and a world.
+        conclude: called at the end, where this process speaks, with what `train` returned.
+
+    """
     from .. import world as processes
     from ..training.report import TrainingReport
 
@@ -107,11 +127,11 @@ def _train(settings: Any, train: Callable, evaluate: bool) -> int:
     # Not where something went wrong: a process that is left alone would wait for the others for ever.
     world.close()
     if world.leads:
-        _conclude(console, done, evaluate)
+        conclude(console, done)
     return done.exit_code
 
 
-def _without_gpus(arguments: List[str]) -> List[str]:
+def without_gpus(arguments: List[str]) -> List[str]:
     """The command line of one of the processes that `--gpus` starts."""
     kept: List[str] = []
     for before, argument in zip(["", *arguments], arguments):
@@ -123,12 +143,14 @@ def _without_gpus(arguments: List[str]) -> List[str]:
 def _request(
     preset: Optional[str], object_name: str, changes: List[str], parts: Tuple[str, ...], initial: Optional[Path]
 ) -> Tuple[Any, Optional[Path]]:
-    """The configuration of a new run, and the checkpoint whose weights it starts from, if any."""
+    """The configuration of a new run, and the checkpoint or file whose weights it starts from, if any."""
     from ..training import config
     from ..training.run_directory import find_checkpoints
 
     if initial is None:
         return config.load(preset or "default", object_name, changes, parts), None
+    if initial.suffix == ".safetensors" and initial.is_file():
+        return config.load(preset or "default", object_name, changes, parts), initial
     source, found = find_checkpoints(initial)
     if preset:
         return config.load(preset, object_name, changes, parts), found[-1][1]
@@ -145,9 +167,10 @@ def _conclude(console: Console, done: Any, evaluate: bool) -> None:
     if outcome.stopped:
         console.print(f"go on with: mapush train --resume {done.run.path}", highlight=False, soft_wrap=True)
     elif evaluate:
+        from ..analysis import evaluations
         from .evaluate import evaluate_paths
 
-        evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None)
+        evaluations.record(evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None))
     console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
 
 
@@ -162,12 +185,14 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 def _introduce(console: Console, settings: Any, processes: int) -> None:
     from ..sim import backend
+    from ..training import learners
 
     learner, sim = settings.learner, settings.sim
     chosen = backend.choose(sim)
     console.print(
-        f"{learner.algorithm.upper()} · {settings.object.task.num_robots} {sim.robot} robots push the "
-        f"{settings.object.name} · preset {settings.preset} · seed {settings.training.seed} · "
+        f"{learners.NAMES[learner.library]}{learner.algorithm.upper()} · "
+        f"{settings.object.task.num_robots} {sim.robot} robots push the {settings.object.name} · "
+        f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
         highlight=False,

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 import click
 
 from ..errors import UserError
 from ..harness.triage import rules
-from ..harness.triage.diagnosis import Diagnosis, Evidence, Finding, Verdict, describe_exit, diagnose
-from ..harness.triage.log import Log
+from ..harness.triage.diagnosis import Diagnosis, Evidence, Finding, Verdict, describe_exit, diagnose, say_fact
+from ..harness.triage.log import Log, is_text
+from ..harness.triage.watch import Sample, watch
 from .console import make_console
+
+_SAMPLE = 4096
+"""Bytes by which text is told from other files."""
 
 
 @click.command(name="triage")
@@ -60,15 +66,13 @@ def command(
     facts = {rules.Fact.COMPUTE_CAPABILITY: compute_capability}
     facts[rules.Fact.GPU_MEMORY] = None if gpu_memory is None else gpu_memory / 100
     known = {fact: value for fact, value in facts.items() if value is not None}
-    diagnosis = diagnose(Log(_read(log)), rules.load(), exit_code, known)
+    diagnosis = diagnose(_read(log), rules.load(), exit_code, known)
     _tell(diagnosis, as_json, stderr=False)
     return 1 if diagnosis.verdict is Verdict.UNKNOWN else 0
 
 
 def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
     """Run a command, then say what happened; returns its exit code."""
-    from ..harness.triage.watch import watch
-
     known = rules.load()
     try:
         words = shlex.split(run)
@@ -78,19 +82,25 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
         raise UserError("--run needs a command, such as --run 'mapush train --steps 100000'")
     log = keep or Path(tempfile.mkdtemp(prefix="mapush-triage-")) / "log.txt"
     watched = watch(words, log, quiet_stdout=as_json)
-    diagnosis = diagnose(Log(log.read_bytes()), known, watched.exit_code, watched.facts)
-    _tell(diagnosis, as_json, stderr=not as_json)
+    diagnosis = diagnose(_read(log), known, watched.exit_code, watched.facts)
+    _tell(diagnosis, as_json, stderr=not as_json, trace=watched.trace)
     if keep is None and diagnosis.verdict is Verdict.HEALTHY:
-        log.unlink()
-        log.parent.rmdir()
+        shutil.rmtree(str(log.parent))
     else:
-        print(f"log: {log}", file=sys.stderr)
+        answer = log.with_name(log.name + ".json")
+        answer.write_text(_json(diagnosis, watched.trace), encoding="utf-8")
+        print(f"log: {log}; what was measured: {answer}", file=sys.stderr)
     return watched.exit_code if watched.exit_code >= 0 else 128 - watched.exit_code
 
 
-def _read(log: Path) -> bytes:
+def _read(log: Path) -> Log:
+    if str(log) == "-":
+        return Log(sys.stdin.buffer)
     try:
-        return sys.stdin.buffer.read() if str(log) == "-" else log.read_bytes()
+        with log.open("rb") as file:
+            if not is_text(file.peek(_SAMPLE)[:_SAMPLE]):
+                raise UserError(f"{log} is no text; give the file that holds what the run printed")
+            return Log(file)
     except OSError as error:
         raise UserError(f"{log} cannot be read: {error.strerror}; give the file that holds the run's output") from None
 
@@ -104,9 +114,15 @@ def _signal(name: str) -> int:
     return number
 
 
-def _tell(diagnosis: Diagnosis, as_json: bool, stderr: bool) -> None:
+def _json(diagnosis: Diagnosis, trace: Sequence[Sample]) -> str:
+    """The answer and, where the run was watched, its memory over time."""
+    told = diagnosis.model_dump(mode="json")
+    return json.dumps({**told, "trace": [sample._asdict() for sample in trace]} if trace else told, indent=2)
+
+
+def _tell(diagnosis: Diagnosis, as_json: bool, stderr: bool, trace: Sequence[Sample] = ()) -> None:
     if as_json:
-        print(diagnosis.model_dump_json(indent=2))
+        print(_json(diagnosis, trace))
         return
     console = make_console(stderr=stderr)
     console.print(_paragraph(diagnosis), highlight=False, markup=False, soft_wrap=not console.is_terminal)
@@ -115,12 +131,28 @@ def _tell(diagnosis: Diagnosis, as_json: bool, stderr: bool) -> None:
 def _paragraph(diagnosis: Diagnosis) -> str:
     ended = "" if diagnosis.exit_code is None else f" It ended with {describe_exit(diagnosis.exit_code)}."
     if diagnosis.verdict is Verdict.HEALTHY:
-        return f"Nothing says that this run failed.{ended}"
+        return f"Nothing says that this run failed.{ended}{''.join(map(_survived, diagnosis.exceptions))}"
     if diagnosis.verdict is Verdict.UNKNOWN:
-        lines = f" Its last lines: {_quote(diagnosis.last_lines)}." if diagnosis.last_lines else " It printed nothing."
-        return f"Unknown: it failed, and no rule knows why.{ended}{lines} A report needs {'; '.join(diagnosis.attach)}."
+        return _unknown(diagnosis, ended)
     first, *others = diagnosis.findings
     return f"{_sentence(first)}{_others(others)}"
+
+
+def _survived(exception: Evidence) -> str:
+    return f" It went on after the exception at line {exception.line}; if that was its end, say so with --exit-code."
+
+
+def _unknown(diagnosis: Diagnosis, ended: str) -> str:
+    if not diagnosis.last_lines and diagnosis.exit_code is None:
+        return f"Unknown: the log is empty; --exit-code or --signal can say how it ended. {_report(diagnosis)}"
+    lines = f"Its last lines: {_quote(diagnosis.last_lines)}." if diagnosis.last_lines else "It printed nothing."
+    memory = ", ".join(say_fact(fact, value) for fact, value in diagnosis.facts.items())
+    known = f" Known of it: {memory}." if memory else ""
+    return f"Unknown: it failed, and no rule knows why.{ended} {lines}{known} {_report(diagnosis)}"
+
+
+def _report(diagnosis: Diagnosis) -> str:
+    return f"A report needs {'; '.join(diagnosis.attach)}."
 
 
 def _sentence(finding: Finding) -> str:

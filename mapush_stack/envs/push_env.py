@@ -105,6 +105,7 @@ class PushEnv:
         self._target = torch.zeros(self.num_envs, 2, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
         self._state = draw_start(config, target_object, seed, self._rows, zeros).state
+        self._closed = False
         self.observation_size, self.state_shape = sizes(config, target_object)
 
     def configure(self, config: TaskConfig) -> None:
@@ -207,8 +208,11 @@ class PushEnv:
         self._look()
 
     def close(self) -> None:
-        """Release the simulator; may be called twice."""
-        self.simulator.close()
+        """Release the simulator, if it has anything to release; may be called twice."""
+        release = getattr(self.simulator, "close", None)
+        if release is not None and not self._closed:
+            self._closed = True
+            release()
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -38,13 +38,31 @@ _MEMORY = (
 )
 """What MAPush's walking controller and actuator network remember of each robot, `[N * A, ...]`."""
 
+
+class ContactPairs(NamedTuple):
+    """PhysX's room for pairs of shapes that touch, and how much of it a physics step needs."""
+
+    available: int
+    """`max_gpu_contact_pairs`, all environments together; the CPU pipeline has no such bound."""
+    used: int
+    exact: bool
+    """On a GPU Isaac Gym does not give its contacts out: bodies that feel a force are counted, which are fewer."""
+
+
 _spent = False
 """Whether this process has had its simulation."""
+_simulation: Optional[IsaacGymSimulator] = None
+"""This process's simulation while it is open."""
 
 
 def spent() -> bool:
     """Whether this process has had a simulation: Isaac Gym is not made for a second one."""
     return _spent
+
+
+def contact_pairs() -> Optional[ContactPairs]:
+    """What this process's simulation needs of its room for contact pairs; None where there is none."""
+    return None if _simulation is None else _simulation.contact_pairs()
 
 
 class IsaacGymSimulator(Simulator):
@@ -74,7 +92,7 @@ class IsaacGymSimulator(Simulator):
             UserError: Isaac Gym or MAPush is missing or not as it should be, or this process has had its simulation.
 
         """
-        global _spent
+        global _spent, _simulation
         require()
         if _spent:
             raise UserError("Isaac Gym has one simulation in a process, and this process has had it; start another one")
@@ -93,6 +111,7 @@ class IsaacGymSimulator(Simulator):
         self._sent: Tuple[Tensor, ...] = ()
         self._centre = self.task.env_origins.clone()
         self._centre[:, :2] += self.task.base_init_state_npc[0, :2]
+        _simulation = self
 
     @torch.no_grad()
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
@@ -175,10 +194,22 @@ class IsaacGymSimulator(Simulator):
             getattr(self.task, name).copy_(state[name])
         self._send(torch.arange(self.num_envs, device=self.device))
 
+    def contact_pairs(self) -> ContactPairs:
+        """Room for contact pairs, and what the last physics step used of it."""
+        task, physx = self.task, self.task.sim_params.physx
+        if self.device.type == "cpu":
+            contacts = task.gym.get_rigid_contacts(task.sim)
+            return ContactPairs(physx.max_gpu_contact_pairs, int((contacts["env0"] != -1).sum()), exact=True)
+        task.gym.refresh_net_contact_force_tensor(task.sim)
+        touching = (task.contact_forces != 0).any(-1).sum()
+        return ContactPairs(physx.max_gpu_contact_pairs, int(touching), exact=False)
+
     def close(self) -> None:
         """Release the simulation; may be called twice."""
+        global _simulation
         task, self.task = self.task, None
         if task is not None:
+            _simulation = None
             task.gym.destroy_sim(task.sim)
 
     def _roots(self) -> Tensor:

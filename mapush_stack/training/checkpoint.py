@@ -55,18 +55,23 @@ def load(path: Path) -> Checkpoint:
         UserError: it is missing or damaged.
 
     """
-    progress = _read_progress(path)
-    return Checkpoint(progress.pop("steps"), load_model(path), load_tensors(path / _TRAINING), progress)
+    counters = progress(path)
+    return Checkpoint(counters.pop("steps"), load_model(path), load_tensors(path / _TRAINING), counters)
 
 
 def load_model(path: Path) -> Dict[str, Tensor]:
-    """Read only the weights of a checkpoint.
+    """Read only the weights: of a checkpoint, or of a .safetensors file that holds what a checkpoint's does.
 
     Raises:
         UserError: they are missing or damaged.
 
     """
-    return load_tensors(path / _MODEL)
+    return load_tensors(path if path.is_file() else model_file(path))
+
+
+def model_file(path: Path) -> Path:
+    """The file of a checkpoint's weights."""
+    return path / _MODEL
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -105,12 +110,18 @@ def load_tensors(path: Path) -> Dict[str, Tensor]:
         raise UserError(f"{path} cannot be read as safetensors: {error}") from None
 
 
-def _read_progress(path: Path) -> Dict[str, Any]:
+def progress(path: Path) -> Dict[str, Any]:
+    """A checkpoint's counters and recent statistics.
+
+    Raises:
+        UserError: they are missing or damaged.
+
+    """
     file = path / _PROGRESS
     try:
-        progress = json.loads(file.read_text(encoding="utf-8"))
-        progress["steps"] = int(progress["steps"])
-        return progress
+        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain["steps"] = int(plain["steps"])
+        return plain
     except FileNotFoundError:
         raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}") from None
     except (ValueError, KeyError, TypeError) as error:

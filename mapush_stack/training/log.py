@@ -6,22 +6,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
+from .. import closing
+from .mirror import Mirror
+
+_SENDING_SECONDS = 120.0
+"""How long wandb may take to send what it still has."""
+
 
 class MetricsLog:
     """Scalars over environment steps."""
 
-    def __init__(self, folder: Optional[Path], steps: int) -> None:
+    def __init__(self, folder: Optional[Path], steps: int, mirror: Optional[Mirror] = None) -> None:
         """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged.
 
-        Without a folder nothing is logged.
+        Without a folder nothing is logged. A `mirror`, begun, gets the same metrics.
         """
         self._writer: Any = None
+        self._mirror = mirror
+        if mirror is not None:
+            self._mirror_closer = closing.register("the mirror on wandb", mirror.close, _SENDING_SECONDS)
         if folder is None:
             return
         # Imported here because importing it costs a second that no other command should pay.
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None, flush_secs=10)
+        self._closer = closing.register("the TensorBoard log", self._writer.close, saves=True)
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -33,13 +43,17 @@ class MetricsLog:
         trace: Optional[TracebackType],
     ) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._closer.close()
+        if self._mirror is not None:
+            self._mirror_closer.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""
         if self._writer is not None:
             for name, value in metrics.items():
                 self._writer.add_scalar(name, value, steps)
+        if self._mirror is not None:
+            self._mirror.write(metrics, steps)
 
     def flush(self) -> None:
         """Put everything on the disk."""

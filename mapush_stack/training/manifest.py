@@ -2,76 +2,112 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import torch
 
 from .. import __version__
+from ..harness import gpu
+from ..machine import processor
 
-_PACKAGES = (
-    "torch",
-    "mujoco",
-    "mujoco-warp",
-    "warp-lang",
-    "numpy",
-    "safetensors",
-    "pydantic",
-    "tensorboard",
-    "rsl-rl-lib",
-    "openrl",
-)
+_PACKAGE = Path(__file__).resolve().parents[1]
+_NOT_SOURCE = ("pretrained", "__pycache__")
 
 
 def manifest(command: List[str]) -> Dict[str, Any]:
     """Versions, machine, commit, command line and start time, as plain JSON."""
+    packages = _packages()
     return {
         "mapush_stack": __version__,
-        "commit": _commit(),
+        "commit": _commit(_PACKAGE),
+        "source": _source_hash(),
+        "harl_commit": _commit(Path(os.environ["HARL_SRC"])) if os.environ.get("HARL_SRC") else None,
         "command": command,
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "started": _now(),
         "python": platform.python_version(),
-        "packages": {name: found for name, found in ((name, _version(name)) for name in _PACKAGES) if found},
+        "environment": _hash("".join(f"{name}=={version}\n" for name, version in packages.items()).encode()),
+        "packages": packages,
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
     }
 
 
-def _version(package: str) -> Optional[str]:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
+    """What a process that trains computes on, as plain JSON.
+
+    Args:
+        device: of its tensors.
+        processes: how many train together.
+
+    """
+    found: Dict[str, Any] = {
+        "started": _now(),
+        "device": device.type,
+        "processes": processes,
+        "processor": processor(),
+        "cpus": os.cpu_count(),
+        "instructions": _instructions(),
+        "torch_threads": torch.get_num_threads(),
+    }
+    if device.type == "cuda":
+        found.update(gpu=torch.cuda.get_device_name(device), driver=gpu.look().driver, cuda=torch.version.cuda)
+    return found
 
 
-def _commit() -> Optional[str]:
-    """The commit of the source tree that the package runs from, with "+" where files differ from it."""
-    folder = str(Path(__file__).parent)
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _packages() -> Dict[str, str]:
+    """Every installed distribution by its normalized name (PEP 503), and its version."""
+    found: Dict[str, str] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:  # not the remains of a failed installation
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), distribution.version)
+    return dict(sorted(found.items()))
+
+
+def _commit(folder: Path) -> Optional[str]:
+    """The commit of a source tree, with "+" where files differ from it; None outside git."""
 
     def git(*arguments: str) -> str:
-        command = ["git", "-C", folder, *arguments]
+        command = ["git", "-C", str(folder), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
     try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", folder) else "")
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(folder)) else "")
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
+def _source_hash() -> str:
+    """SHA-256 over this package's files, names and contents: the code that ran, committed or not."""
+    digest = hashlib.sha256()
+    for path in sorted(_PACKAGE.rglob("*")):
+        inside = path.relative_to(_PACKAGE)
+        if path.is_file() and not any(part in _NOT_SOURCE for part in inside.parts):
+            digest.update(f"{inside}\0{_hash(path.read_bytes())}\n".encode())
+    return digest.hexdigest()
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _instructions() -> Optional[str]:
+    """The vector instructions for which torch has chosen its kernels, such as AVX512; sums depend on them."""
+    found = re.search(r"CPU capability usage: (\S+)", torch.__config__.show())
+    return found[1] if found else None

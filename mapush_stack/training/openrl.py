@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
+from .. import closing
 from ..envs.factory import make_env
 from ..envs.push_env import sizes
 from ..errors import UserError
@@ -16,6 +17,7 @@ from ..world import ALONE, World
 from . import checkpoint, memory
 from .config import ExperimentConfig
 from .log import MetricsLog
+from .mirror import Mirror
 from .recent import RecentEpisodes, reward_terms
 from .report import TrainingReport
 from .run_directory import RunDirectory
@@ -44,6 +46,7 @@ def start(
     report: TrainingReport,
     initial: Optional[Path] = None,
     world: World = ALONE,
+    mirror: Optional[Mirror] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
@@ -53,13 +56,14 @@ def start(
 
     """
     learner = _make_learner(config, config.training.torch_threads, world)
-    if initial is not None:
-        load_weights(learner, initial)
-    weights = None if initial is None else learner.model_state()
-    return _train(config, RunDirectory.create(results, config, command, weights), learner, report)
+    with closing.ensured("the simulation", learner.env.close):
+        if initial is not None:
+            load_weights(learner, initial)
+        weights = None if initial is None else learner.model_state()
+        return _train(config, RunDirectory.create(results, config, command, weights), learner, report, mirror)
 
 
-def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
+def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
@@ -69,10 +73,11 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
     run = RunDirectory(path)
     config = run.config()
     learner = _make_learner(config, run.manifest().get("torch_threads") or config.training.torch_threads, world)
-    initial = run.initial_weights()
-    if initial is not None:
-        learner.load_model_state(initial)
-    return _train(config, run, learner, report)
+    with closing.ensured("the simulation", learner.env.close):
+        initial = run.initial_weights()
+        if initial is not None:
+            learner.load_model_state(initial)
+        return _train(config, run, learner, report, mirror)
 
 
 def _make_learner(config: ExperimentConfig, threads: int, world: World) -> OpenRLLearner:
@@ -91,7 +96,13 @@ def _make_learner(config: ExperimentConfig, threads: int, world: World) -> OpenR
     return OpenRLLearner(told, env, config.training.random_initial_ages)
 
 
-def _train(config: ExperimentConfig, run: RunDirectory, learner: OpenRLLearner, report: TrainingReport) -> Session:
+def _train(
+    config: ExperimentConfig,
+    run: RunDirectory,
+    learner: OpenRLLearner,
+    report: TrainingReport,
+    mirror: Optional[Mirror],
+) -> Session:
     run.lock()
     try:
         trainer = _Trainer(config, run, learner)
@@ -101,11 +112,13 @@ def _train(config: ExperimentConfig, run: RunDirectory, learner: OpenRLLearner, 
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
-        with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
-            outcome = trainer.train(report, log, stop)
+        run.record_hardware(learner.env.device, 1, trainer.steps)
+        with StopRequest() as stop:
+            begun = None if mirror is None else mirror.begin(run, config, report.line)
+            with MetricsLog(run.logs, trainer.steps, begun) as log:
+                outcome = trainer.train(report, log, stop)
         return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
     finally:
-        learner.env.close()
         run.release()
 
 

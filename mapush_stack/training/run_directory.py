@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
+import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
@@ -14,9 +17,11 @@ from ..errors import UserError
 from . import checkpoint
 from .atomic import new_directory, remove_leftovers, write_json
 from .config import ExperimentConfig, validated
-from .manifest import manifest
+from .manifest import hardware, manifest
 
 _CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"
+_LOCK_PATIENCE = 0.2
+"""Seconds; `mapush runs` holds a lock for an instant to see whether anybody else does."""
 
 
 class RunDirectory:
@@ -62,7 +67,8 @@ class RunDirectory:
                 (temporary / "logs").mkdir()
                 (temporary / "models").mkdir()
                 write_json(temporary / _CONFIG, config.model_dump(mode="json"))
-                write_json(temporary / _MANIFEST, manifest(command))
+                plain = {**manifest(command), "started_from_weights": initial is not None}
+                write_json(temporary / _MANIFEST, plain)
                 if initial is not None:
                     checkpoint.save_tensors(initial, temporary / _INITIAL)
         except OSError as error:
@@ -101,9 +107,22 @@ class RunDirectory:
     def manifest(self) -> Dict[str, Any]:
         """What `manifest.json` says of the machine and the software, empty where it is missing or damaged."""
         try:
-            return json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+            plain = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
         except (ValueError, OSError):
             return {}
+        return plain if isinstance(plain, dict) else {}
+
+    def record_hardware(self, device: torch.device, processes: int, steps: int) -> None:
+        """Add to the manifest's `sessions` what trains from `steps` on; for the process that has the lock."""
+        plain = self.manifest()
+        sessions = [*plain.get("sessions", []), {"from_steps": steps, **hardware(device, processes)}]
+        write_json(self.path / _MANIFEST, {**plain, "sessions": sessions})
+
+    @property
+    def initial_file(self) -> Optional[Path]:
+        """The weights that the run started from; None where it started from scratch."""
+        file = self.path / _INITIAL
+        return file if file.is_file() else None
 
     def initial_weights(self) -> Optional[Dict[str, Tensor]]:
         """The weights that the run started from; None where it started from scratch.
@@ -112,8 +131,8 @@ class RunDirectory:
             UserError: the file is damaged.
 
         """
-        file = self.path / _INITIAL
-        return checkpoint.load_tensors(file) if file.is_file() else None
+        file = self.initial_file
+        return None if file is None else checkpoint.load_tensors(file)
 
     def checkpoints(self) -> List[Tuple[int, Path]]:
         """(steps, path) of every checkpoint, oldest first."""
@@ -128,15 +147,18 @@ class RunDirectory:
         """
         self._lock = FileLock(str(self.path / _LOCK))
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=_LOCK_PATIENCE, poll_interval=_LOCK_PATIENCE / 10)
         except Timeout:
             raise UserError(f"{self.path} is being trained by another process; wait for it or stop it") from None
+        holder = {"pid": os.getpid(), "host": platform.node()}
+        (self.path / _LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
         remove_leftovers(self.path)
         remove_leftovers(self.models)
 
     def release(self) -> None:
-        """Give the run back; may be called twice."""
+        """Give the run back; may be called twice. A lock file that is not empty then tells of a killed process."""
         if self._lock is not None:
+            (self.path / _LOCK).write_text("", encoding="utf-8")
             self._lock.release()
             self._lock = None
 

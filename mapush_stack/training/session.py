@@ -8,6 +8,7 @@ from typing import List, NamedTuple, Optional
 
 import torch
 
+from .. import closing
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv, sizes
 from ..errors import UserError
@@ -18,6 +19,7 @@ from ..world import ALONE, World
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .log import MetricsLog
+from .mirror import Mirror
 from .report import TrainingReport
 from .run_directory import RunDirectory
 from .signals import StopRequest
@@ -43,6 +45,7 @@ def start(
     report: TrainingReport,
     initial: Optional[Path] = None,
     world: World = ALONE,
+    mirror: Optional[Mirror] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
@@ -55,17 +58,18 @@ def start(
     set_torch_threads(config.training.torch_threads)
     # The environment is made first: where it cannot be made, no folder is left behind.
     env = _make_env(config, world)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
-    if initial is not None:
-        load_weights(learner, initial)
-    path = ""
-    if world.leads:
-        weights = None if initial is None else learner.model_state()
-        path = str(RunDirectory.create(results, config, command, weights).path)
-    return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world)
+    with closing.ensured("the simulation", env.close):
+        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
+        if initial is not None:
+            load_weights(learner, initial)
+        path = ""
+        if world.leads:
+            weights = None if initial is None else learner.model_state()
+            path = str(RunDirectory.create(results, config, command, weights).path)
+        return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world, mirror)
 
 
-def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
+def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
@@ -77,11 +81,12 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
     config = run.config()
     set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
     env = _make_env(config, world)
-    learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
-    initial = run.initial_weights()
-    if initial is not None:
-        learner.load_model_state(initial)
-    return _train(config, run, env, learner, report, world)
+    with closing.ensured("the simulation", env.close):
+        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
+        initial = run.initial_weights()
+        if initial is not None:
+            learner.load_model_state(initial)
+        return _train(config, run, env, learner, report, world, mirror)
 
 
 def load_weights(learner: MultiAgentPPO, path: Path) -> None:
@@ -122,6 +127,7 @@ def _train(
     learner: MultiAgentPPO,
     report: TrainingReport,
     world: World,
+    mirror: Optional[Mirror],
 ) -> Session:
     if world.leads:
         run.lock()
@@ -133,11 +139,14 @@ def _train(
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
+        if world.leads:
+            run.record_hardware(env.device, world.size, trainer.steps)
         logs = run.logs if world.leads else None
-        with StopRequest(once=world.size == 1) as stop, MetricsLog(logs, trainer.steps) as log:
-            outcome = trainer.train(report, log, stop)
+        with StopRequest(once=world.size == 1) as stop:
+            begun = mirror.begin(run, config, report.line) if mirror is not None and world.leads else None
+            with MetricsLog(logs, trainer.steps, begun) as log:
+                outcome = trainer.train(report, log, stop)
         return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
     finally:
         learner.release()
-        env.close()
         run.release()

@@ -107,8 +107,26 @@ def test_a_torch_that_comes_with_python_itself_is_seen(tmp_path, light_torch):
 
 def test_a_torch_that_cannot_be_imported(tmp_path):
     folder = fake(tmp_path, torch="raise OSError('libcudnn.so.9: cannot open shared object file')")
-    found = checked(doctor("--json", path=[folder]))["torch"]
-    assert found["status"] == "broken" and "libcudnn.so.9" in found["found"]
+    (folder / "torch/version.py").write_text("__version__ = '1.13.1'\ncuda: Optional[str] = '11.7'\n")
+    for name in ("nvidia_cublas_cu11", "nvidia_cublas_cu12"):
+        (folder / f"{name}-1.0.dist-info").mkdir()
+        (folder / f"{name}-1.0.dist-info/METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+    found = checked(doctor("--json", path=[folder]))
+    assert found["torch"]["status"] == "broken" and "libcudnn.so.9" in found["torch"]["found"]
+    assert "1 of CUDA 12" in found["CUDA packages"]["found"]
+    assert "torch is for CUDA 11" in found["CUDA packages"]["found"]
+    assert " nvidia-cublas-cu12" in found["CUDA packages"]["remedy"]
+    assert "cu11" not in found["CUDA packages"]["remedy"]
+
+
+def test_a_home_that_is_not_there(light_torch, monkeypatch):
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert "disk" in checked(doctor("--json", path=[light_torch]))
+
+
+def test_a_simulator_that_is_asked_for_must_be_there(light_torch):
+    done = doctor("--json", "--backend", "isaacgym", path=[light_torch])
+    assert checked(done)["backend isaacgym"]["status"] == "broken" and done.returncode == 2
 
 
 def test_fix_says_what_it_would_do_and_does_it_only_when_told(tmp_path, light_torch):

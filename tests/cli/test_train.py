@@ -19,7 +19,7 @@ LONG = [*SMALL, "training.total_steps=48000", "training.checkpoint_interval=480"
 """Three hundred updates with a checkpoint after every third."""
 
 
-def wait_for(condition, process, seconds=60):
+def wait_for(condition, process, seconds=180):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

@@ -67,12 +67,28 @@ def test_standard_input_and_a_healthy_log():
     assert done.stdout == "Nothing says that this run failed.\n"
 
 
+def test_an_empty_log_says_so(tmp_path):
+    (tmp_path / "empty.log").write_text("")
+    out, _ = mapush("triage", tmp_path / "empty.log", code=1)
+    assert out.startswith("Unknown: the log is empty; --exit-code or --signal can say how it ended.")
+
+
+def test_an_exception_that_was_survived_is_told():
+    out, _ = mapush("triage", LOGS / "healthy/retries.log")
+    assert out == (
+        "Nothing says that this run failed. It went on after the exception at line 1; if that was its end, say so with "
+        "--exit-code.\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         ([], "LOG or --run"),
         (["a.log", "--run", "true"], "LOG or --run"),
         (["missing.log"], "missing.log cannot be read"),
+        (["."], ". cannot be read: Is a directory"),
+        (["policy.pt"], "policy.pt is no text"),
         (["--run", "no-such-program-anywhere"], "no-such-program-anywhere cannot be run"),
         (["--run", "'unclosed"], "No closing quotation"),
         (["--run", ""], "needs a command"),
@@ -83,6 +99,7 @@ def test_standard_input_and_a_healthy_log():
     ],
 )
 def test_a_wrong_request_is_one_sentence(arguments, complaint, tmp_path):
+    (tmp_path / "policy.pt").write_bytes(bytes(range(256)))
     _, err = mapush("triage", *arguments, cwd=tmp_path, code=2)
     assert complaint in err and err.count("\n") == 1
 
@@ -100,7 +117,9 @@ def test_a_segfault_is_seen_with_its_last_lines_and_the_exit_code(program, tmp_p
     text = f"import ctypes, os; libc = ctypes.CDLL(None);{prints} os.kill(os.getpid(), 11)"
     log = tmp_path / "kept.log"
     _, err = run(program(text), "--keep", log, code=139)
-    assert "rule contact-pairs" in err and f"log: {log}" in err
+    assert "rule contact-pairs" in err and f"log: {log}; what was measured: {log}.json" in err
+    answer = json.loads((tmp_path / "kept.log.json").read_text())
+    assert answer["exit_code"] == -11 and answer["findings"][0]["rule"] == "contact-pairs"
     assert log.read_text().splitlines()[:3] == lines
 
 
@@ -110,6 +129,15 @@ def test_json_has_standard_output_for_itself(program):
     assert answer["verdict"] == "unknown" and answer["exit_code"] == 3
     assert 0 < answer["facts"]["host_memory"] <= 1
     assert err.startswith("mixed\n") and "log: " in err
+
+
+def test_the_memory_is_traced(program, tmp_path):
+    text = "import time; block = bytearray(300 << 20); block[::4096] = bytes([1]) * len(block[::4096]); time.sleep(1)"
+    out, _ = run(program(text), "--json")
+    trace = json.loads(out)["trace"]
+    assert [one["seconds"] for one in trace] == sorted(one["seconds"] for one in trace) and len(trace) >= 3
+    assert max(one["resident_mib"] for one in trace) > 300 > trace[0]["resident_mib"]
+    assert all(0 < one["host_memory"] <= 1 for one in trace)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

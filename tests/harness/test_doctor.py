@@ -197,6 +197,32 @@ def _plain(value):
     return value.model_dump() if hasattr(value, "model_dump") else value
 
 
+@pytest.mark.parametrize(
+    ("backend", "facts", "changes", "status", "words"),
+    [
+        ("mujoco", MODERN, {}, Status.FINE, "installed"),
+        ("mujoco", ISAACGYM, {}, Status.BROKEN, "mujoco is not installed | pip install 'mapush_stack[mujoco]'"),
+        ("warp", MODERN, {}, Status.FINE, "beside a GPU"),
+        ("warp", MODERN, {"nvidia": Nvidia()}, Status.BROKEN, "no NVIDIA GPU | in a container, start it with --gpus"),
+        ("warp", ISAACGYM, {}, Status.BROKEN, "pip install 'mapush_stack[warp]'"),
+        ("isaacgym", ISAACGYM, {}, Status.FINE, "beside a GPU"),
+        ("isaacgym", ISAACGYM, {"nvidia": Nvidia()}, Status.BROKEN, "no NVIDIA GPU"),
+        ("isaacgym", MODERN, {}, Status.BROKEN, "see docs/isaacgym.md"),
+    ],
+)
+def test_what_a_named_simulator_needs_may_not_be_absent(backend, facts, changes, status, words):
+    changed = Facts.model_validate({**facts.model_dump(), **{name: _plain(value) for name, value in changes.items()}})
+    *_, last = checks.examine(changed, backend)
+    assert (last.check, last.status) == (f"backend {backend}", status) and words in f"{last.found} | {last.remedy}"
+    assert len(checks.examine(changed)) == len(checks.examine(changed, backend)) - 1
+
+
+def test_a_broken_gpu_does_not_break_what_runs_on_the_cpu():
+    facts = MODERN.model_copy(update={"nvidia": Nvidia(problem="Driver/library version mismatch")})
+    assert checks.exit_code(checks.examine(facts)) == checks.exit_code(checks.examine(facts, "warp")) == 2
+    assert checks.exit_code(checks.examine(facts, "mujoco")) == 1
+
+
 def test_every_check_is_tried_on_more_than_one_machine():
     names = {finding.check for finding in checks.examine(MODERN)}
     assert names - {case[0] for case in CASES} == {"processors"}
@@ -271,6 +297,10 @@ def test_patches_are_looked_for_in_mapushs_source_tree_too(tmp_path):
     found = {one.name: one for one in probes.patches(str(tmp_path))}
     assert found["contact-pairs"].state is State.UNKNOWN and found["contact-pairs"].directory == str(tmp_path)
     assert {one.name: one.state for one in probes.patches(None)}["contact-pairs"] is State.ABSENT
+
+
+def test_a_folder_that_is_not_there_yet_has_its_parents_space(tmp_path):
+    assert probes.disk("caches", tmp_path / "not/yet").free_mib > 0
 
 
 def test_shared_memory_that_is_not_there(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from mapush_stack.errors import UserError
-from mapush_stack.harness.triage import rules
+from mapush_stack.harness.triage import log, rules
 from mapush_stack.harness.triage.diagnosis import Verdict, diagnose
-from mapush_stack.harness.triage.log import Log
+from mapush_stack.harness.triage.log import Log, is_text
 from mapush_stack.harness.triage.rules import Fact
 
 LOGS = Path(__file__).parent / "logs"
@@ -17,6 +17,8 @@ KNOWN = rules.load()
 NAMES = [rule.name for rule in KNOWN.rules]
 HEALTHY = sorted((LOGS / "healthy").glob("*.log"))
 UNKNOWN = sorted((LOGS / "unknown").glob("*.log"))
+WORDINGS = yaml.safe_load((LOGS.parent / "wordings.yaml").read_text(encoding="utf-8"))
+TRACEBACK = b'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n    main()\n'
 FACTS = {"lavapipe": {Fact.COMPUTE_CAPABILITY: 8.6}}
 """What is known beside the examples' lines."""
 
@@ -51,7 +53,14 @@ def test_a_rule_is_the_first_to_fire_on_its_example(name):
     assert first.rule == name
     lines = [one for one in first.evidence if one.line is not None]
     text = example(name).decode().splitlines()
-    assert lines and all(one.text == text[one.line - 1].strip() for one in lines)
+    assert lines and all(text[one.line - 1].strip().endswith(one.text) for one in lines)
+
+
+def test_the_documentation_lists_the_rules():
+    text = (LOGS.parents[2] / "docs/troubleshooting.md").read_text(encoding="utf-8")
+    rows = [f"| `{one.name}` | {one.confidence.value} | {' '.join(one.cause.split())} |" for one in KNOWN.rules]
+    told = [line for line in text.splitlines() if line.startswith("| `")]
+    assert told == rows, "the rows of docs/troubleshooting.md should be\n" + "\n".join(rows)
 
 
 @pytest.mark.parametrize("rule", KNOWN.rules, ids=NAMES)
@@ -78,11 +87,20 @@ def test_a_crash_without_a_rule_is_unknown(path):
     assert diagnosis.last_lines and diagnosis.attach
 
 
+@pytest.mark.parametrize("wording", WORDINGS, ids=lambda wording: wording["answer"])
+def test_other_wordings(wording):
+    start = example("contact-pairs").rpartition(b"train.sh")[0]
+    text = wording["text"].encode().replace(b"<GYM>\n", start).replace(b"<TRACEBACK>\n", TRACEBACK)
+    diagnosis = diagnose(Log(text), KNOWN)
+    rule = [one.rule for one in diagnosis.findings[:1]]
+    assert (rule or [diagnosis.verdict.value]) == [wording["answer"]], text.decode()
+
+
 def test_a_failed_exit_code_makes_any_log_unknown():
     assert diagnose(Log(b""), KNOWN, 1).verdict is Verdict.UNKNOWN
     assert diagnose(Log(b"all is well\n"), KNOWN, -11).verdict is Verdict.UNKNOWN
     assert diagnose(Log(b"all is well\n"), KNOWN, 139).exit_code == -11
-    assert diagnose(Log(b""), KNOWN).verdict is Verdict.HEALTHY
+    assert diagnose(Log(b" \n"), KNOWN).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("stop", [-2, 130, -15, 143])
@@ -149,6 +167,52 @@ def test_lines_are_as_a_terminal_shows_them():
 def test_compose_prefixes_do_not_hide_a_traceback():
     prefixed = b"".join(b"train-1  | " + line + b"\n" for line in UNKNOWN[-1].read_bytes().splitlines())
     assert diagnose(Log(prefixed), KNOWN).verdict is Verdict.UNKNOWN
+
+
+def test_windows_logs():
+    text = example("torch-out-of-memory").decode()
+    for encoding in ("utf-16", "utf-8-sig", "utf-8"):
+        assert fired(text.replace("\n", "\r\n").encode(encoding)) == ["torch-out-of-memory"]
+    assert fired(text.replace("\n", "\r\r\n").encode()) == ["torch-out-of-memory"]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["train-1  | ", "[rank0]: ", "[default0]:", "2026-11-21T10:00:00.1234Z ", "(Worker pid=41) "]
+)
+@pytest.mark.parametrize("name", ["infos-key-0", "refused", "torch-out-of-memory", "interrupted"])
+def test_what_others_put_before_each_line_hides_nothing(prefix, name):
+    lines = example(name).splitlines(keepends=True)
+    assert fired(b"".join(prefix.encode() + line for line in lines))[0] == name
+
+
+def test_what_is_no_text():
+    assert not is_text(bytes(range(256)) * 4) and not is_text(b"PK\x03\x04\x00\x00\x00\x00\x00\x00archive/data.pkl")
+    assert (
+        is_text(b"")
+        and is_text(b"plain\n")
+        and is_text("\u6bb5\u9519\u8bef".encode("gbk"))
+        and is_text("x".encode("utf-16"))
+    )
+    assert is_text(bytes(1000) + b"a log that was emptied while its program wrote on\n")
+
+
+def test_of_a_very_long_log_all_is_read_that_tells_something(tmp_path, monkeypatch):
+    for name, size in (("_BLOCK", 1 << 12), ("_HEAD", 1 << 14), ("_TAIL", 1 << 16)):
+        monkeypatch.setattr(log, name, size)
+    line, many = b"2024-10-15 23:06:26,228 [INFO] Episode: 7/1000\n", 10_000
+    fault = b"x.cpp (699) : internal error : Contact buffer overflow detected, please increase its size\n"
+    path = tmp_path / "long.log"
+    with path.open("wb") as file:
+        file.write(b"NVIDIA GeForce RTX 2070\n" + line * many + fault + line * many)
+        file.write(b"\r".join([b"100%|#### "] * many) + b"\n" + example("torch-out-of-memory"))
+    with path.open("rb") as file:
+        read = Log(file)
+    diagnosis = diagnose(read, KNOWN)
+    first, second = diagnosis.findings
+    assert [first.rule, second.rule] == ["torch-out-of-memory", "physx-contact-buffer"]
+    assert second.evidence[0].line == many + 2 and len(read) == path.read_bytes().count(b"\n")
+    assert diagnosis.facts == {Fact.COMPUTE_CAPABILITY: 7.5}
+    assert len(read.find("")) < many  # the rest is not kept
 
 
 @pytest.mark.parametrize("filling", FILLINGS)

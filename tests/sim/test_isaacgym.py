@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mapush_stack.errors import UserError
-from mapush_stack.sim import mqe
+from mapush_stack.sim import isaacgym, mqe
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.resets import draw_start
 from tests.conftest import small_config
@@ -302,3 +302,13 @@ def test_the_objects_file_is_mapushs_in_all_that_physics_sees(mapush, tmp_path, 
         return rows
 
     assert physics(tmp_path / "object.urdf") == physics(mapush / "resources" / "objects" / f"{file}.urdf")
+
+
+def test_contact_pairs_are_those_of_this_process_simulation(monkeypatch, another):
+    monkeypatch.setenv("MAPUSH_CONTACT_PAIR_MULTIPLIER", "3")
+    _, sim = simulator(num_envs=4)
+    available, used, exact = isaacgym.contact_pairs()
+    # The stand-in has four feet of two robots on the floor, and one contact that is none.
+    assert (available, used, exact) == (3 * 2**23, 4 * 2 * 4, True)
+    sim.close()
+    assert isaacgym.contact_pairs() is None

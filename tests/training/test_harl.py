@@ -27,7 +27,7 @@ from tests.cli.test_train import checkpoints, wait_for
 from tests.conftest import SMALL, kinematic_env
 from tests.training.test_trainer import StopAfter
 
-HARL = ["--learner", "harl", "--with", "harl"]
+HARL = ["--learner", "harl"]
 FILES = {"actor_agent0.pt", "actor_agent1.pt", "critic_agent.pt", "value_normalizer.pt"}
 
 
@@ -45,6 +45,7 @@ def test_happo_trains_stops_resumes_and_evaluates(harl, mujoco, tmp_path):
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 143 and "Traceback" not in err and "mapush train --resume" in out
+    assert out.startswith("HARL's HAPPO ·") and "preset default+harl" in out
     run = RunDirectory(the_run(tmp_path / "parts"))
     assert 0 < run.checkpoints()[-1][0] < 4800
     out, _ = mapush("train", "--resume", run.path)

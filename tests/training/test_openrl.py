@@ -29,7 +29,7 @@ except metadata.PackageNotFoundError:
     pytest.skip("OpenRL is not installed here; `nox -s openrl` has it", allow_module_level=True)
 
 NARROW = ["learner.policy.network.hidden=[16,16]", "learner.critic.hidden=[16,16]"]
-QUICK = ["--with", "openrl", *SMALL, *NARROW]
+QUICK = ["--learner", "openrl", *SMALL, *NARROW]
 LONG = [*QUICK, "training.total_steps=16000", "training.checkpoint_interval=480", "--no-evaluation"]
 """A hundred updates with a checkpoint after every third."""
 LEARN = ["training.total_steps=400000", "sim.num_envs=128", "training.torch_threads=1"]
@@ -168,7 +168,7 @@ def test_it_runs_beside_a_published_openrl(tmp_path, kinematic):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(mujoco, tmp_path_factory):
     """A run of `LONG` that nobody stopped."""
     results = tmp_path_factory.mktemp("whole")
     mapush("train", "--results", results, *LONG)
@@ -178,7 +178,7 @@ def whole(tmp_path_factory):
 @pytest.mark.usefixtures("mujoco")
 class TestFromTheFrontDoor:
     def test_it_trains_evaluates_and_learns_to_push(self, tmp_path):
-        learn = ["--with", "openrl", "--no-evaluation", "sim.threads=2", "training.torch_threads=1"]
+        learn = ["--learner", "openrl", "--no-evaluation", "sim.threads=2", "training.torch_threads=1"]
         mapush("train", "--results", tmp_path / "0", *learn, "--steps", "1", "learner.actor_lr=0")
         mapush("train", "--results", tmp_path / "1", *learn, "--steps", "600000")
         runs = [the_run(tmp_path / name) for name in "01"]
@@ -188,7 +188,7 @@ class TestFromTheFrontDoor:
 
     def test_evaluation_needs_no_openrl(self, tmp_path):
         out, _ = mapush("train", "--results", tmp_path, *QUICK)
-        assert "MAPPO" in out and "480 / 480 steps" in out and "95 % interval" in out
+        assert out.startswith("OpenRL's MAPPO ·") and "480 / 480 steps" in out and "95 % interval" in out
         hidden = "import sys; sys.modules['openrl'] = None; from mapush_stack.cli.main import main; sys.exit(main())"
         command = [sys.executable, "-c", hidden, "evaluate", str(the_run(tmp_path)), "--episodes", "4", "--json"]
         done = subprocess.run(command, env=environment(), cwd=str(ROOT), capture_output=True, text=True)

@@ -65,16 +65,24 @@ _LITTLE_DISK_MIB = 1024
 _FULL_DISK_MIB = 64
 _LITTLE_SHARED_MEMORY_MIB = 1024
 """What docker-compose.yml gives; Docker itself gives 64."""
+BACKENDS = {"mujoco": "mujoco", "warp": "mujoco-warp", "isaacgym": "isaacgym"}
+"""Simulators, as sim.backend has them, and the packages that they are."""
+_OF_THE_GPU = ("driver", "GPU and torch", "GPU and Isaac Gym")
 _NOT_INSTALLED = (Status.ABSENT, "Isaac Gym is not installed", "")
 
 
-def examine(facts: Facts) -> List[Finding]:
-    """Every check, in order."""
-    findings = []
-    for name, check in _CHECKS.items():
-        status, found, remedy = check(facts)
-        findings.append(Finding(check=name, status=status, found=found, remedy=remedy))
-    return findings
+def examine(facts: Facts, backend: Optional[str] = None) -> List[Finding]:
+    """Every check, in order, and whether there is what a simulator needs, if one is named (of `BACKENDS`)."""
+    told = {name: check(facts) for name, check in _CHECKS.items()}
+    if backend == "mujoco":  # which runs on the CPU
+        for name in _OF_THE_GPU:
+            status, *rest = told[name]
+            told[name] = (Status.WARNING if status is Status.BROKEN else status, *rest)
+    if backend is not None:
+        told[f"backend {backend}"] = _backend(facts, backend)
+    return [
+        Finding(check=name, status=status, found=found, remedy=remedy) for name, (status, found, remedy) in told.items()
+    ]
 
 
 def exit_code(findings: List[Finding]) -> int:
@@ -333,6 +341,18 @@ def locks(facts: Facts) -> Told:
     return Status.WARNING, f"{first}{more}", remedy
 
 
+def _backend(facts: Facts, backend: str) -> Told:
+    """What may be absent elsewhere, but not where this simulator is to run."""
+    package = BACKENDS[backend]
+    if package not in facts.packages and not (backend == "isaacgym" and facts.isaacgym is not None):
+        remedy = "see docs/isaacgym.md" if backend == "isaacgym" else f"pip install 'mapush_stack[{backend}]'"
+        return Status.BROKEN, f"{package} is not installed", remedy
+    if backend != "mujoco" and not facts.nvidia.gpus:
+        remedy = "in a container, start it with --gpus all; on a machine without one use --backend mujoco"
+        return Status.BROKEN, "no NVIDIA GPU", remedy
+    return Status.FINE, "installed" if backend == "mujoco" else "installed, beside a GPU", ""
+
+
 def _cuda_majors(packages: Dict[str, str]) -> Dict[str, int]:
     """CUDA's major version of each package that is a piece of it."""
     majors = {}
@@ -344,8 +364,8 @@ def _cuda_majors(packages: Dict[str, str]) -> Dict[str, int]:
 
 
 def _torch_major(facts: Facts) -> Optional[int]:
-    """The CUDA that torch was built for; where it cannot be imported, as its version says."""
-    if not facts.torch.error:
+    """The CUDA that torch was built for; where nothing else says it, as its version does."""
+    if facts.torch.cuda or not facts.torch.error:
         return facts.torch.cuda_major
     match = re.search(r"\+cu(\d\d)", facts.packages.get("torch", ""))
     return int(match.group(1)) if match else None

@@ -22,6 +22,7 @@ from ..triage.diagnosis import describe_exit
 from .facts import Disk, Drift, Facts, Gymtorch, PatchState, Python, Torch
 
 _SOURCE_TREE = Path(__file__).resolve().parents[3]
+_HOME = Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's raises for a user whom the system does not know)
 _SECONDS = 120
 """How long an import may take on a cold and busy machine."""
 _ERROR_LINES = 12
@@ -57,14 +58,14 @@ def gather() -> Facts:
         nvidia=gpu.look(),
         visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
         isaacgym=isaacgym,
-        torch_loaded_by=who_loads_torch(),
+        torch_loaded_by="" if isaacgym is None else who_loads_torch(),
         gymtorch=gymtorch(extensions_folder()),
         compiler={program: shutil.which(program) is not None for program in ("ninja", "c++")},
         patches=patches(os.environ.get("MAPUSH_SRC")),
         harl_source=Path(os.environ.get("HARL_SRC", "?")).is_dir(),
         cpus=usable_cpus(),
         memory_mib=_mib(available_memory()),
-        disks=[disk("runs", Path.cwd()), disk("caches", Path.home()), disk("temporary files", Path("/tmp"))],
+        disks=[disk("runs", Path.cwd()), disk("caches", _HOME), disk("temporary files", Path("/tmp"))],
         container=any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")),
         shared_memory_mib=shared_memory(Path("/dev/shm")),
         drift=drift(_SOURCE_TREE / "env", packages, isaacgym is not None),
@@ -84,7 +85,18 @@ def installed() -> Dict[str, str]:
 def import_torch() -> Torch:
     """torch, imported by a process of its own."""
     done = _python(_TORCH)
-    return Torch(error=_error(done)) if done.returncode else Torch.model_validate(json.loads(_answer(done)))
+    if done.returncode:
+        return Torch(error=_error(done), cuda=_built_for())
+    return Torch.model_validate(json.loads(_answer(done)))
+
+
+def _built_for() -> Optional[str]:
+    """The CUDA that a torch which cannot be imported was built for, from its file version.py."""
+    spec = find_spec("torch")
+    version = Path(spec.origin or "?").parent / "version.py" if spec else Path("?")
+    text = version.read_text(encoding="utf-8") if version.is_file() else ""
+    match = re.search(r"^cuda\b.*= *'([\d.]+)'", text, re.MULTILINE)
+    return match.group(1) if match else None
 
 
 def import_isaacgym() -> Optional[str]:
@@ -103,7 +115,7 @@ def who_loads_torch() -> str:
 
 def extensions_folder() -> Path:
     """Where torch keeps the extensions that it compiles."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "torch_extensions"
+    default = Path(os.environ.get("XDG_CACHE_HOME") or _HOME / ".cache") / "torch_extensions"
     return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or default)
 
 
@@ -131,7 +143,8 @@ def patches(mapush_source: Optional[str]) -> List[PatchState]:
 
 def disk(purpose: str, path: Path) -> Disk:
     """Free space where a path is or would be made."""
-    return Disk(purpose=purpose, path=str(path), free_mib=shutil.disk_usage(str(path)).free >> 20)
+    there = next(one for one in (path, *path.parents, Path()) if one.exists())
+    return Disk(purpose=purpose, path=str(path), free_mib=shutil.disk_usage(str(there)).free >> 20)
 
 
 def shared_memory(path: Path) -> Optional[int]:
@@ -152,7 +165,7 @@ def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[Li
     if isaacgym and (folder / "isaacgym").is_dir():
         names = ["isaacgym/requirements.lock", "isaacgym/torch.lock"]
     else:
-        kinds = ("requirements", "torch-cuda", "extras", "openrl")
+        kinds = ("requirements", "torch-cuda", "extras", "openrl", "harl")
         names = [f"{kind}-{tag}.lock" for kind in kinds]
     if not (folder / names[0]).is_file():
         return None

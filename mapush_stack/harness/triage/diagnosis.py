@@ -10,12 +10,13 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 from pydantic import BaseModel, ConfigDict
 
 from .log import Log
-from .rules import Condition, Confidence, Fact, Reading, Rule, Rules
+from .rules import Confidence, Fact, Reading, Rule, Rules
 
 _TAIL = 200
 """Lines at the end of a log where a crash is told: as long as faulthandler's account of some threads."""
 _SHOWN = 5
 """Last lines shown of an unknown crash."""
+_TRACEBACK = r"Traceback \(most recent call last\)"
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """How people and schedulers stop a run; no crash."""
 
@@ -64,6 +65,8 @@ class Diagnosis(_Told):
     facts: Dict[Fact, float]
     last_lines: List[Evidence]
     """Of an unknown crash."""
+    exceptions: List[Evidence]
+    """Where nothing says that it failed: the last traceback, after which more was printed."""
     attach: List[str]
     """To a report of an unknown crash."""
 
@@ -89,11 +92,17 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
         exit_code = 128 - exit_code
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
-    found = [_try(rule, log, ended, known) for rule in rules.rules if not (rule.fatal and exit_code == 0)]
+    # Of two that are as sure, what a run can survive is less likely the reason that this one did not.
+    tried = [
+        rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and exit_code == 0)
+    ]
+    found = [_try(rule, log, ended, known) for rule in tried]
     findings = sorted((finding for finding in found if finding), key=lambda finding: finding.confidence.rank)
     if findings:
         verdict = Verdict.KNOWN
-    elif exit_code == 0 or (exit_code is None and not ended) or (exit_code is not None and -exit_code in _STOPS):
+    elif exit_code is None:
+        verdict = Verdict.UNKNOWN if ended or not log.last(1) else Verdict.HEALTHY
+    elif exit_code == 0 or -exit_code in _STOPS:
         verdict = Verdict.HEALTHY
     else:
         verdict = Verdict.UNKNOWN
@@ -103,7 +112,10 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
         findings=findings,
         exit_code=exit_code,
         facts=known,
-        last_lines=[Evidence(line=number, text=log.line(number)) for number in log.last(_SHOWN)] if unknown else [],
+        last_lines=_evidence(log, log.last(_SHOWN)) if unknown else [],
+        exceptions=_evidence(log, log.find(_TRACEBACK)[-1:])
+        if verdict is Verdict.HEALTHY and exit_code is None
+        else [],
         attach=rules.attach if unknown else [],
     )
 
@@ -116,6 +128,17 @@ def describe_exit(exit_code: int) -> str:
         return f"signal {-exit_code} ({signal.Signals(-exit_code).name})"
     except ValueError:
         return f"signal {-exit_code}"
+
+
+def say_fact(fact: Fact, value: float) -> str:
+    """A fact in words."""
+    if fact is Fact.COMPUTE_CAPABILITY:
+        return f"compute capability {value:.1f}"
+    return f"{'GPU' if fact is Fact.GPU_MEMORY else 'host'} memory {100 * value:.0f} % full at the peak"
+
+
+def _evidence(log: Log, numbers: List[int]) -> List[Evidence]:
+    return [Evidence(line=number, text=log.line(number)) for number in numbers]
 
 
 def _read(log: Log, readings: List[Reading]) -> Dict[Fact, float]:
@@ -135,9 +158,10 @@ def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _End
         return {}
     ended = {}
     for name, ending in rules.endings.items():
-        lines = [number for number in log.find(ending.pattern) if number > len(log) - _TAIL]
-        if lines:
-            ended[name] = _Ended(lines[-1], Evidence(line=lines[-1], text=log.line(lines[-1])))
+        first, last = (log.spans(ending.wording, last=_TAIL) or [(0, 0)])[-1]
+        went_on = [span for pattern in ending.unless for span in log.spans(pattern, last=_TAIL) if span[0] > first]
+        if last and not went_on:
+            ended[name] = _Ended(last, *_evidence(log, [first]))
         elif exit_code is not None and ending.signal == -exit_code:
             ended[name] = _Ended(len(log) + 1, Evidence(line=None, text=describe_exit(exit_code)))
     return ended
@@ -151,14 +175,20 @@ def _try(rule: Rule, log: Log, ended: Dict[str, _Ended], facts: Dict[Fact, float
         return None
     if any(number > (lines or [0])[0] for pattern in rule.unless for number in log.find(pattern)):
         return None
-    endings = [ended[name] for name in rule.ends if name in ended and ended[name].after > (lines or [0])[-1]]
+    endings = [ended[name] for name in rule.ends if name in ended and ended[name].after >= (lines or [0])[-1]]
+    if rule.within and lines:
+        endings = [ending for ending in endings if ending.after - lines[0] <= rule.within]
     confidence = _confidence(rule, facts)
     if confidence is None or (rule.ends and not endings):
         return None
     numbers = sorted({*lines, *(number for numbers in anywhere for number in numbers)})
-    evidence = [Evidence(line=number, text=log.line(number)) for number in numbers]
+    evidence = _evidence(log, numbers)
     evidence += [ending.evidence for ending in endings[:1]]
-    evidence += [Evidence(line=None, text=_say(bound, facts)) for bound in rule.conditions if bound.fact in facts]
+    evidence += [
+        Evidence(line=None, text=say_fact(bound.fact, facts[bound.fact]))
+        for bound in rule.conditions
+        if bound.fact in facts
+    ]
     return Finding(
         rule=rule.name,
         cause=" ".join(rule.cause.split()),
@@ -196,10 +226,3 @@ def _confidence(rule: Rule, facts: Dict[Fact, float]) -> Optional[Confidence]:
         else:
             confidence = max(confidence, condition.unknown, key=lambda one: one.rank)
     return confidence
-
-
-def _say(condition: Condition, facts: Dict[Fact, float]) -> str:
-    value = facts[condition.fact]
-    if condition.fact is Fact.COMPUTE_CAPABILITY:
-        return f"compute capability {value:.1f}"
-    return f"{'GPU' if condition.fact is Fact.GPU_MEMORY else 'host'} memory {100 * value:.0f} % full at the peak"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from enum import Enum
 from pathlib import Path
 from typing import Dict, List, Optional
@@ -14,6 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ...errors import UserError
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
+_EXIT = (
+    r"(?:\b(?:exit(?:ed|s)?|return(?:ed)?)(?: with)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[\"']? *[:=(]? *"
+    r"|\b(?:exit(?:ed)?|exit_?code|return_?code|rc)[\"']? *[:=(] *|\bexit(?:ed)? with )"
+)
+"""What stands before an exit code: `exited with code `, `exitcode  : `, `returned non-zero exit status `, `Exited (`;
+not the `exit ` of a script, nor the return of an episode."""
 
 
 class Confidence(str, Enum):
@@ -82,9 +89,21 @@ class Ending(_Entry):
     """How a process can end, by its signal or by what is printed of it."""
 
     signal: Optional[int] = None
-    pattern: str
+    pattern: str = Field(description="{EXIT} in it stands for what is printed before an exit code")
+    unless: List[str] = Field(default=[], description="expressions after it that say: that was not the end")
 
     _expression = field_validator("pattern")(_expression)
+    _expressions = field_validator("unless")(lambda patterns: [*map(_expression, patterns)])
+
+    @property
+    def wording(self) -> str:
+        """`pattern`, or the signal or its exit code as shells, Docker, Python and schedulers print them."""
+        pattern = self.pattern.replace("{EXIT}", _EXIT)
+        if self.signal is None:
+            return pattern
+        name = signal.Signals(self.signal).name
+        code = rf"(?i:{_EXIT}(?:{128 + self.signal}|-{self.signal})\b(?![.\d]))"
+        return rf"{pattern}|{code}|<Signals\.{name}|(?i:\bsignals?[ :=]+(?:{self.signal}\b(?![.\d])|{name}\b))"
 
 
 class Reading(_Entry):
@@ -106,7 +125,7 @@ class Rule(_Entry):
     confidence: Confidence
     source: List[str] = Field(min_length=1, description="where the wording or the explanation comes from")
     lines: List[str] = Field(default=[], description="expressions, each found in a line after the one before")
-    within: Optional[int] = Field(default=None, gt=0, description="lines from the first of them to the last")
+    within: Optional[int] = Field(default=None, gt=0, description="lines from the first of them to the last or the end")
     anywhere: List[str] = Field(default=[], description="expressions found in whatever order")
     unless: List[str] = Field(default=[], description="expressions that are nowhere after the first of `lines`")
     ends: List[str] = Field(default=[], description="endings, one of which it was, after the last of `lines`")

@@ -15,7 +15,7 @@ import termios
 import time
 import tty
 from pathlib import Path
-from typing import BinaryIO, Dict, Iterator, List, NamedTuple
+from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional
 
 import psutil
 
@@ -23,11 +23,26 @@ from ...errors import UserError
 from ..gpu import MemoryMeter, Nvidia, look
 from .rules import Fact
 
-_SAMPLE_SECONDS = 0.5
+_SAMPLE_SECONDS = 0.25
+_SAMPLES = 1000
+"""Kept of a run; when they are full, every second one goes, and half as many are taken."""
 _AFTERWARDS_SECONDS = 0.2
 """How long to wait for the last output, once the command has ended, while a process that it left holds the line."""
 _CGROUP = Path("/sys/fs/cgroup")
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Sample(NamedTuple):
+    """Memory at one moment; None where it cannot be measured."""
+
+    seconds: float
+    """Since the command started."""
+    gpu_memory: Optional[float]
+    """The share (0 to 1) in use on the fullest card."""
+    host_memory: Optional[float]
+    """The share in use of the machine's memory or the container's."""
+    resident_mib: float
+    """Of the command and its children."""
 
 
 class Watched(NamedTuple):
@@ -36,7 +51,9 @@ class Watched(NamedTuple):
     exit_code: int
     """0 to 255, or a signal's negative number."""
     facts: Dict[Fact, float]
-    """Of the GPU and the memory, as far as they could be measured."""
+    """Of the GPU and the memory at their peaks, as far as they could be measured."""
+    trace: List[Sample]
+    """The memory from start to end."""
 
 
 def watch(command: List[str], log: Path, quiet_stdout: bool = False) -> Watched:
@@ -72,8 +89,12 @@ def watch(command: List[str], log: Path, quiet_stdout: bool = False) -> Watched:
                     os.close(end.inside)
             outputs = {end.outside: _Output(stream.fileno()) for end, stream in zip(ends, streams)}
             with _forwarding(child):
-                facts = _attend(child, outputs, kept, meter)
-                return Watched(child.wait(), {**facts, **_capability(look())})
+                killed_before = _oom_kills()
+                trace = _attend(child, outputs, kept, meter)
+                facts = {**_peaks(trace), **_capability(look())}
+                if child.wait() == -signal.SIGKILL and _oom_kills() > killed_before:
+                    facts[Fact.HOST_MEMORY] = 1.0  # faster than it was sampled
+                return Watched(child.returncode, facts, trace)
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run, or {log} written: {error.strerror}") from None
 
@@ -129,17 +150,18 @@ def _forwarding(child: subprocess.Popen) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _attend(child: subprocess.Popen, outputs: Dict[int, _Output], log: BinaryIO, meter: MemoryMeter) -> Dict:
-    """Pass on what is printed until the command has ended; returns the peaks of memory."""
-    peaks: Dict[Fact, float] = {}
+def _attend(child: subprocess.Popen, outputs: Dict[int, _Output], log: BinaryIO, meter: MemoryMeter) -> List[Sample]:
+    """Pass on what is printed until the command has ended; returns its memory over time."""
+    trace: List[Sample] = []
     open_lines = set(outputs)
-    due, ended = 0.0, None
+    started = time.monotonic()
+    due, every, ended = started, _SAMPLE_SECONDS, None
     while open_lines and (ended is None or time.monotonic() < ended + _AFTERWARDS_SECONDS):
         if ended is None and time.monotonic() >= due:
-            due = time.monotonic() + _SAMPLE_SECONDS
-            for fact, value in ((Fact.GPU_MEMORY, meter.fullest()), (Fact.HOST_MEMORY, _host_memory())):
-                if value is not None:
-                    peaks[fact] = max(value, peaks.get(fact, 0.0))
+            trace.append(Sample(time.monotonic() - started, meter.fullest(), _host_memory(), _resident_mib(child.pid)))
+            if len(trace) == _SAMPLES:
+                trace, every = _halved(trace), 2 * every
+            due = time.monotonic() + every
         ready, _, _ = select.select(list(open_lines), [], [], 0.05 if ended else _SAMPLE_SECONDS)
         for line in ready:
             try:
@@ -153,7 +175,42 @@ def _attend(child: subprocess.Popen, outputs: Dict[int, _Output], log: BinaryIO,
             outputs[line].write(data)
         if ended is None and child.poll() is not None:
             ended = time.monotonic()
-    return peaks
+    return trace
+
+
+def _halved(trace: List[Sample]) -> List[Sample]:
+    """Half as many samples, each the fullest of two."""
+    return [
+        Sample(late.seconds, *(None if one is None else max(one, other) for one, other in zip(early[1:], late[1:])))
+        for early, late in zip(trace[::2], trace[1::2])
+    ]
+
+
+def _peaks(trace: List[Sample]) -> Dict[Fact, float]:
+    """The fullest that each memory was."""
+    series = {Fact.GPU_MEMORY: [one.gpu_memory for one in trace], Fact.HOST_MEMORY: [one.host_memory for one in trace]}
+    known = {fact: [value for value in values if value is not None] for fact, values in series.items()}
+    return {fact: max(values) for fact, values in known.items() if values}
+
+
+def _resident_mib(pid: int) -> float:
+    """The memory of a process and of all that it started."""
+    total = 0
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += one.memory_info().rss
+    return total / 2**20
+
+
+def _oom_kills() -> int:
+    """How often the kernel has killed for want of memory since it started; 0 where it does not say."""
+    try:
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return int(counters.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
 
 
 def _host_memory() -> float:

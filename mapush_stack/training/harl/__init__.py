@@ -7,6 +7,7 @@ from typing import Any, List, Optional
 
 import torch
 
+from ... import closing
 from ...envs.factory import make_env
 from ...envs.harl import HarlEnv
 from ...envs.push_env import sizes
@@ -15,6 +16,7 @@ from ...world import ALONE, World
 from .. import checkpoint, memory
 from ..config import ExperimentConfig
 from ..log import MetricsLog
+from ..mirror import Mirror
 from ..report import TrainingReport
 from ..run_directory import RunDirectory
 from ..session import Session, set_torch_threads
@@ -30,6 +32,7 @@ def start(
     report: TrainingReport,
     initial: Optional[Path] = None,
     world: World = ALONE,
+    mirror: Optional[Mirror] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
@@ -39,18 +42,16 @@ def start(
 
     """
     made = _Made(config, config.training.torch_threads, world)
-    try:
+    with closing.ensured("the simulation", made.vector.close):
         state = None
         if initial is not None:
             made.load(checkpoint.load_model(initial), str(initial))
             state = weights.model_state(made.runner, config.learner)
         run = RunDirectory.create(results, config, command, state)
-        return _train(config, run, made, report)
-    finally:
-        made.vector.close()
+        return _train(config, run, made, report, mirror)
 
 
-def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
+def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
@@ -60,13 +61,11 @@ def resume(path: Path, report: TrainingReport, world: World = ALONE) -> Session:
     run = RunDirectory(path)
     config = run.config()
     made = _Made(config, run.manifest().get("torch_threads") or config.training.torch_threads, world)
-    try:
+    with closing.ensured("the simulation", made.vector.close):
         state = run.initial_weights()
         if state is not None:
             made.load(state, str(path))
-        return _train(config, run, made, report)
-    finally:
-        made.vector.close()
+        return _train(config, run, made, report, mirror)
 
 
 class _Made:
@@ -96,7 +95,9 @@ class _Made:
             raise UserError(f"the weights in {source} do not fit the configuration's networks: {reason}") from None
 
 
-def _train(config: ExperimentConfig, run: RunDirectory, made: _Made, report: TrainingReport) -> Session:
+def _train(
+    config: ExperimentConfig, run: RunDirectory, made: _Made, report: TrainingReport, mirror: Optional[Mirror]
+) -> Session:
     run.lock()
     try:
         trainer = HarlTrainer(config, run, made.env, made.vector, made.runner)
@@ -106,11 +107,14 @@ def _train(config: ExperimentConfig, run: RunDirectory, made: _Made, report: Tra
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         report.line(f"run directory: {run.path}")
+        run.record_hardware(made.env.device, 1, trainer.steps)
         unused = arguments.unused(config.learner)
         if unused:
             report.line(unused)
-        with StopRequest() as stop, MetricsLog(run.logs, trainer.steps) as log:
-            outcome = trainer.train(report, log, stop)
+        with StopRequest() as stop:
+            begun = None if mirror is None else mirror.begin(run, config, report.line)
+            with MetricsLog(run.logs, trainer.steps, begun) as log:
+                outcome = trainer.train(report, log, stop)
         return Session(run, outcome, stop.exit_code if outcome.stopped else 0)
     finally:
         run.release()

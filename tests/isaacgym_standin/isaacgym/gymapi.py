@@ -284,6 +284,13 @@ class Gym:
     def refresh_net_contact_force_tensor(self, sim):
         return True
 
+    def get_rigid_contacts(self, sim):
+        assert not sim.params.use_gpu_pipeline
+        feet = 4 * sum(bool(actor.asset.dof_names) for env in sim.envs for actor in env)
+        contacts = np.zeros(feet + 1, dtype=[("env0", "i4")])
+        contacts["env0"][-1] = -1  # no contact
+        return contacts
+
     def refresh_rigid_body_state_tensor(self, sim):
         return True
 

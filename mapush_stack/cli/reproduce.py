@@ -1,0 +1,117 @@
+"""`mapush reproduce`: make a run once more, and say what differs between then and now."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from pathlib import Path
+from typing import Any, List
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..errors import UserError
+from .console import make_console
+from .train import train_here
+
+
+@click.command(name="reproduce")
+@click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--dry-run", is_flag=True, help="Only say what differs and which command it is.")
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
+def command(path: Path, dry_run: bool, results: Path) -> int:
+    """Make a run once more from its configuration and the weights that it started from.
+
+    What differs between the environment of then and of now is said first. At the end the weights of the checkpoints
+    that both runs have are compared: exit code 0 if they are the same, byte for byte, 1 if not. On a CPU they are,
+    where nothing differs that can change the numbers; on a GPU sums are taken in no fixed order, and they are not.
+    """
+    from ..sim import backend, isaacgym_import
+    from ..training import launch, learners, reproduction
+
+    plan = reproduction.plan(path)
+    if plan.settings.sim.backend == "isaacgym":
+        isaacgym_import.require()
+    chosen = backend.choose(plan.settings.sim)
+    if int(os.environ.get("RANK", "0")) == 0:
+        _tell(make_console(), plan, chosen.device)
+    if dry_run:
+        return 0
+    if plan.processes > 1 and "WORLD_SIZE" not in os.environ:
+        _check_gpus(plan.processes)
+        return launch.launch(plan.processes, sys.argv[1:])
+    library = learners.module(plan.settings.learner.library)
+    train = functools.partial(library.start, plan.settings, results, ["mapush", *sys.argv[1:]], initial=plan.initial)
+    differ: List[bool] = []
+    code = train_here(plan.settings, train, functools.partial(_conclude, plan.run, differ))
+    return code or int(any(differ))
+
+
+def _check_gpus(processes: int) -> None:
+    import torch
+
+    if torch.cuda.device_count() < processes:
+        raise UserError(
+            f"the run was trained by {processes} processes with a GPU each, and torch sees {torch.cuda.device_count()} "
+            f"here; on CPUs: torchrun --nproc-per-node {processes} -m mapush_stack reproduce RUN"
+        )
+
+
+def _tell(console: Console, plan: Any, device: Any) -> None:
+    """What differs, and the command."""
+    from ..training import reproduction
+
+    then = plan.run.manifest()
+    changes = reproduction.differences(then, reproduction.now(device, plan.processes))
+    if changes:
+        console.print(_table(changes))
+    missing = reproduction.not_recorded(then)
+    told = "nothing that the run's manifest records differs here" if not changes else ""
+    told += ("; " if told and missing else "") + (f"not in the run's manifest: {', '.join(missing)}" if missing else "")
+    line = reproduction.command(plan)
+    for text in (told, f"the run as one command: {line}" if line else "no single command of mapush train says it all"):
+        if text:
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(changes: List[Any]) -> Table:
+    table = Table(title="What differs")
+    table.add_column("", overflow="fold")
+    for heading in ("then", "now"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("can change the numbers", no_wrap=True)
+    for change in changes:
+        colour = {"yes": "red", "perhaps": "yellow"}.get(change.effect, "dim")
+        table.add_row(escape(change.what), escape(change.then), escape(change.now), f"[{colour}]{change.effect}[/]")
+    return table
+
+
+def _conclude(run: Any, differ: List[bool], console: Console, done: Any) -> None:
+    """Say how the training ended and whether the weights are the same; notes in `differ` if some are not."""
+    from ..training import reproduction
+
+    if done.outcome.stopped:
+        line = f"stopped at {done.outcome.steps:,} steps; go on with: mapush train --resume {done.run.path}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return
+    matches = reproduction.compare(run, done.run)
+    differ.extend(not match.identical for match in matches)
+    for line in (_verdict(matches), f"run directory: {done.run.path}"):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _verdict(matches: List[Any]) -> str:
+    if not matches:
+        return "no checkpoint to compare: the run has none of the same steps"
+    wrong = [match for match in matches if not match.identical]
+    if not wrong:
+        return f"the weights of all {len(matches)} checkpoints that both have are the same, byte for byte"
+    first, last = wrong[0], matches[-1]
+    gap = "cannot be compared" if last.largest is None else f"differ by at most {last.largest:.2g}"
+    return (
+        f"the weights of {len(wrong)} of {len(matches)} checkpoints are not the same, from {first.steps:,} steps on; "
+        f"at {last.steps:,} steps they {gap}"
+    )

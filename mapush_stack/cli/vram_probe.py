@@ -1,0 +1,321 @@
+"""`mapush vram-probe`: how many environments fit into memory, and what each costs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Dict, List, Optional
+
+import click
+from click.core import ParameterSource
+from rich.console import Console
+from rich.table import Table
+
+from .. import __version__
+from ..errors import UserError
+from ..training.signals import StopRequest
+from .console import make_console
+
+_DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
+_ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
+"""Parameters that make up the configuration."""
+
+
+@click.command(name="vram-probe")
+@click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
+@click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
+@click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
+@click.option("--learner", "library", default=None, help="native, harl or openrl.  [default: native]")
+@click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
+@click.option("--robot", default=None, help="planar or go1.")
+@click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
+@click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
+@click.option("--limit-mib", type=click.IntRange(1), default=None, help="Be a card (or host) of so little memory.")
+@click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
+@click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
+@click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
+@click.option(
+    "--resolution", type=click.FloatRange(0.001, 1), default=0.05, show_default=True, help="Where bisection stops."
+)
+@click.option("--updates", type=click.IntRange(1, 500), default=2, show_default=True, help="Timed updates a trial.")
+@click.option("--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds a trial may take.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="New folder for all of it.  [default: results/vram-probe/DATE-TIME]",
+)
+@click.option("--resume", type=click.Path(path_type=Path), default=None, help="Folder of a probe to go on with.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables; progress goes to stderr.")
+@click.option("--trial", type=click.Path(path_type=Path), default=None, hidden=True)
+@click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
+@click.pass_context
+def command(
+    context: click.Context, out: Optional[Path], resume: Optional[Path], as_json: bool, trial: Optional[Path], **_: Any
+) -> int:
+    """Measure how many environments fit into memory, what each costs, and how fast they are.
+
+    Trains each size for a few updates in a process of its own: ever more environments, then bisection, until --max-envs
+    or the memory's end is reached. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials
+    are kept: after Ctrl-C or worse --resume goes on. Exit code 1: a trial failed for another reason than its size.
+    """
+    from ..harness.vram import probe
+    from ..harness.vram.folder import ProbeFolder
+    from ..harness.vram.trial import run as run_trial
+
+    if trial is not None:
+        run_trial(trial)
+        return 0
+    console = make_console(stderr=as_json)
+    if resume is not None:
+        if out is not None:
+            raise UserError("--resume goes on in the probe's own folder; leave --out out")
+        folder = ProbeFolder(resume)
+        _check_same(context, folder.file.settings)
+        probe.check_machine(folder)
+    else:
+        folder = _create(context.params, out or Path("results/vram-probe") / time.strftime("%Y-%m-%d-%H-%M-%S"))
+    return _run(console, folder, as_json)
+
+
+def _create(given: Dict[str, Any], path: Path) -> Any:
+    from ..harness.vram import probe
+    from ..harness.vram.folder import ProbeFile, ProbeFolder
+
+    settings = _settings(given)
+    return ProbeFolder.create(
+        path,
+        ProbeFile(
+            mapush_stack=__version__,
+            started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            command=["mapush", *sys.argv[1:]],
+            settings=settings,
+            machine=probe.machine(settings),
+        ),
+    )
+
+
+def _settings(given: Dict[str, Any]) -> Any:
+    """What the command line asks for, checked."""
+    from ..harness.vram.folder import ProbeSettings
+
+    config = _config(given)
+    device = _device(given["device"], config)
+    chosen = {name: given[name] or value for name, value in _DEFAULTS[_kind(device)].items()}
+    if chosen["start"] > chosen["max_envs"]:
+        raise UserError(f"--start {chosen['start']} is more than --max-envs {chosen['max_envs']}; raise the second")
+    same = {name: given[name] for name in ("growth", "resolution", "limit_mib", "updates", "timeout")}
+    return ProbeSettings(config=_on(config, device), device=device, **chosen, **same)
+
+
+def _kind(device: str) -> str:
+    return "cpu" if device == "cpu" else "cuda"
+
+
+def _on(config: Any, device: str) -> Dict[str, Any]:
+    """The configuration for this device; in Isaac Gym where a GPU's only simulator is that."""
+    from ..training.config import overridden
+
+    changes = [f"sim.device={_kind(device)}"]
+    only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
+    if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
+        changes += ["sim.backend=isaacgym", "sim.robot=go1"]
+    return overridden(config, changes).model_dump(mode="json")
+
+
+def _config(given: Dict[str, Any]) -> Any:
+    from ..training import config
+
+    fields = {
+        "learner.library": given["library"],
+        "learner.algorithm": given["algo"],
+        "sim.robot": given["robot"],
+        "sim.backend": given["backend"],
+    }
+    changes = [f"{field}={value}" for field, value in fields.items() if value is not None]
+    changes += given["overrides"]
+    return config.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])
+
+
+def _device(wanted: str, config: Any) -> str:
+    """`cpu`, or the card of `cuda:N`."""
+    from ..harness import gpu
+
+    if wanted == "auto":
+        wanted = config.sim.device
+    if wanted == "auto":
+        wanted = "cuda" if config.sim.backend != "mujoco" and gpu.look().gpus else "cpu"
+    if wanted == "cuda":
+        wanted = "cuda:0"
+    if wanted != "cpu" and not (wanted[:5] == "cuda:" and wanted[5:].isdigit()):
+        raise UserError(f"--device {wanted} is not auto, cpu, cuda or cuda:N")
+    if wanted != "cpu" and config.sim.backend == "mujoco":
+        raise UserError(f"--device {wanted} does not go with sim.backend=mujoco, which needs none")
+    return wanted
+
+
+def _check_same(context: click.Context, settings: Any) -> None:
+    """Refuse options that would change a probe that exists."""
+    given = {
+        name
+        for name in context.params
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
+    }
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+        raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
+    for name in given & {*type(settings).model_fields, "device"} - {"config"}:
+        mine, asked = getattr(settings, name), context.params[name]
+        if asked != mine and not (name == "device" and f"{asked}:0" == mine):
+            raise UserError(f"the probe was begun with {options[name]} {mine}, not {asked}; leave it out with --resume")
+
+
+def _run(console: Console, folder: Any, as_json: bool) -> int:
+    from ..harness.vram import probe, report
+
+    failure = ""
+    with folder.locked(), StopRequest() as stop:
+        _introduce(console, folder)
+        try:
+            finished = probe.run(folder, lambda event: _tell(console, event), lambda: stop.signal_number is not None)
+        except probe.TrialFailedError as error:
+            finished, failure = False, str(error)
+        summary = report.summarise(folder, finished)
+        missing = report.write(summary, folder.path)
+    if as_json:
+        print(json.dumps(report.plain(summary), indent=2))
+    else:
+        _show(console, summary)
+    if missing:
+        _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
+    _say(console, f"probe: {folder.path}")
+    if not finished:
+        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
+    if failure:
+        print(f"mapush: {failure}", file=sys.stderr)
+        return 1
+    return stop.exit_code
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _introduce(console: Console, folder: Any) -> None:
+    settings, machine = folder.file.settings, folder.file.machine
+    config, kept = settings.config, len(folder.records())
+    sim, learner = config["sim"], config["learner"]
+    simulator = "" if sim["backend"] == "auto" else f"{sim['backend']} on "
+    limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
+    already = f" · {kept} trials are there already" if kept else ""
+    _say(
+        console,
+        f"{learner['algorithm'].upper()} · {sim['robot']} robots push the {config['object']['name']} · "
+        f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
+    )
+
+
+def _tell(console: Console, event: Any) -> None:
+    """One line for a trial that has ended."""
+    record = event.record
+    rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
+    about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
+    more = f"  {record.evidence}" if record.evidence else ""
+    _say(
+        console,
+        f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
+        f"{about[record.purpose]}{more}",
+    )
+
+
+def _show(console: Console, summary: Any) -> None:
+    """The tables."""
+    if not summary.trials:
+        return
+    console.print(_measured(summary))
+    for line in _sentences(summary):
+        _say(console, line)
+    if summary.predictions:
+        console.print(_predicted(summary))
+    if any(record.result and record.result.contact_pairs for record in summary.trials):
+        console.print(_pairs(summary))
+
+
+def _measured(summary: Any) -> Table:
+    table = Table(title=f"measured on {summary.machine.name}")
+    for heading in ("environments", "MiB", "of the memory", "env-steps/s"):
+        table.add_column(heading, justify="right")
+    table.add_column("outcome")
+    for record in sorted(summary.trials, key=lambda one: (one.multiplier or 1, one.num_envs)):
+        marks = [record.outcome.value]
+        if record.purpose == "held-out":
+            marks.append("held out of the fit")
+        if record.purpose == "contact-pairs":
+            marks.append(f"contact pairs x {record.multiplier}")
+        if record.num_envs == summary.recommended and record.purpose != "contact-pairs":
+            marks.append("[bold]recommended[/]")
+        table.add_row(
+            f"{record.num_envs:,}",
+            f"{record.peak_mib:,.0f}",
+            f"{record.peak_mib / summary.machine.capacity_mib:.0%}",
+            f"{record.result.fps:,.0f}" if record.result else "-",
+            ", ".join(marks),
+        )
+    return table
+
+
+def _sentences(summary: Any) -> List[str]:
+    """The limit, the line, how far it is from the held out size, and the recommendation."""
+    said = []
+    if summary.largest is None:
+        said.append("No size fits.")
+    elif summary.too_many is not None:
+        said.append(f"{summary.largest:,} environments fit, {summary.too_many:,} do not.")
+    line, held_out = summary.line, summary.held_out
+    if line is not None:
+        said.append(
+            f"{line.fixed_mib:,.0f} MiB + {line.kib_per_env:,.1f} KiB an environment (least squares over {line.points} "
+            f"sizes, residual {line.residual:.1%})"
+        )
+    if held_out is not None:
+        said.append(
+            f"At {held_out.num_envs:,}, held out of the fit: {held_out.predicted_mib:,.0f} MiB predicted, "
+            f"{held_out.measured_mib:,.0f} measured, error {held_out.error:+.1%}"
+        )
+    if summary.recommended is not None:
+        said.append(
+            f"Recommended: sim.num_envs={summary.recommended}, the smallest size within 3 % of the highest rate that "
+            "leaves a tenth of the memory"
+        )
+    return said
+
+
+def _predicted(summary: Any) -> Table:
+    table = Table(title="predicted from the line")
+    for heading in ("card", "environments", "leaving a tenth free"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for row in summary.predictions:
+        basis = "beyond what was measured" if row.extrapolated else "within what was measured"
+        table.add_row(f"{row.card_gb} GB", f"{row.num_envs:,}", f"{row.with_spare:,}", basis)
+    return table
+
+
+def _pairs(summary: Any) -> Table:
+    """What Isaac Gym's room for contact pairs takes at the largest size, and how much of it is used."""
+    table = Table(title=f"contact pairs at {summary.largest:,} environments")
+    for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
+        table.add_column(heading, justify="right")
+    table.add_column("outcome")
+    for record in summary.trials:
+        if record.num_envs != summary.largest or record.multiplier is None:
+            continue
+        cells, pairs = ["-"] * 3, record.result and record.result.contact_pairs
+        if pairs:
+            used = f"{pairs.used:,}" if pairs.exact else f"at least {pairs.used:,}"
+            cells = [f"{pairs.available:,}", used, f"{100 * pairs.used / pairs.available:.2g} %"]
+        table.add_row(str(record.multiplier), f"{record.peak_mib:,.0f}", *cells, record.outcome.value)
+    return table

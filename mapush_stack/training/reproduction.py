@@ -1,0 +1,263 @@
+"""Making a run once more: its configuration and weights, what differs between then and now, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import torch
+import yaml
+
+from .. import presets
+from ..errors import UserError
+from . import checkpoint, config
+from .manifest import hardware, manifest
+from .run_directory import RunDirectory
+
+YES, PERHAPS, NO = "yes", "perhaps", "no"
+"""Whether a difference can change the numbers; perhaps: in the last digits, which training amplifies."""
+_NUMERIC = ("torch", "numpy", "mujoco", "mujoco-warp", "warp-lang", "openrl")
+"""Packages that compute what is learned."""
+_GPU_NUMERIC = re.compile(r"(nvidia-(cublas|cuda|cudnn|cusolver|cusparse|nccl)|triton)")
+_WALKING = "go1_walk.json"
+
+
+class Change(NamedTuple):
+    """Something that is not as it was."""
+
+    what: str
+    then: str
+    now: str
+    effect: str
+    """YES, PERHAPS or NO."""
+
+
+class Match(NamedTuple):
+    """A checkpoint of a run beside the same one of its reproduction."""
+
+    steps: int
+    identical: bool
+    """Whether the weights are the same, byte for byte."""
+    largest: Optional[float]
+    """The largest difference of two weights; None where they cannot be compared."""
+
+
+class Plan(NamedTuple):
+    """All that a reproduction needs."""
+
+    run: RunDirectory
+    settings: config.ExperimentConfig
+    """The run's, with the number of torch's threads that it had."""
+    initial: Optional[Path]
+    """The weights to start from."""
+    processes: int
+
+
+def plan(path: Path) -> Plan:
+    """How to make the run at `path` once more.
+
+    Raises:
+        UserError: there is no run of this project, its configuration is damaged, or the weights are missing that it
+            started from.
+
+    """
+    _refuse_others(path)
+    run = RunDirectory(path)
+    settings = run.config()
+    plain = run.manifest()
+    threads = plain.get("torch_threads")
+    if isinstance(threads, int) and threads > 0:
+        training = settings.training.model_copy(update={"torch_threads": threads})
+        settings = settings.model_copy(update={"training": training})
+    line = list(map(str, plain["command"])) if isinstance(plain.get("command"), list) else []
+    # Older manifests tell of weights only by the command.
+    from_weights = {"--from", "--pretrained"} & {word.partition("=")[0] for word in line}
+    if run.initial_file is None and plain.get("started_from_weights", from_weights):
+        raise UserError(
+            f"{path} started from weights that are not in it any more: it has no initial.safetensors; its command was: "
+            f"{shlex.join(line)}"
+        )
+    return Plan(run, settings, run.initial_file, _processes(run))
+
+
+def command(wanted: Plan) -> Optional[str]:
+    """The `mapush train` line that amounts to the same, from configuration and weights; None where there is none.
+
+    It says what differs from the run's preset, or from the preset default where that is not there any more.
+    """
+    for preset in dict.fromkeys((wanted.settings.preset, "default")):
+        words = _train(wanted.settings, preset)
+        if words is not None:
+            break
+    else:
+        return None
+    words += [] if wanted.initial is None else ["--from", str(wanted.initial)]
+    words += [] if wanted.processes == 1 else ["--gpus", str(wanted.processes)]
+    return shlex.join(["mapush", "train", *words])
+
+
+def now(device: torch.device, processes: int) -> Dict[str, Any]:
+    """The manifest that a run would get here."""
+    return {**manifest([]), "sessions": [hardware(device, processes)]}
+
+
+def differences(then: Dict[str, Any], now: Dict[str, Any]) -> List[Change]:
+    """What differs between two manifests, as far as both of them tell, the important first."""
+    changes = [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+    return sorted(changes, key=lambda change: (YES, PERHAPS, NO).index(change.effect))
+
+
+def not_recorded(then: Dict[str, Any]) -> List[str]:
+    """What would be worth knowing and an old or damaged manifest does not tell."""
+    told = {
+        "versions": isinstance(then.get("packages"), dict),
+        "code": bool(then.get("source") or then.get("commit")),
+        "torch's threads": bool(then.get("torch_threads")),
+        "hardware": bool(_sessions(then)),
+    }
+    return [name for name, is_told in told.items() if not is_told]
+
+
+def compare(run: RunDirectory, again: RunDirectory) -> List[Match]:
+    """The checkpoints that both runs have, oldest first."""
+    theirs = dict(again.checkpoints())
+    return [_match(steps, path, theirs[steps]) for steps, path in run.checkpoints() if steps in theirs]
+
+
+def _refuse_others(path: Path) -> None:
+    """Say what a folder is that is no run of this project's but looks like one."""
+    if (path / _WALKING).is_file():
+        raise UserError(
+            f"{path} holds a walking policy, not a team's run; {_WALKING} in it names the command that trained it"
+        )
+    if (path / "sweep.json").is_file():
+        raise UserError(f"{path} is a sweep; give the run of one of its trials: {path}/trials/*/mapush/*/*/*/seed-*")
+    if checkpoint.is_checkpoint(path):
+        raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
+    try:
+        plain = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # RunDirectory says what is wrong
+    if isinstance(plain, dict) and "algo_args" in plain:
+        raise UserError(f"{path} is a run of HARL's own program; only runs of mapush train can be reproduced")
+
+
+def _processes(run: RunDirectory) -> int:
+    """How many processes trained a run together."""
+    saved = run.checkpoints()
+    sessions = _sessions(run.manifest())
+    if sessions or not saved:
+        return int(sessions[0].get("processes", 1)) if sessions else 1
+    return int(checkpoint.progress(saved[-1][1]).get("processes", 1))
+
+
+def _train(settings: config.ExperimentConfig, preset: str) -> Optional[List[str]]:
+    """Arguments of `mapush train` that give these settings, starting from a preset; None where that is not possible."""
+    name, *parts = preset.split("+")
+    known = settings.object.name if settings.object.name in presets.object_names() else ""
+    wanted = settings.model_dump(mode="json")
+    try:
+        base = config.load(name, known, [], parts).model_dump(mode="json")
+        overrides = [f"{path}={_yaml(value)}" for path, value in _changed(base, wanted)]
+        if config.load(name, known, overrides, parts) != settings:
+            return None
+    except UserError:
+        return None
+    words = ["--preset", name] + [word for part in parts for word in ("--with", part)]
+    return [*words, *(["--object", known] if known else []), *overrides]
+
+
+def _changed(base: Dict[str, Any], wanted: Dict[str, Any], above: str = "") -> Iterator[Tuple[str, Any]]:
+    """Paths and values of the fields of `wanted` that differ from `base`; both have the same sections."""
+    for name, value in wanted.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            yield from _changed(base[name], value, f"{above}{name}.")
+        elif name not in base or base[name] != value:
+            yield f"{above}{name}", value
+
+
+def _yaml(value: Any) -> str:
+    """A value on one line of YAML."""
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True).strip()
+    return re.sub(r"\n\.\.\.$", "", text)
+
+
+def _code(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
+    """This project's own code and HARL's. The hash of the files decides where there is one."""
+    if then.get("source"):
+        if then["source"] != now["source"]:
+            yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
+    elif then.get("commit") and (then["commit"] != now["commit"] or then["commit"].endswith("+")):
+        yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
+    if then.get("mapush_stack") and then["mapush_stack"] != now["mapush_stack"]:
+        yield Change("version of mapush_stack", then["mapush_stack"], now["mapush_stack"], YES)
+    if then.get("harl_commit") and then["harl_commit"] != now["harl_commit"]:
+        yield Change("HARL_SRC", then["harl_commit"], now["harl_commit"] or "-", YES)
+
+
+def _code_name(plain: Dict[str, Any]) -> str:
+    """A commit, or the hash of the files where they differ from it or there is no commit."""
+    commit, source = plain.get("commit"), plain.get("source")
+    if commit and not commit.endswith("+"):
+        return commit[:12]
+    edited = f"{commit[:12]} and edits" if commit else "no commit"
+    return edited + (f" ({source[:12]})" if source else "")
+
+
+def _packages(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
+    """Packages that are there in another version or not at all. An old manifest names only some of them."""
+    before, after = then.get("packages"), now["packages"]
+    if not isinstance(before, dict):
+        return
+    everything = "environment" in then
+    for name in sorted({*before, *(after if everything else ())} - {"mapush-stack"}):
+        if before.get(name) != after.get(name):
+            effect = YES if name in _NUMERIC else PERHAPS if _GPU_NUMERIC.match(name) else NO
+            yield Change(name, str(before.get(name, "-")), after.get(name, "-"), effect)
+
+
+def _machine(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
+    if then.get("python") and then["python"] != now["python"]:
+        yield Change("Python", str(then["python"]), now["python"], NO)
+    system = str(then.get("platform") or now["platform"])
+    if system != now["platform"]:
+        # A kernel does not compute; the C library's functions do.
+        same_library = system.rpartition("-with-")[2] == now["platform"].rpartition("-with-")[2]
+        yield Change("system", system, now["platform"], NO if same_library else PERHAPS)
+    here = now["sessions"][0]
+    sessions = _sessions(then) or [{name: then[name] for name in ("processor", "cpus") if name in then}]
+    for number, session in enumerate(sessions):
+        for change in _hardware(session, here):
+            if number == 0:
+                yield change
+            elif session.get(change.what) != sessions[0].get(change.what):
+                steps = session.get("from_steps", 0)
+                yield change._replace(what=f"{change.what} from step {steps:,} on")
+
+
+def _hardware(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
+    effects = {"device": YES, "gpu": PERHAPS, "driver": PERHAPS, "cuda": PERHAPS, "instructions": PERHAPS}
+    effects.update(processor=PERHAPS, cpus=NO)
+    for name, effect in effects.items():
+        if then.get(name) and then[name] != now.get(name):
+            yield Change(name, str(then[name]), str(now.get(name) or "-"), effect)
+
+
+def _sessions(plain: Dict[str, Any]) -> List[Dict[str, Any]]:
+    found = plain.get("sessions")
+    return [session for session in found if isinstance(session, dict)] if isinstance(found, list) else []
+
+
+def _match(steps: int, one: Path, other: Path) -> Match:
+    files = [checkpoint.model_file(path) for path in (one, other)]
+    try:
+        if files[0].read_bytes() == files[1].read_bytes():
+            return Match(steps, True, 0.0)
+        before, after = map(checkpoint.load_model, (one, other))
+        gaps = [float((before[name].double() - after[name].double()).abs().max()) for name in before]
+    except (UserError, OSError, KeyError, RuntimeError):
+        return Match(steps, False, None)
+    return Match(steps, False, max(gaps, default=0.0))
