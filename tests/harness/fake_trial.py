@@ -19,7 +19,9 @@ def hold(mib, shown):
     if "FAKE_NVML_STATE" not in os.environ:
         return b"x" * int(mib * 2**20)
     line = f"{1000 + mib:.0f}" + (f" {os.getpid()} {mib:.0f}" if shown else "")
-    Path(os.environ["FAKE_NVML_STATE"]).write_text(line)
+    state = Path(os.environ["FAKE_NVML_STATE"])
+    state.with_suffix(".new").write_text(line)
+    state.with_suffix(".new").replace(state)  # the library may be reading it
     return None
 
 

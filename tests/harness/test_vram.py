@@ -265,7 +265,10 @@ file = ProbeFile(mapush_stack="0", started="", command=[], settings=settings, ma
 folder = ProbeFolder.create(Path(sys.argv[2]), file)
 with folder.locked():
     state = Path(sys.argv[3])
-    probe.run(folder, lambda event: state.write_text("1000"), lambda: False, sys.argv[4:])
+    def idle(event):
+        state.with_suffix(".new").write_text("1000")
+        state.with_suffix(".new").replace(state)
+    probe.run(folder, idle, lambda: False, sys.argv[4:])
 """
 
 
