@@ -43,7 +43,7 @@ def test_a_healthy_run_gets_a_clean_bill(name, tmp_path):
     assert [tick.sentence for tick in diagnosis.checklist if tick.met is False] == []
 
 
-@pytest.mark.parametrize("points", [3, 25, 2000])
+@pytest.mark.parametrize("points", [3, 25, 800])
 def test_a_healthy_synthetic_run_of_any_length_does_too(points, tmp_path):
     assert found(runs.write_run(tmp_path / "run", *runs.healthy(40_000 * points, points))) == []
 
@@ -132,11 +132,10 @@ def test_a_damaged_file_of_rules_is_told(tmp_path):
     broken = tmp_path / "rules.yaml"
     for damage, reason in (
         (text.replace("severity: severe", "severity: bad", 1), "severity"),
-        (text.replace("unless: [policy-std-exploding]", "unless: [nothing]", 1), "nothing"),
-        (text[:500], "rules"),
-        ("\x00", "rules"),
+        (text.replace("unless: [policy-std-exploding]", "unless: [nothing]", 1), "depends on nothing"),
+        (text[:500], "should be an object"),
+        ("\x00", "special characters"),
     ):
         broken.write_text(damage)
-        with pytest.raises(UserError, match="does not hold the rules"):
+        with pytest.raises(UserError, match=f"does not hold the rules.*(?:{reason})"):
             rules.load(broken)
-        assert reason
