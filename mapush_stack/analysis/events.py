@@ -7,8 +7,10 @@ time that reading takes; here they are computed for all records of one length to
 
 from __future__ import annotations
 
+import functools
 import math
 import struct
+from array import array
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
@@ -47,8 +49,25 @@ class Events(NamedTuple):
     """What could not be read, a sentence each."""
 
 
-_Points = Dict[str, List[Tuple[int, float, float]]]
-"""(step, wall, value) by tag, in the order of writing."""
+class _Points:
+    """The records of one tag in the order of writing, as plain numbers: objects would take the memory and the time."""
+
+    def __init__(self) -> None:
+        self.steps, self.wall, self.values = array("q"), array("d"), array("d")
+
+    def drop_from(self, step: int) -> None:
+        """Forget what was logged at `step` and later."""
+        kept = [index for index, at in enumerate(self.steps) if at < step]
+        for name in ("steps", "wall", "values"):
+            column = getattr(self, name)
+            setattr(self, name, array(column.typecode, [column[index] for index in kept]))
+
+    def series(self) -> Series:
+        """The records in the order of their steps; of several at one step the last that was written."""
+        steps, wall, values = (np.array(column) for column in (self.steps, self.wall, self.values))
+        order = np.argsort(steps, kind="stable")
+        last = order[np.append(np.diff(steps[order]) != 0, True)]
+        return Series(steps[last], wall[last], values[last])
 
 
 def read_folder(files: List[Path]) -> Events:
@@ -57,7 +76,7 @@ def read_folder(files: List[Path]) -> Events:
     A process that goes on with a run says from which step (`purge_step`); one that says nothing replaces what was
     logged before from its own first step on, tag by tag.
     """
-    points: _Points = {}
+    points: Dict[str, _Points] = {}
     half_written: List[Path] = []
     problems: List[str] = []
     contents = []
@@ -73,12 +92,12 @@ def read_folder(files: List[Path]) -> Events:
         if content.half_written:
             half_written.append(file)
     started = min((content.started for _, content in contents), default=math.inf)
-    series = {tag: _series(found) for tag, found in points.items() if found}
+    series = {tag: found.series() for tag, found in points.items() if found.steps}
     return Events(series, started if math.isfinite(started) else math.nan, half_written, problems)
 
 
-def _append(points: _Points, content: _File) -> None:
-    """Add a file's points to those of the files before it."""
+def _append(points: Dict[str, _Points], content: _File) -> None:
+    """Add a file's records to those of the files before it."""
     met = set()
     for event in content.events():
         step, wall = event.step, event.wall_time
@@ -89,21 +108,14 @@ def _append(points: _Points, content: _File) -> None:
             tag = value.tag
             if tag not in met:
                 met.add(tag)
-                points[tag] = [point for point in points.get(tag, ()) if point[0] < step]
-            points[tag].append((step, wall, number))
+                points.setdefault(tag, _Points()).drop_from(step)
+            found = points[tag]
+            found.steps.append(step)
+            found.wall.append(wall)
+            found.values.append(number)
         if step and event.HasField("session_log") and event.session_log.status == event.session_log.START:
-            for tag in points:
-                points[tag] = [point for point in points[tag] if point[0] < step]
-
-
-def _series(points: List[Tuple[int, float, float]]) -> Series:
-    """Points as arrays in the order of their steps; of points at one step the last that was written."""
-    table = np.array(points, dtype=np.float64)
-    steps = np.array([point[0] for point in points], dtype=np.int64)
-    order = np.argsort(steps, kind="stable")
-    steps = steps[order]
-    last = np.append(steps[1:] != steps[:-1], True)
-    return Series(steps[last], table[order[last], 1], table[order[last], 2])
+            for found in points.values():
+                found.drop_from(step)
 
 
 class _File:
@@ -209,11 +221,18 @@ def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(content[starts[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
 
+@functools.lru_cache(maxsize=None)
+def _crc_table() -> np.ndarray:
+    """`[256]` uint32: what a byte does to a CRC-32C (RFC 3720, reflected polynomial)."""
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(0x82F63B78), np.uint32(0))
+    return table
+
+
 def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord has it."""
-    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import CRC_TABLE
-
-    table = np.array(CRC_TABLE, dtype=np.uint32)
+    table = _crc_table()
     crc = np.full(len(starts), 0xFFFFFFFF, dtype=np.uint32)
     for offset in range(length):
         crc = table[(crc ^ content[starts + offset]) & 0xFF] ^ (crc >> 8)

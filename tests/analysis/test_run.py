@@ -67,6 +67,14 @@ def test_what_a_resumed_run_had_logged_after_its_checkpoint_counts_once(tmp_path
     assert found.values.tolist() == [1, 2, 1, 2]
 
 
+def test_a_resumed_run_forgets_even_what_it_does_not_log_again(tmp_path):
+    log(tmp_path, ("critic/value_loss", "perf/fps"), steps=(10, 20, 30))
+    log(tmp_path, steps=(40,), resumed=20)
+    found = run.read(tmp_path)
+    assert found.series["perf/fps"].steps.tolist() == [10, 20]
+    assert found.series["critic/value_loss"].steps.tolist() == [10, 20, 40]
+
+
 def test_a_half_written_record_is_a_problem_only_of_a_run_that_is_over(tmp_path):
     file = log(tmp_path)
     file.write_bytes(file.read_bytes()[:-7])

@@ -86,6 +86,20 @@ def test_so_is_one_that_was_killed_and_resumed(run, tmp_path, capsys):
     assert models(the_run(tmp_path / "again")) == models(run)
 
 
+@pytest.mark.usefixtures("mujoco")
+@pytest.mark.parametrize("library", ["harl", "openrl"])
+def test_so_is_one_of_another_learner(request, tmp_path, library):
+    """By the real library: nox -s harl, nox -s openrl."""
+    if library == "openrl":
+        pytest.importorskip("openrl", reason="OpenRL is not installed")
+    else:
+        request.getfixturevalue("harl")
+    out, _ = mapush("train", "--learner", library, "--results", tmp_path / "one", *SMALL[:7], "--no-evaluation")
+    one = the_run(tmp_path / "one")
+    out, _ = mapush("reproduce", one, "--results", tmp_path / "two")
+    assert SAME in out and models(the_run(tmp_path / "two")) == models(one)
+
+
 def test_other_weights_are_told_and_exit_code_1(run, tmp_path, capsys):
     path = run / "models" / "rl_model_320_steps"
     weights = checkpoint.load_model(path)
@@ -119,6 +133,17 @@ def test_what_differs_is_told_with_what_it_can_do(run, capsys):
     }
     assert list(effects.values()) == sorted(effects.values(), key=["yes", "perhaps", "no"].index)
     assert "can change the numbers" in out and "GPU X" in out and "1.0" in out
+
+
+def test_it_has_the_threads_that_the_run_had(run, capsys):
+    with_config(run, training__torch_threads=0)
+    edited(run, torch_threads=3)
+    assert reproduction.plan(run).settings.training.torch_threads == 3
+    assert here("reproduce", run, "--dry-run") == 0
+    assert "training.torch_threads=3" in capsys.readouterr().out
+    edited(run, torch_threads=None)
+    assert reproduction.plan(run).settings.training.torch_threads == 0
+    assert "torch's threads" in reproduction.not_recorded(RunDirectory(run).manifest())
 
 
 NEW = {"source": None, "environment": None, "harl_commit": None, "sessions": None}

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import time
+from unittest import mock
 
 import psutil
 import pytest
@@ -111,19 +112,10 @@ def test_a_broken_wandb_does_not_stop_it_either(tmp_path, mode, monkeypatch):
     from tests.cli import fabricate
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    told = []
-
-    def fails(*arguments, **options):
-        raise RuntimeError("no\nroom")
-
     run = fabricate.make(tmp_path)
-    for broken in ("init", "log", "finish"):
-        mirror = Mirror()
-        mirror._wandb = type("Wandb", (), {"teardown": staticmethod(lambda: None), "Settings": dict})()
-        counterpart = type("Run", (), {"settings": type("S", (), {"sync_dir": "d"}), "log": print, "finish": print})()
-        mirror._wandb.init = lambda counterpart=counterpart, **options: counterpart
-        setattr(mirror._wandb if broken == "init" else counterpart, broken, fails)
-        del told[:]
+    for broken in ("init", "init.return_value.log", "init.return_value.finish"):
+        mirror, told = Mirror(), []
+        mirror._wandb = mock.MagicMock(**{f"{broken}.side_effect": RuntimeError("no\nroom")})
         mirror.begin(run, run.config(), told.append)
         mirror.write({"a": 1.0}, 1)
         mirror.write({"a": 1.0}, 2)

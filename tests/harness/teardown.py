@@ -42,6 +42,6 @@ def python(*arguments, path=(), **options):
     """Start Python with folders on its path."""
     variables = environment()
     del variables["PYTHONUNBUFFERED"]  # buffers are part of what is tested
-    variables["PYTHONPATH"] = os.pathsep.join([str(ROOT), *map(str, path)])
+    variables["PYTHONPATH"] = os.pathsep.join([*map(str, path), variables["PYTHONPATH"]])
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen([sys.executable, *map(str, arguments)], env=variables, text=True, **pipes)
