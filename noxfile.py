@@ -93,6 +93,16 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def browser(session: nox.Session) -> None:
+    """The report in a real browser, with screenshots for docs/; CHROMIUM names one that is not on the PATH."""
+    if not any(map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser"])):
+        session.skip("there is no Chromium: install the system's (apt-get install chromium), or name one in CHROMIUM")
+    install(session)
+    session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock")
+    session.run("pytest", "-rs", "tests/browser", *session.posargs)
+
+
+@nox.session(python=MAIN)
 def docker(session: nox.Session) -> None:
     """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
     install(session)

@@ -10,17 +10,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Polygon
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-from mapush_stack.evaluation import policies, protocol
-from mapush_stack.task.geometry import rotate
-from mapush_stack.task.resets import draw_start
-from mapush_stack.task.terminations import CAUSES
+from mapush_stack.evaluation import policies, protocol, trajectories
 
 OUT = Path(__file__).parent.parent / "docs" / "overview.png"
 ROWS, COLUMNS = 2, 3
@@ -28,21 +24,6 @@ ROBOT_COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#000000
 OBJECT_COLOUR, TARGET_COLOUR, CURVE_COLOUR = "#555555", "#009E73", "#0072B2"
 HALF_LENGTH, HALF_WIDTH = 0.28, 0.13
 """Of a robot's trunk as it is drawn, m."""
-
-
-class Recording:
-    """A simulator that keeps every control step's state."""
-
-    def __init__(self, simulator):
-        self.states, self._simulator = [], simulator
-
-    def step(self, commands, repeat):
-        path = self._simulator.step(commands, repeat)
-        self.states.append(path)
-        return path
-
-    def __getattr__(self, name):
-        return getattr(self._simulator, name)
 
 
 def success_curve(candidates, episodes):
@@ -54,38 +35,6 @@ def success_curve(candidates, episodes):
         env.close()
         curve.append((candidate.steps, protocol.summarize(ended, candidate.config.task.episode_seconds)))
     return curve
-
-
-def record(candidate, count):
-    """The first episodes of `count` environments: for each (target, poses, cause, seconds).
-
-    Poses are those of the object, then of the robots: x, y and yaw, `[T, 1 + A, 3]`, from the start to the last
-    control step of the episode, turned so that the target lies on the positive x axis.
-    """
-    settings = candidate.config
-    ids, zero = torch.arange(count), torch.zeros(count, dtype=torch.int64)
-    start = draw_start(settings.task, settings.object.task, settings.evaluation.seed, ids, zero)
-    env = policies.environment(candidate, count, settings.evaluation.seed)
-    env.simulator = recording = Recording(env.simulator)
-    ended = protocol.run_episodes(policies.policy(candidate, env), env)
-    env.close()
-    poses = torch.cat((planar_poses(start.state).unsqueeze(0), *map(planar_poses, recording.states)))
-    episodes = []
-    for index, seconds in enumerate(ended.seconds.tolist()):
-        target = start.target[index]
-        turn = -torch.atan2(target[1], target[0])
-        own = poses[: round(seconds / 0.02) + 1, index]
-        turned = torch.cat((rotate(own[..., :2], turn.expand(own.shape[:-1])), own[..., 2:] + turn), dim=-1)
-        cause = CAUSES[int(ended.cause[index])].replace("_", " ")
-        episodes.append((float(target.norm()), turned.numpy(), cause, seconds))
-    return episodes
-
-
-def planar_poses(state):
-    """x, y and yaw of the object and of each robot, `[..., 1 + A, 3]`."""
-    thing = torch.cat((state.object_pos[..., :2], state.object_rpy[..., 2:]), dim=-1)
-    robots = torch.cat((state.robot_pos[..., :2], state.robot_rpy[..., 2:]), dim=-1)
-    return torch.cat((thing.unsqueeze(-2), robots), dim=-2).cpu()
 
 
 def placed(outline, pose):
@@ -136,7 +85,7 @@ def draw_curve(axes, curve, settings):
 
 def draw_episode(axes, episode, settings):
     """One episode from above."""
-    distance, poses, cause, seconds = episode
+    distance, poses, cause, seconds = episode.target, episode.poses, episode.cause.replace("_", " "), episode.seconds
     axes.add_patch(
         Circle((distance, 0), settings.task.success_distance, fc=TARGET_COLOUR, ec="none", alpha=0.08, zorder=0)
     )
@@ -167,8 +116,8 @@ def _rgb(colour):
 def set_limits(panels, episodes, settings):
     """The same piece of floor in every panel, large enough for all of them."""
     reach = settings.task.success_distance
-    low = np.min([np.minimum(poses[..., :2].min((0, 1)), -0.85) for _, poses, _, _ in episodes], axis=0) - 0.35
-    high = np.max([np.maximum(poses[..., :2].max((0, 1)), (d + reach, reach)) for d, poses, _, _ in episodes], axis=0)
+    low = np.min([np.minimum(one.poses[..., :2].min((0, 1)), -0.85) for one in episodes], axis=0) - 0.35
+    high = np.max([np.maximum(one.poses[..., :2].max((0, 1)), (one.target + reach, reach)) for one in episodes], axis=0)
     for axes in panels:
         axes.set(xlim=(low[0], high[0] + 0.15), ylim=(low[1], high[1] + 0.35))
     bar = AnchoredSizeBar(
@@ -213,7 +162,8 @@ def main():
     candidates = policies.find(arguments.run, "", [])
     settings = candidates[-1].config
     curve = success_curve(candidates, arguments.episodes)
-    draw(curve, record(candidates[-1], ROWS * COLUMNS), settings, arguments.out)
+    played = trajectories.play(candidates[-1], ROWS * COLUMNS, settings.evaluation.seed)
+    draw(curve, played.trajectories, settings, arguments.out)
     print(arguments.out)
 
 

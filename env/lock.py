@@ -28,6 +28,7 @@ def main() -> None:
     """Write every lock file."""
     compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
     compile_lock(HERE / "lint.lock", "env/lint.in", "--universal", "--python-version", "3.11")
+    compile_lock(HERE / "browser.lock", "env/browser.in", "--universal", "--python-version", "3.11")
     with tempfile.TemporaryDirectory() as folder:
         for version, torch in TORCH.items():
             tag = version.replace(".", "")

@@ -17,8 +17,16 @@ from .console import make_console
 @click.command(name="compare")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Report as one file for a browser.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(0, 10_000),
+    default=100,
+    show_default=True,
+    help="Played of each checkpoint for --html; 0: none.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
-def command(paths: Tuple[Path, ...], as_json: bool, out: Optional[Path]) -> None:
+def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]) -> None:
     """Compare runs: configurations, checkpoints, curves, milestones, and what the seeds allow to conclude.
 
     RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
@@ -27,7 +35,12 @@ def command(paths: Tuple[Path, ...], as_json: bool, out: Optional[Path]) -> None
     from ..analysis import compare, plain
 
     console = make_console(stderr=as_json)
-    found = compare.compare(*compare.load(paths))
+    if html is not None:
+        from ..analysis.report import page
+
+        page.check(html)
+    runs, notes = compare.load(paths)
+    found = compare.compare(runs, notes)
     if as_json:
         print(json.dumps(plain.as_json(found), indent=1))
     else:
@@ -35,6 +48,11 @@ def command(paths: Tuple[Path, ...], as_json: bool, out: Optional[Path]) -> None
     if out is not None:
         for path in plain.write(found, out):
             console.print(f"written: {path}", highlight=False, soft_wrap=True)
+    if html is not None:
+        from ..analysis.report import make
+
+        make(html, runs, notes, episodes)
+        console.print(f"written: {html}", highlight=False, soft_wrap=True)
 
 
 def _show(console: Console, found: Any) -> None:

@@ -21,6 +21,7 @@ _VERBS = {
     "runs": "List runs, and how far each is.",
     "watch": "Watch a run in the terminal.",
     "compare": "Compare runs: settings, curves, milestones, significance.",
+    "diagnose": "Say what is wrong with a run, by its logs.",
     "reproduce": "Make a run once more, and say what differs.",
     "walk": "Train or test the policy by which the Go1 walks.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",

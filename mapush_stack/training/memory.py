@@ -1,10 +1,11 @@
-"""Whether a run fits into memory, before anything is allocated."""
+"""Whether a run fits into memory, before anything is allocated; how much it has taken."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import Iterator, Optional
 
+import psutil
 import torch
 
 from ..errors import UserError
@@ -56,6 +57,11 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
             f"sim.num_envs={sim.num_envs} with training.rollout_length={length} needs about {needed / 2**30:.0f} GiB, "
             f"more than the {free / 2**30:.0f} GiB that are free; lower one of them"
         )
+
+
+def resident_mib() -> float:
+    """Host memory that this process holds, MiB."""
+    return psutil.Process().memory_info().rss / 2**20
 
 
 def _free(device: torch.device) -> Optional[int]:

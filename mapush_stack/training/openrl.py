@@ -189,6 +189,7 @@ class _Trainer:
         metrics.update(reward_terms(statistics, env.num_agents))
         metrics["perf/fps"] = self._config.steps_per_update / (rollout + update)
         metrics["perf/rollout_seconds"], metrics["perf/update_seconds"] = rollout, update
+        metrics["perf/rss_mib"] = memory.resident_mib()
         if env.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(env.device)
             metrics["perf/vram_mib"] = (total - free) / 2**20

@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..learning.ppo import MultiAgentPPO
 from ..learning.rollout_buffer import RolloutBuffer
 from ..world import ALONE, World
-from . import checkpoint
+from . import checkpoint, memory
 from .config import ExperimentConfig
 from .log import MetricsLog
 from .numbers import Fetch, Stopwatch
@@ -179,6 +179,7 @@ class Trainer:
         metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
         metrics["perf/rollout_seconds"] = rollout
         metrics["perf/update_seconds"] = learning
+        metrics["perf/rss_mib"] = memory.resident_mib()
         if self.env.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.env.device)
             metrics["perf/vram_mib"] = (total - free) / 2**20

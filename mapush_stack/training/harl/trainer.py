@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...envs.harl import HarlEnv
 from ...envs.push_env import PushEnv
-from .. import checkpoint
+from .. import checkpoint, memory
 from ..config import ExperimentConfig
 from ..log import MetricsLog
 from ..recent import RecentEpisodes, reward_terms
@@ -117,6 +117,7 @@ class HarlTrainer:
         now = time.monotonic()
         metrics["perf/fps"] = self.config.steps_per_update / (now - begun)
         metrics["perf/rollout_seconds"], metrics["perf/update_seconds"] = collected - begun, now - collected
+        metrics["perf/rss_mib"] = memory.resident_mib()
         return metrics
 
     def _order(self) -> List[int]:

@@ -1,0 +1,1 @@
+"""What is wrong with a run: rules over its logged numbers, and the field notes' checklist."""

@@ -1,0 +1,80 @@
+"""Courses of logged numbers: their parts by environment steps, trends, and how sure a difference is."""
+
+from __future__ import annotations
+
+import math
+from typing import List, NamedTuple
+
+import numpy as np
+
+from ..run import Series
+
+_INDEPENDENT = 0.1
+"""Share of logged values that count as independent: training curves are means over the last updates."""
+
+
+class Part(NamedTuple):
+    """A stretch of a series."""
+
+    first: int
+    """Environment steps of its first value."""
+    last: int
+    values: np.ndarray
+    """`[n]`, at least one value, all finite."""
+
+    @property
+    def mean(self) -> float:
+        """Mean of the values."""
+        return float(self.values.mean())
+
+    @property
+    def median(self) -> float:
+        """Median of the values."""
+        return float(np.median(self.values))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean, with a tenth of the values as independent."""
+        return float(self.values.std()) / math.sqrt(max(_INDEPENDENT * len(self.values), 1.0))
+
+
+def finite(series: Series) -> Series:
+    """The series without values that are NaN or infinite."""
+    kept = np.isfinite(series.values)
+    return series if kept.all() else Series(*(column[kept] for column in series))
+
+
+def part(series: Series, begin: float, end: float) -> Part:
+    """The values between two shares (0 to 1) of the logged steps; the nearest one where there is none."""
+    low, high = series.steps[0], series.steps[-1]
+    bounds = low + (high - low) * np.array([begin, end])
+    inside = (series.steps >= bounds[0]) & (series.steps <= bounds[1])
+    if not inside.any():
+        inside[np.abs(series.steps - bounds.mean()).argmin()] = True
+    steps = series.steps[inside]
+    return Part(int(steps[0]), int(steps[-1]), series.values[inside])
+
+
+def quarters(series: Series) -> List[Part]:
+    """Four stretches of equal length in steps."""
+    return [part(series, index / 4, (index + 1) / 4) for index in range(4)]
+
+
+def difference_error(one: Part, other: Part) -> float:
+    """Standard error of the difference of two parts' means."""
+    return math.hypot(one.error, other.error)
+
+
+def scale(parts: List[Part]) -> float:
+    """A size to compare changes of a reward with: the largest mean, or the spread of the means where that is larger."""
+    means = [one.mean for one in parts]
+    return max(max(abs(mean) for mean in means[:1] + means[-1:]), max(means) - min(means), 1e-12)
+
+
+def trend(values: np.ndarray) -> float:
+    """Spearman's rank correlation of the values with their order; 0 where they are all the same."""
+    if len(values) < 3 or np.ptp(values) == 0:
+        return 0.0
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - 0.5 * (counts - 1))[inverse]
+    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])

@@ -1,0 +1,122 @@
+"""`rules.yaml`: what is looked for in a run, from which value on, why, and what to try."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Dict, List, Optional, Union
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ...errors import UserError
+
+PATH = Path(__file__).resolve().parent / "rules.yaml"
+
+
+class Severity(str, Enum):
+    """How much a finding matters."""
+
+    SEVERE = "severe"
+    """The run's result should not be used as it is."""
+    REMARK = "remark"
+    """Worth knowing; the run may well be good."""
+
+
+class _Entry(BaseModel):
+    """Unknown names are errors, values are fixed once checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ChangeRule(_Entry):
+    """A field of this project's configuration to change: to a value, or by a factor."""
+
+    field: str
+    value: Optional[Union[bool, int, float, str]] = None
+    factor: Optional[float] = Field(default=None, gt=0)
+    why: str
+
+    @model_validator(mode="after")
+    def _check(self) -> ChangeRule:
+        if (self.value is None) == (self.factor is None):
+            raise ValueError(f"{self.field} needs value or factor, one of them")
+        return self
+
+
+class Rule(_Entry):
+    """Something that can be wrong with a run; the check of its name is in `checks.py`."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    title: str
+    severity: Severity
+    thresholds: Dict[str, float]
+    unless: List[str] = Field(default=[], description="rules whose finding explains this one")
+    why: str
+    changes: List[ChangeRule]
+    source: List[str] = Field(min_length=1)
+
+
+class Criterion(_Entry):
+    """A line of the checklist; the check of its name is in `checklist.py`."""
+
+    name: str = Field(pattern=r"^[a-z0-9-]+$")
+    title: str
+    tolerance: float = Field(ge=0)
+
+
+class Published(_Entry):
+    """What upstream's published run used, whose logs do not say it."""
+
+    source: str
+    gamma: float
+    action_repeat: int
+    saturation: float
+    weights: Dict[str, float]
+    fields: Dict[str, str] = Field(
+        description="names of the weights in the task's configuration that may lie beside it"
+    )
+
+
+class Rules(_Entry):
+    """The whole file."""
+
+    published: Published
+    events: List[str] = Field(description="reward terms that are paid on single steps")
+    telescoping: List[str] = Field(description="reward terms whose sum depends on an episode's two ends alone")
+    action_size: int = Field(ge=1)
+    fewest_points: int = Field(ge=4)
+    fewest_steps: int = Field(ge=0)
+    rules: List[Rule] = Field(min_length=1)
+    checklist: List[Criterion] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Rules:
+        seen: List[str] = []
+        for rule in self.rules:
+            if rule.name in seen:
+                raise ValueError(f"{rule.name} occurs twice")
+            missing = [name for name in rule.unless if name not in seen]
+            if missing:
+                raise ValueError(f"{rule.name} depends on {missing[0]}, which must come before it")
+            seen.append(rule.name)
+        return self
+
+
+def load(path: Path = PATH) -> Rules:
+    """The rules.
+
+    Raises:
+        UserError: the file is missing or damaged.
+
+    """
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Rules.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        reason = str(error)
+    raise UserError(f"{path} does not hold the rules of diagnosis: {reason}; install mapush_stack again")

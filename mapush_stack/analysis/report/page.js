@@ -1,0 +1,163 @@
+"use strict";
+// Draws what the page's JSON holds. Colours are the style's, so that they follow the light or dark theme.
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const touch = window.matchMedia("(pointer: coarse)").matches;
+  const dashes = ["solid", "dot", "dash", "dashdot", "longdash"];
+  const hidden = new Set();
+  let axis = "steps";
+
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const key = (index) => colour(`--c${index % 10}`);
+  const faint = (hex, share) => {
+    const part = (at) => parseInt(hex.slice(at, at + 2), 16);
+    return `rgba(${part(1)},${part(3)},${part(5)},${share})`;
+  };
+  // Plotly reads a little HTML in names; what logs and folders are called must stay text.
+  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+  const causes = {
+    "finished": "--c2", "time limit": "--c8", "collision": "--c1", "roll": "--c3", "pitch": "--c6",
+    "robot height": "--c4", "object height": "--c5", "value error": "--c9",
+  };
+
+  function across(line) {
+    if (axis === "steps") return line;
+    if (line.hours) return line.hours;
+    return line.h && line.h.some((at) => at !== null) ? { ...line, x: line.h } : null;
+  }
+
+  const where = () => (axis === "steps" ? "%{x:,.4~s} steps" : "%{x:.3~f} h");
+
+  function lineTraces(line, name, shade, extra = {}) {
+    const drawn = across(line);
+    if (!drawn) return [];
+    const traces = [];
+    const single = drawn.x.length < 3;
+    if (drawn.low) {
+      const edge = { x: drawn.x, mode: "lines", line: { width: 0 }, hoverinfo: "skip", showlegend: false, legendgroup: name };
+      traces.push({ ...edge, y: drawn.low });
+      traces.push({ ...edge, y: drawn.high, fill: "tonexty", fillcolor: faint(shade, 0.18) });
+    }
+    traces.push({
+      x: drawn.x, y: drawn.y, name: plain(name), legendgroup: name, mode: single ? "markers" : "lines",
+      line: { color: shade, width: 1.8, ...extra.line }, marker: { color: shade, size: 6 },
+      hovertemplate: `<b>%{y:.4~g}</b> at ${where()}<extra>${plain(name)}</extra>`, showlegend: Boolean(extra.legend),
+    });
+    return traces;
+  }
+
+  function layout(extra = {}) {
+    const ink = colour("--quiet"), grid = colour("--grid");
+    const side = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: ink, size: 11 }, automargin: true };
+    return {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "inherit", color: ink, size: 12 },
+      margin: { l: 44, r: 10, t: 8, b: 34 }, hovermode: "closest", dragmode: touch ? false : "zoom",
+      hoverlabel: { bgcolor: colour("--paper"), bordercolor: colour("--line"), font: { color: colour("--ink"), size: 13 } },
+      legend: { orientation: "h", x: 0, y: -0.16, yanchor: "top", font: { color: ink, size: 12 }, bgcolor: "rgba(0,0,0,0)" },
+      ...extra,
+      xaxis: {
+        ...side, tickformat: axis === "steps" ? "~s" : "~g", rangemode: "tozero",
+        title: { text: axis === "steps" ? "environment steps" : "hours", font: { size: 11, color: ink }, standoff: 6 },
+        ...extra.xaxis,
+      },
+      yaxis: { ...side, exponentformat: "power", ...extra.yaxis },
+    };
+  }
+
+  function chart(one) {
+    const shown = one.lines.filter((line) => !hidden.has(line.group));
+    const several = data.groups.length > 1;
+    const named = shown.some((line) => line.label);
+    const traces = shown.flatMap((line) => {
+      const name = [several || !line.label ? data.groups[line.group] : "", line.label].filter(Boolean).join(", ");
+      // Networks of one run have colours of their own; with several runs the colour is the run's.
+      const shade = several || one.lines.length === 1 ? key(line.group) : key(line.dash);
+      return lineTraces(line, name, shade, { line: several ? { dash: dashes[line.dash % 5] } : {}, legend: named && !several });
+    });
+    const bounds = one.limits.map((limit) => ({
+      type: "line", xref: "paper", x0: 0, x1: 1, y0: limit, y1: limit, line: { color: colour("--bad"), width: 1.2, dash: "dash" },
+    }));
+    const words = one.limits.map((limit) => ({
+      xref: "paper", x: 1, y: one.log ? Math.log10(limit) : limit, xanchor: "right", yanchor: "bottom", showarrow: false,
+      text: `limit ${limit}`, font: { size: 11, color: colour("--bad") },
+    }));
+    const yaxis = one.log ? { type: "log", tickformat: "~g", dtick: "D2" } : {};
+    if (one.name === "success") Object.assign(yaxis, { tickformat: ".0%", rangemode: "tozero" });
+    if (one.name === "fps" || one.name === "memory") Object.assign(yaxis, { tickformat: "~s", rangemode: "tozero" });
+    return [traces, layout({ shapes: bounds, annotations: words, yaxis })];
+  }
+
+  function checkpoints() {
+    const traces = data.checkpoints.filter((curve) => !hidden.has(curve.group)).map((curve) => ({
+      x: curve.x, y: curve.y, name: plain(curve.label), mode: "lines+markers", showlegend: data.checkpoints.length > 1,
+      line: { color: key(curve.group), width: 2 }, marker: { color: key(curve.group), size: 7 },
+      error_y: {
+        type: "data", symmetric: false, color: faint(key(curve.group), 0.55), thickness: 1.3, width: 3,
+        array: curve.y.map((at, i) => (curve.high[i] === null ? 0 : curve.high[i] - at)),
+        arrayminus: curve.y.map((at, i) => (curve.low[i] === null ? 0 : at - curve.low[i])),
+      },
+      text: curve.episodes.map((count) => (count === null ? "" : `${count} episodes`)),
+      hovertemplate: `<b>%{y:.1%}</b> at %{x:,.4~s} steps<br>%{text}<extra>${plain(curve.label)}</extra>`,
+    }));
+    // Checkpoints know their steps alone.
+    const xaxis = { tickformat: "~s", title: { text: "environment steps", font: { size: 11, color: colour("--quiet") }, standoff: 6 } };
+    return [traces, layout({ xaxis, yaxis: { tickformat: ".0%", range: [0, 1.03] } })];
+  }
+
+  function endings(lines) {
+    const traces = lines.map((line, index) => {
+      const shade = causes[line.label] ? colour(causes[line.label]) : key(index);
+      const drawn = across(line) || line;
+      return {
+        x: drawn.x, y: drawn.y, name: plain(line.label), mode: "lines", stackgroup: "all", line: { width: 0.6, color: shade },
+        fillcolor: faint(shade, 0.6), hovertemplate: `<b>%{y:.1%}</b> at ${where()}<extra>${plain(line.label)}</extra>`,
+      };
+    });
+    return [traces, layout({ yaxis: { tickformat: ".0%", range: [0, 1.001] } })];
+  }
+
+  function terms(lines) {
+    return [lines.flatMap((line, index) => lineTraces(line, line.label, key(index), { legend: true })), layout()];
+  }
+
+  function draw() {
+    const all = data.charts.map((one) => [`plot-${one.name}`, chart(one)]);
+    if (data.checkpoints.length) all.push(["plot-checkpoints", checkpoints()]);
+    data.endings.forEach((lines, run) => lines.length && all.push([`plot-endings-${run}`, endings(lines)]));
+    data.terms.forEach((lines, run) => lines.length && all.push([`plot-terms-${run}`, terms(lines)]));
+    const config = {
+      responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
+      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+    };
+    return Promise.all(all.map(([id, [traces, shape]]) => Plotly.react(id, traces, shape, config)));
+  }
+
+  document.getElementById("legend").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    const group = Number(button.dataset.group), on = hidden.delete(group);
+    if (!on) hidden.add(group);
+    button.setAttribute("aria-pressed", String(on));
+    draw();
+  });
+  document.getElementById("axis").addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    axis = button.dataset.axis;
+    for (const one of button.parentElement.children) one.setAttribute("aria-pressed", String(one === button));
+    draw();
+  });
+  for (const button of document.querySelectorAll(".copy")) {
+    button.addEventListener("click", () => {
+      const code = button.parentElement.querySelector("code");
+      getSelection().selectAllChildren(code);
+      const said = (word) => { button.textContent = word; setTimeout(() => { button.textContent = "copy"; }, 1500); };
+      const done = navigator.clipboard ? navigator.clipboard.writeText(code.textContent) : Promise.reject(new Error("none"));
+      done.then(() => said("copied"), () => said(document.execCommand("copy") ? "copied" : "select"));
+    });
+  }
+  dark.addEventListener("change", draw);
+  draw().then(() => { document.documentElement.dataset.drawn = "yes"; });
+})();

@@ -1,0 +1,97 @@
+"""`mapush diagnose`: what is wrong with a run, by its logs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from .console import make_console
+
+if TYPE_CHECKING:
+    from ..analysis.diagnosis.diagnosis import Diagnosis, Finding
+    from ..analysis.run import LoggedRun
+
+_STYLES = {"severe": "bold red", "remark": "yellow"}
+_MARKS = {True: ("+", "green"), False: ("-", "red"), None: ("?", "dim")}
+
+
+@click.command(name="diagnose")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def command(run: Path, as_json: bool) -> int:
+    """Say what is wrong with a run, by what evidence, and what to change.
+
+    RUN is a run's folder: of this project, HARL, OpenRL, or any with TensorBoard logs; it may still be going on. Exit
+    code 0 if nothing severe was found, 1 if something was.
+    """
+    from ..analysis.diagnosis import rules
+    from ..analysis.diagnosis.diagnosis import diagnose
+    from ..analysis.run import read
+
+    found = read(run)
+    diagnosis = diagnose(found, rules.load())
+    if as_json:
+        print(json.dumps({**_head(found), **diagnosis.model_dump(mode="json")}, indent=2))
+    else:
+        _tell(make_console(), found, diagnosis)
+    return 1 if diagnosis.severe else 0
+
+
+def _head(run: LoggedRun) -> Any:
+    return {
+        "path": str(run.path),
+        "name": run.name,
+        "library": run.library,
+        "steps": run.steps,
+        "running": run.running,
+        "problems": run.problems,
+    }
+
+
+def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
+    running = ", still running" if run.running else ""
+    console.print(Text(f"{run.name} ({run.library}), {run.steps:,} steps{running}", "bold"))
+    for problem in run.problems:
+        console.print(Text(f"not read: {problem}", "yellow"))
+    for finding in diagnosis.findings:
+        _tell_finding(console, finding)
+    if not diagnosis.findings:
+        console.print(Text("Nothing found.", "green"))
+    console.print()
+    width = max(len(tick.title) for tick in diagnosis.checklist)
+    for tick in diagnosis.checklist:
+        mark, style = _MARKS[tick.met]
+        console.print(Text.assemble((mark, style), f" {tick.title:<{width}}  ", (tick.sentence, "dim")))
+    if diagnosis.not_judged:
+        console.print(Text(f"Not judged: {_reasons(diagnosis)}.", "dim"))
+
+
+def _tell_finding(console: Console, finding: Finding) -> None:
+    style = _STYLES[finding.severity.value]
+    console.print()
+    console.print(Text.assemble((f"{finding.severity.value}: {finding.title}", style), (f"  [{finding.rule}]", "dim")))
+    lines = [Text(finding.sentence), Text(finding.why, "dim")]
+    for change in finding.changes:
+        now = "" if change.now is None else f" (now {_plain(change.now)})"
+        lines.append(Text.assemble("try ", (f"{change.field}={_plain(change.value)}", "cyan"), f"{now}: {change.why}"))
+    for line in lines:
+        console.print(Padding(line, (0, 0, 0, 2)))
+
+
+def _plain(value: Any) -> str:
+    """A value as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _reasons(diagnosis: Diagnosis) -> str:
+    """Rules that were not judged, those with the same reason together."""
+    by_reason: Any = {}
+    for name, reason in diagnosis.not_judged.items():
+        by_reason.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
