@@ -16,7 +16,7 @@ ALLOWED = {
     "training": {
         "closing",
         "errors",
-        "harness",  # which GPU and driver a run had
+        "gpu",
         "presets",
         "learning",
         "envs",
@@ -27,7 +27,7 @@ ALLOWED = {
         "world",
         "__version__",
     },
-    "harness": {"closing", "errors", "machine", "presets", "training", "sim", "task", "__version__"},
+    "harness": {"closing", "errors", "gpu", "machine", "presets", "training", "sim", "task", "__version__"},
     "evaluation": {"errors", "presets", "training", "learning", "envs", "sim", "task", "locomotion"},
     "analysis": {"errors", "presets", "training", "evaluation", "__version__"},
     "sweep": {"errors", "training", "task", "machine", "__version__"},
@@ -58,7 +58,7 @@ HEAVY = {
     "jinja2": {"analysis/report/page.py", "harness/vram/report.py"},
     "plotly": {"analysis/report/page.py"},
     "ray": {"sweep/engine.py"},
-    "pynvml": {"harness/gpu.py"},
+    "pynvml": {"gpu.py"},
     "tensorboard": {"analysis/events.py"},
     "openrl": {"learning/openrl.py"},
     "wandb": {"training/mirror.py"},

@@ -66,10 +66,15 @@ def made_with(groups: Sequence[Sequence[Dict[str, Any]]]) -> List[Difference]:
     """What differs in software and machine, by the manifests of each group; one that does not say differs from none."""
     rows = []
     for field in _MANIFEST:
-        said = [[_flat(manifest).get(field, _ABSENT) for manifest in group] for group in groups]
+        said = [[_short(field, _flat(manifest).get(field, _ABSENT)) for manifest in group] for group in groups]
         if len({str(value) for values in said for value in values if value != _ABSENT}) > 1:
             rows.append(Difference(field, [", ".join(dict.fromkeys(map(str, values))) for values in said], ""))
     return rows
+
+
+def _short(field: str, value: Any) -> Any:
+    """A commit as its first digits, with the "+" of a tree with changes, which a narrow table would cut off."""
+    return f"{value[:10]}{'+' * value.endswith('+')}" if field == "commit" and isinstance(value, str) else value
 
 
 def meaning(field: str) -> str:

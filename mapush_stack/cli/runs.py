@@ -76,7 +76,9 @@ def _plain(row: Any) -> Dict[str, Any]:
 def _table(folder: Path, rows: List[Any]) -> Table:
     """A row each; a column that would be empty is left out."""
     disk = sum(row.disk for row in rows)
-    table = Table(title=f"{len(rows)} runs in {escape(str(folder))}, {_size(disk)}", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=f"{len(rows)} run{'s' * (len(rows) != 1)} in {escape(str(folder))}, {_size(disk)}", box=box.SIMPLE_HEAD
+    )
     columns = {
         "steps": [_steps(row.state.steps, row.total_steps) for row in rows],
         "best success": [_percent(row.best_success) for row in rows],

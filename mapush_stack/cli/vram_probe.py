@@ -142,7 +142,7 @@ def _config(given: Dict[str, Any]) -> Any:
 
 def _device(wanted: str, config: Any) -> str:
     """`cpu`, or the card of `cuda:N`."""
-    from ..harness import gpu
+    from .. import gpu
 
     if wanted == "auto":
         wanted = config.sim.device

@@ -15,8 +15,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
-from .. import __version__
-from ..harness import gpu
+from .. import __version__, gpu
 from ..machine import processor
 
 _PACKAGE = Path(__file__).resolve().parents[1]

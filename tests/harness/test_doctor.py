@@ -7,10 +7,10 @@ import time
 import pytest
 
 from mapush_stack.errors import UserError
+from mapush_stack.gpu import Gpu, Nvidia
 from mapush_stack.harness.doctor import checks, fixes, probes
 from mapush_stack.harness.doctor.checks import Status
 from mapush_stack.harness.doctor.facts import Disk, Drift, Facts, Gymtorch, PatchState, Python, Torch
-from mapush_stack.harness.gpu import Gpu, Nvidia
 from mapush_stack.harness.patches.state import State
 
 RTX_2070 = Gpu(name="NVIDIA GeForce RTX 2070", compute_capability=(7, 5), memory_mib=7982, free_mib=7400)

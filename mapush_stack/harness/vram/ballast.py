@@ -14,7 +14,7 @@ import sys
 from typing import Iterator, List
 
 from ...errors import UserError
-from ..gpu import Card
+from ...gpu import Card
 from . import processes
 
 _TOLERANCE_MIB = 64.0

@@ -11,10 +11,10 @@ import psutil
 
 from ... import presets
 from ...errors import UserError
+from ...gpu import Card
 from ...machine import available_memory, processor
 from ...sim.isaacgym_import import VARIABLE as ISAACGYM_FIRST
 from ...training.atomic import TEMPORARY_PREFIX, write_json
-from ..gpu import Card
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord

@@ -10,7 +10,7 @@ import tty
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from ..gpu import Card
+from ...gpu import Card
 from . import processes
 
 _SAMPLE_SECONDS = 0.05

@@ -11,7 +11,7 @@ from typing import Collection, Iterator, List, NamedTuple, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ..errors import UserError
+from .errors import UserError
 
 
 class Gpu(BaseModel):
