@@ -50,7 +50,9 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The fast tests; on Python 3.8 those that need torch alone."""
     install(session, *([] if session.python == "3.8" else ["--extras"]))
-    session.run("pytest", "-m", "not slow and not docker", *session.posargs)
+    # One process a core; the tests of one module stay together, for what they share takes seconds to make.
+    workers = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
+    session.run("pytest", "-m", "not slow and not docker", *workers, *session.posargs)
 
 
 @nox.session(python=LIBRARIES)

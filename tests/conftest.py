@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import signal
 
 # Before torch is imported: threads that spin make two-core machines crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -13,6 +14,10 @@ from mapush_stack.training import config as configuration
 from tests.kinematic import KinematicSimulator
 
 torch.set_num_threads(1)
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMALL = [
     "sim.backend=mujoco",

@@ -12,7 +12,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def environment():
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1")
+    # pytest-xdist's workers have a COLUMNS of their own, which would count more than a terminal's size.
+    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    return dict(inherited, PYTHONPATH=path, PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1")
 
 
 def start(*arguments, cwd=None, **options):

@@ -60,7 +60,7 @@ def test_a_training_is_seen_and_so_is_its_end(tmp_path, capsys):
     assert row["state"] == "running" and f"process {process.pid} on" in row["how"]
     assert main(["watch", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "running: process" in out and "48,000 steps" in out and "ETA" in out and "value loss" in out
+    assert "running: process" in out and "16,000 steps" in out and "ETA" in out and "value loss" in out
     process.send_signal(signal.SIGKILL)
     process.communicate()
     row = rows_of(tmp_path, capsys)[path]

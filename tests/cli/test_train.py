@@ -15,8 +15,8 @@ from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 
-LONG = [*SMALL, "training.total_steps=48000", "training.checkpoint_interval=480"]
-"""Three hundred updates with a checkpoint after every third."""
+LONG = [*SMALL, "training.total_steps=16000", "training.checkpoint_interval=480"]
+"""A hundred updates with a checkpoint after every third."""
 
 
 def wait_for(condition, process, seconds=180):
@@ -39,7 +39,8 @@ def test_train_trains_evaluates_and_names_the_run(tmp_path):
     assert "HAPPO" in out and "cuboid" in out and "480 / 480 steps" in out and "FPS" in out
     assert "95 % interval" in out and f"run directory: {run}" in out.replace("\n", "")
     assert [steps for steps, _ in RunDirectory(run).checkpoints()] == [160, 320, 480]
-    assert sorted(path.name for path in run.iterdir()) == [".lock", "config.json", "logs", "manifest.json", "models"]
+    files = [".lock", "config.json", "evaluations.json", "logs", "manifest.json", "models"]
+    assert sorted(path.name for path in run.iterdir()) == files
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["command"][:2] == ["mapush", "train"] and manifest["packages"]["mujoco"]
 
@@ -64,22 +65,24 @@ def test_a_signal_leaves_a_checkpoint_and_its_exit_code(tmp_path, number, code):
     last = checkpoint.load(run.checkpoints()[-1][1])
     assert f"stopped at {last.steps:,} steps" in out
     out, _ = mapush("train", "--resume", run.path, "--no-evaluation")
-    assert "trained at 48,000 steps" in out
+    assert "trained at 16,000 steps" in out
 
     whole = train_small(tmp_path / "whole", *LONG, "--no-evaluation")[1]
     assert bytes_of(run.checkpoints()[-1][1]) == bytes_of(RunDirectory(whole).checkpoints()[-1][1])
 
 
-def test_a_run_killed_twenty_times_always_loads_and_ends_as_if_nothing_had_happened(tmp_path):
+@pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_a_run_killed_many_times_always_loads_and_ends_as_if_nothing_had_happened(tmp_path, times):
     dice = random.Random(1)
+    longer = [*LONG, f"training.total_steps={2400 * times}"]
     results = tmp_path / "killed"
     kills = 0
-    while kills < 20:
+    while kills < times:
         existing = list(results.glob("mapush/*/*/*/seed-*"))
         if existing:
             process = start("train", "--resume", existing[0], "--no-evaluation")
         else:
-            process = start("train", "--results", results, *LONG, "--no-evaluation")
+            process = start("train", "--results", results, *longer, "--no-evaluation")
         if kills % 4 == 0:
             time.sleep(dice.uniform(0.0, 3.0))  # somewhere in the start
         else:
@@ -97,11 +100,11 @@ def test_a_run_killed_twenty_times_always_loads_and_ends_as_if_nothing_had_happe
             run.config()
             for steps, folder in run.checkpoints():
                 assert checkpoint.load(folder).steps == steps
-    assert kills == 20
+    assert kills == times
     run = RunDirectory(the_run(results))
     mapush("train", "--resume", run.path, "--no-evaluation")
     assert not list(run.path.glob("**/.writing-*"))
-    whole = train_small(tmp_path / "whole", *LONG, "--no-evaluation")[1]
+    whole = train_small(tmp_path / "whole", *longer, "--no-evaluation")[1]
     assert bytes_of(run.checkpoints()[-1][1]) == bytes_of(RunDirectory(whole).checkpoints()[-1][1])
 
 
