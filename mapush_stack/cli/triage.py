@@ -52,7 +52,7 @@ def command(
     and the exit code is CMD's own (128 + N after signal N).
     """
     if (log is None) == (run is None):
-        raise UserError("give LOG or --run CMD, one of them")
+        raise UserError("give LOG or --run CMD, one of them; CMD is one quoted word, as in --run 'python train.py'")
     if run is not None:
         if not (exit_code is signal_name is compute_capability is gpu_memory is None):
             raise UserError("--run measures exit code, signal, GPU and memory itself; leave those options out")
