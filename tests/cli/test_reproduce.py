@@ -213,7 +213,8 @@ def two_processes(run):
         (walking, "holds a walking policy, not a team's run; go1_walk.json in it names the command"),
         (sweep, "is a sweep; give the run of one of its trials"),
         (two_processes, "the run was trained by 2 processes with a GPU each, and torch sees 0 here"),
-        (lambda run: with_config(run, sim__backend="isaacgym", sim__robot="go1"), "needs NVIDIA's Isaac Gym"),
+        # Where MAPUSH_SRC names MAPush, this process has the stand-in for Isaac Gym, and it is the GPU that is missing.
+        (lambda run: with_config(run, sim__backend="isaacgym", sim__robot="go1"), "mapush: sim.backend=isaacgym "),
         (lambda run: with_config(run, sim__backend="mujoco", sim__device="cuda"), "sim.device=cuda is not allowed"),
     ],
 )
