@@ -93,9 +93,8 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
     # Of two that are as sure, what a run can survive is less likely the reason that this one did not.
-    tried = [
-        rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and exit_code == 0)
-    ]
+    succeeded = exit_code == 0 or (exit_code is None and not ended and bool(log.spans(rules.success, last=_SHOWN)))
+    tried = [rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and succeeded)]
     found = [_try(rule, log, ended, known) for rule in tried]
     findings = sorted((finding for finding in found if finding), key=lambda finding: finding.confidence.rank)
     if findings:

@@ -13,12 +13,24 @@ from typing import BinaryIO, Deque, Dict, Iterator, List, Optional, TextIO, Tupl
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """Colours, cursor movements and titles (ECMA-48)."""
 _PREFIX = re.compile(
-    r"^(?:\d{4}-\d\d-\d\dT[\d:.]+Z "  # docker logs -t, GitHub Actions
+    r"^(?:"
+    # docker logs -t, GitHub Actions, ts, Python's logging; Isaac Gym's own lines go on with a bracket
+    r"\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]? (?!\[)"
+    r"(?:(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)[: ] ?)?(?:- )?"
+    r"|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d (?:[\w.-]+ [\w.@/-]+\[\d+\]: )?"  # syslog, journalctl, ts
+    r"|\d{1,4}: "  # srun --label
+    r"|[E>] {3}"  # pytest
+    r"|\[\d+,\d+\]<std(?:out|err)>: ?"  # mpirun --tag-output
+    r"|#\d+ \d+\.\d+ "  # docker build
+    r"|\[pod/\S+\] "  # kubectl logs --prefix
     r"|[\w.-]+ +\| "  # docker compose
     r"|\[(?:rank|default|local_rank)?\d+\]: ?"  # torch from 2.3, torchrun, mpirun
-    r"|\([\w. ()-]*\bpid=\d+[^)]*\) )"  # Ray
+    r"|\([\w. ()-]*\bpid=\d+[^)]*\) "  # Ray
+    r")"
 )
 """What programs that gather others' output put before each line."""
+_LABEL = re.compile(r"^(?=\S)([^─╭\n]{1,60}?)Traceback \(most recent call last\)", re.MULTILINE)
+"""What a program not listed there puts before a line; before the others it is the same but for its numbers."""
 _HALF = 1000
 """Characters that are read at each end of a line: searching in longer ones takes time that grows as their square."""
 _SHOWN = 400
@@ -49,7 +61,7 @@ class Log:
 
         """
         lines, self._numbers, self._count = _read(_decoded(io.BytesIO(output) if isinstance(output, bytes) else output))
-        self._text = "\n".join(lines)
+        self._text = _unlabelled("\n".join(lines))
         self._starts = [0, *(match.end() for match in re.finditer("\n", self._text))]
         self._found: Dict[str, List[int]] = {}
 
@@ -167,6 +179,12 @@ def _blocks(text: TextIO) -> Iterator[str]:
             rest = rest[:_HALF] + rest[-_BLOCK:]
     if rest:
         yield rest
+
+
+def _unlabelled(text: str) -> str:
+    """The lines without what stands before a traceback's first one; its numbers, such as times, may differ."""
+    labels = {re.sub(r"\d+", r"\\d+", re.escape(match.group(1))) for match in _LABEL.finditer(text)}
+    return re.sub("^(?:" + "|".join(sorted(labels)) + ")", "", text, flags=re.MULTILINE) if labels else text
 
 
 def _visible(line: str) -> str:

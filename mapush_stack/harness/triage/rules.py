@@ -102,8 +102,8 @@ class Ending(_Entry):
         if self.signal is None:
             return pattern
         name = signal.Signals(self.signal).name
-        code = rf"(?i:{_EXIT}(?:{128 + self.signal}|-{self.signal})\b(?![.\d]))"
-        return rf"{pattern}|{code}|<Signals\.{name}|(?i:\bsignals?[ :=]+(?:{self.signal}\b(?![.\d])|{name}\b))"
+        code = rf"(?i:{_EXIT}(?:{128 + self.signal}|-{self.signal})\b(?!\.?\d))"
+        return rf"{pattern}|{code}|<Signals\.{name}|(?i:\bsignals?[ :=]+(?:{self.signal}\b(?!\.?\d)|{name}\b))"
 
 
 class Reading(_Entry):
@@ -144,10 +144,13 @@ class Rule(_Entry):
 class Rules(_Entry):
     """The whole file."""
 
+    success: str = Field(description="found in the last lines of a run that was not ended by anything")
     endings: Dict[str, Ending]
     readings: List[Reading]
     attach: List[str] = Field(min_length=1, description="what a report of an unknown crash needs")
     rules: List[Rule] = Field(min_length=1, description="of two that are as sure, the first is told first")
+
+    _expression = field_validator("success")(_expression)
 
     @model_validator(mode="after")
     def _check(self) -> Rules:
