@@ -12,8 +12,8 @@ from .subject import Measure, NotJudgedError, Subject, number, steps
 
 _WINDOWS = 10
 """Parts of a run of which the best is looked for."""
-_ERRORS = 3.0
-"""Standard errors of a difference that are noise: the largest of some ten differences is looked at."""
+_ERRORS = 4.0
+"""Standard errors of a difference that are noise: of some ten differences the largest, and the error is an estimate."""
 Tick = Tuple[bool, str]
 """Whether a criterion is met, and a sentence that says by what."""
 
