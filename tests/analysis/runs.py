@@ -1,5 +1,6 @@
 """Runs to diagnose: recorded ones of this project, and synthetic ones, as folders on the disk."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -82,8 +83,12 @@ def healthy(total=TOTAL, points=POINTS, seed=0, noise=0.02):
     for row, (tag, value) in zip(rows, values.items()):
         values[tag] = value if tag in smooth else value * (1 + noise * row)
     steps = (progress * total).round()
-    config = configuration.load("default", overrides=[f"training.total_steps={total}"]).model_dump(mode="json")
-    return config, {tag: (steps, value) for tag, value in values.items()}
+    return _config(total).model_dump(mode="json"), {tag: (steps, value) for tag, value in values.items()}
+
+
+@functools.lru_cache(maxsize=None)
+def _config(total):
+    return configuration.load("default", overrides=[f"training.total_steps={total}"])
 
 
 def entropy_of(std):
