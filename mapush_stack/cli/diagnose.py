@@ -62,7 +62,8 @@ def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
     for finding in diagnosis.findings:
         _tell_finding(console, finding)
     if not diagnosis.findings:
-        console.print(Text("Nothing found.", "green"))
+        good = diagnosis.judged
+        console.print(Text("Nothing found." if good else "Nothing could be judged.", "green" if good else "yellow"))
     console.print()
     width = max(len(tick.title) for tick in diagnosis.checklist)
     for tick in diagnosis.checklist:

@@ -1,11 +1,13 @@
 """Runs to diagnose: recorded ones of this project, and synthetic ones, as folders on the disk."""
 
+import functools
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 
+from mapush_stack.analysis.run import LoggedRun, Series
 from mapush_stack.training import config as configuration
 from mapush_stack.training.log import MetricsLog
 
@@ -37,11 +39,23 @@ def recorded(name, folder):
         return write_run(folder / name, json.loads(str(file["config"])), series)
 
 
-def healthy(total=TOTAL, points=POINTS):
+def in_memory(config, series, **changes):
+    """What reading a folder with `series` would give, without the folder."""
+    found = {tag: Series(np.asarray(x).astype(int), 10.0 * np.arange(len(x)), y) for tag, (x, y) in series.items()}
+    terms = [one for tag, one in found.items() if tag.startswith("rewards/")]
+    if terms:
+        found["average_step_reward"] = terms[0]._replace(values=sum(one.values for one in terms))
+    plain = dict.fromkeys(LoggedRun._fields)
+    plain.update(path=Path("run"), library="mapush", name="run", config=config, series=found, unknown={})
+    plain.update(evaluations=[], running=False, problems=[])
+    return LoggedRun(**{**plain, **changes})
+
+
+def healthy(total=TOTAL, points=POINTS, seed=0, noise=0.02):
     """(configuration, series) of a synthetic run that learns well."""
     progress = np.linspace(1 / points, 1, points)
     learned = 1 - np.exp(-5 * progress)
-    noise = np.random.default_rng(0).normal(size=(40, points))
+    rows = np.random.default_rng(seed).normal(size=(40, points))
     values = {
         "critic/value_loss": 0.05 + 0.4 * (1 - learned),
         "critic/explained_variance": 0.9 * learned,
@@ -66,11 +80,15 @@ def healthy(total=TOTAL, points=POINTS):
         values[f"{agent}/approx_kl"] = 0.005 * np.ones(points)
         values[f"{agent}/clip_fraction"] = 0.06 * np.ones(points)
     smooth = ("mapush/value_errors", "mapush/cause/value_error")
-    for row, (tag, value) in zip(noise, values.items()):
-        values[tag] = value if tag in smooth else value * (1 + 0.02 * row)
+    for row, (tag, value) in zip(rows, values.items()):
+        values[tag] = value if tag in smooth else value * (1 + noise * row)
     steps = (progress * total).round()
-    config = configuration.load("default", overrides=[f"training.total_steps={total}"]).model_dump(mode="json")
-    return config, {tag: (steps, value) for tag, value in values.items()}
+    return _config(total).model_dump(mode="json"), {tag: (steps, value) for tag, value in values.items()}
+
+
+@functools.lru_cache(maxsize=None)
+def _config(total):
+    return configuration.load("default", overrides=[f"training.total_steps={total}"])
 
 
 def entropy_of(std):

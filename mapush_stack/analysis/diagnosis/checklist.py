@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
-from .curves import Part, difference_error, part, quarters, scale
-from .subject import SUCCESS, NotJudgedError, Subject, number, steps
+from .checks import degradation, gradient_limit
+from .curves import Part, difference_error, finite, part
+from .subject import Measure, NotJudgedError, Subject, number, steps
 
 _WINDOWS = 10
 """Parts of a run of which the best is looked for."""
+_ERRORS = 4.0
+"""Standard errors of a difference that are noise: of some ten differences the largest, and the error is an estimate."""
 Tick = Tuple[bool, str]
 """Whether a criterion is met, and a sentence that says by what."""
+
+
+class Fall(NamedTuple):
+    """The fall of a measure that a criterion looks at."""
+
+    before: Part
+    after: Part
+    told: str
 
 
 def completes(subject: Subject, tolerance: float) -> Tick:
@@ -29,72 +40,88 @@ def completes(subject: Subject, tolerance: float) -> Tick:
 
 
 def no_degradation(subject: Subject, tolerance: float) -> Tick:
-    """The second half's quarters do not fall below the first half's best."""
-    tag, parts, size = _measure(subject)
-    before, after = max(parts[:2], key=_mean), min(parts[2:], key=_mean)
-    drop = before.mean - after.mean
-    allowed = max(tolerance * size, 2 * difference_error(before, after))
-    return drop <= allowed, f"{tag} by quarters: {', '.join(number(one.mean) for one in parts)}"
+    """The second half's quarters do not fall below the first half's best, nor the last below the one before."""
+    tick = _first_miss(subject, tolerance, _fall_after_half)
+    if not tick[0]:
+        return tick
+    # The returns and the checkpoints, which the rule looks at too.
+    lost = degradation(subject, subject.rules.thresholds("degradation"))
+    return tick if lost is None else (False, lost.sentence)
+
+
+def _fall_after_half(subject: Subject, measure: Measure) -> Fall:
+    first, second, third, last = measure.parts
+    pairs = [(max(first, second, key=_mean), min(third, last, key=_mean)), (third, last)]
+    before, after = max(pairs, key=lambda pair: pair[0].mean - pair[1].mean)
+    return Fall(before, after, f"{measure.tag} by quarters: {', '.join(number(one.mean) for one in measure.parts)}")
 
 
 def final_is_best(subject: Subject, tolerance: float) -> Tick:
     """The last tenth is not below the best tenth."""
-    tag, _, size = _measure(subject)
-    series = subject.course(tag)
-    windows = [part(series, index / _WINDOWS, (index + 1) / _WINDOWS) for index in range(_WINDOWS)]
+    return _first_miss(subject, tolerance, _fall_from_best)
+
+
+def _fall_from_best(subject: Subject, measure: Measure) -> Fall:
+    windows = _windows(subject, measure)
     best, last = max(windows, key=_mean), windows[-1]
-    allowed = max(tolerance * size, 2 * difference_error(best, last))
-    told = f"{tag}: last tenth {number(last.mean)}, best tenth {number(best.mean)} up to {steps(best.last)} steps"
-    return best.mean - last.mean <= allowed, told
+    means = f"last tenth {number(last.mean)}, best tenth {number(best.mean)}"
+    return Fall(best, last, f"{measure.tag}: {means} up to {steps(best.last)} steps")
 
 
 def gradients_bounded(subject: Subject, tolerance: float) -> Tick:
     """Norms as applied within the limit; where only those before clipping are logged, within some times it."""
-    factor, tags = 1.01, subject.tags(r"(agent\d+|critic)/\w+_grad_norm_clipped_max")
+    factor, tags = 1.01, subject.tags(r"(agent\d+|critic)/\w+_grad_norm_clipped(_max)?")
     if not tags:
         factor, tags = tolerance, subject.tags(r"(agent\d+|critic)/\w+_grad_norm")
-    if not tags:
-        raise NotJudgedError("no gradient norm is logged")
-    tops = {tag: float(np.max(subject.run.series[tag].values)) for tag in tags if len(subject.run.series[tag].values)}
-    limits = {tag: _limit(subject, tag) for tag in tops}
+    logged = {tag: subject.run.series[tag] for tag in tags}
+    tops = {tag: float(finite(series).values.max()) for tag, series in logged.items() if len(finite(series).values)}
+    if not tops:
+        raise NotJudgedError("no gradient norm that is finite is logged" if tags else "no gradient norm is logged")
+    limits = {tag: gradient_limit(subject, tag) for tag in tops}
     if any(limit is None for limit in limits.values()):
         raise NotJudgedError(f"the limit is not known; the largest norm is {number(max(tops.values()))}")
     tag = max(tops, key=lambda name: tops[name] / limits[name])
     kind = "applied" if "clipped" in tag else "before clipping"
     told = f"largest norm {kind} {number(tops[tag])}, limit {number(limits[tag])}"
-    return bool(tops[tag] <= factor * limits[tag]), told
+    lost = sum(len(series.values) - len(finite(series).values) for series in logged.values())
+    if lost and tops[tag] <= factor * limits[tag]:
+        raise NotJudgedError(f"{told}; {lost} of the logged norms are not finite")
+    return tops[tag] <= factor * limits[tag], told
 
 
 def smooth(subject: Subject, tolerance: float) -> Tick:
     """No tenth of the run falls far below the one before."""
-    tag, _, size = _measure(subject)
-    series = subject.course(tag)
-    windows = [part(series, index / _WINDOWS, (index + 1) / _WINDOWS) for index in range(_WINDOWS)]
-    falls = [before.mean - after.mean for before, after in zip(windows, windows[1:])]
-    at = int(np.argmax(falls))
-    allowed = max(tolerance * size, 2 * difference_error(windows[at], windows[at + 1]))
-    told = (
-        f"{tag}: largest fall from tenth to tenth {number(max(falls[at], 0.0))} at {steps(windows[at + 1].first)} steps"
-    )
-    return falls[at] <= allowed, told
+    return _first_miss(subject, tolerance, _fall_between_tenths)
 
 
-def _measure(subject: Subject) -> Tuple[str, list, float]:
-    """What the run is judged by, its quarters and its scale: the reward; success where the reward's scale changes."""
-    success = subject.success()
-    if subject.facts.staged and success is not None:
-        return SUCCESS, quarters(success), 1.0
-    tag, series = subject.reward()
-    parts = quarters(series)
-    return tag, parts, scale(parts)
+def _fall_between_tenths(subject: Subject, measure: Measure) -> Fall:
+    windows = _windows(subject, measure)
+    before, after = max(zip(windows, windows[1:]), key=lambda pair: pair[0].mean - pair[1].mean)
+    fall = max(before.mean - after.mean, 0.0)
+    told = f"{measure.tag}: largest fall from tenth to tenth {number(fall)} at {steps(after.first)} steps"
+    return Fall(before, after, told)
+
+
+def _windows(subject: Subject, measure: Measure) -> List[Part]:
+    series = subject.course(measure.tag)
+    return [part(series, index / _WINDOWS, (index + 1) / _WINDOWS) for index in range(_WINDOWS)]
+
+
+def _first_miss(subject: Subject, tolerance: float, fall_of: Callable[[Subject, Measure], Fall]) -> Tick:
+    """What success or the reward misses the criterion by, else how the last of them meets it."""
+    tick = (True, "")
+    for measure in subject.measures():
+        before, after, told = fall_of(subject, measure)
+        fall, noise = before.mean - after.mean, _ERRORS * difference_error(before, after)
+        if fall > max(tolerance * measure.size, noise):
+            return False, told
+        excused = f", within noise (\N{PLUS-MINUS SIGN}{number(noise)})" if fall > tolerance * measure.size else ""
+        tick = (True, told + excused)
+    return tick
 
 
 def _mean(one: Part) -> float:
     return one.mean
-
-
-def _limit(subject: Subject, tag: str) -> float:
-    return subject.facts.critic_limit if tag.startswith("critic/") else subject.facts.actor_limit
 
 
 CRITERIA: Dict[str, Callable[[Subject, float], Tick]] = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Callable, Dict, List, Optional
 
 import numpy as np
 
-from .curves import Part, difference_error, part, quarters, scale, trend
+from .curves import Part, difference_error, finite, part, quarters, trend
 from .rules import Severity
-from .subject import SUCCESS, Evidence, NotJudgedError, Observed, Subject, number, owner, steps, worst
+from .subject import REWARDS, SUCCESS, Evidence, Measure, NotJudgedError, Observed, Subject, number, owner, steps, worst
 
 Thresholds = Dict[str, float]
 Check = Callable[[Subject, Thresholds], Optional[Observed]]
+
+
+_NO_CONFIGURATION = "the success bonus and the discount are not known: the run has no configuration"
 
 
 def _evidence(tag: str, *parts: Part) -> List[Evidence]:
@@ -46,11 +50,11 @@ def policy_std_exploding(subject: Subject, limits: Thresholds) -> Optional[Obser
 
 def entropy_rising(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """The last quarter above the lowest before it."""
-    seen = []
+    seen, size = [], subject.action_size()
     for tag, series in subject.courses(r"agent\d+/dist_entropy").items():
         parts = quarters(series)
         lowest = min(parts[:3], key=lambda one: one.mean)
-        rise = (parts[3].mean - lowest.mean) / subject.rules.action_size
+        rise = (parts[3].mean - lowest.mean) / size
         if rise > limits["rise"]:
             told = (
                 f"The entropy of {owner(tag)}'s policy rose from {number(lowest.mean)} nats (mean up to "
@@ -92,7 +96,7 @@ def gradient_unclipped(subject: Subject, limits: Thresholds) -> Optional[Observe
         raise NotJudgedError("norms after clipping are not logged (actor_grad_norm_clipped)")
     seen, judged = [], False
     for tag in tags:
-        limit, series = _limit(subject, tag), subject.run.series[tag]
+        limit, series = gradient_limit(subject, tag), subject.run.series[tag]
         if limit is None or not np.isfinite(series.values).any():
             continue
         judged, at = True, int(np.nanargmax(np.where(np.isfinite(series.values), series.values, -np.inf)))
@@ -111,9 +115,9 @@ def gradient_unclipped(subject: Subject, limits: Thresholds) -> Optional[Observe
 def gradient_large(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """Norms before clipping: many times the limit, or many times the first quarter's."""
     seen = []
-    for tag, series in subject.courses(r"(agent\d+|critic)/(actor|critic)_grad_norm").items():
+    for tag, series in subject.courses(r"agent\d+/actor_grad_norm|critic/critic_grad_norm").items():
         first, *_, last = quarters(series)
-        limit, growth = _limit(subject, tag), last.median / max(first.median, 1e-12)
+        limit, growth = gradient_limit(subject, tag), last.median / max(first.median, 1e-12)
         over = 0.0 if limit is None else last.median / limit
         told = f"The norm of {owner(tag)}'s gradient before clipping is {number(last.median)} in the last quarter"
         if over > limits["limits"]:
@@ -127,7 +131,8 @@ def gradient_large(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     return worst(seen)
 
 
-def _limit(subject: Subject, tag: str) -> Optional[float]:
+def gradient_limit(subject: Subject, tag: str) -> Optional[float]:
+    """The configured bound of the network that a tag is of."""
     return subject.facts.critic_limit if tag.startswith("critic/") else subject.facts.actor_limit
 
 
@@ -208,7 +213,8 @@ def reward_scales_lopsided(subject: Subject, limits: Thresholds) -> Optional[Obs
     """The bonus against what a term pays within the learner's horizon, as logged."""
     bonus, horizon = abs(subject.facts.weights.get("success", 0.0)), subject.facts.horizon
     if not bonus or horizon is None:
-        raise NotJudgedError("the success bonus and the discount are not known: the run has no configuration")
+        missing = "success bonus" if horizon is not None else "discount" if bonus else "success bonus and no discount"
+        raise NotJudgedError(f"the run's configuration names no {missing}" if subject.run.config else _NO_CONFIGURATION)
     skipped = {*subject.rules.events, *subject.rules.telescoping}
     terms = {name: series for name, series in subject.rewards() if name not in skipped}
     if not terms:
@@ -259,54 +265,122 @@ def reward_term_idle(subject: Subject, limits: Thresholds) -> Optional[Observed]
 
 
 def degradation(subject: Subject, limits: Thresholds) -> Optional[Observed]:
-    """The last quarter below the best one, by reward or by success."""
-    success = subject.success() if subject.run.steps >= subject.rules.fewest_steps else None
-    seen = None if success is None else _lost(SUCCESS, quarters(success), 1.0, limits["success"], limits["errors"])
-    if seen is not None or subject.facts.staged:
-        return seen
+    """The last quarter below the best one, by success, reward or return; or the last checkpoint below the best."""
+    checkpoints = _lost_checkpoint(subject, limits)
     try:
-        tag, series = subject.reward()
+        measures = subject.measures()
     except NotJudgedError:
-        if success is None:
+        if checkpoints is None:
             raise
-        return None
-    parts = quarters(series)
-    return _lost(tag, parts, scale(parts), limits["reward"], limits["errors"])
+        return checkpoints
+    found = [_lost(one, limits) for one in measures] + [_lost_return(subject, measures, limits)]
+    ordered = sorted(filter(None, found), key=lambda observed: observed.severity is Severity.REMARK)
+    if not ordered or checkpoints is None:
+        return ordered[0] if ordered else checkpoints
+    told, evidence = f"{ordered[0].sentence} {checkpoints.sentence}", ordered[0].evidence + checkpoints.evidence
+    return ordered[0]._replace(sentence=told, evidence=evidence)
 
 
-def _lost(tag: str, parts: List[Part], size: float, most: float, errors: float) -> Optional[Observed]:
-    best, last = max(parts[:3], key=lambda one: one.mean), parts[3]
+def _lost(measure: Measure, limits: Thresholds) -> Optional[Observed]:
+    best, last = max(measure.parts[:3], key=lambda one: one.mean), measure.parts[3]
     drop = best.mean - last.mean
-    if drop <= most * size or drop <= errors * difference_error(best, last):
+    most = limits["success" if measure.tag == SUCCESS else "reward"] * measure.size
+    falling = all(before.mean > after.mean for before, after in zip(measure.parts, measure.parts[1:]))
+    errors = limits["falling" if falling else "errors"]
+    if drop <= max(most, errors * difference_error(best, last)):
         return None
-    listed = ", ".join(number(one.mean) for one in parts)
     told = (
-        f"{tag} by quarters of the run: {listed}. The last is {number(drop)} below the best, which ended at "
-        f"{steps(best.last)} steps; take a checkpoint from there."
+        f"{measure.tag} by quarters of the run: {_listed(measure.parts)}. The last is {number(drop)} below the best, "
+        f"which ended at {steps(best.last)} steps; take a checkpoint from there."
     )
-    return Observed(told, _evidence(tag, *parts))
+    severe = measure.tag == SUCCESS or drop >= limits["severe"] * measure.size
+    return Observed(told, _evidence(measure.tag, *measure.parts), severity=None if severe else Severity.REMARK)
+
+
+def _lost_return(subject: Subject, measures: List[Measure], limits: Thresholds) -> Optional[Observed]:
+    """The return of episodes beside the reward of a step, where it falls from the second quarter on.
+
+    In the first one the shortest episodes end, so that the quarters after it may be lower without a loss. Where success
+    rises meanwhile, episodes may just have become shorter: a remark.
+    """
+    tag = REWARDS[1]
+    if tag not in subject.run.series or subject.facts.staged or any(one.tag == tag for one in measures):
+        return None
+    try:
+        measure = subject.measure(tag)
+    except NotJudgedError:
+        return None
+    _, second, third, last = measure.parts
+    if not second.mean > third.mean > last.mean:
+        return None
+    lost = _lost(measure._replace(parts=[second, second, third, last]), limits)
+    if lost is None:
+        return None
+    told = (
+        f"{tag} by quarters of the run: {_listed(measure.parts)}. It falls from the second quarter on, by "
+        f"{number(second.mean - last.mean)}"
+    )
+    success = next((one.parts for one in measures if one.tag == SUCCESS), None)
+    if success is not None and success[3].mean > success[1].mean:
+        told += f", although success rises from {success[1].mean:.1%} to {success[3].mean:.1%} meanwhile."
+        return Observed(told, _evidence(tag, *measure.parts), severity=Severity.REMARK)
+    return lost._replace(sentence=f"{told}; take a checkpoint from before.", evidence=_evidence(tag, *measure.parts))
+
+
+def _lost_checkpoint(subject: Subject, limits: Thresholds) -> Optional[Observed]:
+    """A remark: of many checkpoints the best is partly the luckiest."""
+    counted = [one for one in subject.run.evaluations if isinstance(one.episodes, int) and one.episodes > 0]
+    if len(counted) < 2:
+        return None
+    best, last = max(counted, key=lambda one: one.success_rate), counted[-1]
+    drop = best.success_rate - last.success_rate
+    shared = (best.success_rate * best.episodes + last.success_rate * last.episodes) / (best.episodes + last.episodes)
+    deviation = math.sqrt(max(shared * (1 - shared), 0.0) * (1 / best.episodes + 1 / last.episodes))
+    if drop <= max(limits["checkpoints"], limits["deviations"] * deviation):
+        return None
+    told = (
+        f"The checkpoint of {steps(best.steps)} steps succeeds in {best.success_rate:.1%} of {best.episodes} evaluated "
+        f"episodes, the last one, of {steps(last.steps)} steps, in {last.success_rate:.1%} of {last.episodes}."
+    )
+    evidence = [Evidence("success of a checkpoint", one.steps, one.success_rate) for one in (best, last)]
+    return Observed(told, evidence, severity=Severity.REMARK)
+
+
+def _listed(parts: List[Part]) -> str:
+    return ", ".join(number(one.mean) for one in parts)
 
 
 def learning_stalled(subject: Subject, limits: Thresholds) -> Optional[Observed]:
-    """Neither reward nor success rises over the second half, and success is far from mastered."""
+    """Neither reward nor success rises over the second half, and success is far from mastered.
+
+    Where success is not logged, a reward that stands still after it rose may be all that there is to reach: only one
+    that does not rise above the first half is told.
+    """
     success, total = subject.success(), subject.run.steps
     if total < limits["fewest_steps"]:
         raise NotJudgedError(f"{steps(total)} steps are too few; {steps(limits['fewest_steps'])} are needed")
-    tag, series = subject.reward()
-    parts = quarters(series)
-    rise = parts[3].mean - max(parts[0].mean, parts[1].mean)
-    if rise > limits["gain"] * scale(parts) or subject.facts.staged:
+    tag, parts, size = subject.measure(subject.reward_tag())
+    if subject.facts.staged:
         return None
-    told = f"{tag} did not rise after the first half: by quarters {', '.join(number(one.mean) for one in parts)}"
+    before, after, least = parts[2], parts[3], limits["gain"] * size
+    if success is None:
+        before = max(parts[:2], key=lambda one: one.mean)
+    else:
+        least = max(least, limits["errors"] * difference_error(before, after))
+    if after.mean - before.mean > least:
+        return None
     evidence = _evidence(tag, *parts)
-    if success is not None:
-        shares = quarters(success)
-        gained = shares[3].mean - max(shares[0].mean, shares[1].mean)
-        if shares[3].mean >= limits["mastered"] or gained > limits["unlearned"]:
-            return None
-        told += f", with {shares[3].mean:.1%} of the episodes successful in the last"
-        evidence += _evidence(SUCCESS, shares[3])
-    return Observed(f"{told}, at {steps(total)} steps.", evidence)
+    told = f"{tag} by quarters of the run: {_listed(parts)}. The last is not clearly above "
+    if success is None:
+        return Observed(f"{told}the first half, at {steps(total)} steps.", evidence)
+    shares = quarters(success)
+    if shares[3].mean >= limits["mastered"] or shares[3].mean - shares[2].mean > limits["success"]:
+        return None
+    told += (
+        f"the one before, nor is success, with {shares[2].mean:.1%} and then {shares[3].mean:.1%} of the episodes, at "
+        f"{steps(total)} steps."
+    )
+    return Observed(told, evidence + _evidence(SUCCESS, *shares[2:]))
 
 
 # The machine
@@ -315,7 +389,7 @@ def learning_stalled(subject: Subject, limits: Thresholds) -> Optional[Observed]
 def memory_growing(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """Growth over the second half that does not stop."""
     seen = []
-    for tag, series in subject.courses(r"perf/(vram|rss)_mib").items():
+    for tag, series in subject.courses("perf/vram_mib|perf/rss_mib").items():
         half = part(series, 0.5, 1)
         begin, end = part(series, 0.5, 0.55), part(series, 0.95, 1)
         grown = end.median - begin.median
@@ -365,15 +439,17 @@ def _slows_alike(subject: Subject) -> float:
 def value_errors(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """Episodes that ended as value errors: the count, or their share where that is logged."""
     tag, share_tag = "mapush/value_errors", "mapush/cause/value_error"
-    series = subject.run.series.get(tag)
+    logged = subject.run.series.get(tag)
+    series = None if logged is None else finite(logged)
     if series is None or not len(series.values):
         raise NotJudgedError(f"{tag} is not logged")
-    count = float(np.nanmax(series.values))
+    count = float(series.values.max())
     if not count:
         return None
     at = int(series.steps[int(np.argmax(series.values > 0))])
     shares = subject.run.series.get(share_tag)
-    most = float(np.nanmean(shares.values)) if shares is not None and len(shares.values) else 1.0
+    shares = None if shares is None else finite(shares)
+    most = float(shares.values.mean()) if shares is not None and len(shares.values) else 1.0
     told = (
         f"{number(count)} episodes ended because the physics produced numbers that are not finite, the first by "
         f"{steps(at)} steps"
@@ -385,8 +461,10 @@ def value_errors(subject: Subject, limits: Thresholds) -> Optional[Observed]:
 
 def not_finite(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """NaN or infinity among what the learner logged."""
-    seen = []
-    for tag in subject.tags(r"(agent\d+|critic)/.+|train_episode_rewards|rewards/.+"):
+    seen, tags = [], subject.tags(r"(agent\d+|critic)/.+|train_episode_rewards|average_step_reward|rewards/.+")
+    if not tags:
+        raise NotJudgedError("no loss, norm or reward is logged")
+    for tag in tags:
         series = subject.run.series[tag]
         bad = ~np.isfinite(series.values)
         if bad.sum() > limits["most"]:

@@ -72,6 +72,8 @@ class Diagnosis(_Told):
     checklist: List[Tick]
     not_judged: Dict[str, str]
     """Rules that had nothing to look at, and why."""
+    judged: bool
+    """Whether any rule had something to look at."""
 
     @property
     def severe(self) -> bool:
@@ -96,7 +98,10 @@ def diagnose(run: LoggedRun, rules: Rules) -> Diagnosis:
             findings[rule.name] = _finding(rule, observed, run.config)
     ordered = sorted(findings.values(), key=lambda finding: list(Severity).index(finding.severity))
     return Diagnosis(
-        findings=ordered, checklist=[_tick(subject, one) for one in rules.checklist], not_judged=not_judged
+        findings=ordered,
+        checklist=[_tick(subject, one) for one in rules.checklist],
+        not_judged=not_judged,
+        judged=len(not_judged) < len(rules.rules),
     )
 
 

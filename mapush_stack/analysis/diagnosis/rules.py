@@ -91,6 +91,10 @@ class Rules(_Entry):
     rules: List[Rule] = Field(min_length=1)
     checklist: List[Criterion] = Field(min_length=1)
 
+    def thresholds(self, name: str) -> Dict[str, float]:
+        """Of the rule of this name."""
+        return next(rule.thresholds for rule in self.rules if rule.name == name)
+
     @model_validator(mode="after")
     def _check(self) -> Rules:
         seen: List[str] = []
