@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -49,10 +50,13 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
             continue
         try:
             evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             problems.append(f"{name} cannot be read as evaluations: {' '.join(str(error).split())}")
             continue
-        found.update((evaluation.steps, evaluation) for evaluation in evaluations)
+        finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
+        found.update((evaluation.steps, evaluation) for evaluation in finite)
+        if len(finite) < len(evaluations):
+            notes = [*notes, f"has {len(evaluations) - len(finite)} success rates that are no finite number"]
         problems += [f"{name} {note}" for note in notes]
     return [found[steps] for steps in sorted(found)], problems
 
@@ -75,7 +79,8 @@ def record(rows: List[Dict[str, Any]]) -> None:
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or a damaged one is replaced
+    # There is none, or a damaged one is replaced.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = {row["steps"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
     for row in rows:
         if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
@@ -84,20 +89,21 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
 
 
 def _own(text: str) -> Tuple[List[Evaluation], List[str]]:
-    rows = json.loads(text)
-    return [
-        Evaluation(
-            steps=int(row["steps"]),
-            success_rate=float(row["success_rate"]),
-            episodes=row["episodes"],
-            success_interval=tuple(row["success_interval"]),
-            valid_success_rate=row["valid_success_rate"],
-            finished_time=row["finished_time"],
-            collaboration_degree=row["collaboration_degree"],
-            causes=row["causes"],
-        )
-        for row in rows
-    ], []
+    return [_own_row(row) for row in json.loads(text)], []
+
+
+def _own_row(row: Dict[str, Any]) -> Evaluation:
+    low, high = row["success_interval"]
+    return Evaluation(
+        steps=int(row["steps"]),
+        success_rate=float(row["success_rate"]),
+        episodes=int(row["episodes"]),
+        success_interval=(float(low), float(high)),
+        valid_success_rate=_number(row, "valid_success_rate"),
+        finished_time=_number(row, "finished_time"),
+        collaboration_degree=_number(row, "collaboration_degree"),
+        causes={str(cause): int(count) for cause, count in dict(row["causes"]).items()},
+    )
 
 
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
@@ -134,5 +140,7 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
     ], notes
 
 
-def _number(row: Dict[str, str], name: str) -> Optional[float]:
-    return float(row[name]) if name in row else None
+def _number(row: Dict[str, Any], name: str) -> Optional[float]:
+    """A figure of a row, None where it has none or one that is not finite."""
+    value = row.get(name)
+    return float(value) if value is not None and math.isfinite(float(value)) else None
