@@ -65,7 +65,7 @@ def _tell(console: Console, plan: Any, device: Any) -> None:
     from ..training import reproduction
 
     then = plan.run.manifest()
-    changes = reproduction.differences(then, reproduction.now(device, plan.processes))
+    changes = reproduction.differences(then, reproduction.now(device, plan.processes), plan.settings.learner.library)
     if changes:
         console.print(_table(changes))
     missing = reproduction.not_recorded(then)

@@ -21,6 +21,8 @@ YES, PERHAPS, NO = "yes", "perhaps", "no"
 """Whether a difference can change the numbers; perhaps: in the last digits, which training amplifies."""
 _NUMERIC = ("torch", "numpy", "mujoco", "mujoco-warp", "warp-lang", "openrl")
 """Packages that compute what is learned."""
+_LEARNERS = {"harl": "HARL_SRC", "openrl": "openrl"}
+"""Where the code of other programs' learners comes from, by `learner.library`."""
 _GPU_NUMERIC = re.compile(r"(nvidia-(cublas|cuda|cudnn|cusolver|cusparse|nccl)|triton)")
 _WALKING = "go1_walk.json"
 
@@ -104,9 +106,20 @@ def now(device: torch.device, processes: int) -> Dict[str, Any]:
     return {**manifest([]), "sessions": [hardware(device, processes)]}
 
 
-def differences(then: Dict[str, Any], now: Dict[str, Any]) -> List[Change]:
-    """What differs between two manifests, as far as both of them tell, the important first."""
-    changes = [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+def differences(then: Dict[str, Any], now: Dict[str, Any], learner: Optional[str] = None) -> List[Change]:
+    """What differs between two manifests, as far as both of them tell, the important first.
+
+    Args:
+        then: the run's.
+        now: the one that a run would get here.
+        learner: `learner.library` of the run: another one's code computes nothing of it. None: any could be it.
+
+    """
+    others = {_LEARNERS[name] for name in _LEARNERS if learner not in (None, name)}
+    changes = [
+        change._replace(effect=NO) if change.what in others else change
+        for change in [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+    ]
     return sorted(changes, key=lambda change: (YES, PERHAPS, NO).index(change.effect))
 
 
@@ -139,10 +152,30 @@ def _refuse_others(path: Path) -> None:
         raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
     try:
         plain = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        _refuse_openrl(path)
+        return
     except (OSError, ValueError, RecursionError):
         return  # RunDirectory says what is wrong
     if isinstance(plain, dict) and "algo_args" in plain:
-        raise UserError(f"{path} is a run of HARL's own program; only runs of mapush train can be reproduced")
+        raise _of_another_program(path, "HARL")
+
+
+def _refuse_openrl(path: Path) -> None:
+    """Say that a folder without our configuration is a run of OpenRL's, by what lies in it."""
+    # Imported here because the analysis of runs needs much that a training does not.
+    from ..analysis import layouts
+
+    try:
+        library = layouts.find(path).library
+    except UserError:
+        return  # it is no run at all, as RunDirectory says
+    if library == "openrl":
+        raise _of_another_program(path, "OpenRL")
+
+
+def _of_another_program(path: Path, program: str) -> UserError:
+    return UserError(f"{path} is a run of {program}'s own program; only runs of mapush train can be reproduced")
 
 
 def _processes(run: RunDirectory) -> int:
