@@ -19,6 +19,8 @@ from .statistics import Estimate, Improvement
 
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Success rates of the milestone table."""
+_NAMES = 8
+"""Most tags that a note lists."""
 _POINTS = 256
 """Of a curve; more than a plot can show."""
 _TAIL = 0.1
@@ -357,11 +359,15 @@ def _checkpoints(run: LoggedRun) -> Optional[Series]:
 
 
 _trained = tagged("mapush/success_rate")
+_evaluation_return = tagged("eval_average_episode_rewards")
+_OPTIONAL = (evaluated, _evaluation_return)
+"""What no run needs to have: this project evaluates apart from the training, HARL within it."""
 
 _QUANTITIES: List[Tuple[str, str, Callable[[LoggedRun], Optional[Series]]]] = [
     ("success in training", "share", _trained),
     ("success of checkpoints", "share", evaluated),
     ("episode return", "reward", tagged("train_episode_rewards")),
+    ("return of evaluation episodes", "reward", _evaluation_return),
     ("reward per control step", "reward", tagged("average_step_reward")),
     ("entropy", "nat", tagged("agent#/dist_entropy")),
     ("actor gradient norm", "", tagged("agent#/actor_grad_norm")),
@@ -494,6 +500,7 @@ _FIGURES: List[Tuple[str, str, _Figure]] = [
     ("success at the end of training", "share", _tail(_trained)),
     (f"best success in training over {_HELD} records", "share", _best(_trained)),
     ("return at the end", "reward", _tail(tagged("train_episode_rewards"))),
+    ("return of evaluation episodes at the end", "reward", _tail(_evaluation_return)),
     ("reward per control step at the end", "reward", _tail(tagged("average_step_reward"))),
     ("speed", "environment steps per second", _median(tagged("perf/fps"))),
 ]
@@ -584,7 +591,11 @@ def _gaps(run: LoggedRun) -> List[str]:
     strange = 0 if success is None else int(np.sum(~np.isfinite(success.values)))
     if success is not None and strange:
         notes.append(f"{strange:,} of {len(success.values):,} success rates are no finite numbers and are left out")
-    lacking = [name for name, _, choose in _QUANTITIES if choose is not evaluated and choose(run) is None]
+    if run.unknown:
+        names = sorted(run.unknown)
+        shown = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+        notes.append(f"logged under names that the vocabulary does not map, and so in no table or plot: {shown}")
+    lacking = [name for name, _, choose in _QUANTITIES if choose not in _OPTIONAL and choose(run) is None]
     return [*notes, *([f"not logged: {', '.join(lacking)}"] if lacking else [])]
 
 

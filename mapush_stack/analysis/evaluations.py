@@ -109,21 +109,24 @@ def _own_row(row: Dict[str, Any]) -> Evaluation:
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
     """What MAPush's `test.py` printed for one checkpoint after the other."""
     parts = _LOADED.split(text)[1:]
+    cut = _cut(parts[1::2])
+    if cut:
+        parts[-1] = parts[-1][: -len(cut)]
     figures = [dict(_FIGURE.findall(output)) for output in parts[1::2]]
-    steps = [_STEPS.search(path) for path in parts[::2]]
-    rows = [(match, row) for match, row in zip(steps, figures) if "success rate" in row]
-    notes = []
-    if len(rows) < len(figures):
-        notes.append(f"has no success rate for {len(figures) - len(rows)} of {len(figures)} checkpoints")
-    if not rows:
+    notes = [f"ends in {cut!r}, which may lack digits and is left out"] if cut else []
+    told = sum("success rate" in row for row in figures)
+    silent = len(figures) - told - cut.startswith("success rate")
+    if silent:
+        notes.append(f"has no success rate for {silent} of {len(figures)} checkpoints")
+    if not told:
         return [], notes or ["has no success rate"]
-    known = [int(match.group(1)) for match, _ in rows if match]
-    if len(known) < len(rows):
+    steps = [int(match.group(1)) for match in map(_STEPS.search, parts[::2]) if match]
+    if len(steps) < len(figures):
         if total_steps is None:
             return [], [*notes, "does not name the checkpoints' steps, and nothing says how many steps the run has"]
-        known = [total_steps * (index + 1) // len(rows) for index in range(len(rows))]
+        steps = [total_steps * (index + 1) // len(figures) for index in range(len(figures))]
         notes.append(
-            f"does not name the checkpoints' steps: {len(rows)} evenly spaced ones up to {total_steps:,} are assumed"
+            f"does not name the checkpoints' steps: {len(figures)} evenly spaced ones up to {total_steps:,} are assumed"
         )
     return [
         Evaluation(
@@ -136,8 +139,22 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
             collaboration_degree=_number(row, "collaboration degree"),
             causes={},
         )
-        for at, (_, row) in zip(known, rows)
+        for at, row in zip(steps, figures)
+        if "success rate" in row
     ], notes
+
+
+def _cut(outputs: List[str]) -> str:
+    """The figure that the text ends with in the middle of a line, unless other checkpoints' output ends with it too.
+
+    `test.py` prints a line of dashes after all figures, so that a figure without an end of its line was cut off there;
+    but people keep figures by hand, without the dashes and the last line's end.
+    """
+    *others, last = [list(_FIGURE.finditer(output)) for output in outputs] or [[]]
+    if not last or last[-1].end() < len(outputs[-1]):
+        return ""
+    ends = [found[-1] for found in others if found and not found[-1].string[found[-1].end() :].strip()]
+    return "" if any(end.group(1) == last[-1].group(1) for end in ends) else last[-1].group()
 
 
 def _number(row: Dict[str, Any], name: str) -> Optional[float]:

@@ -96,7 +96,7 @@ def find(path: Path) -> Layout:
     if not path.exists():
         raise UserError(f"{path} does not exist; give the folder of a run")
     if path.is_file():
-        if not _is_event_file(path.name):
+        if not is_event_file(path.name):
             raise UserError(f"{path} is neither a run's folder nor an event file of TensorBoard; give the run's folder")
         return Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]})
     folder = _run_folder(path)
@@ -112,10 +112,11 @@ def find(path: Path) -> Layout:
         return _harl(layout, config)
     if "learner" in config or "mapush_stack" in manifest:
         return _mapush(layout, config)
-    if (folder / _LOG).is_file() or _has_bare_tags(folder, event_files):
-        return _openrl(layout)
+    # HARL's first: its folders of what belongs to no robot look like OpenRL's.
     if _has_agent_folders(folder, event_files):
         return _harl(layout, config)
+    if (folder / _LOG).is_file() or _has_bare_tags(folder, event_files):
+        return _openrl(layout)
     return replace(layout, config=config)
 
 
@@ -251,7 +252,8 @@ def _run_folder(path: Path) -> Path:
     return runs[0] if runs else path
 
 
-def _is_event_file(name: str) -> bool:
+def is_event_file(name: str) -> bool:
+    """Whether TensorBoard takes a file of this name for one of its own."""
     return "tfevents" in name or name.startswith("events")
 
 
@@ -259,7 +261,7 @@ def _event_files(folder: Path) -> Dict[Path, List[Path]]:
     found: Dict[Path, List[Path]] = {}
     for name, folders, files in os.walk(str(folder)):
         folders[:] = [one for one in folders if one not in _CHECKPOINT_FOLDERS and not one.startswith(".")]
-        events = sorted(Path(name) / file for file in files if _is_event_file(file))
+        events = sorted(Path(name) / file for file in files if is_event_file(file))
         if events:
             found[Path(name)] = events
     return found
