@@ -152,29 +152,14 @@ def _refuse_others(path: Path) -> None:
         raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
     try:
         plain = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        _refuse_openrl(path)
-        return
     except (OSError, ValueError, RecursionError):
         return  # RunDirectory says what is wrong
     if isinstance(plain, dict) and "algo_args" in plain:
-        raise _of_another_program(path, "HARL")
+        raise of_another_program(path, "HARL")
 
 
-def _refuse_openrl(path: Path) -> None:
-    """Say that a folder without our configuration is a run of OpenRL's, by what lies in it."""
-    # Imported here because the analysis of runs needs much that a training does not.
-    from ..analysis import layouts
-
-    try:
-        library = layouts.find(path).library
-    except UserError:
-        return  # it is no run at all, as RunDirectory says
-    if library == "openrl":
-        raise _of_another_program(path, "OpenRL")
-
-
-def _of_another_program(path: Path, program: str) -> UserError:
+def of_another_program(path: Path, program: str) -> UserError:
+    """The error that says why such a run cannot be made again."""
     return UserError(f"{path} is a run of {program}'s own program; only runs of mapush train can be reproduced")
 
 
