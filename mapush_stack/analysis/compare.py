@@ -19,6 +19,8 @@ from .statistics import Estimate, Improvement
 
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Success rates of the milestone table."""
+_NAMES = 8
+"""Most tags that a note lists."""
 _POINTS = 256
 """Of a curve; more than a plot can show."""
 _TAIL = 0.1
@@ -186,7 +188,7 @@ def _groups(runs: List[LoggedRun], configs: List[Dict[str, Any]]) -> List[Group]
 def _named(groups: List[Group], runs: List[LoggedRun], differing: List[Difference]) -> List[Group]:
     """Groups with names: the experiment's, and what sets it apart where others are called the same."""
     firsts = [runs[group.runs[0]] for group in groups]
-    names = [str(run.config.get("experiment") or run.name) for run in firsts]
+    names = [_experiment(run) for run in firsts]
     for values in (
         [run.algorithm for run in firsts],
         [group.task for group in groups],
@@ -207,6 +209,13 @@ def _named(groups: List[Group], runs: List[LoggedRun], differing: List[Differenc
         seen[name] = seen.get(name, 0) + 1
         names[index] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return [group._replace(name=name) for group, name in zip(groups, names)]
+
+
+def _experiment(run: LoggedRun) -> str:
+    """The experiment's name by the configuration, the run's own where that has none."""
+    main = run.config.get("main_args")  # HARL's
+    named = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")
+    return str(named or run.name)
 
 
 def _labels(runs: List[LoggedRun], groups: List[Group]) -> List[str]:
@@ -335,8 +344,13 @@ def _mean(found: List[Series]) -> Series:
 
 
 def evaluated(run: LoggedRun) -> Optional[Series]:
+    """Success of the evaluated checkpoints as a curve, which one of them is not."""
+    return _checkpoints(run) if len(run.evaluations) > 1 else None
+
+
+def _checkpoints(run: LoggedRun) -> Optional[Series]:
     """Success of the evaluated checkpoints, at the times at which training reached their steps."""
-    if len(run.evaluations) < 2:
+    if not run.evaluations:
         return None
     steps = np.array([one.steps for one in run.evaluations], dtype=np.int64)
     longest = max(run.series.values(), key=lambda found: len(found.steps), default=None)
@@ -345,11 +359,15 @@ def evaluated(run: LoggedRun) -> Optional[Series]:
 
 
 _trained = tagged("mapush/success_rate")
+_evaluation_return = tagged("eval_average_episode_rewards")
+_OPTIONAL = (evaluated, _evaluation_return)
+"""What no run needs to have: this project evaluates apart from the training, HARL within it."""
 
 _QUANTITIES: List[Tuple[str, str, Callable[[LoggedRun], Optional[Series]]]] = [
     ("success in training", "share", _trained),
     ("success of checkpoints", "share", evaluated),
     ("episode return", "reward", tagged("train_episode_rewards")),
+    ("return of evaluation episodes", "reward", _evaluation_return),
     ("reward per control step", "reward", tagged("average_step_reward")),
     ("entropy", "nat", tagged("agent#/dist_entropy")),
     ("actor gradient norm", "", tagged("agent#/actor_grad_norm")),
@@ -367,7 +385,7 @@ _QUANTITIES: List[Tuple[str, str, Callable[[LoggedRun], Optional[Series]]]] = [
 def _milestones(index: int, run: LoggedRun) -> List[Milestones]:
     """By evaluated checkpoints where there are some, and by success in training."""
     rows = []
-    for source, found in (("evaluations", evaluated(run)), ("training", _trained(run))):
+    for source, found in (("evaluations", _checkpoints(run)), ("training", _finite_points(_trained(run)))):
         if found is None:
             continue
         elapsed = hours(run, found)
@@ -379,7 +397,7 @@ def _milestones(index: int, run: LoggedRun) -> List[Milestones]:
                 source=source,
                 steps={level: None if at is None else int(found.steps[at]) for level, at in first.items()},
                 hours={level: None if at is None else _finite(elapsed[at]) for level, at in first.items()},
-                best=float(np.nanmax(held)),
+                best=float(np.max(held)),
             )
         )
     return rows
@@ -390,6 +408,14 @@ def _held(values: np.ndarray) -> np.ndarray:
     size = min(_HELD, len(values))
     means = np.convolve(values, np.full(size, 1 / size), mode="valid")
     return np.append(means, np.full(size - 1, means[-1]))
+
+
+def _finite_points(found: Optional[Series]) -> Optional[Series]:
+    """A series without what is not finite; None where nothing is left."""
+    if found is None or not np.isfinite(found.values).any():
+        return None
+    finite = np.isfinite(found.values)
+    return Series(found.steps[finite], found.wall[finite], found.values[finite])
 
 
 def _first(reached: np.ndarray) -> Optional[int]:
@@ -418,7 +444,13 @@ def _estimate(group: Group, by_run: List[Optional[float]]) -> Optional[Estimate]
 
 
 def _values(group: Group, by_run: List[Optional[float]]) -> List[float]:
-    return [value for value in (by_run[index] for index in group.runs) if value is not None]
+    """A value for each seed: the mean of its runs, which tell nothing of how seeds scatter."""
+    by_seed: Dict[Any, List[float]] = {}
+    for index, seed in zip(group.runs, group.seeds):
+        value = by_run[index]
+        if value is not None:
+            by_seed.setdefault(("run", index) if seed is None else seed, []).append(value)
+    return [sum(values) / len(values) for values in by_seed.values()]
 
 
 def _last_evaluation(run: LoggedRun) -> Optional[float]:
@@ -436,33 +468,39 @@ _Figure = Callable[[LoggedRun], Optional[float]]
 def _figure(choose: _Choose, reduce: Callable[[Series], float]) -> _Figure:
     def figure(run: LoggedRun) -> Optional[float]:
         found = choose(run)
-        if found is None or not np.isfinite(found.values).any():
-            return None
-        return _finite(reduce(found))
+        return None if found is None or not np.isfinite(found.values).any() else _finite(reduce(found))
 
     return figure
 
 
 def _tail(choose: _Choose) -> _Figure:
-    """The mean over the last tenth of the run's steps."""
-    return _figure(choose, lambda found: np.nanmean(found.values[found.steps >= (1 - _TAIL) * found.steps[-1]]))
+    """The mean over the last tenth of the run's steps, None where nothing there is finite."""
+
+    def mean(found: Series) -> float:
+        first, last = min(float(found.steps[0]), 0.0), float(found.steps[-1])  # damaged steps may be negative
+        late = found.values[found.steps >= last - _TAIL * (last - first)]
+        late = late[np.isfinite(late)]
+        return float(late.mean()) if len(late) else math.nan
+
+    return _figure(choose, mean)
 
 
 def _best(choose: _Choose) -> _Figure:
     """The highest mean over ten records."""
-    return _figure(choose, lambda found: np.nanmax(_held(found.values)))
+    return _figure(choose, lambda found: np.max(_held(found.values[np.isfinite(found.values)])))
 
 
 def _median(choose: _Choose) -> _Figure:
-    return _figure(choose, lambda found: np.nanmedian(found.values))
+    return _figure(choose, lambda found: np.median(found.values[np.isfinite(found.values)]))
 
 
 _FIGURES: List[Tuple[str, str, _Figure]] = [
     ("success of the last checkpoint", "share", _last_evaluation),
     ("success of the best checkpoint", "share", _best_evaluation),
     ("success at the end of training", "share", _tail(_trained)),
-    ("best success in training", "share", _best(_trained)),
+    (f"best success in training over {_HELD} records", "share", _best(_trained)),
     ("return at the end", "reward", _tail(tagged("train_episode_rewards"))),
+    ("return of evaluation episodes at the end", "reward", _tail(_evaluation_return)),
     ("reward per control step at the end", "reward", _tail(tagged("average_step_reward"))),
     ("speed", "environment steps per second", _median(tagged("perf/fps"))),
 ]
@@ -520,7 +558,7 @@ def _notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differ
     tasks = list(dict.fromkeys(group.task or "an unknown task" for group in groups))
     if len(tasks) > 1:
         notes.append(f"the runs are of different tasks ({', '.join(tasks)}): success and reward do not compare")
-    if any(row.field.startswith("task.rewards") for row in differing):
+    elif any(row.field.startswith("task.rewards") for row in differing):
         notes.append("the runs have different rewards: their returns do not compare, their success does")
     if len({run.library for run in runs}) > 1:
         notes.append(
@@ -535,7 +573,10 @@ def _notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differ
         repeated = sorted({seed for seed in group.seeds if seed is not None and group.seeds.count(seed) > 1})
         if repeated:
             which = ", ".join(map(str, repeated))
-            notes.append(f"{group.name} has several runs of seed {which}: they are no independent samples")
+            notes.append(
+                f"{group.name} has several runs of seed {which}: they are no independent samples and count as one, "
+                "by their mean"
+            )
     return notes + _together([(label, note) for label, run in zip(labels, runs) for note in _gaps(run)])
 
 
@@ -546,7 +587,15 @@ def _gaps(run: LoggedRun) -> List[str]:
         notes.append("still being trained")
     if "perf/fps" in run.derived:
         notes.append(f"no speed is logged: it is {run.derived['perf/fps']}")
-    lacking = [name for name, _, choose in _QUANTITIES if choose is not evaluated and choose(run) is None]
+    success = _trained(run)
+    strange = 0 if success is None else int(np.sum(~np.isfinite(success.values)))
+    if success is not None and strange:
+        notes.append(f"{strange:,} of {len(success.values):,} success rates are no finite numbers and are left out")
+    if run.unknown:
+        names = sorted(run.unknown)
+        shown = ", ".join(names[:_NAMES]) + (f" and {len(names) - _NAMES} more" if len(names) > _NAMES else "")
+        notes.append(f"logged under names that the vocabulary does not map, and so in no table or plot: {shown}")
+    lacking = [name for name, _, choose in _QUANTITIES if choose not in _OPTIONAL and choose(run) is None]
     return [*notes, *([f"not logged: {', '.join(lacking)}"] if lacking else [])]
 
 
@@ -555,4 +604,4 @@ def _together(said: List[Tuple[str, str]]) -> List[str]:
     names: Dict[str, List[str]] = {}
     for name, sentence in said:
         names.setdefault(sentence, []).append(name)
-    return [f"{'; '.join(about)}: {sentence}" for sentence, about in names.items()]
+    return [f"{'; '.join(dict.fromkeys(about))}: {sentence}" for sentence, about in names.items()]

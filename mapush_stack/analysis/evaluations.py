@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
@@ -49,10 +50,13 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
             continue
         try:
             evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             problems.append(f"{name} cannot be read as evaluations: {' '.join(str(error).split())}")
             continue
-        found.update((evaluation.steps, evaluation) for evaluation in evaluations)
+        finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
+        found.update((evaluation.steps, evaluation) for evaluation in finite)
+        if len(finite) < len(evaluations):
+            notes = [*notes, f"has {len(evaluations) - len(finite)} success rates that are no finite number"]
         problems += [f"{name} {note}" for note in notes]
     return [found[steps] for steps in sorted(found)], problems
 
@@ -75,7 +79,8 @@ def record(rows: List[Dict[str, Any]]) -> None:
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # there is none, or a damaged one is replaced
+    # There is none, or a damaged one is replaced.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         kept = {row["steps"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
     for row in rows:
         if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
@@ -84,40 +89,44 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
 
 
 def _own(text: str) -> Tuple[List[Evaluation], List[str]]:
-    rows = json.loads(text)
-    return [
-        Evaluation(
-            steps=int(row["steps"]),
-            success_rate=float(row["success_rate"]),
-            episodes=row["episodes"],
-            success_interval=tuple(row["success_interval"]),
-            valid_success_rate=row["valid_success_rate"],
-            finished_time=row["finished_time"],
-            collaboration_degree=row["collaboration_degree"],
-            causes=row["causes"],
-        )
-        for row in rows
-    ], []
+    return [_own_row(row) for row in json.loads(text)], []
+
+
+def _own_row(row: Dict[str, Any]) -> Evaluation:
+    low, high = row["success_interval"]
+    return Evaluation(
+        steps=int(row["steps"]),
+        success_rate=float(row["success_rate"]),
+        episodes=int(row["episodes"]),
+        success_interval=(float(low), float(high)),
+        valid_success_rate=_number(row, "valid_success_rate"),
+        finished_time=_number(row, "finished_time"),
+        collaboration_degree=_number(row, "collaboration_degree"),
+        causes={str(cause): int(count) for cause, count in dict(row["causes"]).items()},
+    )
 
 
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
     """What MAPush's `test.py` printed for one checkpoint after the other."""
     parts = _LOADED.split(text)[1:]
+    cut = _cut(parts[1::2])
+    if cut:
+        parts[-1] = parts[-1][: -len(cut)]
     figures = [dict(_FIGURE.findall(output)) for output in parts[1::2]]
-    steps = [_STEPS.search(path) for path in parts[::2]]
-    rows = [(match, row) for match, row in zip(steps, figures) if "success rate" in row]
-    notes = []
-    if len(rows) < len(figures):
-        notes.append(f"has no success rate for {len(figures) - len(rows)} of {len(figures)} checkpoints")
-    if not rows:
+    notes = [f"ends in {cut!r}, which may lack digits and is left out"] if cut else []
+    told = sum("success rate" in row for row in figures)
+    silent = len(figures) - told - cut.startswith("success rate")
+    if silent:
+        notes.append(f"has no success rate for {silent} of {len(figures)} checkpoints")
+    if not told:
         return [], notes or ["has no success rate"]
-    known = [int(match.group(1)) for match, _ in rows if match]
-    if len(known) < len(rows):
+    steps = [int(match.group(1)) for match in map(_STEPS.search, parts[::2]) if match]
+    if len(steps) < len(figures):
         if total_steps is None:
             return [], [*notes, "does not name the checkpoints' steps, and nothing says how many steps the run has"]
-        known = [total_steps * (index + 1) // len(rows) for index in range(len(rows))]
+        steps = [total_steps * (index + 1) // len(figures) for index in range(len(figures))]
         notes.append(
-            f"does not name the checkpoints' steps: {len(rows)} evenly spaced ones up to {total_steps:,} are assumed"
+            f"does not name the checkpoints' steps: {len(figures)} evenly spaced ones up to {total_steps:,} are assumed"
         )
     return [
         Evaluation(
@@ -130,9 +139,25 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
             collaboration_degree=_number(row, "collaboration degree"),
             causes={},
         )
-        for at, (_, row) in zip(known, rows)
+        for at, row in zip(steps, figures)
+        if "success rate" in row
     ], notes
 
 
-def _number(row: Dict[str, str], name: str) -> Optional[float]:
-    return float(row[name]) if name in row else None
+def _cut(outputs: List[str]) -> str:
+    """The figure that the text ends with in the middle of a line, unless other checkpoints' output ends with it too.
+
+    `test.py` prints a line of dashes after all figures, so that a figure without an end of its line was cut off there;
+    but people keep figures by hand, without the dashes and the last line's end.
+    """
+    *others, last = [list(_FIGURE.finditer(output)) for output in outputs] or [[]]
+    if not last or last[-1].end() < len(outputs[-1]):
+        return ""
+    ends = [found[-1] for found in others if found and not found[-1].string[found[-1].end() :].strip()]
+    return "" if any(end.group(1) == last[-1].group(1) for end in ends) else last[-1].group()
+
+
+def _number(row: Dict[str, Any], name: str) -> Optional[float]:
+    """A figure of a row, None where it has none or one that is not finite."""
+    value = row.get(name)
+    return float(value) if value is not None and math.isfinite(float(value)) else None

@@ -44,7 +44,7 @@ class Events(NamedTuple):
     started: float
     """Unix seconds of the first record, NaN without one."""
     half_written: List[Path]
-    """Files that end in a part of a record: they are being written, or their writer was killed."""
+    """Files that end in a part of a record or line: they are being written, or their writer was killed."""
     problems: List[str]
     """What could not be read, a sentence each."""
 
@@ -70,8 +70,14 @@ class _Points:
         return Series(steps[last], wall[last], values[last])
 
 
-def read_folder(files: List[Path]) -> Events:
-    """Read the event files of one folder, which continue each other.
+def relative(file: Path, folder: Optional[Path]) -> str:
+    """A file's name as one sees it from a folder; its own where it is not in it."""
+    inside = folder is not None and folder != file and folder in file.parents
+    return file.relative_to(folder).as_posix() if folder is not None and inside else file.name
+
+
+def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
+    """Read the event files of one folder, which continue each other; problems name them as seen from `root`.
 
     A process that goes on with a run says from which step (`purge_step`); one that says nothing replaces what was
     logged before from its own first step on, tag by tag.
@@ -84,11 +90,11 @@ def read_folder(files: List[Path]) -> Events:
         try:
             contents.append((file, _File(file.read_bytes())))
         except OSError as error:
-            problems.append(f"{file.name} cannot be read: {error.strerror or error}")
+            problems.append(f"{relative(file, root)} cannot be read: {error.strerror or error}")
     contents.sort(key=lambda pair: pair[1].started)
     for file, content in contents:
         _append(points, content)
-        problems += [f"{file.name} {problem}" for problem in content.problems]
+        problems += [f"{relative(file, root)} {problem}" for problem in content.problems]
         if content.half_written:
             half_written.append(file)
     started = min((content.started for _, content in contents), default=math.inf)

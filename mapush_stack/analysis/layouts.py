@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import presets
 from ..errors import UserError
@@ -19,6 +19,8 @@ from .texts import Text, openrl_console, progress
 _CONFIG, _MANIFEST, _LOG, _PROGRESS = "config.json", "manifest.json", "log.txt", "progress.txt"
 _MARKS = (_CONFIG, _LOG)
 """Files of which a run has one in its folder."""
+_DEEPEST = 100
+"""Levels of a configuration; more are no configuration, and deep enough would end in Python's recursion limit."""
 _CHECKPOINT = re.compile(r"rl_model_(\d+)_steps")
 _CHECKPOINT_FOLDERS = ("models", "checkpoints")
 _TASK_NAMES = ("task", "scenario", "map_name", "env_name")
@@ -47,6 +49,43 @@ class Layout:
     problems: List[str] = field(default_factory=list)
 
 
+class _Values:
+    """What a configuration says, each value of the kind that it has to be; one of another kind is a problem."""
+
+    def __init__(self, plain: Dict[str, Any]) -> None:
+        self._plain = plain
+        self.problems: List[str] = []
+
+    def get(self, *names: str) -> Any:
+        """The value under these names, one inside the other; None where there is none."""
+        found: Any = self._plain
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    def whole(self, *names: str, least: Optional[int] = None) -> Optional[int]:
+        """A whole number, also one that was written as 1e6 or in quotes."""
+        value = self.get(*names)
+        written_so = isinstance(value, str) and re.fullmatch(r"\d{1,18}", value, re.ASCII)
+        number = int(value) if written_so or (isinstance(value, float) and value.is_integer()) else value
+        if value is None or (type(number) is int and (least is None or number >= least)):
+            return number
+        return self.refuse(names, value, "a whole number" + ("" if least is None else f" from {least} on"))
+
+    def word(self, *names: str) -> Optional[str]:
+        """A name; a number is one too."""
+        value = self.get(*names)
+        if value is None or isinstance(value, (str, int, float)):
+            return None if value is None else str(value)
+        return self.refuse(names, value, "a name")
+
+    def refuse(self, names: Sequence[str], value: Any, wanted: str) -> None:
+        """Note that a value is not what is wanted there."""
+        shown = json.dumps(value)
+        shown = shown if len(shown) <= 40 else shown[:37] + "..."
+        self.problems.append(f"{_CONFIG} has {'.'.join(names)}={shown}, which is not {wanted}; it is left out")
+
+
 def find(path: Path) -> Layout:
     """The layout of the run that `path` is, or is the logs of.
 
@@ -57,7 +96,7 @@ def find(path: Path) -> Layout:
     if not path.exists():
         raise UserError(f"{path} does not exist; give the folder of a run")
     if path.is_file():
-        if not _is_event_file(path.name):
+        if not is_event_file(path.name):
             raise UserError(f"{path} is neither a run's folder nor an event file of TensorBoard; give the run's folder")
         return Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]})
     folder = _run_folder(path)
@@ -73,10 +112,11 @@ def find(path: Path) -> Layout:
         return _harl(layout, config)
     if "learner" in config or "mapush_stack" in manifest:
         return _mapush(layout, config)
-    if (folder / _LOG).is_file() or _has_bare_tags(folder, event_files):
-        return _openrl(layout)
+    # HARL's first: its folders of what belongs to no robot look like OpenRL's.
     if _has_agent_folders(folder, event_files):
         return _harl(layout, config)
+    if (folder / _LOG).is_file() or _has_bare_tags(folder, event_files):
+        return _openrl(layout)
     return replace(layout, config=config)
 
 
@@ -99,42 +139,67 @@ def is_locked(folder: Path) -> Optional[bool]:
 def changed(folder: Path) -> Tuple[Tuple[Path, int], ...]:
     """The sizes of a run's logs: the same while nothing is added."""
     files = [file for found in _event_files(folder).values() for file in found]
-    files += [folder / name for name in (_LOG, _PROGRESS) if (folder / name).is_file()]
-    return tuple((file, file.stat().st_size) for file in sorted(files))
+    files += [folder / name for name in (_LOG, _PROGRESS)]
+    found = ((file, status(file)) for file in sorted(files))
+    return tuple((file, known.st_size) for file, known in found if known is not None)
+
+
+def status(file: Path) -> Optional[os.stat_result]:
+    """Size and times of a file; None where it is gone meanwhile, or is a link to nothing."""
+    try:
+        return file.stat()
+    except OSError:
+        return None
 
 
 def _mapush(layout: Layout, config: Dict[str, Any]) -> Layout:
-    training, thing = _section(config, "training"), _section(config, "object")
-    stages = training.get("stages") or []
-    steps = sum(stage.get("steps", 0) for stage in stages) if stages else training.get("total_steps")
+    values = _Values(config)
     folder = layout.path
+    experiment, thing = values.word("experiment"), values.word("object", "name")
     return replace(
         layout,
         library="mapush",
-        name="/".join([*([config["experiment"]] if "experiment" in config else []), folder.name]),
-        task=f"go1push_mid-{thing['name']}" if "name" in thing else None,
-        algorithm=_section(config, "learner").get("algorithm"),
-        seed=training.get("seed"),
-        robots=_section(thing, "task").get("num_robots"),
+        name=folder.name if experiment is None else f"{experiment}/{folder.name}",
+        task=None if thing is None else f"go1push_mid-{thing}",
+        algorithm=values.word("learner", "algorithm"),
+        seed=values.whole("training", "seed"),
+        robots=values.whole("object", "task", "num_robots", least=1),
         config=config,
-        total_steps=steps,
+        total_steps=_mapush_steps(values),
         texts=[_text(progress, folder / _PROGRESS, "train_episode_rewards")],
+        problems=[*layout.problems, *values.problems],
     )
 
 
+def _mapush_steps(values: _Values) -> Optional[int]:
+    """Environment steps that a run of this project was to have: those of its stages, where it has some."""
+    stages = values.get("training", "stages")
+    if not stages:
+        return values.whole("training", "total_steps", least=1)
+    if not isinstance(stages, list):
+        return values.refuse(("training", "stages"), stages, "a list of stages")
+    steps = [_Values(stage).whole("steps", least=1) if isinstance(stage, dict) else None for stage in stages]
+    if None in steps:
+        return values.refuse(("training", "stages"), stages, "a list of stages with their steps")
+    return sum(steps)
+
+
 def _harl(layout: Layout, config: Dict[str, Any]) -> Layout:
-    main, algo, env = (_section(config, f"{name}_args") for name in ("main", "algo", "env"))
-    task = next((str(env[name]) for name in _TASK_NAMES if name in env), None)
+    values = _Values(config)
+    tasks = (values.word("env_args", name) for name in _TASK_NAMES)
+    task = next((name for name in tasks if name is not None), None)
+    world, experiment = values.word("main_args", "env"), values.word("main_args", "exp_name")
     return replace(
         layout,
         library="harl",
-        name="/".join([*([str(main["exp_name"])] if "exp_name" in main else []), layout.path.name]),
-        task=task if task is None or "env" not in main else f"{main['env']}-{task}",
-        algorithm=main.get("algo"),
-        seed=_section(algo, "seed").get("seed"),
+        name=layout.path.name if experiment is None else f"{experiment}/{layout.path.name}",
+        task=task if task is None or world is None else f"{world}-{task}",
+        algorithm=values.word("main_args", "algo"),
+        seed=values.whole("algo_args", "seed", "seed"),
         config=config,
-        total_steps=_section(algo, "train").get("num_env_steps"),
+        total_steps=values.whole("algo_args", "train", "num_env_steps", least=1),
         texts=[_text(progress, layout.path / _PROGRESS, "eval_average_episode_rewards")],
+        problems=[*layout.problems, *values.problems],
     )
 
 
@@ -187,7 +252,8 @@ def _run_folder(path: Path) -> Path:
     return runs[0] if runs else path
 
 
-def _is_event_file(name: str) -> bool:
+def is_event_file(name: str) -> bool:
+    """Whether TensorBoard takes a file of this name for one of its own."""
     return "tfevents" in name or name.startswith("events")
 
 
@@ -195,7 +261,7 @@ def _event_files(folder: Path) -> Dict[Path, List[Path]]:
     found: Dict[Path, List[Path]] = {}
     for name, folders, files in os.walk(str(folder)):
         folders[:] = [one for one in folders if one not in _CHECKPOINT_FOLDERS and not one.startswith(".")]
-        events = sorted(Path(name) / file for file in files if _is_event_file(file))
+        events = sorted(Path(name) / file for file in files if is_event_file(file))
         if events:
             found[Path(name)] = events
     return found
@@ -217,16 +283,24 @@ def _json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
         return {}, []
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        # Half of a surrogate pair, which JSON may hold, is no text that could be shown or written anywhere.
+        shown = json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
+    except (OSError, ValueError, RecursionError) as error:
         return {}, [f"{file.name} cannot be read: {' '.join(str(error).split())}"]
     if not isinstance(plain, dict):
         return {}, [f"{file.name} does not hold a JSON object"]
-    return plain, []
+    if _depth(plain) > _DEEPEST:
+        return {}, [f"{file.name} cannot be read: it is nested more than {_DEEPEST} deep"]
+    return json.loads(shown), []
 
 
-def _section(plain: Dict[str, Any], name: str) -> Dict[str, Any]:
-    found = plain.get(name)
-    return found if isinstance(found, dict) else {}
+def _depth(plain: Any) -> int:
+    """How many objects and lists lie inside one another."""
+    depth, level = 0, [plain]
+    while level:
+        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        depth, level = depth + 1, [inner for one in nested for inner in one]
+    return depth
 
 
 def _has_bare_tags(folder: Path, event_files: Dict[Path, List[Path]]) -> bool:

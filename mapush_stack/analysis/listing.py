@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from datetime import datetime
@@ -87,7 +88,7 @@ def describe(path: Path) -> Row:
         best_steps, best = _best(layout.checkpoints, problems)
         evaluated, unread = evaluations.read(path, layout.total_steps)
         state = RunState(DAMAGED, "", _saved(layout)) if problems else _state(layout, newest)
-    except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         return Row(
             path, "", None, None, None, RunState(DAMAGED, reason, 0), None, None, None, None, newest, disk, [reason]
@@ -173,7 +174,7 @@ def _holder(path: Path) -> str:
         return f"process {plain['pid']} on {plain['host']}"
     except OSError:
         return ""
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process" if layouts.is_locked(path) else ""
 
 
@@ -183,10 +184,17 @@ def _saved(layout: layouts.Layout) -> int:
 
 def _logged(layout: layouts.Layout) -> int:
     """Environment steps of the last record. Of our own run only the newest file counts: a resumed one goes back."""
-    files = [file for found in layout.event_files.values() for file in found]
+    files = _event_files(layout)
     if layout.library == "mapush":
-        files = sorted(files, key=lambda file: file.stat().st_mtime)[-1:]
+        files = files[-1:]
     return max((last_step(file) or 0 for file in files), default=0)
+
+
+def _event_files(layout: layouts.Layout) -> List[Path]:
+    """The files that are there, the newest last; of a link to nothing `compare` and `watch` tell, which read it."""
+    files = ((file, layouts.status(file)) for found in layout.event_files.values() for file in found)
+    changed = [(known.st_mtime, file) for file, known in files if known is not None]
+    return [file for _, file in sorted(changed)]
 
 
 def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Optional[int], Optional[float]]:
@@ -198,7 +206,7 @@ def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Opt
             continue  # another program's
         try:
             success = _success(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             problems.append(f"{path.name}/{file.name} is damaged: {' '.join(str(error).split())}")
             continue
         if success is not None and (best[1] is None or success > best[1]):
@@ -212,7 +220,8 @@ def _success(progress: Any) -> Optional[float]:
         return None  # those that come with the project
     recent = RecentEpisodes()
     recent.load_json(progress["recent"])
-    return recent.metrics().get("mapush/success_rate")
+    success = recent.metrics().get("mapush/success_rate")
+    return success if success is None or math.isfinite(success) else None
 
 
 def _started(layout: layouts.Layout, otherwise: float) -> float:
@@ -221,5 +230,5 @@ def _started(layout: layouts.Layout, otherwise: float) -> float:
         return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     except ValueError:
         pass
-    files = [file for found in layout.event_files.values() for file in found]
-    return min((file.stat().st_mtime for file in [*files, *layout.path.glob("config.json")]), default=otherwise)
+    files = (layouts.status(file) for file in [*_event_files(layout), layout.path / "config.json"])
+    return min((known.st_mtime for known in files if known is not None), default=otherwise)

@@ -20,42 +20,46 @@ _MARKDOWN, _JSON = "comparison.md", "comparison.json"
 
 def as_json(found: Comparison) -> Dict[str, Any]:
     """Everything but the whole series, whose curves of at most 256 points are there."""
-    return {
-        "runs": [
-            {
-                "path": str(run.path),
-                "name": run.name,
-                "library": run.library,
-                "task": run.task,
-                "algorithm": run.algorithm,
-                "seed": run.seed,
-                "steps": run.steps,
-                "total_steps": run.total_steps,
-                "running": run.running,
-                "missing": run.missing,
-                "unknown": sorted(run.unknown),
-                "derived": run.derived,
-                "problems": run.problems,
-                "evaluations": [_plain(one) for one in run.evaluations],
-                "checkpoints": [{"steps": steps, "path": str(path)} for steps, path in run.checkpoints],
-            }
-            for run in found.runs
-        ],
-        **{name: _plain(getattr(found, name)) for name in Comparison._fields if name not in ("runs", "timeline")},
-    }
+    runs = [
+        {
+            "path": str(run.path),
+            "name": run.name,
+            "library": run.library,
+            "task": run.task,
+            "algorithm": run.algorithm,
+            "seed": run.seed,
+            "steps": run.steps,
+            "total_steps": run.total_steps,
+            "running": run.running,
+            "missing": run.missing,
+            "unknown": sorted(run.unknown),
+            "derived": run.derived,
+            "problems": run.problems,
+            "evaluations": run.evaluations,
+            "checkpoints": [{"steps": steps, "path": str(path)} for steps, path in run.checkpoints],
+        }
+        for run in found.runs
+    ]
+    rest = {name: getattr(found, name) for name in Comparison._fields if name not in ("runs", "timeline")}
+    return as_plain({"runs": runs, **rest})
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Named tuples as objects, arrays as lists, numbers that are not finite as null."""
     if hasattr(value, "_asdict"):
-        return {name: _plain(one) for name, one in value._asdict().items()}
+        return {name: as_plain(one) for name, one in value._asdict().items()}
     if isinstance(value, dict):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): as_plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(one) for one in value]
+        return [as_plain(one) for one in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return value.item() if isinstance(value, np.generic) else value
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can hold, whatever bytes a file's name has."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def write(found: Comparison, folder: Path) -> List[Path]:
@@ -68,7 +72,7 @@ def write(found: Comparison, folder: Path) -> List[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         pictures = plots.draw(found, folder)
-        (folder / _MARKDOWN).write_text(markdown(found, pictures), encoding="utf-8")
+        (folder / _MARKDOWN).write_text(writable(markdown(found, pictures)), encoding="utf-8")
         (folder / _JSON).write_text(json.dumps(as_json(found), indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror or error}") from None

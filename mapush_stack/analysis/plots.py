@@ -99,7 +99,7 @@ def _spans_decades(panel: Panel) -> bool:
 
 def _legend(found: Comparison, index: int) -> str:
     group = found.groups[index]
-    return group.name if len(group.runs) == 1 else f"{group.name} (mean and quartiles of {len(group.runs)} seeds)"
+    return group.name if len(group.runs) == 1 else f"{group.name} (mean and quartiles of {len(group.runs)} runs)"
 
 
 def _figure_of_scores(found: Comparison) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import UserError
 from . import evaluations, layouts, vocabulary
 from .evaluations import Evaluation
-from .events import Events, Series, read_folder
+from .events import Events, Series, read_folder, relative
 
 __all__ = ["Evaluation", "LoggedRun", "Series", "read"]
 
@@ -57,8 +57,9 @@ class LoggedRun(NamedTuple):
 
     @property
     def steps(self) -> int:
-        """Environment steps of the last record, 0 without one."""
-        return max((int(found.steps[-1]) for found in self._all()), default=0)
+        """Environment steps of the last record, without logs of the last checkpoint, 0 without either."""
+        saved = self.checkpoints[-1][0] if self.checkpoints else 0
+        return max((int(found.steps[-1]) for found in self._all()), default=saved)
 
     @property
     def last_logged(self) -> float:
@@ -83,8 +84,8 @@ def read(path: Path) -> LoggedRun:
     layout = layouts.find(path)
     logs, total_steps = _read_logs(layout)
     evaluated, unread = evaluations.read(layout.path, total_steps)
-    problems = [*layout.problems, *logs.problems, *unread]
     translation = vocabulary.translate(logs.series, layout.library, layout.robots or 2)
+    problems = [*layout.problems, *logs.problems, *unread, *translation.notes]
     if translation.needs_robots and layout.robots is None:
         problems.append(
             "nothing says how many robots there are, so two are assumed where a reward term is a sum over robots"
@@ -94,16 +95,11 @@ def read(path: Path) -> LoggedRun:
     held = layouts.is_locked(layout.path)
     running = held or (held is None and _goes_on(series, total_steps))
     if not running:
-        problems += [
-            f"{file.name} ends in a half-written record: the run was killed while it wrote; what comes before is read"
-            for file in logs.half_written
-        ]
+        problems += _half_written(logs.half_written, layout.path)
     if not (translation.series or translation.unknown or evaluated or layout.checkpoints or layout.config):
-        raise UserError(
-            f"nothing in {path} could be read: " + ("; ".join(problems) or "it holds no logs of a training")
-        )
+        raise UserError(f"nothing in {path} could be read: " + ("; ".join(problems) or _why_nothing(layout)))
     if not (translation.series or translation.unknown):
-        problems.append("it has logged nothing yet" if running else "it holds no logged numbers")
+        problems.append("it has logged nothing yet" if running else _why_nothing(layout))
     return LoggedRun(
         path=layout.path,
         library=layout.library,
@@ -126,30 +122,78 @@ def read(path: Path) -> LoggedRun:
     )
 
 
+def _half_written(files: List[Path], folder: Path) -> List[str]:
+    """Sentences for the files of a run that was killed while it wrote."""
+    events = [file for file in files if layouts.is_event_file(file.name)]
+    said = [
+        f"{relative(file, folder)} ends in a half-written line, which is left out"
+        for file in files
+        if file not in events
+    ]
+    if events:
+        which = f"{relative(events[0], folder)} ends" if len(events) == 1 else f"{len(events)} event files end"
+        said.append(f"{which} in a half-written record: the run was killed while it wrote; what comes before is read")
+    return said
+
+
+def _why_nothing(layout: layouts.Layout) -> str:
+    """Why a run that is over has no logged numbers, where nothing is damaged."""
+    files = [file for found in layout.event_files.values() for file in found]
+    if not files:
+        return "it holds no logged numbers"
+    sizes = [known.st_size for known in map(layouts.status, files) if known is not None]
+    return "its event files hold no numbers" if any(sizes) else "it has only empty event files"
+
+
 def _read_logs(layout: layouts.Layout) -> Tuple[Events, Optional[int]]:
-    """The series of all folders with event files, with those of texts that know more; the run's steps if they say."""
+    """The series of all folders with event files, with those of texts that know more; the run's steps if they say.
+
+    Raises:
+        UserError: the folders are those of several runs.
+
+    """
     series: Dict[str, Series] = {}
     half_written: List[Path] = []
     problems: List[str] = []
     starts: List[float] = []
+    owners: Dict[str, List[Path]] = {}
     for folder, files in sorted(layout.event_files.items()):
-        found = read_folder(files)
+        found = read_folder(files, layout.path)
         for tag, one in found.series.items():
+            owners.setdefault(tag, []).append(folder)
             # OpenRL and HARL have a folder for each tag, and one for each curve of a tag with several.
             series[tag if tag not in series else f"{tag}/{folder.name}"] = one
         half_written += found.half_written
         problems += found.problems
         if found.started == found.started:
             starts.append(found.started)
+    if layout.library == "tensorboard":
+        _refuse_several(owners, layout.path)
     total_steps = layout.total_steps
     for source in layout.texts:
         text = source(series)
         series.update(text.series)
         problems += text.problems
+        half_written += text.half_written
         total_steps = total_steps or text.total_steps
         if text.started == text.started and not starts:
             starts.append(text.started)
     return Events(series, min(starts, default=float("nan")), half_written, problems), total_steps
+
+
+def _refuse_several(owners: Dict[str, List[Path]], path: Path) -> None:
+    """Refuse folders that log the same: nothing says that they are one run.
+
+    Raises:
+        UserError: they do.
+
+    """
+    tag, folders = max(owners.items(), key=lambda pair: len(pair[1]), default=("", []))
+    if len(folders) > 1:
+        shown = ", ".join(str(relative(folder, path)) for folder in folders[:3])
+        raise UserError(
+            f"{path} holds {len(folders)} runs, which all log {tag}; name those that are meant, such as {shown}"
+        )
 
 
 def _derive(series: Dict[str, Series]) -> Dict[str, str]:

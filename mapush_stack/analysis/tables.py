@@ -86,7 +86,7 @@ def _scores(found: Comparison) -> Words:
                 values = [score.by_run[index] for index in group.runs]
                 seeds = ", ".join(figure(value, score.unit) for value in values if value is not None)
                 rows.append([score.name, group.name, *_estimate(estimate, score.unit), str(estimate.seeds), seeds])
-    columns = ["score", "group", "IQM", "95 % interval", "seeds", "each seed"]
+    columns = ["score", "group", "IQM", "95 % interval", "seeds", "each run"]
     return Words("scores: interquartile mean over seeds, bootstrap interval", columns, rows, (0, 1, 5))
 
 

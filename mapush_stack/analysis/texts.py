@@ -29,6 +29,8 @@ class Text:
     started: float = float("nan")
     """Unix seconds of the first line."""
     problems: List[str] = field(default_factory=list)
+    half_written: List[Path] = field(default_factory=list)
+    """The file, if it ends within a line: it is being written, or its writer was killed."""
 
 
 class _Console(NamedTuple):
@@ -48,11 +50,12 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
     if not file.is_file():
         return Text()
     try:
-        console = _parse_console(file.read_text(encoding="utf-8", errors="replace"))
+        lines, half_written = _whole_lines(file)
     except OSError as error:
         return Text(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
+    console = _parse_console(lines)
     if not console.points:
-        return Text()
+        return Text(half_written=half_written)
     both = next((tag for tag in console.points if tag in logged), None)
     per_update, shift = 0, 0.0
     if both is not None:
@@ -63,15 +66,30 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
     elif total_steps and console.updates:
         per_update = total_steps // console.updates
     if not per_update:
-        return Text(problems=[f"{file.name} counts updates, but nothing says how many steps one has; it is left out"])
+        problem = f"{file.name} counts updates, but nothing says how many steps one has; it is left out"
+        return Text(problems=[problem], half_written=half_written)
     merged = {tag: _merge(points, per_update, shift, logged.get(tag)) for tag, points in console.points.items()}
-    return Text(merged, console.updates * per_update, console.started + shift)
+    return Text(merged, console.updates * per_update, console.started + shift, half_written=half_written)
 
 
-def _parse_console(text: str) -> _Console:
+def _whole_lines(file: Path) -> Tuple[List[str], List[Path]]:
+    """The lines of a log, and the file if its last line has no end.
+
+    Both programs end every line that they log. A number without the end may lack digits, which nobody would see.
+
+    Raises:
+        OSError: it cannot be read.
+
+    """
+    text = file.read_text(encoding="utf-8", errors="replace")
+    whole, _, rest = text.rpartition("\n")
+    return whole.splitlines(), [file] if rest else []
+
+
+def _parse_console(lines: List[str]) -> _Console:
     points: Dict[str, List[Tuple[int, float, float]]] = {}
     update, updates, seconds, started = -1, 0, float("nan"), float("nan")
-    for line in text.splitlines():
+    for line in lines:
         stamp = _LINE.match(line)
         if stamp:
             moment = datetime.strptime(stamp.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
@@ -86,7 +104,7 @@ def _parse_console(text: str) -> _Console:
             try:
                 points.setdefault(number.group(1), []).append((update, seconds, float(number.group(2))))
             except ValueError:
-                continue  # a word, or half of the last line
+                continue  # a word
     return _Console(points, updates, started)
 
 
@@ -107,14 +125,15 @@ def progress(file: Path, tag: str, logged: Dict[str, Series]) -> Text:
     if tag in logged or not file.is_file():
         return Text()
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines, half_written = _whole_lines(file)
     except OSError as error:
         return Text(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
     rows = [match.groups() for match in (re.fullmatch(r"(\d+),\s*([-+.\deE]+|nan)", line) for line in lines) if match]
     if not rows:
-        return Text()
+        return Text(half_written=half_written)
     values = {int(step): float(value) for step, value in rows}
     steps = np.array(sorted(values), dtype=np.int64)
     longest = max(logged.values(), key=lambda found: len(found.steps), default=None)
     wall = np.full(len(steps), np.nan) if longest is None else np.interp(steps, longest.steps, longest.wall)
-    return Text({tag: Series(steps, wall, np.array([values[int(step)] for step in steps]))})
+    found = Series(steps, wall, np.array([values[int(step)] for step in steps]))
+    return Text({tag: found}, half_written=half_written)

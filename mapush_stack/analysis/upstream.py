@@ -22,7 +22,7 @@ def task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
         return {}, []
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError) as error:
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
         return {}, [f"task/{file.name} cannot be read: {error}"]
     found = _literals(tree.body)
     # The file holds one class, whose name says nothing.
@@ -37,8 +37,8 @@ def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
                 found[node.targets[0].id] = ast.literal_eval(node.value)
-            except ValueError:
-                continue  # it is computed
+            except (ValueError, TypeError, RecursionError):
+                continue  # it is computed, or makes no sense
     return found
 
 
@@ -56,7 +56,7 @@ def train_script(file: Path) -> Dict[str, Any]:
 def object_name(config: Dict[str, Any], folder: Path, known: Sequence[str]) -> Optional[str]:
     """The object that is pushed, by the configuration's file of it, else by the folder's name."""
     asset = config.get("asset", {})
-    for text in (asset.get("file_npc", "") if isinstance(asset, dict) else "", folder.name):
+    for text in (str(asset.get("file_npc", "")) if isinstance(asset, dict) else "", folder.name):
         for name in known:
             if name in text.lower():
                 return name

@@ -21,11 +21,22 @@ class Tag(NamedTuple):
     meaning: str
 
 
+class _Rule(NamedTuple):
+    """What becomes of a library's tag."""
+
+    pattern: Pattern[str]
+    template: Optional[str]
+    """Of the vocabulary's tag; None where it only looks like one."""
+    factor: Optional[str] = None
+    note: Optional[str] = None
+    """What the reader must know."""
+
+
 class _Vocabulary(NamedTuple):
     tags: Dict[str, Tag]
     known: Pattern[str]
-    rules: Dict[str, List[Tuple[Pattern[str], Optional[str], Optional[str]]]]
-    """By library: tag, template of the new tag, factor."""
+    rules: Dict[str, List[_Rule]]
+    """By library."""
     derived: Dict[str, str]
 
 
@@ -37,6 +48,8 @@ class Translation(NamedTuple):
     """Those that no rule maps, by their own tags."""
     needs_robots: bool
     """Whether a series was divided by the number of robots."""
+    notes: List[str]
+    """What the reader must know of them."""
 
 
 @functools.lru_cache(maxsize=None)
@@ -45,7 +58,7 @@ def _vocabulary() -> _Vocabulary:
     tags = {name: Tag(**entry) for name, entry in plain["tags"].items()}
     patterns = [re.escape(name).replace(r"\#", "#").replace("#", r"\d+") for name in tags]
     rules = {
-        library: [(re.compile(rule["from"]), rule["to"], rule.get("times")) for rule in found]
+        library: [_Rule(re.compile(rule["from"]), rule["to"], rule.get("times"), rule.get("note")) for rule in found]
         for library, found in plain["libraries"].items()
     }
     return _Vocabulary(tags, re.compile("|".join(patterns + plain["families"])), rules, plain["derived"])
@@ -72,22 +85,25 @@ def translate(series: Dict[str, Series], library: str, robots: int) -> Translati
     known: Dict[str, Series] = {}
     unknown: Dict[str, Series] = {}
     needs_robots = False
+    notes: Dict[str, None] = {}
     for tag, found in series.items():
-        new, factor = _rule(vocabulary, tag, library)
+        new, rule = _rule(vocabulary, tag, library)
         if new is None:
             unknown[tag] = found
             continue
-        if factor is not None:
-            needs_robots = needs_robots or "robots" in factor
-            found = found._replace(values=found.values * _FACTORS[factor](robots))
+        if rule is not None and rule.note is not None:
+            notes[rule.note] = None
+        if rule is not None and rule.factor is not None:
+            needs_robots = needs_robots or "robots" in rule.factor
+            found = found._replace(values=found.values * _FACTORS[rule.factor](robots))
         known[new] = found
-    return Translation(known, unknown, needs_robots)
+    return Translation(known, unknown, needs_robots, list(notes))
 
 
-def _rule(vocabulary: _Vocabulary, tag: str, library: str) -> Tuple[Optional[str], Optional[str]]:
-    """The vocabulary's name for a tag, None without one, and the name of the factor to its unit."""
-    for pattern, template, factor in vocabulary.rules.get(library, []):
-        match = pattern.fullmatch(tag)
+def _rule(vocabulary: _Vocabulary, tag: str, library: str) -> Tuple[Optional[str], Optional[_Rule]]:
+    """The vocabulary's name for a tag, None without one, and the library's rule that says so."""
+    for rule in vocabulary.rules.get(library, []):
+        match = rule.pattern.fullmatch(tag)
         if match:
-            return (None if template is None else match.expand(template)), factor
+            return (None if rule.template is None else match.expand(rule.template)), rule
     return (tag if vocabulary.known.fullmatch(tag) else None), None

@@ -32,6 +32,7 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
     from ..sim import backend, isaacgym_import
     from ..training import launch, learners, reproduction
 
+    _refuse_openrl(path)
     plan = reproduction.plan(path)
     if plan.settings.sim.backend == "isaacgym":
         isaacgym_import.require()
@@ -50,6 +51,26 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
     return code or int(any(differ))
 
 
+def _refuse_openrl(path: Path) -> None:
+    """Say of a folder without a configuration of ours that it is a run of OpenRL's, by what lies in it.
+
+    Raises:
+        UserError: it is one.
+
+    """
+    from ..analysis import layouts
+    from ..training import reproduction
+
+    if not path.is_dir() or (path / "config.json").exists():
+        return
+    try:
+        library = layouts.find(path).library
+    except UserError:
+        return  # it is no run at all, as the plan says
+    if library == "openrl":
+        raise reproduction.of_another_program(path, "OpenRL")
+
+
 def _check_gpus(processes: int) -> None:
     import torch
 
@@ -65,7 +86,7 @@ def _tell(console: Console, plan: Any, device: Any) -> None:
     from ..training import reproduction
 
     then = plan.run.manifest()
-    changes = reproduction.differences(then, reproduction.now(device, plan.processes))
+    changes = reproduction.differences(then, reproduction.now(device, plan.processes), plan.settings.learner.library)
     if changes:
         console.print(_table(changes))
     missing = reproduction.not_recorded(then)

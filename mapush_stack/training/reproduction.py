@@ -21,6 +21,8 @@ YES, PERHAPS, NO = "yes", "perhaps", "no"
 """Whether a difference can change the numbers; perhaps: in the last digits, which training amplifies."""
 _NUMERIC = ("torch", "numpy", "mujoco", "mujoco-warp", "warp-lang", "openrl")
 """Packages that compute what is learned."""
+_LEARNERS = {"harl": "HARL_SRC", "openrl": "openrl"}
+"""Where the code of other programs' learners comes from, by `learner.library`."""
 _GPU_NUMERIC = re.compile(r"(nvidia-(cublas|cuda|cudnn|cusolver|cusparse|nccl)|triton)")
 _WALKING = "go1_walk.json"
 
@@ -104,9 +106,20 @@ def now(device: torch.device, processes: int) -> Dict[str, Any]:
     return {**manifest([]), "sessions": [hardware(device, processes)]}
 
 
-def differences(then: Dict[str, Any], now: Dict[str, Any]) -> List[Change]:
-    """What differs between two manifests, as far as both of them tell, the important first."""
-    changes = [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+def differences(then: Dict[str, Any], now: Dict[str, Any], learner: Optional[str] = None) -> List[Change]:
+    """What differs between two manifests, as far as both of them tell, the important first.
+
+    Args:
+        then: the run's.
+        now: the one that a run would get here.
+        learner: `learner.library` of the run: another one's code computes nothing of it. None: any could be it.
+
+    """
+    others = {_LEARNERS[name] for name in _LEARNERS if learner not in (None, name)}
+    changes = [
+        change._replace(effect=NO) if change.what in others else change
+        for change in [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+    ]
     return sorted(changes, key=lambda change: (YES, PERHAPS, NO).index(change.effect))
 
 
@@ -139,10 +152,15 @@ def _refuse_others(path: Path) -> None:
         raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
     try:
         plain = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return  # RunDirectory says what is wrong
     if isinstance(plain, dict) and "algo_args" in plain:
-        raise UserError(f"{path} is a run of HARL's own program; only runs of mapush train can be reproduced")
+        raise of_another_program(path, "HARL")
+
+
+def of_another_program(path: Path, program: str) -> UserError:
+    """The error that says why such a run cannot be made again."""
+    return UserError(f"{path} is a run of {program}'s own program; only runs of mapush train can be reproduced")
 
 
 def _processes(run: RunDirectory) -> int:
@@ -150,7 +168,8 @@ def _processes(run: RunDirectory) -> int:
     saved = run.checkpoints()
     sessions = _sessions(run.manifest())
     if sessions or not saved:
-        return int(sessions[0].get("processes", 1)) if sessions else 1
+        said = sessions[0].get("processes") if sessions else 1
+        return said if isinstance(said, int) and said > 0 else 1
     return int(checkpoint.progress(saved[-1][1]).get("processes", 1))
 
 
@@ -190,17 +209,17 @@ def _code(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
     if then.get("source"):
         if then["source"] != now["source"]:
             yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
-    elif then.get("commit") and (then["commit"] != now["commit"] or then["commit"].endswith("+")):
+    elif then.get("commit") and (then["commit"] != now["commit"] or str(then["commit"]).endswith("+")):
         yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
     if then.get("mapush_stack") and then["mapush_stack"] != now["mapush_stack"]:
-        yield Change("version of mapush_stack", then["mapush_stack"], now["mapush_stack"], YES)
+        yield Change("version of mapush_stack", str(then["mapush_stack"]), now["mapush_stack"], YES)
     if then.get("harl_commit") and then["harl_commit"] != now["harl_commit"]:
-        yield Change("HARL_SRC", then["harl_commit"], now["harl_commit"] or "-", YES)
+        yield Change("HARL_SRC", str(then["harl_commit"]), now["harl_commit"] or "-", YES)
 
 
 def _code_name(plain: Dict[str, Any]) -> str:
     """A commit, or the hash of the files where they differ from it or there is no commit."""
-    commit, source = plain.get("commit"), plain.get("source")
+    commit, source = (str(plain.get(name) or "") for name in ("commit", "source"))
     if commit and not commit.endswith("+"):
         return commit[:12]
     edited = f"{commit[:12]} and edits" if commit else "no commit"
@@ -234,8 +253,9 @@ def _machine(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
             if number == 0:
                 yield change
             elif session.get(change.what) != sessions[0].get(change.what):
-                steps = session.get("from_steps", 0)
-                yield change._replace(what=f"{change.what} from step {steps:,} on")
+                steps = session.get("from_steps")
+                since = f"from step {steps:,} on" if isinstance(steps, int) else "later"
+                yield change._replace(what=f"{change.what} {since}")
 
 
 def _hardware(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:

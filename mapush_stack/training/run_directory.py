@@ -95,7 +95,7 @@ class RunDirectory:
         file = self.path / _CONFIG
         try:
             plain = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise UserError(f"{file} cannot be read: {error}") from None
         if not isinstance(plain, dict):
             raise UserError(f"{file} does not hold a configuration")
@@ -108,7 +108,7 @@ class RunDirectory:
         """What `manifest.json` says of the machine and the software, empty where it is missing or damaged."""
         try:
             plain = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
-        except (ValueError, OSError):
+        except (ValueError, OSError, RecursionError):
             return {}
         return plain if isinstance(plain, dict) else {}
 

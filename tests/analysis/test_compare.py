@@ -42,6 +42,32 @@ def row(steps, share):
     }
 
 
+def harl_run(folder, seed, steps=STEPS):
+    """A run of HARL's own program."""
+    tags = {"agent0/policy_loss": "agent0/policy_loss", "train_episode_rewards": "aver_rewards"}
+    for tag, inner in {**tags, "eval_average_episode_rewards": "eval_average_episode_rewards"}.items():
+        with MetricsLog(folder / "logs" / tag / inner, 0) as log:
+            for step in steps:
+                log.write({tag: step / 1000}, step)
+    main = {"algo": "happo", "env": "mapush", "exp_name": "safe"}
+    arguments = {"seed": {"seed": seed}, "train": {"num_env_steps": steps[-1]}}
+    plain = {"main_args": main, "algo_args": arguments, "env_args": {"task": "push"}}
+    (folder / "config.json").write_text(json.dumps(plain))
+    return folder
+
+
+def plain_logs(folder, **tags):
+    """A folder of TensorBoard logs, with values by tag."""
+    with MetricsLog(folder, 0) as log:
+        for index in range(max(map(len, tags.values()))):
+            log.write({tag.replace("__", "/"): values[index] for tag, values in tags.items()}, 1000 * (index + 1))
+    return folder
+
+
+def scored(found, name):
+    return next(score for score in found.scores if score.name.startswith(name))
+
+
 def comparison(*folders):
     return compare.compare(*compare.load(folders))
 
@@ -103,6 +129,29 @@ def test_two_seeds_prove_nothing_and_five_may(tmp_path):
     assert alone.improvement.interval is None and alone.conclusion == "nothing"
 
 
+@pytest.mark.parametrize(
+    "seeds, conclusion, words",
+    [
+        ([7, 7, 7, 7], "nothing", "5 and 1 seeds"),
+        ([7, 7, 8, 8], "nothing", "5 and 2 seeds"),
+        ([5, 6, 7, 8, 8], "apart", "(5 and 4 seeds)"),
+    ],
+)
+def test_a_seed_that_is_repeated_counts_once(tmp_path, seeds, conclusion, words):
+    good = [make_run(tmp_path / f"g{seed}", "experiment=good", seed=seed, rate=0.8 + 0.01 * seed) for seed in range(5)]
+    rates = [0.2 + 0.01 * index for index in range(len(seeds))]
+    bad = [
+        make_run(tmp_path / f"b{index}", "learner.clip=0.9", seed=seed, rate=rate)
+        for index, (seed, rate) in enumerate(zip(seeds, rates))
+    ]
+    found = comparison(*good, *bad)
+    (verdict,) = found.significance
+    assert verdict.conclusion == conclusion and words in verdict.sentence
+    estimate = scored(found, "success at the end").by_group[1]
+    assert estimate.seeds == len(set(seeds)) and (estimate.interval is None) == (len(set(seeds)) < 2)
+    assert any(f"several runs of seed {7 if 7 in seeds[:2] else 8}" in note for note in found.notes)
+
+
 def test_unlike_tasks_and_rewards_are_said(tmp_path):
     cuboid, tblock = make_run(tmp_path / "a"), make_run(tmp_path / "b", object_name="tblock")
     found = comparison(cuboid, tblock)
@@ -110,6 +159,81 @@ def test_unlike_tasks_and_rewards_are_said(tmp_path):
     assert not found.significance
     found = comparison(cuboid, make_run(tmp_path / "c", "task.rewards.push=0.1"))
     assert any("different rewards: their returns do not compare" in note for note in found.notes)
+    found = comparison(cuboid, make_run(tmp_path / "d", "task.rewards.push=0.1", object_name="tblock"))
+    said = [note for note in found.notes if "do not compare" in note]
+    assert len(said) == 1 and "success and reward do not compare" in said[0]
+
+
+@pytest.mark.parametrize("strange", [np.inf, -np.inf, np.nan])
+def test_success_that_is_no_number_is_left_out_and_said(tmp_path, strange):
+    whole, other = make_run(tmp_path / "a"), make_run(tmp_path / "b")
+    with MetricsLog(other / "logs", 0) as log:
+        for step in STEPS:
+            log.write({"mapush/success_rate": strange if step == 25_000 else 0.9 * step / 50_000}, step)
+    found = comparison(whole, other)
+    right, with_gap = found.milestones
+    assert with_gap.steps == right.steps and with_gap.best == pytest.approx(right.best)
+    for score in found.scores:
+        assert score.by_run[1] == pytest.approx(score.by_run[0]) or score.unit != "share"
+    assert any(note.endswith("1 of 50 success rates are no finite numbers and are left out") for note in found.notes)
+
+
+def test_one_evaluated_checkpoint_is_a_milestone_and_no_curve(tmp_path):
+    found = comparison(make_run(tmp_path / "a", evaluations=[(20_000, 0.85)]))
+    first = found.milestones[0]
+    assert first.source == "evaluations" and first.best == 0.85
+    assert first.steps == {0.2: 20_000, 0.4: 20_000, 0.6: 20_000, 0.8: 20_000, 0.9: None}
+    assert "success of checkpoints" not in [panel.name for panel in found.panels]
+
+
+def test_the_best_of_ten_records_is_called_so(tmp_path):
+    found = comparison(make_run(tmp_path / "a"))
+    names = [score.name for score in found.scores]
+    assert scored(found, "best").by_run[0] < scored(found, "success at the end of training").by_run[0]
+    assert "best success in training over 10 records" in names
+
+
+def test_seeds_of_harl_are_called_after_their_experiment(tmp_path):
+    runs = [harl_run(tmp_path / f"seed-0000{seed}-date", seed) for seed in (1, 2, 3)]
+    found = comparison(*runs)
+    assert [group.name for group in found.groups] == ["safe"]
+    assert found.labels == ["safe, seed 1", "safe, seed 2", "safe, seed 3"]
+    assert scored(found, "return of evaluation").by_group[0].value == pytest.approx(47.5, abs=1)
+    assert "return of evaluation episodes" in [panel.name for panel in found.panels]
+
+
+def test_a_run_that_was_not_evaluated_lacks_nothing(tmp_path):
+    assert not any("evaluation" in note for note in comparison(make_run(tmp_path / "a")).notes)
+
+
+def test_what_no_rule_maps_is_said(tmp_path):
+    tags = {f"own__tag{index}": [1.0] for index in range(10)}
+    notes = comparison(plain_logs(tmp_path / "a", rollout__ep_rew_mean=[1.0], **tags)).notes
+    said = ", ".join(f"own/tag{index}" for index in range(8))
+    assert any(
+        f"names that the vocabulary does not map, and so in no table or plot: {said} and 2 more" in n for n in notes
+    )
+
+
+def test_rsl_rl_is_read_and_its_iterations_are_said(tmp_path):
+    tags = {
+        "Loss__value_function": [0.5],
+        "Loss__surrogate": [-0.01],
+        "Loss__entropy": [9.0],
+        "Perf__total_fps": [100.0],
+    }
+    found = comparison(plain_logs(tmp_path, **tags, Policy__mean_noise_std=[0.8], Train__mean_reward=[2.0]))
+    (one,) = found.runs
+    values = {tag: series.values.tolist() for tag, series in one.series.items()}
+    assert values == {
+        "critic/value_loss": [0.5],
+        "agent0/policy_loss": [pytest.approx(-0.01)],
+        "agent0/dist_entropy": [9.0],
+        "agent0/action_std": [pytest.approx(0.8)],
+        "train_episode_rewards": [2.0],
+        "perf/fps": [100.0],
+    }
+    assert not one.unknown and any("rsl_rl's iterations and not environment steps" in note for note in found.notes)
 
 
 def test_what_cannot_be_read_is_left_out_and_said(tmp_path):

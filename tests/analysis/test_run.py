@@ -137,6 +137,37 @@ def test_of_several_runs_one_must_be_named(tmp_path, trained):
     assert run.read(tmp_path).path == tmp_path / "a"
 
 
+def test_folders_that_log_the_same_are_several_runs(tmp_path):
+    for name in ("PPO_1", "PPO_2"):
+        log(tmp_path / name, ["rollout/ep_rew_mean"])
+    with pytest.raises(UserError, match=r"holds 2 runs, which all log rollout/ep_rew_mean; .* such as PPO_1, PPO_2"):
+        run.read(tmp_path)
+    assert run.read(tmp_path / "PPO_2").series["train_episode_rewards"].values.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_folders_that_log_different_things_are_one_run(tmp_path):
+    for name, tag in (("losses", "critic/value_loss"), ("rewards", "train_episode_rewards")):
+        log(tmp_path / name, [tag])
+    assert set(run.read(tmp_path).series) >= {"critic/value_loss", "train_episode_rewards"}
+
+
+def test_empty_event_files_are_called_so(tmp_path):
+    (tmp_path / "events.out.tfevents.1").touch()
+    with pytest.raises(UserError, match="could be read: it has only empty event files"):
+        run.read(tmp_path)
+    log(tmp_path, steps=())
+    with pytest.raises(UserError, match="could be read: its event files hold no numbers"):
+        run.read(tmp_path)
+
+
+def test_a_run_with_checkpoints_alone_has_their_steps(tmp_path):
+    (tmp_path / "config.json").write_text('{"learner": {}, "training": {"total_steps": 480}}')
+    for steps in (160, 480):
+        (tmp_path / "models" / f"rl_model_{steps}_steps").mkdir(parents=True)
+    found = run.read(tmp_path)
+    assert (found.steps, found.problems) == (480, ["it holds no logged numbers"])
+
+
 def test_a_damaged_configuration_does_not_hide_the_logs(tmp_path, trained):
     copy = tmp_path / "run"
     shutil.copytree(trained, copy)
@@ -163,6 +194,12 @@ def test_harl_runs_are_read_with_their_own_configuration(tmp_path):
     assert found.series["eval_average_episode_rewards"].values.tolist() == [-3.5, -2.5]
 
 
+def test_a_harl_run_without_its_configuration_is_none_of_openrl(tmp_path):
+    for tag in ("agent0/policy_loss", "eval_average_episode_rewards"):
+        log(tmp_path / "logs" / tag / tag, [tag])
+    assert run.read(tmp_path).library == "harl"
+
+
 def openrl_run(folder, updates=(0, 5)):
     """What MAPush leaves of a run of ten updates of 100 steps, the last of which is in the console log only."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,6 +218,63 @@ def test_openrl_runs_have_our_units_and_what_only_the_console_log_has(tmp_path):
     assert found.series["rewards/approach"].values[-1] == pytest.approx(-47.2)
     assert found.series["rewards/collision"].values[-1] == pytest.approx(-109.0)
     assert list(found.unknown) == ["average_step_reward"]
+
+
+@pytest.mark.parametrize("cut, entropies", [(0, [4.0, 9.0]), (1, [4.0, 9.0]), (2, [4.0]), (4, [4.0])])
+def test_the_last_number_of_a_killed_run_may_lack_digits(tmp_path, cut, entropies):
+    folder = openrl_run(tmp_path / "cuboid")
+    text = (folder / "log.txt").read_text()
+    (folder / "log.txt").write_text(text[: len(text) - cut])
+    for file in folder.glob("logs/*/*/*"):
+        file.write_bytes(file.read_bytes() + b"\x30\0\0")
+    (folder / ".lock").touch()  # nobody holds it
+    found = run.read(folder)
+    assert found.series["agent0/dist_entropy"].values.tolist() == entropies
+    (events,) = (problem for problem in found.problems if "event files" in problem)
+    assert events.startswith("2 event files end in a half-written record: the run was killed")
+    assert ("log.txt ends in a half-written line, which is left out" in found.problems) == (cut > 1)
+
+
+def test_a_half_written_line_of_progress_is_no_value(tmp_path):
+    log(tmp_path / "logs", ["critic/value_loss"])
+    (tmp_path / "config.json").write_text('{"learner": {}}')
+    (tmp_path / "progress.txt").write_text("10,1.25\n20,2.5\n30,3")
+    (tmp_path / ".lock").touch()
+    found = run.read(tmp_path)
+    assert found.series["train_episode_rewards"].values.tolist() == [1.25, 2.5]
+    assert found.problems == ["progress.txt ends in a half-written line, which is left out"]
+
+
+def published(rate):
+    """What `test.py` prints of a checkpoint, as far as this."""
+    return (
+        f"Loaded checkpoint from:  module.pt\nsuccess rate: {rate}\nfinished time: 19.25\ncollision degree: 0.0\n"
+        f"collaboration degree: 0.125\n{'-' * 53}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text, rates, words",
+    [
+        (published(0.25) + published(0.5), [0.25, 0.5], ""),
+        ((published(0.25) + published(0.5)).rstrip("\n"), [0.25, 0.5], ""),
+        ((published(0.25) + published(0.5)).rstrip("-\n"), [0.25, 0.5], "ends in 'collaboration degree: 0.125'"),
+        (
+            published(0.25) + published(0.5).partition("\nfin")[0],
+            [0.25],
+            "ends in 'success rate: 0.5', which may lack digits",
+        ),
+        ("Loaded checkpoint from: a\nsuccess rate: 0.2\nLoaded checkpoint from: b\nsuccess rate: 0.5", [0.2, 0.5], ""),
+    ],
+)
+def test_a_published_figure_without_an_end_is_left_out_unless_all_are_so(tmp_path, text, rates, words):
+    folder = openrl_run(tmp_path / "cuboid")
+    (folder / "success_rate.txt").write_text(text)
+    found = run.read(folder)
+    assert [one.success_rate for one in found.evaluations] == rates
+    assert [one.steps for one in found.evaluations] == [500, 1000][: len(rates)]
+    said = [problem for problem in found.problems if "which may lack digits" in problem]
+    assert len(said) == bool(words) and words in "".join(said)
 
 
 def test_published_success_rates_are_evaluations(tmp_path):

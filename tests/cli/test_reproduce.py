@@ -5,6 +5,7 @@ import shlex
 import shutil
 
 import pytest
+import torch
 
 from mapush_stack.cli.main import main
 from mapush_stack.training import checkpoint, reproduction
@@ -172,6 +173,14 @@ def test_a_damaged_manifest_is_told(run, capsys, content):
     assert "not in the run's manifest: versions, code, torch's threads, hardware" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("learner, effects", [("openrl", ["yes", "no"]), ("native", ["no", "no"]), (None, ["yes"] * 2)])
+def test_only_the_learner_of_the_run_computes(learner, effects):
+    then = {"packages": {"openrl": "0.2.0"}, "harl_commit": "a"}
+    now = {**reproduction.now(torch.device("cpu"), 1), "packages": {}, "harl_commit": None}
+    found = {change.what: change.effect for change in reproduction.differences(then, now, learner)}
+    assert [found["openrl"], found["HARL_SRC"]] == effects
+
+
 def with_config(run, **changes):
     plain = json.loads((run / "config.json").read_text())
     for path, value in changes.items():
@@ -189,6 +198,12 @@ def damage(run):
 
 def foreign(run):
     (run / "config.json").write_text(json.dumps({"main_args": {}, "algo_args": {}, "env_args": {}}))
+
+
+def openrl(run):
+    for name in ("config.json", "manifest.json"):
+        (run / name).unlink()
+    (run / "log.txt").touch()
 
 
 def walking(run):
@@ -210,6 +225,7 @@ def two_processes(run):
         (lambda run: with_config(run, learner__gamma=2), "config.json does not fit this version: learner.gamma=2"),
         (lambda run: (run / "config.json").unlink(), "is not a run directory: it has no config.json"),
         (foreign, "is a run of HARL's own program; only runs of mapush train can be reproduced"),
+        (openrl, "is a run of OpenRL's own program; only runs of mapush train can be reproduced"),
         (walking, "holds a walking policy, not a team's run; go1_walk.json in it names the command"),
         (sweep, "is a sweep; give the run of one of its trials"),
         (two_processes, "the run was trained by 2 processes with a GPU each, and torch sees 0 here"),

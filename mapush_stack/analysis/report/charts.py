@@ -88,7 +88,7 @@ def _band(figure: Figure, found: Comparison, number: int) -> Optional[Dict[str, 
         if panel.name == figure.panel and curve is not None:
             timed = _of_group(panel.over_hours, number)
             drawn = {**_curve(curve), "hours": None if timed is None else _curve(timed)}
-            return {**drawn, "group": number, "label": f"mean and quartiles of {curve.seeds} seeds", "dash": 0}
+            return {**drawn, "group": number, "label": f"mean and quartiles of {curve.seeds} runs", "dash": 0}
     return None
 
 

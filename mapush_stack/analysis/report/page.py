@@ -14,6 +14,7 @@ from ...training.atomic import write_text
 from ..compare import Comparison
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.facts import Facts
+from ..plain import writable
 from ..run import LoggedRun
 from ..tables import CURVES, tables
 from . import charts
@@ -65,7 +66,7 @@ def write(
     """
     text = render(found, diagnoses, facts, records)
     try:
-        write_text(path, text)
+        write_text(path, writable(text))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
