@@ -62,8 +62,7 @@ def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
     for finding in diagnosis.findings:
         _tell_finding(console, finding)
     if not diagnosis.findings:
-        good = diagnosis.judged
-        console.print(Text("Nothing found." if good else "Nothing could be judged.", "green" if good else "yellow"))
+        console.print(_nothing(diagnosis))
     console.print()
     width = max(len(tick.title) for tick in diagnosis.checklist)
     for tick in diagnosis.checklist:
@@ -88,6 +87,16 @@ def _tell_finding(console: Console, finding: Finding) -> None:
 def _plain(value: Any) -> str:
     """A value as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def _nothing(diagnosis: Diagnosis) -> Text:
+    """What a run without findings is told: how much was looked at makes the difference."""
+    if not diagnosis.judged:
+        return Text("Nothing could be judged.", "yellow")
+    if diagnosis.scanty:
+        rules = diagnosis.judged + len(diagnosis.not_judged)
+        return Text(f"Nothing found, but the logs let only {diagnosis.judged} of {rules} rules be judged.", "yellow")
+    return Text("Nothing found.", "green")
 
 
 def _reasons(diagnosis: Diagnosis) -> str:

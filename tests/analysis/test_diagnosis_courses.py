@@ -218,8 +218,18 @@ def test_a_limit_of_zero_is_none():
     assert not findings and ticks["gradients-bounded"].met is None
 
 
-def test_where_nothing_could_be_judged_it_says_so(tmp_path):
-    assert not diagnose(runs.in_memory({}, {}), KNOWN).judged
-    folder = runs.write_run(tmp_path / "run", {}, {"Loss/value_function": ([1, 2], [0.5, 0.4])})
+@pytest.mark.parametrize(
+    "tag, words",
+    [
+        ("speed of light", "Nothing could be judged.\n"),
+        ("Loss/value_function", "Nothing found, but the logs let only 1 of 17 rules be judged.\n"),
+    ],
+)
+def test_it_says_where_little_or_nothing_could_be_judged(tmp_path, tag, words):
+    folder = runs.write_run(tmp_path / "run", {}, {tag: ([1, 2], [0.5, 0.4])})
     out, _ = mapush("diagnose", folder, code=0)
-    assert "Nothing could be judged." in out and "Nothing found" not in out
+    assert words in out and "Nothing found.\n" not in out
+
+
+def test_without_logs_no_rule_is_judged():
+    assert diagnose(runs.in_memory({}, {}), KNOWN).judged == 0

@@ -72,8 +72,13 @@ class Diagnosis(_Told):
     checklist: List[Tick]
     not_judged: Dict[str, str]
     """Rules that had nothing to look at, and why."""
-    judged: bool
-    """Whether any rule had something to look at."""
+    judged: int
+    """Rules that had something to look at; with `not_judged`, all of them."""
+
+    @property
+    def scanty(self) -> bool:
+        """Whether the logs let less than half of the rules be judged, so that finding nothing says little."""
+        return self.judged < len(self.not_judged)
 
     @property
     def severe(self) -> bool:
@@ -101,7 +106,7 @@ def diagnose(run: LoggedRun, rules: Rules) -> Diagnosis:
         findings=ordered,
         checklist=[_tick(subject, one) for one in rules.checklist],
         not_judged=not_judged,
-        judged=len(not_judged) < len(rules.rules),
+        judged=len(rules.rules) - len(not_judged),
     )
 
 
