@@ -6,6 +6,7 @@ file is refused. `--recorded`, for the image's build, which cannot write here, i
 """
 
 import argparse
+import gzip
 import hashlib
 import posixpath
 import re
@@ -45,8 +46,8 @@ def check(folder: Path, must_be_recorded: bool) -> str:
             )
     digest = sha256(package)
     if record.is_file():
-        words = record.read_text().split()
-        recorded = words[0] if words else "nothing"
+        words = record.read_text(errors="replace").split()
+        recorded = words[0].lower() if words else "nothing"
         if recorded != digest:
             raise PackageError(
                 f"{NAME} has SHA-256 {digest}, but {recorded} was recorded: restore the first file, "
@@ -88,6 +89,9 @@ def look_inside(package: Path) -> None:
                     missing.discard(name)
                     if name == SETUP:
                         setup = archive.extractfile(member).read(1 << 16).decode(errors="replace")
+        with gzip.open(package) as stream:  # tarfile stops before gzip's own checksum
+            while stream.read(1 << 20):
+                pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise PackageError(f"{NAME} is damaged ({error}): download it again.") from None
     if missing:

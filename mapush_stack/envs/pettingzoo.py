@@ -89,8 +89,19 @@ class PushParallelEnv(ParallelEnv):
         """One decision of every robot: observations, rewards, terminations, truncations and infos by robot.
 
         On the last one the infos have `cause`, by which the episode ended: "finished" is success.
+
+        Raises:
+            UserError: no episode is going on, or an action is missing or not finite.
+
         """
+        if not self.agents:
+            raise UserError("no episode is going on: call reset first")
+        missing = [agent for agent in self.agents if agent not in actions]
+        if missing:
+            raise UserError(f"actions has none for {', '.join(missing)}: give one for each of env.agents")
         given = np.stack([actions[agent] for agent in self.agents])
+        if not np.isfinite(given).all():
+            raise UserError(f"actions={given.tolist()} is not finite: give numbers within the action space")
         step = self._env.step(torch.as_tensor(given, dtype=torch.float32, device=self._env.device).unsqueeze(0))
         self._state = step.final_state
         agents, rewards = self.agents, step.rewards[0].tolist()

@@ -66,3 +66,27 @@ def test_the_first_checksum_is_recorded_and_then_enforced(tmp_path, version):
     write_package(tmp_path, version, content=b"another")
     assert digest in refusal(tmp_path)
     assert digest in refusal(tmp_path, "--recorded")
+
+
+@pytest.mark.parametrize("damage", ["a flipped byte", "no end"])
+def test_a_package_that_fails_gzips_checksum_is_neither_taken_nor_recorded(tmp_path, damage):
+    package = write_package(tmp_path, content=bytes(range(256)) * 4096)
+    content = bytearray(package.read_bytes())
+    if damage == "no end":
+        del content[-6:]
+    else:  # within gzip's record of the content's CRC-32: the archive itself is whole
+        content[-6] ^= 0xFF
+    package.write_bytes(bytes(content))
+    assert "is damaged" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "ascii"])
+def test_a_record_that_another_program_wrote(tmp_path, encoding):
+    """PowerShell writes UTF-16, which is refused in a sentence, and Get-FileHash upper case: the same digest."""
+    package = write_package(tmp_path)
+    digest = hashlib.sha256(package.read_bytes()).hexdigest().upper()
+    (tmp_path / f"{NAME}.sha256").write_text(f"{digest}  {NAME}\n", encoding=encoding)
+    if encoding == "ascii":
+        assert check(tmp_path).returncode == 0
+    else:
+        assert "was recorded: restore the first file, or delete" in refusal(tmp_path)

@@ -92,6 +92,22 @@ def test_a_team_that_always_acts_alike_earns_what_our_environment_gives(pettingz
         assert list(rewards.values()) == pytest.approx(expected.tolist(), abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "actions, words",
+    [
+        ({"robot_0": [0.0, 0.0, 0.0]}, "actions has none for robot_1"),
+        ({"robot_0": [0.0, 0.0, 0.0], "robot_1": [0.0, float("nan"), 0.0]}, "is not finite"),
+    ],
+)
+def test_actions_that_cannot_be_taken_are_refused(pettingzoo, actions, words):
+    env = make()
+    with pytest.raises(UserError, match="call reset first"):
+        env.step({})
+    env.reset(seed=1)
+    with pytest.raises(UserError, match=words):
+        env.step({agent: np.array(action, np.float32) for agent, action in actions.items()})
+
+
 def test_on_mujoco(pettingzoo, mujoco):
     from mapush_stack.envs.pettingzoo import parallel_env
 

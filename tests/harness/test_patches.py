@@ -188,7 +188,8 @@ def test_a_kill_leaves_what_the_next_command_sees_and_completes(patches, site, c
     if half:
         before = snapshot(site)
         assert main(["patches", "verify", "--target", str(site)]) == 2
-        assert "one is half applied" in one_line(capsys.readouterr().err)
+        told = one_line(capsys.readouterr().err)
+        assert "one is half applied" in told and f"`mapush patches revert one --target {site}`" in told
         with pytest.raises(UserError, match="one is half applied"):
             change.change(["two"], State.APPLIED, site)
         assert snapshot(site) == before

@@ -303,7 +303,7 @@ def test_the_changes_that_it_names_are_enough():
     "override, words",
     [
         ("learner.policy.network.activation=elu", "learner.policy.network.activation=relu"),
-        ("learner.critic.hidden=[8]", "learner.critic={hidden: [16]"),
+        ("learner.critic.hidden=[8]", "learner.critic.hidden=[16]"),
         ("learner.actor_max_grad_norm=1", "learner.actor_max_grad_norm=10.0"),
         ("learner.value_clip=0.1", "learner.value_clip=0.2"),
         ("learner.target_kl=0.02", "learner.target_kl=null"),

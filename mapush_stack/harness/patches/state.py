@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from enum import Enum
 from importlib import metadata
 from pathlib import Path
@@ -109,9 +110,10 @@ def _inspect(patch: Patch, directory: Optional[Path]) -> Finding:
         return Finding(patch, directory, State.UNKNOWN, problem, files)
     if len(set(files)) == 1:
         return Finding(patch, directory, files[0], "", files)
+    rest = f"{patch.name} --target {shlex.quote(str(directory))}"
     problem = (
         f"{patch.name} is half applied under {directory}, by a process that was killed or is still at work; "
-        f"finish with `mapush patches apply {patch.name}` or take it back with `mapush patches revert {patch.name}`"
+        f"finish with `mapush patches apply {rest}` or take it back with `mapush patches revert {rest}`"
     )
     return Finding(patch, directory, State.HALF_APPLIED, problem, files)
 
