@@ -82,15 +82,14 @@ def look_inside(package: Path) -> None:
     """
     missing, setup = set(NEEDED), ""
     try:
-        with tarfile.open(package, "r:gz") as archive:
+        with gzip.open(package) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = posixpath.normpath(member.name)
                 if member.isfile():
                     missing.discard(name)
                     if name == SETUP:
                         setup = archive.extractfile(member).read(1 << 16).decode(errors="replace")
-        with gzip.open(package) as stream:  # tarfile stops before gzip's own checksum
-            while stream.read(1 << 20):
+            while stream.read(1 << 20):  # tarfile stops before gzip's own checksum
                 pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise PackageError(f"{NAME} is damaged ({error}): download it again.") from None

@@ -385,8 +385,9 @@ _QUANTITIES: List[Tuple[str, str, Callable[[LoggedRun], Optional[Series]]]] = [
 def _milestones(index: int, run: LoggedRun) -> List[Milestones]:
     """By evaluated checkpoints where there are some, and by success in training."""
     rows = []
-    for source, found in (("evaluations", _checkpoints(run)), ("training", _finite_points(_trained(run)))):
-        if found is None:
+    for source, found in (("evaluations", _checkpoints(run)), ("training", _trained(run))):
+        found = None if found is None else found.finite()
+        if found is None or not len(found.values):
             continue
         elapsed = hours(run, found)
         held = found.values if source == "evaluations" else _held(found.values)
@@ -408,14 +409,6 @@ def _held(values: np.ndarray) -> np.ndarray:
     size = min(_HELD, len(values))
     means = np.convolve(values, np.full(size, 1 / size), mode="valid")
     return np.append(means, np.full(size - 1, means[-1]))
-
-
-def _finite_points(found: Optional[Series]) -> Optional[Series]:
-    """A series without what is not finite; None where nothing is left."""
-    if found is None or not np.isfinite(found.values).any():
-        return None
-    finite = np.isfinite(found.values)
-    return Series(found.steps[finite], found.wall[finite], found.values[finite])
 
 
 def _first(reached: np.ndarray) -> Optional[int]:
@@ -487,11 +480,11 @@ def _tail(choose: _Choose) -> _Figure:
 
 def _best(choose: _Choose) -> _Figure:
     """The highest mean over ten records."""
-    return _figure(choose, lambda found: np.max(_held(found.values[np.isfinite(found.values)])))
+    return _figure(choose, lambda found: np.max(_held(found.finite().values)))
 
 
 def _median(choose: _Choose) -> _Figure:
-    return _figure(choose, lambda found: np.median(found.values[np.isfinite(found.values)]))
+    return _figure(choose, lambda found: np.median(found.finite().values))
 
 
 _FIGURES: List[Tuple[str, str, _Figure]] = [

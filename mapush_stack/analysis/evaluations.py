@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from ..training.atomic import write_json
+from ..training.json_text import parse_json
 
 FILE = "evaluations.json"
 """Rows of `mapush evaluate --json` about this run's checkpoints, in its folder."""
@@ -50,7 +50,7 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
             continue
         try:
             evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
             problems.append(f"{name} cannot be read as evaluations: {' '.join(str(error).split())}")
             continue
         finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
@@ -80,8 +80,8 @@ def record(rows: List[Dict[str, Any]]) -> None:
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
     # There is none, or a damaged one is replaced.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        kept = {row["steps"]: row for row in json.loads(file.read_text(encoding="utf-8"))}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        kept = {row["steps"]: row for row in parse_json(file.read_text(encoding="utf-8"))}
     for row in rows:
         if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
             kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
@@ -89,7 +89,7 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
 
 
 def _own(text: str) -> Tuple[List[Evaluation], List[str]]:
-    return [_own_row(row) for row in json.loads(text)], []
+    return [_own_row(row) for row in parse_json(text)], []
 
 
 def _own_row(row: Dict[str, Any]) -> Evaluation:

@@ -35,6 +35,11 @@ class Series(NamedTuple):
     values: np.ndarray
     """`[n]` float64"""
 
+    def finite(self) -> Series:
+        """It without values that are NaN or infinite."""
+        kept = np.isfinite(self.values)
+        return self if kept.all() else Series(*(column[kept] for column in self))
+
 
 class Events(NamedTuple):
     """The scalars of a folder's event files."""

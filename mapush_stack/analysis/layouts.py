@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import presets
 from ..errors import UserError
+from ..training.json_text import parse_json
 from . import upstream
 from .events import Series
 from .texts import Text, openrl_console, progress
@@ -282,16 +283,15 @@ def _json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
     if not file.is_file():
         return {}, []
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
-        # Half of a surrogate pair, which JSON may hold, is no text that could be shown or written anywhere.
-        shown = json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")
-    except (OSError, ValueError, RecursionError) as error:
+        plain = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         return {}, [f"{file.name} cannot be read: {' '.join(str(error).split())}"]
     if not isinstance(plain, dict):
         return {}, [f"{file.name} does not hold a JSON object"]
     if _depth(plain) > _DEEPEST:
         return {}, [f"{file.name} cannot be read: it is nested more than {_DEEPEST} deep"]
-    return json.loads(shown), []
+    # Half of a surrogate pair, which JSON may hold, is no text that could be shown or written anywhere.
+    return json.loads(json.dumps(plain, ensure_ascii=False).encode("utf-8", "replace")), []
 
 
 def _depth(plain: Any) -> int:

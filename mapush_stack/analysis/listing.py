@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
+from ..training.json_text import parse_json
 from ..training.recent import RecentEpisodes
 from . import evaluations, layouts
 from .events import last_step
@@ -88,7 +88,7 @@ def describe(path: Path) -> Row:
         best_steps, best = _best(layout.checkpoints, problems)
         evaluated, unread = evaluations.read(path, layout.total_steps)
         state = RunState(DAMAGED, "", _saved(layout)) if problems else _state(layout, newest)
-    except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())
         return Row(
             path, "", None, None, None, RunState(DAMAGED, reason, 0), None, None, None, None, newest, disk, [reason]
@@ -170,11 +170,11 @@ def _by_time(layout: layouts.Layout, newest: float) -> RunState:
 def _holder(path: Path) -> str:
     """The process that took the lock and has not given it back; empty where there is none or the file is an old one."""
     try:
-        plain = json.loads((path / ".lock").read_text(encoding="utf-8"))
+        plain = parse_json((path / ".lock").read_text(encoding="utf-8"))
         return f"process {plain['pid']} on {plain['host']}"
     except OSError:
         return ""
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         return "another process" if layouts.is_locked(path) else ""
 
 
@@ -205,8 +205,8 @@ def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Opt
         if not file.is_file():
             continue  # another program's
         try:
-            success = _success(json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            success = _success(parse_json(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             problems.append(f"{path.name}/{file.name} is damaged: {' '.join(str(error).split())}")
             continue
         if success is not None and (best[1] is None or success > best[1]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from .atomic import new_directory, write_json
+from .json_text import parse_json
 
 _NAME = re.compile(r"rl_model_(\d+)_steps")
 _MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"
@@ -119,7 +119,7 @@ def progress(path: Path) -> Dict[str, Any]:
     """
     file = path / _PROGRESS
     try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
+        plain = parse_json(file.read_text(encoding="utf-8"))
         plain["steps"] = int(plain["steps"])
         return plain
     except FileNotFoundError:

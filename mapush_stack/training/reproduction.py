@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from pathlib import Path
@@ -14,6 +13,7 @@ import yaml
 from .. import presets
 from ..errors import UserError
 from . import checkpoint, config
+from .json_text import parse_json
 from .manifest import hardware, manifest
 from .run_directory import RunDirectory
 
@@ -151,8 +151,8 @@ def _refuse_others(path: Path) -> None:
     if checkpoint.is_checkpoint(path):
         raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
     try:
-        plain = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        plain = parse_json((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return  # RunDirectory says what is wrong
     if isinstance(plain, dict) and "algo_args" in plain:
         raise of_another_program(path, "HARL")

@@ -17,6 +17,7 @@ from ..errors import UserError
 from . import checkpoint
 from .atomic import new_directory, remove_leftovers, write_json
 from .config import ExperimentConfig, validated
+from .json_text import parse_json
 from .manifest import hardware, manifest
 
 _CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"
@@ -94,8 +95,8 @@ class RunDirectory:
         """
         file = self.path / _CONFIG
         try:
-            plain = json.loads(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError) as error:
+            plain = parse_json(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
             raise UserError(f"{file} cannot be read: {error}") from None
         if not isinstance(plain, dict):
             raise UserError(f"{file} does not hold a configuration")
@@ -107,8 +108,8 @@ class RunDirectory:
     def manifest(self) -> Dict[str, Any]:
         """What `manifest.json` says of the machine and the software, empty where it is missing or damaged."""
         try:
-            plain = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
-        except (ValueError, OSError, RecursionError):
+            plain = parse_json((self.path / _MANIFEST).read_text(encoding="utf-8"))
+        except (ValueError, OSError):
             return {}
         return plain if isinstance(plain, dict) else {}
 

@@ -1,5 +1,7 @@
 """Runs made by hand, as a training leaves them, without a training."""
 
+import json
+
 import torch
 
 from mapush_stack.training import checkpoint
@@ -39,3 +41,15 @@ def make(results, *overrides, checkpoints=(), logged=()):
     if logged:
         log(run, logged)
     return run
+
+
+def with_config(run, **changes):
+    """Change fields of config.json, named as training__seed."""
+    plain = json.loads((run / "config.json").read_text())
+    for path, value in changes.items():
+        node = plain
+        *above, last = path.split("__")
+        for part in above:
+            node = node[part]
+        node[last] = value
+    (run / "config.json").write_text(json.dumps(plain))

@@ -38,19 +38,8 @@ def strict(text):
 
 
 def ours(**changes):
-    """Change fields of config.json, named as training__seed."""
-
-    def change(run):
-        plain = json.loads((run / "config.json").read_text())
-        for name, value in changes.items():
-            node = plain
-            *above, last = name.split("__")
-            for part in above:
-                node = node[part]
-            node[last] = value
-        (run / "config.json").write_text(json.dumps(plain))
-
-    return change
+    """A change of fields of config.json."""
+    return lambda run: fabricate.with_config(run, **changes)
 
 
 def harl(steps, seed=1):

@@ -10,6 +10,7 @@ import torch
 from mapush_stack.cli.main import main
 from mapush_stack.training import checkpoint, reproduction
 from mapush_stack.training.run_directory import RunDirectory
+from tests.cli.fabricate import with_config
 from tests.cli.runner import bytes_of, mapush, the_run, train_small
 from tests.conftest import SMALL
 
@@ -179,17 +180,6 @@ def test_only_the_learner_of_the_run_computes(learner, effects):
     now = {**reproduction.now(torch.device("cpu"), 1), "packages": {}, "harl_commit": None}
     found = {change.what: change.effect for change in reproduction.differences(then, now, learner)}
     assert [found["openrl"], found["HARL_SRC"]] == effects
-
-
-def with_config(run, **changes):
-    plain = json.loads((run / "config.json").read_text())
-    for path, value in changes.items():
-        node = plain
-        *above, last = path.split("__")
-        for part in above:
-            node = node[part]
-        node[last] = value
-    (run / "config.json").write_text(json.dumps(plain))
 
 
 def damage(run):

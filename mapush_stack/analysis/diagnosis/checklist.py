@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 import numpy as np
 
 from .checks import degradation, gradient_limit
-from .curves import Part, difference_error, finite, part
+from .curves import Part, difference_error, part
 from .subject import Measure, NotJudgedError, Subject, number, steps
 
 _WINDOWS = 10
@@ -74,7 +74,8 @@ def gradients_bounded(subject: Subject, tolerance: float) -> Tick:
     if not tags:
         factor, tags = tolerance, subject.tags(r"(agent\d+|critic)/\w+_grad_norm")
     logged = {tag: subject.run.series[tag] for tag in tags}
-    tops = {tag: float(finite(series).values.max()) for tag, series in logged.items() if len(finite(series).values)}
+    finite = {tag: series.finite() for tag, series in logged.items()}
+    tops = {tag: float(series.values.max()) for tag, series in finite.items() if len(series.values)}
     if not tops:
         raise NotJudgedError("no gradient norm that is finite is logged" if tags else "no gradient norm is logged")
     limits = {tag: gradient_limit(subject, tag) for tag in tops}
@@ -83,7 +84,7 @@ def gradients_bounded(subject: Subject, tolerance: float) -> Tick:
     tag = max(tops, key=lambda name: tops[name] / limits[name])
     kind = "applied" if "clipped" in tag else "before clipping"
     told = f"largest norm {kind} {number(tops[tag])}, limit {number(limits[tag])}"
-    lost = sum(len(series.values) - len(finite(series).values) for series in logged.values())
+    lost = sum(len(logged[tag].values) - len(finite[tag].values) for tag in logged)
     if lost and tops[tag] <= factor * limits[tag]:
         raise NotJudgedError(f"{told}; {lost} of the logged norms are not finite")
     return tops[tag] <= factor * limits[tag], told

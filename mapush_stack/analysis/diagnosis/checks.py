@@ -7,7 +7,7 @@ from typing import Callable, Dict, List, Optional
 
 import numpy as np
 
-from .curves import Part, difference_error, finite, part, quarters, trend
+from .curves import Part, difference_error, part, quarters, trend
 from .rules import Severity
 from .subject import REWARDS, SUCCESS, Evidence, Measure, NotJudgedError, Observed, Subject, number, owner, steps, worst
 
@@ -440,7 +440,7 @@ def value_errors(subject: Subject, limits: Thresholds) -> Optional[Observed]:
     """Episodes that ended as value errors: the count, or their share where that is logged."""
     tag, share_tag = "mapush/value_errors", "mapush/cause/value_error"
     logged = subject.run.series.get(tag)
-    series = None if logged is None else finite(logged)
+    series = None if logged is None else logged.finite()
     if series is None or not len(series.values):
         raise NotJudgedError(f"{tag} is not logged")
     count = float(series.values.max())
@@ -448,7 +448,7 @@ def value_errors(subject: Subject, limits: Thresholds) -> Optional[Observed]:
         return None
     at = int(series.steps[int(np.argmax(series.values > 0))])
     shares = subject.run.series.get(share_tag)
-    shares = None if shares is None else finite(shares)
+    shares = None if shares is None else shares.finite()
     most = float(shares.values.mean()) if shares is not None and len(shares.values) else 1.0
     told = (
         f"{number(count)} episodes ended because the physics produced numbers that are not finite, the first by "

@@ -45,12 +45,6 @@ class Part(NamedTuple):
         return max(self.noise, _LEAST_NOISE * float(self.values.std())) / math.sqrt(len(self.values))
 
 
-def finite(series: Series) -> Series:
-    """The series without values that are NaN or infinite."""
-    kept = np.isfinite(series.values)
-    return series if kept.all() else Series(*(column[kept] for column in series))
-
-
 def part(series: Series, begin: float, end: float) -> Part:
     """The values between two shares (0 to 1) of the logged steps; the nearest one where there is none."""
     low, high = series.steps[0], series.steps[-1]

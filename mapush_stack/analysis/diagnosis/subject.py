@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from ..run import LoggedRun, Series
-from .curves import Part, finite, quarters, scale
+from .curves import Part, quarters, scale
 from .facts import Facts
 from .rules import ChangeRule, Rules, Severity
 
@@ -75,7 +75,7 @@ class Subject(NamedTuple):
         series = self.run.series.get(tag)
         if series is None:
             raise NotJudgedError(f"{tag} is not logged")
-        kept = finite(series)
+        kept = series.finite()
         fewest = self.rules.fewest_points
         if len(kept.steps) < fewest or kept.steps[0] == kept.steps[-1]:
             raise NotJudgedError(f"{tag} has {len(kept.steps)} values; a course needs {fewest}")
@@ -185,7 +185,7 @@ class Subject(NamedTuple):
     def rewards(self) -> Iterator[Tuple[str, Series]]:
         """The logged reward terms by name, finite values only."""
         for tag in self.tags(r"rewards/.+"):
-            kept = finite(self.run.series[tag])
+            kept = self.run.series[tag].finite()
             if len(kept.steps) >= self.rules.fewest_points:
                 yield tag.split("/", 1)[1], kept
 
