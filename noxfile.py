@@ -73,7 +73,7 @@ def openrl(session: nox.Session) -> None:
     except CommandFailed:
         session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
     session.run("mapush", "patches", "apply")
-    files = ["envs/test_openrl.py", "envs/test_pettingzoo.py", "learning/test_openrl.py", "training/test_openrl.py"]
+    files = ["learning/openrl", "envs/test_pettingzoo.py"]
     files += ["cli/test_reproduce.py", "cli/test_train_wandb.py"]  # wandb is one of OpenRL's packages
     session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
 
@@ -83,7 +83,7 @@ def harl(session: nox.Session) -> None:
     """The real HARL trains, is stopped and goes on, and our learners do as it does; HARL_SRC as MAPUSH_SRC."""
     source = os.environ.get("HARL_SRC") or fetch(session, "HARL")
     install(session, "--harl")
-    files = ["envs/test_harl.py", "training/test_harl.py", "training/test_harl_parity.py", "cli/test_reproduce.py"]
+    files = ["learning/harl", "cli/test_reproduce.py"]
     session.run("pytest", "-rs", *(f"tests/{name}" for name in files), *session.posargs, env={"HARL_SRC": source})
 
 

@@ -20,12 +20,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from mapush_stack.device.fetch import Stopwatch
 from mapush_stack.learning.factory import make_learner
 from mapush_stack.sim import backend
+from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import config as configuration
 from mapush_stack.training import session
-from mapush_stack.training.numbers import Stopwatch
-from mapush_stack.training.signals import StopRequest
 from mapush_stack.training.trainer import Trainer
 
 PARTS = ("physics", "walking", "task", "inference", "update")

@@ -1,7 +1,7 @@
 """`python -m mapush_stack` is `mapush`."""
 
 from .cli.main import main
-from .harness import exit
+from .system import exit
 
 
 def run() -> None:

@@ -63,7 +63,7 @@ def mujoco():
 @pytest.fixture
 def harl():
     """HARL's runners where HARL is; the test is skipped where it is not."""
-    from mapush_stack.training.harl import library
+    from mapush_stack.learning.harl import library
 
     if not os.environ.get("HARL_SRC") and importlib.util.find_spec("harl") is None:
         pytest.skip("HARL is not here: run nox -s harl, or set HARL_SRC to its source tree")

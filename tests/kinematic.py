@@ -5,7 +5,7 @@ Robots move as commanded; an object within reach of a robot moves along with it.
 
 import torch
 
-from mapush_stack.sim.base import Simulator
+from mapush_stack.sim.scene_simulator import Simulator
 from mapush_stack.task.config import CONTROL_DT
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.state import SimState

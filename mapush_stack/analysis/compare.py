@@ -12,9 +12,9 @@ import numpy as np
 
 from ..errors import UserError
 from . import statistics
+from .differences import Difference, differences, essential, made_with, settings
 from .evaluations import Evaluation
 from .run import LoggedRun, Series, read
-from .settings import Difference, differences, essential, made_with, settings
 from .statistics import Estimate, Improvement
 
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 0.9)

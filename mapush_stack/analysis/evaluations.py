@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from ..training.atomic import write_json
-from ..training.json_text import parse_json
+from ..system.atomic import write_json
+from ..system.json_text import parse_json
 
 FILE = "evaluations.json"
 """Rows of `mapush evaluate --json` about this run's checkpoints, in its folder."""

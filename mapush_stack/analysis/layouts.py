@@ -12,10 +12,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import presets
 from ..errors import UserError
-from ..training.json_text import parse_json
+from ..system.json_text import parse_json
 from . import upstream
 from .events import Series
-from .texts import Text, openrl_console, progress
+from .text_logs import Text, openrl_console, progress
 
 _CONFIG, _MANIFEST, _LOG, _PROGRESS = "config.json", "manifest.json", "log.txt", "progress.txt"
 _MARKS = (_CONFIG, _LOG)

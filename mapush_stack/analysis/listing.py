@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
-from ..training.json_text import parse_json
-from ..training.recent import RecentEpisodes
+from ..system.json_text import parse_json
+from ..training.episode_window import RecentEpisodes
 from . import evaluations, layouts
 from .events import last_step
 

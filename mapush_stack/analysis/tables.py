@@ -7,9 +7,9 @@ from typing import List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from .compare import THRESHOLDS, Comparison, Curve, Panel, short
+from .differences import Difference
 from .evaluations import Evaluation
 from .run import LoggedRun
-from .settings import Difference
 from .statistics import Estimate
 
 _BARS = "▁▂▃▄▅▆▇█"

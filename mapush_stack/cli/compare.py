@@ -32,7 +32,8 @@ def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episod
     RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
     still be training. Runs that differ only in their seed are one group.
     """
-    from ..analysis import compare, plain
+    from ..analysis import compare
+    from ..analysis import export as plain
 
     console = make_console(stderr=as_json)
     if html is not None:

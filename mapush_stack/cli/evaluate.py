@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from .. import closing
 from ..errors import UserError
+from ..system import closing
 from .console import make_console
 
 

@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from .. import closing
 from ..errors import UserError
+from ..system import closing
 from ..task.config import CONTROL_DT
 from .console import make_console
 

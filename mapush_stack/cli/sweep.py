@@ -21,7 +21,7 @@ from ..sweep import engine, summary
 from ..sweep.folder import SweepFile, SweepFolder, TrialState
 from ..sweep.report import SweepReport
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
-from ..training.signals import StopRequest
+from ..system.signals import StopRequest
 from .console import make_console
 
 _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address", "gpus_per_trial", "max_concurrent"}}

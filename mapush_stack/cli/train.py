@@ -72,8 +72,8 @@ def command(
     """
     from ..sim import isaacgym_import
     from ..training import launch, learners
-    from ..training.mirror import Mirror
     from ..training.run_directory import RunDirectory
+    from ..training.wandb_log import Mirror
 
     shorthands = {
         "learner.library": library,
@@ -116,8 +116,8 @@ def train_here(settings: Any, train: Callable, conclude: Callable[[Console, Any]
         conclude: called at the end, where this process speaks, with what `train` returned.
 
     """
-    from .. import world as processes
-    from ..training.report import TrainingReport
+    from ..device import process_group as processes
+    from ..training.progress import TrainingReport
 
     world = processes.join()
     console = make_console(quiet=not world.leads)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from .. import __version__
 from ..errors import UserError
-from ..training.signals import StopRequest
+from ..system.signals import StopRequest
 from .console import make_console
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
@@ -142,7 +142,7 @@ def _config(given: Dict[str, Any]) -> Any:
 
 def _device(wanted: str, config: Any) -> str:
     """`cpu`, or the card of `cuda:N`."""
-    from .. import gpu
+    from ..system import gpu
 
     if wanted == "auto":
         wanted = config.sim.device

@@ -28,9 +28,10 @@ def command() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: tuple) -> None:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
-    from ..envs.factory import make_walking_env
     from ..locomotion.policy import WalkingPolicy
-    from ..training import config, walking
+    from ..training import config
+    from ..walking import training as walking
+    from ..walking.env import make_walking_env
 
     changes = ["sim.robot=go1", f"sim.num_envs={scenes}", f"sim.backend={backend}", *overrides]
     settings = config.load("default", "cuboid", changes)
@@ -65,9 +66,9 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: tupl
     import torch
 
     from ..envs.factory import make_simulator
-    from ..evaluation import tracking
     from ..training import config
     from ..training.session import set_torch_threads
+    from ..walking import tracking
 
     scenes = robots // 2
     changes = [f"sim.go1.walking_policy={policy_path}", f"sim.go1.physics_dt={dt}", f"sim.num_envs={scenes}"]

@@ -10,7 +10,6 @@ from torch import Tensor
 from ..errors import UserError
 from ..locomotion import policy
 from ..sim import backend, scene
-from ..sim.base import Simulator
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
 from ..sim.isaacgym import IsaacGymSimulator
@@ -19,12 +18,12 @@ from ..sim.mujoco import MujocoEngine, import_mujoco
 from ..sim.robots.base import Team
 from ..sim.robots.go1 import Go1Team
 from ..sim.robots.planar import PlanarTeam
-from ..sim.simulator import SceneSimulator
+from ..sim.scene_simulator import SceneSimulator
+from ..sim.simulator import Simulator
 from ..sim.warp import WarpEngine
 from ..task.config import ObjectTask, TaskConfig
 from ..task.random import STREAM_FRICTION, uniform
 from .push_env import PushEnv
-from .walking import FIELDS, WalkingEnv
 
 
 def make_env(
@@ -77,18 +76,6 @@ def make_simulator(
         team = Go1Team(sim.go1, walker, sim.num_envs, num_robots, seed, chosen.device, first_env)
     engine = make_engine(sim, chosen, body, team, num_robots, ("geom_friction",))
     return SceneSimulator(engine, team, num_robots, friction)
-
-
-def make_walking_env(sim: SimConfig, body: ObjectBody, walker: policy.WalkingPolicy, seed: int) -> WalkingEnv:
-    """`sim.num_envs` pairs of Go1 beside the object, to teach `walker` to walk.
-
-    Raises:
-        UserError: the simulator is not installed, or cannot run here.
-
-    """
-    chosen = backend.choose(sim)
-    team = Go1Team(sim.go1, walker, sim.num_envs, 2, seed, chosen.device)
-    return WalkingEnv(make_engine(sim, chosen, body, team, 2, FIELDS), team, 2, sim.go1.substeps, seed)
 
 
 def make_engine(

@@ -7,8 +7,8 @@ from typing import Dict, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-from ..replay import Replay
-from ..sim.base import Simulator
+from ..device.replay import Replay
+from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure

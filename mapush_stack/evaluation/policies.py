@@ -12,11 +12,11 @@ from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.config import ALGORITHMS, LearnerConfig
 from ..learning.factory import make_learner
+from ..learning.openrl import actor as openrl_actor
 from ..training import config
 from ..training.config import ExperimentConfig
 from ..training.run_directory import find_checkpoints
 from ..training.session import load_weights, spec_of
-from . import openrl_actor
 from .protocol import Act
 
 

@@ -20,9 +20,9 @@ import torch
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..sim.visuals import Stage
+from ..system.atomic import TEMPORARY_PREFIX
 from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES
-from ..training.atomic import TEMPORARY_PREFIX
 from .policies import Candidate
 from .protocol import Act
 

@@ -6,7 +6,7 @@ from typing import List, Literal, Optional
 
 from pydantic import Field, model_validator
 
-from ..task.config import Settings
+from ..settings import Settings
 
 
 class NetworkConfig(Settings):

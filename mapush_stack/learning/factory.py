@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from ..world import ALONE, World
+from ..device.process_group import ALONE, World
 from .config import LearnerConfig
-from .happo import HAPPO
-from .mappo import MAPPO
-from .ppo import EnvSpec, MultiAgentPPO
+from .native.happo import HAPPO
+from .native.mappo import MAPPO
+from .native.ppo import EnvSpec, MultiAgentPPO
 
 _LEARNERS = {"happo": HAPPO, "mappo": MAPPO}
 

@@ -6,7 +6,8 @@ from typing import List, Literal, Tuple
 
 from pydantic import Field, model_validator
 
-from ..task.config import CONTROL_DT, Settings
+from ..settings import Settings
+from ..task.config import CONTROL_DT
 
 
 class PartConfig(Settings):

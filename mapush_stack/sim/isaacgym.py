@@ -17,11 +17,11 @@ from ..task.config import CONTROL_DT
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
 from . import mqe
-from .base import Simulator
 from .config import ObjectBody, SimConfig
 from .isaacgym_import import require, stdout_as_stderr
 from .rotation import quaternion_from_rpy, rpy_from_quaternion
-from .simulator import MAX_SPEED
+from .scene_simulator import MAX_SPEED
+from .simulator import Simulator
 
 _START_SCALE = (0.7, 1.3)
 """Joint angles start at the stance times this (task_spec section 4)."""

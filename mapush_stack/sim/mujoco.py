@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..machine import usable_cpus
+from ..system.machine import usable_cpus
 from .engine import Engine, Path
 
 

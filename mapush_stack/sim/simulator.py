@@ -1,92 +1,65 @@
-"""A scene on an engine: what every MuJoCo simulator of this project is, on a CPU or on a GPU."""
+"""The contract that every simulator keeps."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Dict, Optional
 
 import torch
 from torch import Tensor
 
-from ..replay import Replay
-from ..task.config import CONTROL_DT
 from ..task.state import SimState
-from . import scene
-from .base import Simulator
-from .engine import Engine
-from .robots.base import OBJECT_QPOS, OBJECT_QVEL, Team, split_robots
-from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
-
-MAX_SPEED = 100.0
-"""A body faster than this (m/s or rad/s) is a simulation gone wrong: commands are below 1 m/s."""
 
 
-class SceneSimulator(Simulator):
-    """Floor, object and team; each environment has its own friction."""
+class Simulator(ABC):
+    """`num_envs` independent copies of a floor, an object and a team of robots.
 
-    def __init__(self, engine: Engine, team: Team, num_robots: int, friction: Tensor) -> None:
-        """`engine` runs `scene.build`'s model; `friction` `[N]` is each environment's object friction coefficient."""
-        self.engine, self.team = engine, team
-        self.num_envs, self.num_robots, self.device = engine.num_envs, num_robots, engine.device
-        self.control_dt = CONTROL_DT
-        self.counting_waits = engine.counting_waits
-        self._read_path = Replay(self._read, self.device)
-        engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction))
+    Frames and units are those of `SimState`. A robot takes velocity commands in its heading frame.
+    """
 
+    num_envs: int
+    """Number of environments N."""
+    num_robots: int
+    """Robots in an environment A."""
+    device: torch.device
+    """Where the tensors live."""
+    control_dt: float
+    """Seconds per control step."""
+    counting_waits: bool = False
+    """Whether to know how many environments are to be reset means to wait for the device. Then `reset` is better
+    called for all environments with a mask than for a few without one."""
+
+    @abstractmethod
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
-        """See `Simulator.reset`; forces and solver warm starts begin at zero."""
-        if len(env_ids) == 0:
-            return
-        mask = torch.ones_like(env_ids, dtype=torch.bool) if mask is None else mask
-        joints = self.team.start(env_ids, start, mask)
-        quaternion = quaternion_from_rpy(start.object_rpy)
-        spin = rotate_by_quaternion(conjugate(quaternion), start.object_ang_vel)
-        self.engine.write(
-            env_ids,
-            torch.cat((start.object_pos, quaternion, joints.qpos.flatten(1)), dim=-1),
-            torch.cat((start.object_lin_vel, spin, joints.qvel.flatten(1)), dim=-1),
-            mask,
-        )
+        """Put environments `env_ids` `[n]` into the poses and twists `start` `[n, ...]`.
 
+        Those where `mask` `[n]` is false are left alone; without a mask none is.
+        """
+
+    @abstractmethod
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
-        """See `Simulator.step`."""
-        return self._read_path(*self.team.drive(self.engine, commands, repeat))
+        """Hold `commands` `[N, A, 3]` (vx, vy in m/s, yaw rate in rad/s, heading frame) for `repeat` control steps.
 
+        Returns:
+            The state after each control step, `[repeat, N, ...]`; on a GPU the next call may overwrite it.
+
+        """
+
+    @abstractmethod
     def state(self) -> SimState:
-        """See `Simulator.state`."""
-        return self._read(*self.engine.read())
+        """The present state, `[N, ...]`."""
 
-    def _read(self, qpos: Tensor, qvel: Tensor) -> SimState:
-        believable = qpos.isfinite().all(-1) & (qvel.abs() < MAX_SPEED).all(-1)
-        qpos, qvel = qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0)
-        quaternion = qpos[..., 3:OBJECT_QPOS]
-        robots = self.team.bodies(split_robots(self.team, qpos, qvel))
-        return SimState(
-            robot_pos=robots.pos,
-            robot_rpy=robots.rpy,
-            robot_lin_vel=robots.lin_vel,
-            robot_ang_vel=robots.ang_vel,
-            object_pos=qpos[..., :3],
-            object_rpy=rpy_from_quaternion(quaternion),
-            object_lin_vel=qvel[..., :3],
-            object_ang_vel=rotate_by_quaternion(quaternion, qvel[..., 3:OBJECT_QVEL]),
-            healthy=believable & ~self.engine.faulty(),
-        )
-
+    @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:
-        """What the engine and the team depend on."""
-        team = {f"team.{name}": value for name, value in self.team.state_dict().items()}
-        return {**self.engine.state_dict(), **team}
+        """Everything that the next step depends on, so that a resumed simulation continues bit for bit."""
 
+    @abstractmethod
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
-        prefix = "team."
-        self.team.load_state_dict({name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)})
-        self.engine.load_state_dict({name: v for name, v in state.items() if not name.startswith(prefix)})
+        """Restore what `state_dict` returned for a simulator with the same configuration."""
 
     def overflows(self) -> Tensor:
-        """See `Simulator.overflows`."""
-        return self.engine.overflows()
+        """How often so far a physics step found no room for an environment's contacts, `[]` int64."""
+        return torch.zeros((), dtype=torch.int64, device=self.device)
 
-    def close(self) -> None:
-        """Release the engine; may be called twice."""
-        self.engine.close()
+    def close(self) -> None:  # noqa: B027 - most simulators have nothing to release
+        """Release what the simulator holds; may be called twice."""

@@ -20,8 +20,8 @@ from filelock import FileLock, Timeout
 
 from .. import __version__
 from ..errors import UserError
-from ..machine import usable_cpus
-from ..training.signals import StopRequest
+from ..system.machine import usable_cpus
+from ..system.signals import StopRequest
 from . import folder
 from .folder import SweepFolder, TrialFolder
 from .trial import run as run_trial

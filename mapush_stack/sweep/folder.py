@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ..errors import UserError
-from ..task.config import Settings
-from ..training.atomic import new_directory, write_json
+from ..settings import Settings
+from ..system.atomic import new_directory, write_json
 from .request import Trial, TrialName
 
 _SWEEP, _TRIALS, _TRIAL, _STATE, _LOG, _LOCK = "sweep.json", "trials", "trial.json", "state.json", "trial.log", ".lock"

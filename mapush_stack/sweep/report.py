@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ..training.signals import StopRequest
+from ..system.signals import StopRequest
 from .folder import TrialFolder
 
 _LINE_INTERVAL = 30.0

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 import yaml
 
 from ..errors import UserError
-from ..task.config import Settings
+from ..settings import Settings
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any, Dict, List, Optional
 
 from ..errors import UserError
-from ..training.signals import StopRequest
+from ..system.signals import StopRequest
 from .folder import TrialFolder
 
 _POLL_SECONDS = 0.1

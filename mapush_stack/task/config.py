@@ -5,16 +5,12 @@ from __future__ import annotations
 import math
 from typing import List, Literal, Tuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from ..settings import Settings
 
 CONTROL_DT = 0.02
 """Seconds per control step, 50 Hz (task_spec section 2)."""
-
-
-class Settings(BaseModel):
-    """Base of every configuration object: unknown names are errors, values are fixed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class RewardWeights(Settings):

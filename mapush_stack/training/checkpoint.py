@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import UserError
-from .atomic import new_directory, write_json
-from .json_text import parse_json
+from ..system.atomic import new_directory, write_json
+from ..system.json_text import parse_json
 
 _NAME = re.compile(r"rl_model_(\d+)_steps")
 _MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"

@@ -11,8 +11,9 @@ from pydantic import Field, ValidationError, model_validator
 from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
+from ..settings import Settings
 from ..sim.config import ObjectBody, SimConfig
-from ..task.config import ObjectTask, Settings, TaskConfig
+from ..task.config import ObjectTask, TaskConfig
 
 MOST_TORCH_THREADS = 4
 """More than networks of this size can use."""

@@ -6,14 +6,14 @@ import importlib
 from types import ModuleType
 from typing import Optional, Tuple
 
-_MODULES = {"native": "session", "harl": "harl", "openrl": "openrl"}
+_MODULES = {"native": "training.session", "harl": "learning.harl", "openrl": "learning.openrl.trainer"}
 NAMES = {"native": "", "harl": "HARL's ", "openrl": "OpenRL's "}
 """What is said before the algorithm's name."""
 
 
 def module(library: str) -> ModuleType:
     """The module that trains with `library`; it has `start` and `resume` as `training.session` has them."""
-    return importlib.import_module(f".{_MODULES[library]}", __package__)
+    return importlib.import_module(f"mapush_stack.{_MODULES[library]}")
 
 
 def parts(library: Optional[str], wanted: Tuple[str, ...]) -> Tuple[str, ...]:

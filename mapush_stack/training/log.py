@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
-from .. import closing
-from .mirror import Mirror
+from ..system import closing
+from .wandb_log import Mirror
 
 _SENDING_SECONDS = 120.0
 """How long wandb may take to send what it still has."""

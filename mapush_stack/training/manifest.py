@@ -15,8 +15,9 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
-from .. import __version__, gpu
-from ..machine import processor
+from .. import __version__
+from ..system import gpu
+from ..system.machine import processor
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NOT_SOURCE = ("pretrained", "__pycache__")

@@ -9,8 +9,8 @@ import psutil
 import torch
 
 from ..errors import UserError
-from ..machine import available_memory
 from ..sim import backend
+from ..system.machine import available_memory
 from .config import ExperimentConfig
 
 _BYTES_PER_ENV = {"mujoco": 40_000, "warp": 180_000, "isaacgym": 40_000}

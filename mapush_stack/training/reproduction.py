@@ -12,8 +12,8 @@ import yaml
 
 from .. import presets
 from ..errors import UserError
+from ..system.json_text import parse_json
 from . import checkpoint, config
-from .json_text import parse_json
 from .manifest import hardware, manifest
 from .run_directory import RunDirectory
 

@@ -14,10 +14,10 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ..errors import UserError
+from ..system.atomic import new_directory, remove_leftovers, write_json
+from ..system.json_text import parse_json
 from . import checkpoint
-from .atomic import new_directory, remove_leftovers, write_json
 from .config import ExperimentConfig, validated
-from .json_text import parse_json
 from .manifest import hardware, manifest
 
 _CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"

@@ -8,22 +8,22 @@ from typing import List, NamedTuple, Optional
 
 import torch
 
-from .. import closing
+from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv, sizes
 from ..errors import UserError
 from ..learning.factory import make_learner
-from ..learning.ppo import EnvSpec, MultiAgentPPO
-from ..machine import usable_cpus
-from ..world import ALONE, World
+from ..learning.native.ppo import EnvSpec, MultiAgentPPO
+from ..system import closing
+from ..system.machine import usable_cpus
+from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .log import MetricsLog
-from .mirror import Mirror
-from .report import TrainingReport
+from .progress import TrainingReport
 from .run_directory import RunDirectory
-from .signals import StopRequest
 from .trainer import Outcome, Trainer
+from .wandb_log import Mirror
 
 _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a process that stopped because another one of its world was asked to."""

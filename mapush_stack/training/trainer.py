@@ -9,19 +9,19 @@ from typing import Any, Deque, Dict, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from ..device.fetch import Fetch, Stopwatch
+from ..device.process_group import ALONE, World
 from ..envs.push_env import PushEnv
 from ..errors import UserError
-from ..learning.ppo import MultiAgentPPO
-from ..learning.rollout_buffer import RolloutBuffer
-from ..world import ALONE, World
+from ..learning.native.ppo import MultiAgentPPO
+from ..learning.native.rollout_buffer import RolloutBuffer
+from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import ExperimentConfig
+from .episode_window import RecentEpisodes, reward_terms
 from .log import MetricsLog
-from .numbers import Fetch, Stopwatch
-from .recent import RecentEpisodes, reward_terms
-from .report import TrainingReport
+from .progress import TrainingReport
 from .run_directory import RunDirectory
-from .signals import StopRequest
 
 
 class Outcome(NamedTuple):

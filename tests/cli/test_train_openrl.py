@@ -4,14 +4,14 @@ import sys
 from importlib import metadata
 
 import pytest
+from mapush_stack.learning.openrl.learner.learner import import_openrl
 from rich.console import Console
 
+from mapush_stack.device.process_group import World
 from mapush_stack.errors import UserError
-from mapush_stack.learning.openrl import import_openrl
+from mapush_stack.learning.openrl.learner import trainer as openrl
 from mapush_stack.training import config as configuration
-from mapush_stack.training import openrl
-from mapush_stack.training.report import TrainingReport
-from mapush_stack.world import World
+from mapush_stack.training.progress import TrainingReport
 from tests.cli.runner import mapush
 
 NEVER = "raise SystemExit('imported')"

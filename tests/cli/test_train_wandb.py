@@ -108,7 +108,7 @@ def test_wandb_failing_does_not_stop_the_training(tmp_path, mode):
 @needs_wandb
 def test_a_broken_wandb_does_not_stop_it_either(tmp_path, mode, monkeypatch):
     """One that cannot be opened, log, or end."""
-    from mapush_stack.training.mirror import Mirror
+    from mapush_stack.training.wandb_log import Mirror
     from tests.cli import fabricate
 
     monkeypatch.setenv("WANDB_MODE", "offline")
@@ -127,7 +127,7 @@ def test_a_broken_wandb_does_not_stop_it_either(tmp_path, mode, monkeypatch):
 @needs_wandb
 def test_handing_over_costs_next_to_nothing(tmp_path, monkeypatch):
     """Wandb's own process does the work: less than 5 ms for 60 numbers, where an update takes 100 ms and more."""
-    from mapush_stack.training.mirror import Mirror
+    from mapush_stack.training.wandb_log import Mirror
     from tests.cli import fabricate
 
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import SMALL
-from tests.harness.cycles import CYCLES, growth_mib
-from tests.harness.teardown import python
+from tests.system.cycles import CYCLES, growth_mib
+from tests.system.teardown import python
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no NVIDIA GPU")
 WARP = ["sim.backend=warp", "sim.device=cuda", "sim.num_envs=64"]
@@ -68,7 +68,7 @@ def wait_for(condition, seconds):
 
 @pytest.mark.timeout(600)
 def test_fifty_cycles_leave_no_growth_on_the_device(tmp_path):
-    process = python("-m", "tests.harness.cycles", tmp_path, *WARP)
+    process = python("-m", "tests.system.cycles", tmp_path, *WARP)
     out, err = process.communicate(timeout=580)
     assert process.returncode == 0, err
     seen = json.loads(out.splitlines()[-1])

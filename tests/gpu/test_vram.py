@@ -8,15 +8,15 @@ import time
 import pytest
 import torch
 
-from mapush_stack.gpu import Card
 from mapush_stack.harness.vram.ballast import ballast
+from mapush_stack.system.gpu import Card
 from tests.cli.runner import environment, mapush
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no NVIDIA GPU")
 LIMIT_MIB = 4096
 HOLD = (
-    "import time; from mapush_stack.gpu import Card; from mapush_stack.harness.vram.ballast import ballast\n"
+    "import time; from mapush_stack.system.gpu import Card; from mapush_stack.harness.vram.ballast import ballast\n"
     f"with Card(0) as card, ballast(card, {LIMIT_MIB}) as free: print(free, flush=True); time.sleep(600)"
 )
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from mapush_stack.errors import UserError
-from mapush_stack.gpu import Gpu, Nvidia
 from mapush_stack.harness.doctor import checks, fixes, probes
 from mapush_stack.harness.doctor.checks import Status
 from mapush_stack.harness.doctor.facts import Disk, Drift, Facts, Gymtorch, PatchState, Python, Torch
 from mapush_stack.harness.patches.state import State
+from mapush_stack.system.gpu import Gpu, Nvidia
 
 RTX_2070 = Gpu(name="NVIDIA GeForce RTX 2070", compute_capability=(7, 5), memory_mib=7982, free_mib=7400)
 H100 = Gpu(name="NVIDIA H100 80GB HBM3", compute_capability=(9, 0), memory_mib=81559, free_mib=80000)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from mapush_stack.errors import UserError
-from mapush_stack.harness.vram import model, probe, processes, report, search, trial
+from mapush_stack.harness.vram import model, probe, report, search, trial
 from mapush_stack.harness.vram.folder import Machine, ProbeFile, ProbeFolder, ProbeSettings
 from mapush_stack.harness.vram.outcome import Outcome, classify
 from mapush_stack.harness.vram.watch import Watched
+from mapush_stack.system import processes
 from mapush_stack.training import memory
 from tests.cli.runner import ROOT, environment
 from tests.conftest import small_config

@@ -9,7 +9,7 @@ import pytest
 
 from mapush_stack.training import checkpoint
 from tests.cli.runner import environment, mapush, the_run
-from tests.harness.test_exit_training import events, scalars
+from tests.system.test_exit_training import events, scalars
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,11 +3,11 @@ import math
 import pytest
 import torch
 
-from mapush_stack.evaluation import tracking
 from mapush_stack.locomotion import gait, kinematics
 from mapush_stack.sim.robots.base import split_robots
 from mapush_stack.sim.robots.go1 import link_inertias, proprioception
 from mapush_stack.task.resets import draw_start
+from mapush_stack.walking import tracking
 from tests.conftest import small_config
 
 pytestmark = pytest.mark.usefixtures("mujoco")

@@ -69,7 +69,7 @@ def test_a_saved_simulation_goes_on():
 
 def test_a_full_contact_buffer_is_reported():
     from mapush_stack.envs.factory import PlanarTeam, scene
-    from mapush_stack.sim.simulator import SceneSimulator
+    from mapush_stack.sim.scene_simulator import SceneSimulator
     from mapush_stack.sim.warp import WarpEngine
 
     config, _ = simulator("planar", "warp")

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mapush_stack.errors import UserError
-from mapush_stack.training import atomic, checkpoint
+from mapush_stack.system import atomic
+from mapush_stack.training import checkpoint
 from mapush_stack.training.checkpoint import Checkpoint
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from mapush_stack.learning.factory import make_learner
+from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import session
-from mapush_stack.training.signals import StopRequest
 from mapush_stack.training.trainer import Trainer
 from tests.conftest import small_config
 

@@ -12,12 +12,12 @@ import psutil
 import pytest
 import torch
 
+from mapush_stack.device.process_group import join
 from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.learning.factory import make_learner
-from mapush_stack.learning.ppo import EnvSpec
-from mapush_stack.learning.rollout_buffer import RolloutBuffer
+from mapush_stack.learning.native.ppo import EnvSpec
+from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.training import checkpoint
-from mapush_stack.world import join
 from tests.conftest import SMALL, small_config
 from tests.kinematic import KinematicSimulator
 

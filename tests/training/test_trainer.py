@@ -7,12 +7,12 @@ from rich.console import Console
 
 from mapush_stack.errors import UserError
 from mapush_stack.learning.factory import make_learner
+from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import checkpoint
 from mapush_stack.training.log import MetricsLog
-from mapush_stack.training.report import TrainingReport
+from mapush_stack.training.progress import TrainingReport
 from mapush_stack.training.run_directory import RunDirectory
 from mapush_stack.training.session import spec_of
-from mapush_stack.training.signals import StopRequest
 from mapush_stack.training.trainer import Trainer
 from tests.conftest import kinematic_env, small_config
 

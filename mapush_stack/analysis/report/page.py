@@ -10,11 +10,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ... import __version__
 from ...errors import UserError
-from ...training.atomic import write_text
+from ...system.atomic import write_text
 from ..compare import Comparison
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.facts import Facts
-from ..plain import writable
+from ..export import writable
 from ..run import LoggedRun
 from ..tables import CURVES, tables
 from . import charts

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ...gpu import Gpu
+from ...system.gpu import Gpu
 from ..patches.state import State
 from ..triage import rules
 from ..triage.diagnosis import diagnose

@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict
 
-from ...gpu import Nvidia
+from ...system.gpu import Nvidia
 from ..patches.state import State
 
 

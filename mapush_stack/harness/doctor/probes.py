@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from ... import gpu
-from ...machine import available_memory, usable_cpus
+from ...system import gpu
+from ...system.machine import available_memory, usable_cpus
 from ..patches import manifest
 from ..patches.state import survey
 from ..triage.diagnosis import describe_exit

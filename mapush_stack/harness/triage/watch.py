@@ -20,7 +20,7 @@ from typing import BinaryIO, Dict, Iterator, List, NamedTuple, Optional
 import psutil
 
 from ...errors import UserError
-from ...gpu import MemoryMeter, Nvidia, look
+from ...system.gpu import MemoryMeter, Nvidia, look
 from .rules import Fact
 
 _SAMPLE_SECONDS = 0.25

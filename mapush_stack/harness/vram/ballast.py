@@ -14,8 +14,8 @@ import sys
 from typing import Iterator, List
 
 from ...errors import UserError
-from ...gpu import Card
-from . import processes
+from ...system import processes
+from ...system.gpu import Card
 
 _TOLERANCE_MIB = 64.0
 """Between what is asked for and what NVML says is free."""

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ...errors import UserError
-from ...task.config import Settings
-from ...training.atomic import new_directory, remove_leftovers, write_json
+from ...settings import Settings
+from ...system.atomic import new_directory, remove_leftovers, write_json
 from .outcome import Outcome
 from .trial import TrialResult
 

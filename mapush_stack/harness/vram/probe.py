@@ -11,10 +11,10 @@ import psutil
 
 from ... import presets
 from ...errors import UserError
-from ...gpu import Card
-from ...machine import available_memory, processor
 from ...sim.isaacgym_import import VARIABLE as ISAACGYM_FIRST
-from ...training.atomic import TEMPORARY_PREFIX, write_json
+from ...system.atomic import TEMPORARY_PREFIX, write_json
+from ...system.gpu import Card
+from ...system.machine import available_memory, processor
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord

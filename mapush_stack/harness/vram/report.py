@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 from ... import __version__
-from ...task.config import Settings
-from ...training.atomic import write_json
+from ...settings import Settings
+from ...system.atomic import write_json
 from . import model
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
 from .outcome import Outcome

@@ -12,13 +12,13 @@ from typing import Any, Callable, Dict, List, Optional
 
 from rich.console import Console
 
+from ...settings import Settings
 from ...sim import isaacgym_import
-from ...task.config import Settings
+from ...system.atomic import write_json
 from ...training import config as configuration
 from ...training import learners
-from ...training.atomic import write_json
 from ...training.config import ExperimentConfig
-from ...training.report import TrainingReport
+from ...training.progress import TrainingReport
 
 _WARM_UP = {"cuda": 3, "cpu": 1}
 """Updates that are not timed; on a GPU the first ones load kernels and capture graphs."""

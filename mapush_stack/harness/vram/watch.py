@@ -10,8 +10,8 @@ import tty
 from pathlib import Path
 from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
-from ...gpu import Card
-from . import processes
+from ...system import processes
+from ...system.gpu import Card
 
 _SAMPLE_SECONDS = 0.05
 _AFTERWARDS_SECONDS = 0.2

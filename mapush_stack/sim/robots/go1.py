@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...device.replay import Replay
 from ...locomotion import gait
 from ...locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
 from ...locomotion.policy import WalkingPolicy
-from ...replay import Replay
 from ...task.random import STREAM_JOINTS, uniform
 from ...task.state import SimState
 from ..config import Go1Config

@@ -1,0 +1,81 @@
+"""The environment as HARL expects one (PKU-MARL/HARL, `harl.envs`): NumPy in, NumPy out, all environments in one."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...envs.push_env import PushEnv
+
+Infos = List[List[Dict[str, Any]]]
+"""For each environment and robot what HARL has to know beside observations and rewards."""
+
+
+class Box(NamedTuple):
+    """Vectors of real numbers. HARL tells spaces apart by the name of their class, so that this one is called Box."""
+
+    shape: Tuple[int, ...]
+
+
+class HarlEnv:
+    """`PushEnv` behind the methods and attributes that HARL's runners use of a vector environment.
+
+    N environments, A robots, D observed numbers, S numbers of state. The runners read one reward a team where the
+    critic has one value (HARL's state type EP), the first robot's; so every robot's reward is then the team's mean.
+    """
+
+    def __init__(self, env: PushEnv, random_ages: bool = False) -> None:
+        """Wrap `env`; `random_ages` is as in its `reset`."""
+        self._env, self._random_ages = env, random_ages
+        values, numbers = env.state_shape
+        self.n_agents = env.num_agents
+        self.state_type = "EP" if values == 1 else "FP"
+        """EP: one state for the team; FP: one for each robot."""
+        self.observation_space = [Box((env.observation_size,))] * self.n_agents
+        self.share_observation_space = [Box((numbers,))] * self.n_agents
+        self.action_space = [Box((env.action_size,))] * self.n_agents
+
+    def reset(self) -> Tuple[np.ndarray, np.ndarray, List[None]]:
+        """Start episode 0 everywhere: observations `[N, A, D]`, states `[N, A, S]`, no action masks."""
+        observations, state = self._env.reset(self._random_ages)
+        return _numpy(observations), self._states(state), [None] * self._env.num_envs
+
+    def step(self, actions: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos, List[None]]:
+        """Hold actions `[N, A, 3]` for one decision.
+
+        Returns:
+            observations `[N, A, D]` and states `[N, A, S]`, of the new episode where one has ended; rewards
+            `[N, A, 1]`; dones `[N, A]` bool; infos, whose `bad_transition` says that it was the time limit that ended
+            the episode; no action masks.
+
+        """
+        action = torch.from_numpy(np.ascontiguousarray(actions, dtype=np.float32)).to(self._env.device)
+        step = self._env.step(action)
+        rewards = step.rewards
+        if self.state_type == "EP":
+            rewards = rewards.mean(-1, keepdim=True).expand_as(rewards)
+        dones = (step.terminated | step.truncated).unsqueeze(-1).expand_as(rewards)
+        infos = [[{"bad_transition": late} for _ in range(self.n_agents)] for late in step.truncated.tolist()]
+        return (
+            _numpy(step.observations),
+            self._states(step.state),
+            _numpy(rewards.unsqueeze(-1)),
+            _numpy(dones),
+            infos,
+            [None] * len(infos),
+        )
+
+    def close(self) -> None:
+        """Release the simulator; may be called twice."""
+        self._env.close()
+
+    def _states(self, state: Tensor) -> np.ndarray:
+        return _numpy(state.expand(-1, self.n_agents, -1))
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    """A copy in NumPy; on a GPU the next step overwrites the tensor."""
+    return np.array(tensor.cpu().numpy())

@@ -1,0 +1,1 @@
+"""This project's own MAPPO and HAPPO: they know tensors, not robots."""

@@ -1,0 +1,118 @@
+"""Actor and critic networks."""
+
+from __future__ import annotations
+
+import math
+from typing import Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor, nn
+
+from ..config import NetworkConfig, PolicyConfig
+
+_ACTIVATIONS = {"elu": nn.ELU, "relu": nn.ReLU, "tanh": nn.Tanh}
+_GAINS = {"elu": math.sqrt(2.0), "relu": math.sqrt(2.0), "tanh": 5.0 / 3.0}
+_HEAD_GAIN = 0.01
+_LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def mlp(
+    config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator
+) -> nn.Sequential:
+    """A multilayer perceptron with orthogonal weights (Saxe et al., 2014) and zero biases."""
+    layers: list = [nn.LayerNorm(inputs)] if config.input_norm else []
+    for depth, width in enumerate(config.hidden):
+        layers.append(_linear(inputs, width, _GAINS[config.activation], generator))
+        if depth + 1 < len(config.hidden) or config.last_activation:
+            layers.append(_ACTIVATIONS[config.activation]())
+        if config.layer_norm:
+            layers.append(nn.LayerNorm(width))
+        inputs = width
+    layers.append(_linear(inputs, outputs, head_gain, generator))
+    return nn.Sequential(*layers)
+
+
+def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs)
+    with torch.no_grad():
+        # nn.init.orthogonal_ takes a generator only in newer torch; this is the same algorithm.
+        rows, columns = max(inputs, outputs), min(inputs, outputs)
+        q, r = torch.linalg.qr(torch.randn(rows, columns, generator=generator))
+        q = q * torch.diagonal(r).sign()
+        layer.weight.copy_(gain * (q if outputs >= inputs else q.T))
+        layer.bias.zero_()
+    return layer
+
+
+class GaussianActor(nn.Module):
+    """A diagonal Gaussian over actions with a state-independent, bounded standard deviation.
+
+    With mirror signs the mean is equivariant under reflection about the robot's heading:
+    f(x) becomes (f(x) + M f(S x)) / 2, with S and M the signs of observation and action.
+    """
+
+    def __init__(
+        self,
+        config: PolicyConfig,
+        observation_size: int,
+        action_size: int,
+        mirror: Optional[Tuple[Sequence[float], Sequence[float]]],
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.net = mlp(config.network, observation_size, action_size, _HEAD_GAIN, generator)
+        self._top = float(config.log_std_max) if config.std == "sigmoid" else None
+        initial, *self._bounds = (
+            self._parameter(bound) for bound in (config.log_std_init, config.log_std_min, config.log_std_max)
+        )
+        self.log_std = nn.Parameter(torch.full((action_size,), initial))
+        self._squash, self._mirrored = config.squash, mirror is not None
+        signs, action_signs = mirror or ([1.0], [1.0])
+        self.register_buffer("_signs", torch.tensor(signs), persistent=False)
+        self.register_buffer("_action_signs", torch.tensor(action_signs), persistent=False)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Means `[B, action]` of observations `[B, D]`."""
+        if self._mirrored:
+            straight, reflected = self.net(torch.cat((observation, observation * self._signs))).chunk(2)
+            mean = 0.5 * (straight + reflected * self._action_signs)
+        else:
+            mean = self.net(observation)
+        return torch.tanh(mean) if self._squash else mean
+
+    def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
+        """Log densities `[B]` of actions `[B, action]`, summed over the action's dimensions."""
+        log_std = self.log_deviation()
+        return (-0.5 * ((action - mean) / log_std.exp()) ** 2 - log_std - _LOG_SQRT_2PI).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy of the Gaussian, nats."""
+        return (self.log_deviation() + _LOG_SQRT_2PI + 0.5).sum()
+
+    def log_deviation(self) -> Tensor:
+        """Logarithm of the standard deviation, `[action]`: the parameter itself, or HARL's function of it."""
+        return self.log_std if self._top is None else self._top + nn.functional.logsigmoid(self.log_std)
+
+    def _parameter(self, log_deviation: float) -> float:
+        """The parameter that stands for a log standard deviation."""
+        if self._top is None:
+            return float(log_deviation)
+        share = math.exp(log_deviation - self._top)
+        return math.log(share) - math.log1p(-share) if share < 1.0 else math.inf
+
+    def project(self) -> None:
+        """Put the standard deviation back within its bounds after a gradient step."""
+        with torch.no_grad():
+            self.log_std.clamp_(*self._bounds)
+
+
+class Critic(nn.Module):
+    """State value, in the units of the value normaliser."""
+
+    def __init__(self, config: NetworkConfig, state_size: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.net = mlp(config, state_size, 1, 1.0, generator)
+
+    def forward(self, state: Tensor) -> Tensor:
+        """Values `[...]` of states `[..., S]`."""
+        return self.net(state).squeeze(-1)

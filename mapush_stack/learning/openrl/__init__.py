@@ -1,0 +1,1 @@
+"""OpenRL's MAPPO, and reading what OpenRL saves."""

@@ -1,0 +1,1 @@
+"""The operating system: atomic files, signals, processes, exit, GPU queries."""

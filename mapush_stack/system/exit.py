@@ -1,0 +1,236 @@
+"""The one way out of every process of this project.
+
+Isaac Gym crashes when the interpreter takes itself down, after all work is done. The usual remedy, `os._exit(0)`,
+loses what is not flushed, leaves child processes behind, and reports success after a failure. Here the exit code is
+what happened: 0 done, 1 failed, 2 a request that cannot be met, 128 + N stopped by signal N.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import functools
+import gc
+import io
+import logging
+import os
+import signal
+import sys
+from types import FrameType
+from typing import Any, Callable, Iterator, List, NoReturn, Optional
+
+from . import closing
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_WATCHDOG_SECONDS = 1.0
+"""How much later than a closer's deadline the watchdog acts."""
+_CHILD_GRACE_SECONDS, _CHILD_SECONDS = 1.0, 10.0
+"""How long child processes have to end by themselves, and then upon SIGTERM."""
+_TEARDOWN_SECONDS = 30.0
+"""How long the interpreter has to take itself down, and streams to be flushed."""
+_OUTLIVES_US = "multiprocessing.resource_tracker"
+"""A helper of Python's that ends after the process that it cleans up behind."""
+_FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
+def run(main: Callable[[], Optional[int]]) -> NoReturn:
+    """Run a program and end this process as it should end: `sys.exit(main())`, but clean."""
+    _listen()
+    closing.watchdog = functools.partial(_watchdog, 1)
+    leave(_outcome(main))
+
+
+def leave(code: int) -> NoReturn:
+    """Close what is registered, end child processes, flush, and end this process.
+
+    The interpreter takes itself down unless something is loaded that would crash then. The exit code is `code`; 0
+    becomes 1, with a line on stderr, where something that was to be saved could not be. A signal that arrives
+    meanwhile does not change the code: what is being waited for is abandoned.
+    """
+    waited_for: List[closing.Closer] = []
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: [closer.hurry() for closer in waited_for])
+
+    @contextlib.contextmanager
+    def watchdog(closer: closing.Closer) -> Iterator[None]:
+        waited_for[:] = [closer]
+        with _watchdog(code or int(closer.saves), closer):
+            yield
+
+    closing.watchdog = watchdog
+    closing.close_all()
+    _reap()
+    with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost()))):
+        written = _flush()
+        code = code or int(bool(closing.lost()) or not written)
+        if _must_not_tear_down() or not written:
+            _flush_files()
+            _flush_c()
+            _leave_now(code)
+    _start_timer(_TEARDOWN_SECONDS, code)
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: _leave_now(code))
+    sys.exit(code)
+
+
+def _outcome(main: Callable[[], Optional[int]]) -> int:
+    """Run `main`; the exit code that Python itself would give, and 130 for Ctrl-C."""
+    try:
+        return _as_code(main())
+    except SystemExit as stop:
+        return _as_code(stop.code)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+
+
+def _as_code(value: Any) -> int:
+    """What `sys.exit(value)` makes of a value."""
+    if value is None:
+        return 0
+    if isinstance(value, int):
+        return value & 0xFF
+    print(value, file=sys.stderr)
+    return 1
+
+
+def _listen() -> None:
+    """Make SIGTERM an exception, as Ctrl-C is one, so that blocks end as they should; 143 is the exit code."""
+
+    def stop(number: int, _frame: Optional[FrameType]) -> None:
+        raise SystemExit(128 + number)
+
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _reap() -> None:
+    """End all child processes, and theirs, and take note of their ends, so that none is left as a zombie."""
+    import psutil
+
+    children = []
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if _OUTLIVES_US not in " ".join(child.cmdline()):
+                children.append(child)
+    _, left = psutil.wait_procs(children, timeout=_CHILD_GRACE_SECONDS)
+    if not left:
+        return
+    closing.warn(f"ending processes that were left: {', '.join(map(str, sorted(child.pid for child in left)))}")
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for child in left:
+            with contextlib.suppress(psutil.Error):
+                end(child)
+        _, left = psutil.wait_procs(left, timeout=_CHILD_SECONDS)
+
+
+def _flush() -> bool:
+    """Put on its way what was printed and logged; whether that could be done."""
+    with contextlib.suppress(Exception):
+        logging.shutdown()
+    done = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except BrokenPipeError:  # its reader has left, which it may
+            done = False
+        except OSError as error:
+            closing.warn(f"what was printed could not be written: {error.strerror or error}")
+            done = False
+    return done
+
+
+def _must_not_tear_down() -> bool:
+    """Whether the interpreter would crash or hang when it takes itself down."""
+    return bool(closing.loaded_unsafe() or closing.abandoned() or _in_process_group())
+
+
+def _in_process_group() -> bool:
+    """Whether this process is still one of several that train together: their communicator would wait for them."""
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and distributed.is_initialized()
+
+
+def _flush_files() -> None:
+    """Flush what else is open for writing, such as other libraries' logs."""
+    for thing in gc.get_objects():
+        if type(thing) in _FILES:
+            with contextlib.suppress(OSError, ValueError):
+                thing.flush()
+
+
+def _flush_c() -> None:
+    """Flush what C code has printed."""
+    ctypes.CDLL(None).fflush(None)
+
+
+def _leave_now(code: int) -> NoReturn:
+    os._exit(code)
+
+
+# Time limits that hold even where C code blocks with the interpreter's lock held, so that no Python can run
+
+
+@contextlib.contextmanager
+def _watchdog(code: int, closer: closing.Closer) -> Iterator[None]:
+    """End the process with `code` where a closer blocks, and Python with it; faulthandler says where."""
+    with _time_limit(closer.seconds + _WATCHDOG_SECONDS, code):
+        yield
+
+
+@contextlib.contextmanager
+def _time_limit(seconds: float, code: int) -> Iterator[None]:
+    stop = _start_timer(seconds, code)
+    try:
+        yield
+    finally:
+        stop()
+
+
+class _SigEvent(ctypes.Structure):
+    """`struct sigevent` of timer_create(2), padded to its 64 bytes."""
+
+    _fields_ = [
+        ("value", ctypes.c_ssize_t),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),
+        ("function", ctypes.c_void_p),
+        ("attributes", ctypes.c_void_p),
+        ("padding", ctypes.c_char * 32),
+    ]
+
+
+class _TimerSpec(ctypes.Structure):
+    """`struct itimerspec`."""
+
+    _fields_ = [(name, ctypes.c_long) for name in ("interval", "interval_ns", "seconds", "nanoseconds")]
+
+
+_SIGEV_THREAD = 2
+_CLOCK_MONOTONIC = 1
+
+
+def _start_timer(seconds: float, code: int) -> Callable[[], None]:
+    """Have the C library call `_exit(code)` after so long, from a thread without Python; returns what stops it."""
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "timer_create"):  # glibc before 2.34
+        library = ctypes.CDLL("librt.so.1")
+    end = ctypes.cast(ctypes.CDLL(None)._exit, ctypes.c_void_p)
+    event = _SigEvent(value=code, notify=_SIGEV_THREAD, function=end)
+    timer = ctypes.c_void_p()
+    if library.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)):
+        return lambda: None
+    whole = int(seconds)
+    library.timer_settime(timer, 0, ctypes.byref(_TimerSpec(0, 0, whole, int((seconds - whole) * 1e9))), None)
+    with contextlib.suppress(Exception):  # stderr may be closed
+        faulthandler.dump_traceback_later(max(seconds - _WATCHDOG_SECONDS / 2, 0.1), file=sys.__stderr__)
+
+    def stop() -> None:
+        library.timer_delete(timer)
+        faulthandler.cancel_dump_traceback_later()
+
+    return stop

@@ -1,0 +1,1 @@
+"""How the walking policy is trained and tested."""

@@ -1,0 +1,278 @@
+"""Learning to walk where the walking will be done: two Go1 beside the box, some pushing it, others on their way.
+
+Robots are drawn with their own friction, mass and motor strength, pushed about by forces, and given new commands
+every few seconds; a fall or the time limit starts the whole scene again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Dict, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from ..envs.factory import make_engine
+from ..locomotion import gait
+from ..locomotion.gait import CONTROL_DT, Gait
+from ..locomotion.kinematics import FOOT_RADIUS, foot_positions
+from ..locomotion.policy import WalkingPolicy
+from ..sim import backend
+from ..sim.config import ObjectBody, SimConfig
+from ..sim.engine import Engine
+from ..sim.robots.base import OBJECT_QPOS, OBJECT_QVEL, Joints, Team, split_robots
+from ..sim.robots.go1 import Go1Team, proprioception
+from ..sim.rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
+from . import rewards
+
+EPISODE_STEPS = 500
+"""Control steps of an episode, 10 s."""
+MAX_SPEED = (1.0, 0.75, 1.25)
+"""Commands are drawn up to this, m/s, m/s, rad/s."""
+SECONDS_BETWEEN_COMMANDS = (2.0, 5.0)
+STANDING_SHARE, PUSHING_SHARE = 0.15, 0.45
+"""Shares of the commands that are to stand still, and of the robots that start in front of the box and push it."""
+PUSH_FORCE = 80.0
+"""Largest force of a short push on the trunk, N; one in a second's time on average, for a fifth of a second."""
+LOAD_FORCE = 40.0
+"""Largest steady force against the trunk, N, for as long as a command lasts; on a third of the robots."""
+OBJECT_HEIGHT = 0.25
+FIELDS = ("geom_friction", "body_mass", "body_inertia", "actuator_gainprm", "actuator_biasprm")
+"""Model fields that every scene has of its own."""
+
+
+class WalkingStepResult(NamedTuple):
+    """What a control step led to; `W` walkers, two to a scene."""
+
+    observations: Tensor
+    """`[W, 50]` of the new episode where one ended."""
+    rewards: Tensor
+    """`[W]`"""
+    done: Tensor
+    """`[W]` bool"""
+    timed_out: Tensor
+    """`[W]` bool: ended by the time limit, or because the other robot of the scene fell."""
+    log: Dict[str, Tensor]
+    """Each reward term and the tracking errors, means over all walkers."""
+
+
+class WalkingEnv:
+    """`engine.num_envs` scenes with `num_robots` walkers each, all on the engine's device."""
+
+    def __init__(self, engine: Engine, team: Team, num_robots: int, substeps: int, seed: int) -> None:
+        self.engine, self.device = engine, engine.device
+        self.num_scenes, self.num_robots, self.num_walkers = engine.num_envs, num_robots, engine.num_envs * num_robots
+        self._team, self._substeps = team, substeps
+        self._random = torch.Generator(device=self.device).manual_seed(seed)
+        shape = (self.num_scenes, num_robots)
+        self._gait = gait.at_rest(shape, self.device)
+        self._command = torch.zeros(*shape, 3, device=self.device)
+        self._pushes_box = torch.zeros(shape, dtype=torch.bool, device=self.device)
+        self._command_steps = torch.zeros(shape, device=self.device)
+        self._load = torch.zeros(*shape, 2, device=self.device)
+        self._push = torch.zeros(*shape, 2, device=self.device)
+        self.ages = torch.zeros(self.num_scenes, dtype=torch.int64, device=self.device)
+        self._stance = torch.tensor(gait.STANCE, device=self.device)
+        self._randomize_bodies()
+        self._restart(torch.arange(self.num_scenes, device=self.device))
+
+    def observe(self) -> Tensor:
+        """Observations `[W, 50]`."""
+        return gait.observe(proprioception(self._joints), self._command, self._gait).flatten(0, 1)
+
+    def privileged(self) -> Tensor:
+        """What only the critic sees, `[W, 9]`: heights of base and feet (m), and the forces on the trunk (N / 50)."""
+        joints = self._joints
+        parts = (joints.qpos[..., 2:3], self._feet[..., 2], self._load / 50.0, self._push / 50.0)
+        return torch.cat(parts, dim=-1).flatten(0, 1)
+
+    def step(self, action: Tensor) -> WalkingStepResult:
+        """Take an action `[W, 12]` for one control step."""
+        action = action.unflatten(0, (self.num_scenes, self.num_robots)).clamp(-10.0, 10.0)
+        self._apply_forces()
+        targets = gait.joint_targets(action)
+        path = self.engine.advance(targets.flatten(1), 1, self._substeps)
+        step, joints = self._reckon(path.qpos[0], path.qvel[0], action, targets)
+        terms = rewards.terms(step, CONTROL_DT)
+        reward = torch.stack(list(terms.values())).sum(0).nan_to_num(0.0)
+        self._joints, self._feet = joints, self._foot_positions(joints)
+        self._gait = gait.advance(self._gait, action, self._command)
+        self.ages = self.ages + 1
+        scene_done = step.fallen.any(-1) | (self.ages >= EPISODE_STEPS)
+        done = scene_done.unsqueeze(-1).expand_as(step.fallen)
+        log = {f"/reward/{name}": value.mean() / CONTROL_DT for name, value in terms.items()}
+        self._draw_commands(self._command_steps <= 0)
+        self._command_steps = self._command_steps - 1
+        self._restart(scene_done.nonzero().squeeze(-1))
+        timed_out = done & ~step.fallen
+        return WalkingStepResult(self.observe(), reward.flatten(), done.flatten(), timed_out.flatten(), log)
+
+    def _reckon(
+        self, qpos: Tensor, qvel: Tensor, action: Tensor, targets: Tensor
+    ) -> Tuple[rewards.WalkingStep, Joints]:
+        """The step as the reward terms see it, and the joint states after it."""
+        broken = ~(qpos.isfinite().all(-1) & (qvel.abs() < 200.0).all(-1)) | self.engine.faulty()
+        joints = split_robots(self._team, qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0))
+        body, feet = proprioception(joints), self._foot_positions(joints)
+        height = joints.qpos[..., 2]
+        upset = (body.gravity[..., 2] > -0.7) | (height < 0.15)
+        step = rewards.WalkingStep(
+            body=body,
+            command=self._command,
+            phase=self._gait.phase,
+            height=height,
+            foot_height=feet[..., 2] - FOOT_RADIUS,
+            foot_speed=torch.linalg.vector_norm((feet - self._feet)[..., :2], dim=-1) / CONTROL_DT,
+            torque=self._stiffness * (targets - body.joint_pos) - self._damping * body.joint_vel,
+            action=action,
+            last_action=self._gait.action,
+            fallen=upset | broken.unsqueeze(-1),
+        )
+        return step, joints
+
+    def _foot_positions(self, joints: Joints) -> Tensor:
+        """Centres of the feet in the arena frame, `[N, A, 4, 3]`."""
+        quaternion = joints.qpos[..., None, 3:7].expand(*joints.qpos.shape[:-1], 4, 4)
+        return joints.qpos[..., None, :3] + rotate_by_quaternion(quaternion, foot_positions(joints.qpos[..., 7:]))
+
+    # Draws
+
+    def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
+        return low + (high - low) * torch.rand(*shape, generator=self._random, device=self.device)
+
+    def _randomize_bodies(self) -> None:
+        """Every scene's own friction, masses and motor strength, drawn once."""
+        model, scenes = self.engine.model, self.num_scenes
+        named = {name: getattr(model, name) for name in FIELDS}
+        fields = {
+            name: torch.tensor(value, dtype=torch.float32, device=self.device).repeat(scenes, *[1] * value.ndim)
+            for name, value in named.items()
+        }
+        for geom in range(model.ngeom):
+            name = model.geom(geom).name
+            if name.endswith("_foot"):
+                fields["geom_friction"][:, geom, 0] = self._uniform(0.3, 1.0, scenes)
+            elif name.startswith("object"):
+                fields["geom_friction"][:, geom, 0] = self._uniform(0.15, 0.5, scenes)
+        bodies = [("object", (0.4, 3.0)), *((f"robot{robot}", (0.85, 1.25)) for robot in range(self.num_robots))]
+        for name, scale in bodies:
+            factor = self._uniform(*scale, scenes)
+            fields["body_mass"][:, model.body(name).id] *= factor
+            fields["body_inertia"][:, model.body(name).id] *= factor.unsqueeze(-1)
+        self._stiffness, self._damping = float(model.actuator_gainprm[0, 0]), -float(model.actuator_biasprm[0, 2])
+        strength = self._uniform(0.85, 1.15, scenes, self.num_robots, 1).expand(-1, -1, gait.NUM_JOINTS).flatten(1)
+        fields["actuator_gainprm"] *= strength.unsqueeze(-1)
+        fields["actuator_biasprm"] *= strength.unsqueeze(-1)
+        for name, values in fields.items():
+            self.engine.set_field(name, values)
+
+    def _restart(self, scenes: Tensor) -> None:
+        """Start new episodes in these scenes."""
+        count, robots = len(scenes), self.num_robots
+        if not count:
+            return
+        pushes_box = self._uniform(0, 1, count, robots) < PUSHING_SHARE
+        around = self._uniform(0, 2 * math.pi, count, 1) + torch.arange(robots, device=self.device) * (
+            2 * math.pi / robots
+        )
+        around = around + self._uniform(-0.6, 0.6, count, robots)
+        near, far = self._uniform(1.15, 1.4, count, robots), self._uniform(1.3, 3.0, count, robots)
+        distance = torch.where(pushes_box, near, far)
+        facing = around + math.pi + self._uniform(-0.4, 0.4, count, robots)
+        yaw = torch.where(pushes_box, facing, self._uniform(-math.pi, math.pi, count, robots))
+        height = self._uniform(0.37, 0.46, count, robots)
+        pos = torch.stack((distance * torch.cos(around), distance * torch.sin(around), height), dim=-1)
+        tilts = self._uniform(-0.1, 0.1, count, robots, 2)
+        quaternion = quaternion_from_rpy(torch.cat((tilts, yaw.unsqueeze(-1)), dim=-1))
+        angles = self._stance * self._uniform(0.7, 1.3, count, robots, gait.NUM_JOINTS)
+        qpos = torch.cat((pos, quaternion, angles), dim=-1)
+        qvel = torch.cat(
+            (
+                self._uniform(-0.3, 0.3, count, robots, 6),
+                torch.zeros(count, robots, gait.NUM_JOINTS, device=self.device),
+            ),
+            dim=-1,
+        )
+        box_yaw = self._uniform(-math.pi, math.pi, count, 1)
+        object_qpos = torch.zeros(count, OBJECT_QPOS, device=self.device)
+        object_qpos[:, 2] = OBJECT_HEIGHT
+        object_qpos[:, 3:] = quaternion_from_rpy(torch.nn.functional.pad(box_yaw, (2, 0)))
+        object_qvel = torch.zeros(count, OBJECT_QVEL, device=self.device)
+        self.engine.write(
+            scenes,
+            torch.cat((object_qpos, qpos.flatten(1)), dim=-1),
+            torch.cat((object_qvel, qvel.flatten(1)), dim=-1),
+            torch.ones_like(scenes, dtype=torch.bool),
+        )
+        self._gait = Gait(*(memory.index_fill(0, scenes, 0.0) for memory in self._gait))
+        self.ages = self.ages.index_fill(0, scenes, 0)
+        self._pushes_box = self._pushes_box.index_copy(0, scenes, pushes_box)
+        fresh = torch.zeros_like(self._pushes_box).index_fill(0, scenes, True)
+        self._draw_commands(fresh)
+        self._joints = split_robots(self._team, *self.engine.read())
+        self._feet = self._foot_positions(self._joints)
+
+    def _draw_commands(self, chosen: Tensor) -> None:
+        """New commands and steady loads for the chosen walkers `[N, A]`."""
+        shape = tuple(chosen.shape)
+        limits = torch.tensor(MAX_SPEED, device=self.device)
+        free = self._uniform(-1, 1, *shape, 3) * limits
+        # A third of the free commands are along one axis alone, which is what tables measure.
+        axis = torch.randint(0, 9, shape, generator=self._random, device=self.device).unsqueeze(-1)
+        only = torch.arange(3, device=self.device)
+        free = torch.where((axis < 3) & (axis != only), torch.zeros_like(free), free)
+        pushing = torch.stack(
+            (self._uniform(0.1, 0.8, *shape), self._uniform(-0.3, 0.3, *shape), self._uniform(-0.4, 0.4, *shape)),
+            dim=-1,
+        )
+        at_box = self._pushes_box & (self._uniform(0, 1, *shape) < 0.8)
+        drawn = torch.where(at_box.unsqueeze(-1), pushing, free)
+        drawn = torch.where(
+            (self._uniform(0, 1, *shape) < STANDING_SHARE).unsqueeze(-1), torch.zeros_like(drawn), drawn
+        )
+        self._command = torch.where(chosen.unsqueeze(-1), drawn, self._command)
+        low, high = (seconds / CONTROL_DT for seconds in SECONDS_BETWEEN_COMMANDS)
+        self._command_steps = torch.where(chosen, self._uniform(low, high, *shape), self._command_steps)
+        loaded = (self._uniform(0, 1, *shape) < 1 / 3) & ~(self._command == 0).all(-1)
+        load = self._planar_force(LOAD_FORCE, shape) * loaded.unsqueeze(-1)
+        self._load = torch.where(chosen.unsqueeze(-1), load, self._load)
+
+    def _planar_force(self, largest: float, shape: tuple) -> Tensor:
+        size, angle = self._uniform(0, largest, *shape), self._uniform(0, 2 * math.pi, *shape)
+        return torch.stack((size * torch.cos(angle), size * torch.sin(angle)), dim=-1)
+
+    def _apply_forces(self) -> None:
+        """Steady loads and short pushes on the trunks."""
+        shape = (self.num_scenes, self.num_robots)
+        begins = self._uniform(0, 1, *shape) < CONTROL_DT / 2
+        ends = self._uniform(0, 1, *shape) < CONTROL_DT / 0.2
+        pushed = torch.where(ends.unsqueeze(-1), torch.zeros_like(self._push), self._push)
+        self._push = torch.where(begins.unsqueeze(-1), self._planar_force(PUSH_FORCE, shape), pushed)
+        wrench = torch.zeros(self.num_scenes, self.engine.model.nbody, 6, device=self.device)
+        for robot in range(self.num_robots):
+            wrench[:, self.engine.model.body(f"robot{robot}").id, :2] = self._load[:, robot] + self._push[:, robot]
+        self.engine.push(wrench)
+
+    def tracking(self) -> Dict[str, Tensor]:
+        """Present mean absolute errors of velocity (m/s) and yaw rate (rad/s), and the mean trunk height (m)."""
+        body = proprioception(self._joints)
+        planar = torch.linalg.vector_norm(body.linear_velocity[..., :2] - self._command[..., :2], dim=-1)
+        tilt = rpy_from_quaternion(self._joints.qpos[..., 3:7])[..., :2].abs()
+        return {
+            "/tracking/velocity_error": planar.mean(),
+            "/tracking/yaw_rate_error": (body.angular_velocity[..., 2] - self._command[..., 2]).abs().mean(),
+            "/tracking/height": self._joints.qpos[..., 2].mean(),
+            "/tracking/tilt": tilt.mean(),
+        }
+
+
+def make_walking_env(sim: SimConfig, body: ObjectBody, walker: WalkingPolicy, seed: int) -> WalkingEnv:
+    """`sim.num_envs` pairs of Go1 beside the object, to teach `walker` to walk.
+
+    Raises:
+        UserError: the simulator is not installed, or cannot run here.
+
+    """
+    chosen = backend.choose(sim)
+    team = Go1Team(sim.go1, walker, sim.num_envs, 2, seed, chosen.device)
+    return WalkingEnv(make_engine(sim, chosen, body, team, 2, FIELDS), team, 2, sim.go1.substeps, seed)

@@ -1,0 +1,175 @@
+"""Training the walking policy with rsl_rl's PPO (Rudin et al., "Learning to walk in minutes", CoRL 2022)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..locomotion import policy
+from ..locomotion.gait import CONTROL_DT, NUM_JOINTS
+from ..system.atomic import write_json
+from ..training.manifest import manifest
+from .env import EPISODE_STEPS, WalkingEnv
+
+HIDDEN = [256, 128, 64]
+"""Widths of the actor's layers; the critic's are twice as wide."""
+STEPS_PER_ITERATION = 24
+
+
+class WalkingRun(NamedTuple):
+    """A finished training."""
+
+    weights: Path
+    """The policy's .safetensors file."""
+    record: Path
+    """How it was made: command, seed, settings, curve, checksum."""
+
+
+def ppo_config() -> Dict[str, Any]:
+    """The settings of rsl_rl: those of its quadruped examples, with a smaller actor."""
+
+    def network(hidden: List[int], **more: Any) -> Dict[str, Any]:
+        return {"class_name": "MLPModel", "hidden_dims": hidden, "activation": "elu", **more}
+
+    noise = {"class_name": "GaussianDistribution", "init_std": 1.0, "std_type": "log", "std_range": (0.05, 2.0)}
+    return {
+        "num_steps_per_env": STEPS_PER_ITERATION,
+        "save_interval": 10**9,
+        "check_for_nan": False,
+        "obs_groups": {"actor": ["policy"], "critic": ["policy", "privileged"]},
+        "actor": network(HIDDEN, distribution_cfg=noise),
+        "critic": network([2 * width for width in HIDDEN]),
+        "algorithm": {
+            "class_name": "PPO",
+            "num_learning_epochs": 5,
+            "num_mini_batches": 4,
+            "clip_param": 0.2,
+            "gamma": 0.99,
+            "lam": 0.95,
+            "value_loss_coef": 1.0,
+            "entropy_coef": 0.004,
+            "learning_rate": 1e-3,
+            "max_grad_norm": 1.0,
+            "schedule": "adaptive",
+            "desired_kl": 0.01,
+        },
+    }
+
+
+class RslRlEnv:
+    """`WalkingEnv` as rsl_rl's `VecEnv`: a walker is one of its environments."""
+
+    num_actions = NUM_JOINTS
+    max_episode_length = EPISODE_STEPS
+
+    def __init__(self, env: WalkingEnv, report: Callable[[int, Dict[str, float]], None]) -> None:
+        """`report` is called after every iteration with its number and its means."""
+        self._env, self._report = env, report
+        self.num_envs, self.device = env.num_walkers, env.device
+        self.cfg: Dict[str, Any] = {}
+        self.curve: List[Dict[str, float]] = []
+        """Means of every iteration so far."""
+        self._sums: Dict[str, Tensor] = {}
+        self._steps = 0
+
+    @property
+    def episode_length_buf(self) -> Tensor:
+        """Ages of the walkers' episodes, control steps."""
+        return self._env.ages.repeat_interleave(self._env.num_robots)
+
+    @episode_length_buf.setter
+    def episode_length_buf(self, ages: Tensor) -> None:
+        self._env.ages = ages[:: self._env.num_robots].clone()
+
+    def get_observations(self) -> Any:
+        """What actor and critic see."""
+        from tensordict import TensorDict
+
+        seen = {"policy": self._env.observe(), "privileged": self._env.privileged()}
+        return TensorDict(seen, batch_size=[self.num_envs], device=self.device)
+
+    def step(self, actions: Tensor) -> Tuple[Any, Tensor, Tensor, Dict[str, Any]]:
+        """One control step of every walker."""
+        result = self._env.step(actions)
+        log = {**result.log, **self._env.tracking(), "/tracking/reward": result.rewards.mean() / CONTROL_DT}
+        for name, value in log.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value / STEPS_PER_ITERATION
+        self._steps += 1
+        if self._steps % STEPS_PER_ITERATION == 0:
+            self.curve.append({name.lstrip("/"): round(float(value), 5) for name, value in self._sums.items()})
+            self._sums = {}
+            self._report(len(self.curve), self.curve[-1])
+        extras = {"time_outs": result.timed_out, "log": log}
+        return self.get_observations(), result.rewards, result.done.long(), extras
+
+
+def train(
+    env: WalkingEnv,
+    folder: Path,
+    iterations: int,
+    seed: int,
+    command: List[str],
+    report: Callable[[int, Dict[str, float]], None],
+) -> WalkingRun:
+    """Train for so many iterations and write policy and record into `folder`.
+
+    `report` is called after every iteration with its number and its means.
+
+    Raises:
+        UserError: rsl_rl is not installed, or the folder cannot be written.
+
+    """
+    try:
+        from rsl_rl.runners import OnPolicyRunner
+    except ImportError as error:
+        raise UserError(
+            f"training the walking policy needs the package {error.name}: pip install 'mapush_stack[walk]'"
+        ) from None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
+    torch.manual_seed(seed)
+    adapter = RslRlEnv(env, report)
+    settings = {"class_name": "OnPolicyRunner", **ppo_config()}
+    begun = time.monotonic()
+    runner = OnPolicyRunner(adapter, json.loads(json.dumps(settings)), log_dir=None, device=str(env.device))
+    runner.learn(iterations, init_at_random_ep_len=True)
+    seconds = time.monotonic() - begun
+    weights = folder / "go1_walk.safetensors"
+    policy.save(exported(runner.alg.get_policy().mlp), weights)
+    record = folder / "go1_walk.json"
+    steps = iterations * STEPS_PER_ITERATION * env.num_walkers
+    write_json(
+        record,
+        {
+            "weights": weights.name,
+            "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
+            "seed": seed,
+            "iterations": iterations,
+            "walkers": env.num_walkers,
+            "walker_steps": steps,
+            "seconds": round(seconds, 1),
+            "ppo": ppo_config(),
+            "manifest": manifest(command),
+            "curve": adapter.curve[:: max(len(adapter.curve) // 80, 1)],
+        },
+    )
+    return WalkingRun(weights, record)
+
+
+def exported(network: torch.nn.Module) -> policy.WalkingPolicy:
+    """rsl_rl's actor network as a walking policy."""
+    walker = policy.WalkingPolicy(HIDDEN)
+    linears = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    own = [layer for layer in walker.net if isinstance(layer, torch.nn.Linear)]
+    for mine, theirs in zip(own, linears):
+        mine.load_state_dict(theirs.state_dict())
+    return walker
