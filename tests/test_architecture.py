@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
-LOW = {"errors", "settings", "system", "device"}
+LOW = {"errors", "settings", "registry", "plugins", "system", "device"}
 ALLOWED = {
     "system": {"errors"},
     "device": {"errors"},
-    "task": {"settings"},
+    "task": {"errors", "settings", "registry"},
     "locomotion": {"errors"},
-    "presets": {"errors"},
+    "presets": {"errors", "registry"},
     "sim": {*LOW, "task", "locomotion"},
     "envs": {*LOW, "task", "sim", "locomotion"},
     "walking": {*LOW, "task", "sim", "envs", "locomotion", "training"},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List
 
-from .. import presets
 from ..errors import UserError
+from ..registry import closest
 
 _FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 
@@ -24,5 +24,5 @@ def path(name: str) -> Path:
 
     """
     if name not in names():
-        raise UserError(f"there is no pretrained policy called {name}; {presets.closest(name, names())}")
+        raise UserError(f"there is no pretrained policy called {name}; {closest(name, names())}")
     return _FOLDER / name

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, Dict, List, Sequence
 
 import yaml
 
 from ..errors import UserError
+from ..registry import closest
 
 _FOLDER = Path(__file__).parent
 _OBJECTS = _FOLDER / "objects"
@@ -82,12 +82,6 @@ def merge(base: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def closest(name: str, known: List[str]) -> str:
-    """A hint: the nearest known name if one is near, else all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"it can be {', '.join(known)}"
 
 
 def _laid(base: Dict[str, Any], layers: List[Dict[str, Any]], object_name: str) -> Dict[str, Any]:

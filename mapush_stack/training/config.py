@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
+from ..registry import closest
 from ..settings import Settings
 from ..sim.config import ObjectBody, SimConfig
 from ..task.config import ObjectTask, TaskConfig
@@ -234,7 +235,7 @@ def _apply(plain: Dict[str, Any], override: str) -> None:
         if not isinstance(node, dict) or part not in node:
             known = sorted(node) if isinstance(node, dict) else []
             where = ".".join(parts[:depth]) or "the configuration"
-            hint = f"; {presets.closest(part, known)}" if known else ""
+            hint = f"; {closest(part, known)}" if known else ""
             raise UserError(f"there is no field {path.strip()}: {where} has no {part}{hint}")
         if depth + 1 < len(parts):
             if depth == 0 and part == "object" and isinstance(node[part], str):

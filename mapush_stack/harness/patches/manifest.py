@@ -9,8 +9,8 @@ from typing import Dict, List, Literal, Optional, Sequence
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ... import presets
 from ...errors import UserError
+from ...registry import closest
 from .unified_diff import Hunk, parse
 
 FOLDER = Path(__file__).resolve().parent / "files"
@@ -128,5 +128,5 @@ def select(names: Sequence[str]) -> List[Patch]:
     known = [patch.name for patch in patches]
     for name in names:
         if name not in known:
-            raise UserError(f"there is no patch called {name}; {presets.closest(name, known)}")
+            raise UserError(f"there is no patch called {name}; {closest(name, known)}")
     return [patch for patch in patches if not names or patch.name in names]
