@@ -44,6 +44,9 @@ class Step(NamedTuple):
     """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
     """What the episodes that ended amount to."""
+    path: SimState
+    """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
+    is what the simulator did after the end."""
 
 
 def sizes(config: TaskConfig, target_object: ObjectTask) -> Tuple[int, Tuple[int, int]]:
@@ -190,7 +193,23 @@ class PushEnv:
             truncated=truncated,
             final_state=final_state,
             episode=ended,
+            path=path,
         )
+
+    @property
+    def target(self) -> Tensor:
+        """`[N, 2]` where each object is to go, arena frame, m; overwritten when an episode starts."""
+        return self._target
+
+    @property
+    def joint_positions(self) -> Optional[Tensor]:
+        """See `Simulator.joint_positions`."""
+        return self.simulator.joint_positions()
+
+    @property
+    def joint_path(self) -> Optional[Tensor]:
+        """See `Simulator.joint_path`: the last decision's control steps, as `Step.path`."""
+        return self.simulator.joint_path
 
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on."""

@@ -49,11 +49,17 @@ class SceneSimulator(Simulator):
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
-        return self._read_path(*self.team.drive(self.engine, commands, repeat))
+        path = self.team.drive(self.engine, commands, repeat)
+        self.joint_path = path.qpos
+        return self._read_path(*path)
 
     def state(self) -> SimState:
         """See `Simulator.state`."""
         return self._read(*self.engine.read())
+
+    def joint_positions(self) -> Tensor:
+        """See `Simulator.joint_positions`."""
+        return self.engine.read()[0]
 
     def _read(self, qpos: Tensor, qvel: Tensor) -> SimState:
         believable = qpos.isfinite().all(-1) & (qvel.abs() < MAX_SPEED).all(-1)

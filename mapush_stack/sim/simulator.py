@@ -28,6 +28,9 @@ class Simulator(ABC):
     counting_waits: bool = False
     """Whether to know how many environments are to be reset means to wait for the device. Then `reset` is better
     called for all environments with a mask than for a few without one."""
+    joint_path: Optional[Tensor] = None
+    """`[T, N, nq]` joint positions after each control step of the last `step`, for pictures; None where the simulator
+    is not a MuJoCo scene. On a GPU the next call may overwrite it."""
 
     @abstractmethod
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
@@ -48,6 +51,10 @@ class Simulator(ABC):
     @abstractmethod
     def state(self) -> SimState:
         """The present state, `[N, ...]`."""
+
+    def joint_positions(self) -> Optional[Tensor]:
+        """Present joint positions `[N, nq]`; None where the simulator is not a MuJoCo scene."""
+        return None
 
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:

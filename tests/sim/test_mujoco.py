@@ -55,6 +55,18 @@ def command(sim, vx=0.0, vy=0.0, yaw_rate=0.0):
 FAR = [[-5.0, 0.0], [5.0, 0.0]]
 
 
+@pytest.mark.parametrize("robot", ["planar", "go1"])
+def test_the_joint_positions_of_every_control_step_are_kept_for_pictures(robot):
+    config, sim = simulator(f"sim.robot={robot}", num_envs=2)
+    placed(config, sim, FAR)
+    start_positions = sim.joint_positions().clone()
+    path = sim.step(command(sim, vx=0.5), 3)
+    assert sim.joint_path.shape == (3, 2, sim.engine.model.nq)
+    assert torch.equal(sim.joint_path[..., :3], path.object_pos)
+    assert torch.equal(sim.joint_path[-1], sim.joint_positions())
+    assert not torch.equal(sim.joint_path[0], start_positions)
+
+
 def test_a_reset_puts_everything_where_it_was_drawn():
     config, sim = simulator()
     drawn = start(config, 4)
