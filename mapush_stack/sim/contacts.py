@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, TypeVar
+
+from torch import Tensor
 
 FLOOR_FRICTION = 0.1
 """Terrain friction coefficient (docs/task.md section 3)."""
@@ -37,7 +39,10 @@ ENVELOPE = Envelope(0.13, [-0.13, 0, 0, 0.16, 0, 0])
 """docs/task.md section 12; with bare trunks a third of the episodes end on the 0.25 m rule."""
 
 
-def mean_friction(first: float, second: float) -> float:
+Coefficient = TypeVar("Coefficient", float, Tensor)
+
+
+def mean_friction(first: float, second: Coefficient) -> Coefficient:
     """PhysX averages two coefficients; MuJoCo takes the larger, so each geom gets its average with the smaller one."""
     return 0.5 * (first + second)
 

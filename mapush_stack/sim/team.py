@@ -105,7 +105,7 @@ class Team:
         ]
 
     def bodies(self, qpos: Tensor, qvel: Tensor) -> Tuple[Bodies, Tensor]:
-        """The bases `[..., A, 3]` that joint states amount to, and what the robots sense of themselves `[..., A, M]`."""
+        """The bases that joint states amount to, and what the robots sense of themselves, `[..., A, M]`."""
         joints = [group.joints(qpos, qvel) for group in self.groups]
         parts = [group.robots.bodies(own) for group, own in zip(self.groups, joints)]
         senses = [self._widened(group.robots.senses(own)) for group, own in zip(self.groups, joints)]

@@ -36,8 +36,9 @@ def import_warp() -> Tuple[Any, Any]:
         raise UserError(
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
-    warp.init()
-    return warp, mujoco_warp
+    packages: Tuple[Any, Any] = warp, mujoco_warp
+    packages[0].init()
+    return packages
 
 
 class _Record(NamedTuple):

@@ -121,4 +121,5 @@ def occlusion(config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target:
         direction = rotate(direction, -0.5 * wrap_to_pi(-object_yaw))
     cos, sin = torch.cos(object_yaw).unsqueeze(-1), torch.sin(object_yaw).unsqueeze(-1)
     normal = rotate_by(nearest_edge_normal(vertices, rotate_by(to_robot, cos, -sin)), cos, sin)
-    return (normal * direction.unsqueeze(-2)).sum(-1)
+    cosine: Tensor = (normal * direction.unsqueeze(-2)).sum(-1)
+    return cosine

@@ -9,7 +9,6 @@ from mapush_stack.task.resets import draw_start
 from mapush_stack.task.robot import RobotTask
 from tests.conftest import small_config
 
-
 TEAM = (RobotTask(),) * 3
 
 

@@ -134,7 +134,7 @@ class RobotKind(ABC, Generic[S]):
         """What the robots remember from step to step; most kinds nothing."""
         return {}
 
-    def load_state_dict(self, state: Dict[str, Tensor]) -> None:  # noqa: B027 - most kinds remember nothing
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
 
 

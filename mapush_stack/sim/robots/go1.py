@@ -7,7 +7,7 @@ to the links that carry them; those of the hip motors are counted in the trunk's
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
@@ -157,7 +157,7 @@ class Go1(RobotKind[Go1Settings]):
         _add_capsule(calf, f"{name}_calf", 0.01, [0, 0, 0, 0, 0, -CALF_LENGTH], LEG, rough)
         _add_foot(calf, f"{name}_foot")
 
-    def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: List[float]) -> None:
+    def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: Sequence[float]) -> None:
         import mujoco
 
         body.add_joint(
