@@ -113,8 +113,7 @@ def trot(step: WalkingStep) -> Tensor:
 def slip(step: WalkingStep) -> Tensor:
     """Squared speed of the feet that touch the floor, sum of the feet."""
     touching = (step.foot_height < 0.01).to(step.foot_speed.dtype)
-    squares: Tensor = step.foot_speed**2 * touching
-    return squares.sum(-1).clamp_max(4.0)
+    return (step.foot_speed**2 * touching).sum(-1).clamp_max(4.0)
 
 
 def effort(step: WalkingStep) -> Tensor:
@@ -140,7 +139,7 @@ def fidgeting(step: WalkingStep) -> Tensor:
 
 def creep(step: WalkingStep) -> Tensor:
     """Speed (m/s) and half the turning rate (rad/s) while standing, not squared: a slow drift counts too."""
-    speed = torch.linalg.vector_norm(step.body.linear_velocity[..., :2], dim=-1)
+    speed: Tensor = torch.linalg.vector_norm(step.body.linear_velocity[..., :2], dim=-1)
     return step.standing * (speed + 0.5 * step.body.angular_velocity[..., 2].abs())
 
 
