@@ -1,4 +1,4 @@
-"""From a network's output to a velocity command (task_spec section 6)."""
+"""From a network's output to a velocity command (docs/task.md section 6)."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ ACTION_MIRROR = (1.0, -1.0, -1.0)
 
 
 def command(config: TaskConfig, limit: Tensor, action: Tensor) -> Tensor:
-    """Limit * clip(gain * action, -1, 1): `[N, A, 3]` to m/s, m/s, rad/s. `limit` is `command_limit`, `[3]`."""
+    """limit * clip(gain * action, -1, 1): `[N, A, 3]` to m/s, m/s, rad/s. `limit` is `command_limit`, `[3]`."""
     return limit * (config.action_gain * action).clamp(-1.0, 1.0)

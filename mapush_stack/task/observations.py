@@ -8,11 +8,12 @@ number changes when the world is reflected about the robot's heading, which a mi
 from __future__ import annotations
 
 import math
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
+from ..registry import Registry
 from .config import ObjectTask, TaskConfig
 from .geometry import rotate_by
 from .state import SimState
@@ -116,7 +117,13 @@ def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
     return fields
 
 
-_LAYOUTS = {"published": published, "cos_sin": cos_sin, "features": features}
+Layout = Callable[[Relative, ObjectTask], List[Field]]
+"""Gives the numbers of an observation from the published quantities."""
+
+LAYOUTS: Registry[Layout] = Registry("observation layout")
+"""Every layout by its name in `task.observation`."""
+for _layout in (published, cos_sin, features):
+    LAYOUTS.register(_layout.__name__, _layout)
 
 
 def observe(
@@ -127,7 +134,7 @@ def observe(
     `robot_yaw` `[..., A]` replaces the robots' headings, which is upstream's stale frame after a reset.
     """
     yaw = state.robot_rpy[..., 2] if robot_yaw is None else robot_yaw
-    fields = _LAYOUTS[config.observation](relative(state, target, yaw), target_object)
+    fields = LAYOUTS[config.observation](relative(state, target, yaw), target_object)
     return torch.cat([field.values for field in fields], dim=-1)
 
 
@@ -137,7 +144,7 @@ def mirror_signs(config: TaskConfig, target_object: ObjectTask) -> Signs:
     point, angle = torch.zeros(robots, 2), torch.zeros(robots)
     others = range(robots - 1)
     seen = Relative(point + 1.0, point, angle, [point for _ in others], [angle for _ in others])
-    fields = _LAYOUTS[config.observation](seen, target_object)
+    fields = LAYOUTS[config.observation](seen, target_object)
     if any(field.mirror is None for field in fields):
         return None
     return tuple(sign for field in fields for sign in field.mirror)

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
-from .. import __version__
+from .. import __version__, plugins
 from ..system import gpu
 from ..system.machine import processor
 
@@ -32,6 +32,7 @@ def manifest(command: List[str]) -> Dict[str, Any]:
         "source": _source_hash(),
         "harl_commit": _commit(Path(os.environ["HARL_SRC"])) if os.environ.get("HARL_SRC") else None,
         "command": command,
+        "plugins": [plugin._asdict() for plugin in plugins.loaded()],
         "started": _now(),
         "python": platform.python_version(),
         "environment": _hash("".join(f"{name}=={version}\n" for name, version in packages.items()).encode()),
