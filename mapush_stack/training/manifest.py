@@ -59,7 +59,7 @@ def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
         "processes": processes,
         "processor": processor(),
         "cpus": os.cpu_count(),
-        "instructions": _instructions(),
+        "instructions": vector_instructions(),
         "torch_threads": torch.get_num_threads(),
     }
     if device.type == "cuda":
@@ -108,7 +108,7 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _instructions() -> Optional[str]:
+def vector_instructions() -> Optional[str]:
     """The vector instructions for which torch has chosen its kernels, such as AVX512; sums depend on them."""
     found = re.search(r"CPU capability usage: (\S+)", torch.__config__.show())
     return found[1] if found else None
