@@ -31,7 +31,8 @@ def measure(overrides, object_name, rounds, decisions):
     """Median env-steps/s of the simulator and of the bare loop, and the median of their ratios."""
     settings = configuration.load("default", object_name, overrides)
     robots, size = settings.object.task.num_robots, settings.sim.num_envs
-    simulator = make_simulator(settings.sim, settings.object.body, robots, torch.full((size,), 0.55), 0)
+    team, friction = [settings.sim.robot] * robots, torch.full((size,), 0.55)
+    simulator = make_simulator(settings.sim, settings.object.body, team, friction, 0)
     ids, zero = torch.arange(size), torch.zeros(size, dtype=torch.int64)
     start = draw_start(settings.task, settings.object.task, 0, ids, zero).state
     generator = torch.Generator().manual_seed(0)

@@ -87,7 +87,7 @@ def measure(settings, updates):
     timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
     timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))
     if settings.sim.robot == "go1":
-        timed["walking"] = Timed(env.simulator.team, "walk", device)
+        timed["walking"] = Timed(env.simulator.team, "control", device)
     begun = time.perf_counter()
     for _ in range(updates):
         trainer._finish(trainer._launch(stop))

@@ -5,9 +5,10 @@ Robots move as commanded; an object within reach of a robot moves along with it.
 
 import torch
 
-from mapush_stack.sim.scene_simulator import Simulator
+from mapush_stack.sim.simulator import Simulator
 from mapush_stack.task.config import CONTROL_DT
 from mapush_stack.task.geometry import rotate
+from mapush_stack.task.robot import RobotTask
 from mapush_stack.task.state import SimState
 
 REACH = 0.8
@@ -15,7 +16,7 @@ REACH = 0.8
 
 class KinematicSimulator(Simulator):
     def __init__(self, num_envs, num_robots):
-        self.num_envs, self.num_robots = num_envs, num_robots
+        self.num_envs, self.robots = num_envs, (RobotTask(),) * num_robots
         self.device, self.control_dt = torch.device("cpu"), CONTROL_DT
         self._tensors = {
             "robots": torch.zeros(num_envs, num_robots, 3),
@@ -68,6 +69,7 @@ class KinematicSimulator(Simulator):
             object_rpy=torch.cat((object_zero, object_zero, tensors["object"][:, 2:]), dim=-1),
             object_lin_vel=torch.cat((tensors["object_velocity"], object_zero), dim=-1),
             object_ang_vel=torch.zeros(self.num_envs, 3),
+            senses=robots[..., :0],
             healthy=~tensors["broken"],
         )
 

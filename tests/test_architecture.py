@@ -29,6 +29,7 @@ HEAVY = {
         "sim/mujoco.py",
         "sim/warp.py",
         "sim/scene.py",
+        "sim/drawing.py",
         "sim/visuals.py",
         "sim/robots/planar.py",
         "sim/robots/go1.py",

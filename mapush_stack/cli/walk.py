@@ -28,14 +28,13 @@ def command() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: tuple) -> None:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
-    from ..locomotion.policy import WalkingPolicy
     from ..training import config
     from ..walking import training as walking
     from ..walking.env import make_walking_env
 
     changes = ["sim.robot=go1", f"sim.num_envs={scenes}", f"sim.backend={backend}", *overrides]
     settings = config.load("default", "cuboid", changes)
-    env = make_walking_env(settings.sim, settings.object.body, WalkingPolicy(walking.HIDDEN), seed)
+    env = make_walking_env(settings.sim, settings.object.body, seed)
     console = make_console()
     begun = time.monotonic()
 
@@ -75,7 +74,7 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: tupl
     settings = config.load("default", "cuboid", ["sim.robot=go1", *changes, *overrides])
     set_torch_threads(settings.training.torch_threads)
     friction = torch.full((scenes,), 0.55)
-    simulator = make_simulator(settings.sim, settings.object.body, 2, friction, 0)
+    simulator = make_simulator(settings.sim, settings.object.body, ["go1"] * 2, friction, 0)
     rows = [tracking.track(simulator, name, wanted) for name, wanted in tracking.COMMANDS]
     rows.append(tracking.push_object(simulator))
     falls = tracking.endurance(simulator, 60.0 * minutes, seed=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -24,23 +24,28 @@ except ImportError:
 
 
 def parallel_env(
-    task: TaskConfig, target_object: ObjectTask, body: ObjectBody, sim: SimConfig, seed: int = 0
+    task: TaskConfig,
+    target_object: ObjectTask,
+    body: ObjectBody,
+    sim: SimConfig,
+    seed: int = 0,
+    team: Optional[Sequence[str]] = None,
 ) -> PushParallelEnv:
-    """One pushing task on the simulator that `sim.backend` names.
+    """One pushing task on the simulator that `sim.backend` names; arguments as for `make_env`.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
 
     """
     alone = sim.model_copy(update={"num_envs": 1, "threads": 1})
-    return PushParallelEnv(make_env(task, target_object, body, alone, seed, auto_reset=False))
+    return PushParallelEnv(make_env(task, target_object, body, alone, seed, auto_reset=False, team=team))
 
 
-class PushParallelEnv(ParallelEnv):
+class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is optional and has no types
     """A team of robots that all act at once, and whose episode ends for all of them together.
 
-    An action is (vx, vy, yaw rate) in the robot's heading frame, held for a decision; what lies outside of its space
-    counts as the bound. There is nothing to render here: `mapush play` draws policies.
+    An action is what the robot's kind steers of (vx, vy, yaw rate) in its heading frame, held for a decision; numbers
+    outside of the action space count as its bound. There is nothing to render here: `mapush play` draws policies.
     """
 
     def __init__(self, env: PushEnv) -> None:
@@ -48,16 +53,18 @@ class PushParallelEnv(ParallelEnv):
         self.metadata: Dict[str, Any] = {"name": "go1push_mid", "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self.possible_agents = [f"robot_{index}" for index in range(env.num_agents)]
-        self.agents: list = []
+        self.agents: List[str] = []
         values, numbers = env.state_shape
         self.state_space = spaces.Box(-np.inf, np.inf, (values * numbers,), np.float32)
         """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
         bound = np.float32(1.0 / env.config.action_gain)
         self.observation_spaces = {
-            agent: spaces.Box(-np.inf, np.inf, (env.observation_size,), np.float32) for agent in self.possible_agents
+            agent: spaces.Box(-np.inf, np.inf, (size,), np.float32)
+            for agent, size in zip(self.possible_agents, env.observation_sizes)
         }
         self.action_spaces = {
-            agent: spaces.Box(-bound, bound, (env.action_size,), np.float32) for agent in self.possible_agents
+            agent: spaces.Box(-bound, bound, (size,), np.float32)
+            for agent, size in zip(self.possible_agents, env.action_sizes)
         }
         self._env = env
         self._episode = -1
@@ -85,13 +92,15 @@ class PushParallelEnv(ParallelEnv):
         observations, self._state = self._env.reset(episode=self._episode)
         return self._per_agent(observations), {agent: {} for agent in self.agents}
 
-    def step(self, actions: Dict[str, np.ndarray]) -> Tuple[Dict, Dict, Dict, Dict, Dict]:
+    def step(
+        self, actions: Dict[str, np.ndarray]
+    ) -> Tuple[Dict[str, np.ndarray], Dict[str, float], Dict[str, bool], Dict[str, bool], Dict[str, Dict[str, Any]]]:
         """One decision of every robot: observations, rewards, terminations, truncations and infos by robot.
 
         On the last one the infos have `cause`, by which the episode ended: "finished" is success.
 
         Raises:
-            UserError: no episode is going on, or an action is missing or not finite.
+            UserError: no episode is going on, or an action is missing, not finite or of another size.
 
         """
         if not self.agents:
@@ -99,10 +108,14 @@ class PushParallelEnv(ParallelEnv):
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise UserError(f"actions has none for {', '.join(missing)}: give one for each of env.agents")
-        given = np.stack([actions[agent] for agent in self.agents])
-        if not np.isfinite(given).all():
-            raise UserError(f"actions={given.tolist()} is not finite: give numbers within the action space")
-        step = self._env.step(torch.as_tensor(given, dtype=torch.float32, device=self._env.device).unsqueeze(0))
+        env = self._env
+        given = np.zeros((1, env.num_agents, env.action_size), np.float32)
+        for row, (agent, space) in enumerate(self.action_spaces.items()):
+            action = np.asarray(actions[agent], np.float32)
+            if action.shape != space.shape or not np.isfinite(action).all():
+                raise UserError(f"actions[{agent}]={action.tolist()} must be {space.shape[0]} finite numbers")
+            given[0, row, : len(action)] = action
+        step = env.step(torch.as_tensor(given, device=env.device))
         self._state = step.final_state
         agents, rewards = self.agents, step.rewards[0].tolist()
         terminated, truncated = bool(step.terminated), bool(step.truncated)
@@ -137,4 +150,5 @@ class PushParallelEnv(ParallelEnv):
         self._env.close()
 
     def _per_agent(self, observations: Tensor) -> Dict[str, np.ndarray]:
-        return dict(zip(self.possible_agents, observations[0].cpu().numpy().copy()))
+        rows = zip(self.observation_spaces.items(), observations[0].cpu().numpy().copy())
+        return {agent: row[: space.shape[0]] for (agent, space), row in rows}

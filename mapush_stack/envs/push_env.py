@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from ..device.replay import Replay
+from ..errors import UserError
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
 from ..task.resets import draw_ages, draw_start
+from ..task.robot import RobotTask
 from ..task.state import SimState
 from .statistics import EnvStatistics
 
@@ -44,15 +46,31 @@ class Step(NamedTuple):
     """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
     """What the episodes that ended amount to."""
+    path: SimState
+    """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
+    is what the simulator did after the end."""
 
 
-def sizes(config: TaskConfig, target_object: ObjectTask) -> Tuple[int, Tuple[int, int]]:
-    """Numbers in a robot's observation, D, and values and numbers for each that the critic sees, (V, S)."""
+def sizes(
+    config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask] = ()
+) -> Tuple[int, Tuple[int, int]]:
+    """Numbers in the widest observation, D, and values and numbers for each that the critic sees, (V, S).
+
+    Without `robots` the team is the object's number of robots that sense nothing of themselves.
+    """
+    robots = robots or (RobotTask(),) * target_object.num_robots
     zero = torch.zeros(1, dtype=torch.int64)
-    start = draw_start(config, target_object, 0, zero, zero)
-    observation = observations.observe(config, target_object, start.state, start.target)
-    values, numbers = global_state(config, target_object, start.state, start.target).shape[-2:]
+    start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
+    state = _with_senses(start.state, robots)
+    observation = observations.observe(config, target_object, state, start.target)
+    values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
     return observation.shape[-1], (values, numbers)
+
+
+def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
+    """A state with room for what the robots sense of themselves."""
+    width = max(len(robot.sense_mirror) for robot in robots)
+    return start._replace(senses=start.robot_pos.new_zeros(*start.robot_pos.shape[:-1], width))
 
 
 class PushEnv:
@@ -69,12 +87,19 @@ class PushEnv:
     num_agents: int
     """Robots in the team, A."""
     observation_size: int
-    """Numbers in a robot's observation, D."""
+    """Numbers in the widest robot's observation, D; the others' have zeros behind their own."""
+    observation_sizes: Tuple[int, ...]
+    """Numbers that each robot observes."""
+    action_size: int
+    """Numbers in the widest robot's action, K; what the others have behind their own is ignored."""
+    action_sizes: Tuple[int, ...]
+    """Numbers in each robot's action."""
     state_shape: Tuple[int, int]
     """Values and numbers for each, (V, S)."""
-    action_size: int = actions.ACTION_SIZE
+    mirrors: Optional[Tuple[Mirror, ...]]
+    """Each robot's; None where the observation layout has no linear reflection."""
     mirror: Optional[Mirror]
-    """None where the observation layout has no linear reflection."""
+    """That of the first robot."""
 
     def __init__(
         self,
@@ -91,9 +116,19 @@ class PushEnv:
         an episode that ended is observed where it ended, and what follows until `reset` means nothing.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
-        self.num_envs, self.num_agents, self.device = simulator.num_envs, target_object.num_robots, simulator.device
-        signs = observations.mirror_signs(config, target_object)
-        self.mirror = None if signs is None else Mirror(signs, actions.ACTION_MIRROR)
+        self.num_envs, self.num_agents, self.device = simulator.num_envs, simulator.num_robots, simulator.device
+        robots = simulator.robots
+        signs = observations.mirror_signs(config, target_object, robots)
+        own = None if signs is None else zip(signs, map(actions.mirror_signs, robots))
+        self.mirrors = None if own is None else tuple(Mirror(*pair) for pair in own)
+        self.mirror = None if self.mirrors is None else self.mirrors[0]
+        self.observation_size, self.state_shape = sizes(config, target_object, robots)
+        widest = max(len(robot.sense_mirror) for robot in robots)
+        self.observation_sizes = tuple(self.observation_size - widest + len(robot.sense_mirror) for robot in robots)
+        self.action_sizes = tuple(len(robot.command_axes) for robot in robots)
+        self.action_size = max(self.action_sizes)
+        self._columns = actions.command_columns(robots, self.device)
+        self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
         self._rows = torch.arange(self.num_envs, device=self.device)
         self._first_env, self._auto_reset = first_env, auto_reset
@@ -104,9 +139,9 @@ class PushEnv:
         self._return = torch.zeros(self.num_envs, device=self.device)
         self._target = torch.zeros(self.num_envs, 2, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
-        self._state = draw_start(config, target_object, seed, self._rows, zeros).state
+        start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
+        self._state = _with_senses(start.state, robots)
         self._closed = False
-        self.observation_size, self.state_shape = sizes(config, target_object)
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -114,8 +149,8 @@ class PushEnv:
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
         self.statistics.configure(rewards.active_terms(config), config.episode_seconds)
-        # A CUDA graph cannot hold the starts of episodes where their number has to be known.
-        capturable = self.simulator.counting_waits
+        # A CUDA graph cannot hold the starts of episodes if their number has to be known.
+        capturable = self.simulator.masked_reset
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
@@ -136,8 +171,16 @@ class PushEnv:
         return self._observe(self._state, self._target), self._global_state(self._state, self._target)
 
     def step(self, action: Tensor) -> Step:
-        """Hold `action` `[N, A, 3]` for one decision."""
-        commands = actions.command(self.config, self._command_limit, action)
+        """Hold `action` `[N, A, K]` for one decision.
+
+        Raises:
+            UserError: it has another shape.
+
+        """
+        expected = (self.num_envs, self.num_agents, self.action_size)
+        if tuple(action.shape) != expected:
+            raise UserError(f"action must have the shape {list(expected)}, not {list(action.shape)}")
+        commands = actions.command(self.config, self._command_limit, action, self._columns)
         return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
 
     def _conclude_decision(self, *states: Tensor) -> Step:
@@ -147,7 +190,7 @@ class PushEnv:
         measures = self._measure(whole_path, self._target)
         now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
         ages = self._age + self._clock
-        ending = terminations.evaluate(self.config, self.object, path, now, ages, ~path.healthy)
+        ending = terminations.evaluate(self.config, self.object, self._heights, path, now, ages, ~path.healthy)
         # A control step counts unless the episode ended on an earlier one of the same decision.
         counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
         steps = counts.sum(0)
@@ -190,7 +233,23 @@ class PushEnv:
             truncated=truncated,
             final_state=final_state,
             episode=ended,
+            path=path,
         )
+
+    @property
+    def target(self) -> Tensor:
+        """`[N, 2]` where each object is to go, arena frame, m; overwritten when an episode starts."""
+        return self._target
+
+    @property
+    def joint_positions(self) -> Optional[Tensor]:
+        """See `Simulator.joint_positions`."""
+        return self.simulator.joint_positions()
+
+    @property
+    def joint_path(self) -> Optional[Tensor]:
+        """See `Simulator.joint_path`: the last decision's control steps, as `Step.path`."""
+        return self.simulator.joint_path
 
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on."""
@@ -209,10 +268,9 @@ class PushEnv:
 
     def close(self) -> None:
         """Release the simulator, if it has anything to release; may be called twice."""
-        release = getattr(self.simulator, "close", None)
-        if release is not None and not self._closed:
+        if not self._closed:
             self._closed = True
-            release()
+            self.simulator.close()
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 
@@ -232,7 +290,7 @@ class PushEnv:
 
     def _start_again(self, done: Tensor) -> None:
         self._episode += done
-        if self.simulator.counting_waits:
+        if self.simulator.masked_reset:
             self._start(self._rows, done)
             return
         rows = done.nonzero().squeeze(-1)
@@ -243,7 +301,8 @@ class PushEnv:
 
     def _start(self, rows: Tensor, mask: Tensor) -> None:
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]`; look at what there is then."""
-        start = draw_start(self.config, self.object, self.seed, rows + self._first_env, self._episode[rows])
+        ids, episodes = rows + self._first_env, self._episode[rows]
+        start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
         self.simulator.reset(rows, start.state, mask)
         fresh = {
             "target": start.target,
@@ -261,7 +320,7 @@ class PushEnv:
     def _as_seen_after_reset(
         self, done: Tensor, final: SimState, now: Measures, previous: Measures
     ) -> Tuple[Measures, Measures]:
-        """Upstream's reward on the step of a reset: distances of the new episode (task_spec section 9, quirk a)."""
+        """Upstream's reward on the step of a reset: distances of the new episode (docs/task.md section 9, quirk a)."""
         fresh = self._measure(self._state, self._target)
         old_object = self._measure(final, self._target).target_distance
 

@@ -105,7 +105,7 @@ def make_stage(candidate: Candidate, env: PushEnv, size: Tuple[int, int]) -> Sta
     """The scene of a policy's task, for pictures of up to `size`, width and height in pixels."""
     settings = candidate.config
     radius = settings.task.success_distance
-    return Stage(settings.sim, settings.object.body, env.simulator.team, env.num_agents, radius, size)
+    return Stage(settings.object.body, env.simulator.team, radius, size)
 
 
 class Camera:

@@ -1,13 +1,13 @@
 """What a walking robot senses, remembers and commands: the interface of every walking policy of this project.
 
-Legs are ordered FL, FR, RL, RR and joints hip, thigh, calf within a leg, as upstream (task_spec section 7).
+Legs are ordered FL, FR, RL, RR and joints hip, thigh, calf within a leg, as upstream (docs/task.md section 7).
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ STANCE = (0.1, 0.9, -1.7, -0.1, 0.9, -1.7, 0.1, 0.9, -1.7, -0.1, 0.9, -1.7)
 ACTION_SCALE = 0.3
 """Radians of joint target for one unit of a policy's output; a servo of 20 N m/rad then gives 6 N m a unit."""
 STEP_FREQUENCY = 2.5
-"""Strides per second of the trot, Hz; upstream's is 3.0 (task_spec section 7)."""
+"""Strides per second of the trot, Hz; upstream's is 3.0 (docs/task.md section 7)."""
 TROT_OFFSETS = (0.0, 0.5, 0.5, 0.0)
 """Phase of each leg against the clock: diagonal legs swing together."""
 STANDING_SPEED = 0.05
@@ -34,7 +34,7 @@ class Proprioception(NamedTuple):
     """What a robot senses of itself; `...` are any leading dimensions."""
 
     linear_velocity: Tensor
-    """`[..., 3]` of the base, in the base's frame, m/s. A simulator knows it; a real robot would estimate it."""
+    """`[..., 3]` of the base, in the base's frame, m/s. A simulator knows it; a real robot has to estimate it."""
     angular_velocity: Tensor
     """`[..., 3]` in the base's frame, rad/s."""
     gravity: Tensor
@@ -54,14 +54,15 @@ class Gait(NamedTuple):
     """`[...]` of the stride, in [0, 1)."""
 
 
-def at_rest(leading: tuple, device: torch.device) -> Gait:
+def at_rest(leading: Tuple[int, ...], device: torch.device) -> Gait:
     """A gait that has not begun."""
     return Gait(torch.zeros(*leading, NUM_JOINTS, device=device), torch.zeros(leading, device=device))
 
 
 def is_standing(command: Tensor) -> Tensor:
     """`[...]` bool for commands `[..., 3]` (m/s, m/s, rad/s)."""
-    return torch.linalg.vector_norm(command, dim=-1) < STANDING_SPEED
+    speed: Tensor = torch.linalg.vector_norm(command, dim=-1)
+    return speed < STANDING_SPEED
 
 
 def advance(gait: Gait, action: Tensor, command: Tensor) -> Gait:
@@ -98,5 +99,5 @@ def joint_targets(action: Tensor) -> Tensor:
 
 @functools.lru_cache(maxsize=None)
 def _stance(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`STANCE` as a tensor, made once: to copy it from the host means to wait for the device."""
+    """`STANCE` as a tensor, made once: copying it from the host waits for the device."""
     return torch.tensor(STANCE, dtype=dtype, device=device)

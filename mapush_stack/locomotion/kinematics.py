@@ -12,7 +12,7 @@ HIP_LENGTH = 0.08
 THIGH_LENGTH, CALF_LENGTH = 0.213, 0.213
 """m (thigh_length, calf_length)."""
 FOOT_RADIUS = 0.023
-"""Of the collision sphere, m (task_spec section 12.1; the description has 0.02)."""
+"""Of the collision sphere, m (docs/task.md section 12; the description has 0.02)."""
 SIDES = (1.0, -1.0, 1.0, -1.0)
 """+1 for the left legs, in the order of `gait.LEGS`."""
 ENDS = (1.0, 1.0, -1.0, -1.0)
@@ -21,7 +21,7 @@ ENDS = (1.0, 1.0, -1.0, -1.0)
 
 def foot_positions(joint_pos: Tensor) -> Tensor:
     """Centres of the feet `[..., 4, 3]` in the base's frame, m, for joint angles `[..., 12]`, rad."""
-    hip, thigh, calf = joint_pos.unflatten(-1, (4, 3)).unbind(-1)
+    hip, thigh, calf = joint_pos.view(*joint_pos.shape[:-1], 4, 3).unbind(-1)
     side, end = (torch.tensor(signs, dtype=hip.dtype, device=hip.device) for signs in (SIDES, ENDS))
     x = -THIGH_LENGTH * torch.sin(thigh) - CALF_LENGTH * torch.sin(thigh + calf)
     down = -THIGH_LENGTH * torch.cos(thigh) - CALF_LENGTH * torch.cos(thigh + calf)

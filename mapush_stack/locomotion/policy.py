@@ -15,7 +15,7 @@ from ..errors import UserError
 from .gait import NUM_JOINTS, OBSERVATION_SIZE
 
 SHIPPED = Path(__file__).parent / "go1_walk.safetensors"
-"""The policy that comes with the project; `go1_walk.json` beside it tells how it was made."""
+"""The policy that comes with the project; `go1_walk.json` beside it is the record of its training."""
 _FORMAT = "mapush walking policy 1"
 
 
@@ -35,7 +35,8 @@ class WalkingPolicy(nn.Module):
     @torch.no_grad()
     def forward(self, observation: Tensor) -> Tensor:
         """Actions `[..., 12]` for observations `[..., 50]`."""
-        return self.net(observation)
+        action: Tensor = self.net(observation)
+        return action
 
 
 def save(policy: WalkingPolicy, path: Path) -> None:

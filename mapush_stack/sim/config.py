@@ -1,13 +1,24 @@
-"""What can be configured about a simulation. Defaults live in `presets/default.yaml`."""
+"""What can be configured about a simulation. What is good is in `presets/default.yaml`; defaults here are neutral."""
 
 from __future__ import annotations
 
-from typing import List, Literal, Tuple
+import json
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Tuple
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
+from typing_extensions import Annotated
 
-from ..settings import Settings
-from ..task.config import CONTROL_DT
+from ..registry import Registry
+from ..settings import Settings, name_in
+
+if TYPE_CHECKING:  # importing it takes torch
+    from .robots.base import RobotSettings
+
+
+def _robots() -> Registry[Any]:
+    from .robots import ROBOTS
+
+    return ROBOTS
 
 
 class PartConfig(Settings):
@@ -30,7 +41,7 @@ class PartConfig(Settings):
 
 
 class ObjectBody(Settings):
-    """The object as a rigid body (task_spec section 1)."""
+    """The object as a rigid body (docs/task.md section 1)."""
 
     parts: List[PartConfig] = Field(min_length=1, description="shapes, masses and inertias of the object")
     friction: Tuple[float, float] = Field(description="range of the object's own friction coefficient")
@@ -43,67 +54,72 @@ class ObjectBody(Settings):
         return self
 
 
-class TierConfig(Settings):
-    """What every kind of robot has: the physics step that its contacts need."""
-
-    physics_dt: float = Field(gt=0, le=CONTROL_DT, description="seconds per physics step; divides 0.02")
-
-    @model_validator(mode="after")
-    def _check(self) -> TierConfig:
-        if abs(self.substeps * self.physics_dt - CONTROL_DT) > 1e-9:
-            raise ValueError(f"physics_dt must divide the control step of {CONTROL_DT} s, not {self.physics_dt:g}")
-        return self
-
-    @property
-    def substeps(self) -> int:
-        """Physics steps per control step."""
-        return max(round(CONTROL_DT / self.physics_dt), 1)
-
-
-class PlanarConfig(TierConfig):
-    """The planar robot: a body on the plane whose velocity follows the command (task_spec section 12.1)."""
-
-    linear_time_constant: float = Field(ge=0.01, le=5, description="of the velocity servo along x and y, s")
-    yaw_time_constant: float = Field(ge=0.01, le=5, description="of the yaw rate servo, s")
-    max_force: float = Field(gt=0, le=1000, description="limit of the servo along x and y, N")
-    max_torque: float = Field(gt=0, le=1000, description="limit of the yaw servo, N m")
-
-
-class Go1Config(TierConfig):
-    """The articulated Unitree Go1, walking by a policy of its own."""
-
-    walking_policy: str = Field(min_length=1, description="`shipped`, or the path of a .safetensors file")
-    stiffness: float = Field(gt=0, le=500, description="of the joint position servos, N m/rad")
-    damping: float = Field(ge=0, le=50, description="of the joint position servos, N m s/rad")
-
-
 class SimConfig(Settings):
-    """Which simulator steps the scene, and how finely."""
+    """Which simulator steps the scene, and how finely.
 
-    backend: Literal["auto", "mujoco", "warp", "isaacgym"] = Field(
+    Beside the fields below there is a section `sim.<kind>` for each kind of robot, see `of_kind`.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    backend: str = Field(
+        "auto",
         description="mujoco: any CPU; warp: an NVIDIA GPU; auto: warp where there is one; isaacgym: MAPush's own "
-        "scene and walking controller, with none of the settings below num_envs but threads"
+        "scene and walking controller, with none of the settings below num_envs but threads",
     )
     device: str = Field(
-        pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
+        "auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
     )
-    robot: Literal["planar", "go1"] = Field(description="planar: bodies that slide on the plane; go1: legs")
-    num_envs: int = Field(ge=1, le=1_000_000, description="environments stepped together")
-    solver_iterations: int = Field(ge=1, le=100, description="Newton iterations of the contact solver")
-    threads: int = Field(ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
-    planar: PlanarConfig
-    go1: Go1Config
+    robot: Annotated[str, name_in(_robots)] = Field(
+        "planar", description="planar: bodies that slide on the plane; go1: legs"
+    )
+    num_envs: int = Field(512, ge=1, le=1_000_000, description="environments stepped together")
+    solver_iterations: int = Field(30, ge=1, le=100, description="Newton iterations of the contact solver")
+    threads: int = Field(0, ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
+
+    @field_validator("backend")
+    @classmethod
+    def _known_backend(cls, name: str) -> str:
+        from .simulators import SIMULATORS
+
+        if name != "auto" and name not in SIMULATORS:
+            raise ValueError(SIMULATORS.unknown(name))
+        return name
 
     @model_validator(mode="after")
     def _check(self) -> SimConfig:
-        if self.backend == "isaacgym":
-            if self.robot != "go1":
-                raise ValueError(f"robot must be go1 with backend=isaacgym, not {self.robot}: MAPush has no other")
-            if self.go1.walking_policy != "shipped":
-                raise ValueError("go1.walking_policy has no effect with backend=isaacgym, which walks by MAPush's own")
+        from .simulators import SIMULATORS
+
+        self._check_sections()
+        if self.backend != "auto":
+            SIMULATORS[self.backend].check(self, [self.robot])
         return self
 
-    @property
-    def tier(self) -> TierConfig:
-        """The settings of the chosen robot."""
-        return getattr(self, self.robot)
+    @classmethod
+    def children(cls) -> Dict[str, Any]:
+        """See `Settings.children`; the kinds of robots too."""
+        robots = _robots()
+        return {**super().children(), **{kind: robots[kind].settings_model for kind in robots}}
+
+    def _check_sections(self) -> None:
+        """Replace what was given for each kind of robot by that kind's settings."""
+        robots, extra = _robots(), self.__pydantic_extra__
+        assert extra is not None  # because of extra="allow"
+        models = {kind: robots[kind].settings_model for kind in robots}
+        fields: Dict[str, Any] = {kind: (model, model()) for kind, model in models.items()}
+        sections = create_model("Sections", __base__=Settings, **fields)
+        # As JSON, so that lists pass for tuples and nothing else for something else, as in the whole configuration.
+        given = json.dumps(extra, default=lambda settings: settings.model_dump(mode="json"))
+        checked = sections.model_validate_json(given, strict=True)
+        # A plug-in's kind that has no part in this has no section either: the run can be read without the plug-in.
+        extra.update((kind, getattr(checked, kind)) for kind in dict.fromkeys([*extra, self.robot]))
+
+    def of_kind(self, kind: str) -> RobotSettings:
+        """The section of a kind of robot; its defaults where the configuration was made before the kind was known.
+
+        Raises:
+            UserError: there is no such kind.
+
+        """
+        section: RobotSettings = (self.__pydantic_extra__ or {}).get(kind) or _robots()[kind].settings_model()
+        return section

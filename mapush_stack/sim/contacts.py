@@ -1,13 +1,15 @@
-"""What touches what, and how rough it is (task_spec sections 3, 12 and 12.1)."""
+"""What touches what, and how rough it is (docs/task.md sections 3 and 12)."""
 
 from __future__ import annotations
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, TypeVar
+
+from torch import Tensor
 
 FLOOR_FRICTION = 0.1
-"""Terrain friction coefficient (task_spec section 3)."""
+"""Terrain friction coefficient (docs/task.md section 3)."""
 ROBOT_FRICTION = 1.0
-"""Robot shapes' friction coefficient (task_spec section 3)."""
+"""Robot shapes' friction coefficient (docs/task.md section 3)."""
 
 
 class ContactBits(NamedTuple):
@@ -17,10 +19,11 @@ class ContactBits(NamedTuple):
     conaffinity: int
 
 
-FLOOR, OBJECT, PLANAR_ROBOT = ContactBits(1, 0), ContactBits(2, 1), ContactBits(4, 6)
-"""Floor meets object; object meets floor and robots; planar robots meet the object and each other, not the floor."""
+FLOOR, OBJECT, SLIDING_ROBOT = ContactBits(1, 0), ContactBits(2, 1), ContactBits(4, 14)
+"""The floor meets the object; the object meets floor and robots; a sliding robot meets everything but the floor."""
 FOOT, LEG, TRUNK, LEG_ENVELOPE = ContactBits(0, 3), ContactBits(0, 2), ContactBits(4, 7), ContactBits(8, 8)
-"""Feet meet floor and object, legs the object alone, trunks everything but envelopes, envelopes each other."""
+"""Feet meet floor and object; legs the object alone; trunks everything but envelopes; envelopes each other and sliding
+robots."""
 
 
 class Envelope(NamedTuple):
@@ -33,10 +36,13 @@ class Envelope(NamedTuple):
 
 
 ENVELOPE = Envelope(0.13, [-0.13, 0, 0, 0.16, 0, 0])
-"""task_spec section 12.1; with bare trunks a third of the episodes end on the 0.25 m rule."""
+"""docs/task.md section 12; with bare trunks a third of the episodes end on the 0.25 m rule."""
 
 
-def mean_friction(first: float, second: float) -> float:
+Coefficient = TypeVar("Coefficient", float, Tensor)
+
+
+def mean_friction(first: float, second: Coefficient) -> Coefficient:
     """PhysX averages two coefficients; MuJoCo takes the larger, so each geom gets its average with the smaller one."""
     return 0.5 * (first + second)
 

@@ -21,7 +21,7 @@ class Path(NamedTuple):
 class Engine(ABC):
     """`num_envs` independent copies of `model`, stepped together.
 
-    An engine knows joints and controls; what they mean is the robots' affair (`sim/robots`).
+    An engine knows joints and controls; `sim/robots` knows what they mean.
     """
 
     model: Any
@@ -30,8 +30,8 @@ class Engine(ABC):
     """Number of copies N."""
     device: torch.device
     """Where the tensors live."""
-    counting_waits: bool
-    """See `Simulator.counting_waits`."""
+    masked_reset: bool
+    """See `Simulator.masked_reset`."""
 
     @abstractmethod
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:

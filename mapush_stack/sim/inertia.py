@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Sequence
+from typing import Any, List, NamedTuple, Sequence
 
 import numpy as np
 
@@ -17,7 +17,7 @@ class Inertia(NamedTuple):
     tensor: np.ndarray
     """`[3, 3]` about the centre of mass, kg m^2."""
 
-    def assign(self, body: object) -> None:
+    def assign(self, body: Any) -> None:
         """Write it into a `mujoco.MjsBody`."""
         body.mass, body.ipos, body.explicitinertial = self.mass, self.centre, True
         body.fullinertia = [self.tensor[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
@@ -31,7 +31,7 @@ def point(mass: float, position: Sequence[float]) -> Inertia:
 def combine(parts: List[Inertia]) -> Inertia:
     """Several rigid parts as one (parallel axis theorem)."""
     mass = sum(part.mass for part in parts)
-    centre = sum(part.mass * part.centre for part in parts) / mass
+    centre: np.ndarray = sum((part.mass * part.centre for part in parts), np.zeros(3)) / mass
     tensor = np.zeros((3, 3))
     for part in parts:
         offset = part.centre - centre

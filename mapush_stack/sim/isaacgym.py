@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -16,15 +16,16 @@ from ..errors import UserError
 from ..task.config import CONTROL_DT
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
-from . import mqe
+from . import gpu, mqe
 from .config import ObjectBody, SimConfig
 from .isaacgym_import import require, stdout_as_stderr
+from .robots import ROBOTS
 from .rotation import quaternion_from_rpy, rpy_from_quaternion
 from .scene_simulator import MAX_SPEED
-from .simulator import Simulator
+from .simulator import Backend, SimulationRequest, Simulator, SimulatorKind
 
 _START_SCALE = (0.7, 1.3)
-"""Joint angles start at the stance times this (task_spec section 4)."""
+"""Joint angles start at the stance times this (docs/task.md section 4)."""
 _MEMORY = (
     "last_locomotion_action",
     "last_two_locomotion_action",
@@ -68,11 +69,10 @@ def contact_pairs() -> Optional[ContactPairs]:
 class IsaacGymSimulator(Simulator):
     """Go1 robots that walk by MAPush's controller, and the object.
 
-    Every episode begins as a simulation's first one does: what the controller remembers is cleared, also the part that
-    MAPush leaves from the episode before.
+    A reset clears all that the controller remembers of the episode before, also what MAPush itself leaves.
     """
 
-    counting_waits = False  # Isaac Gym wants a list of who is reset, so that its length has to be known in any case
+    masked_reset = False  # Isaac Gym takes a list of the environments to reset, so that their number must be known
 
     def __init__(
         self,
@@ -103,7 +103,8 @@ class IsaacGymSimulator(Simulator):
             body_file = Path(folder) / "object.urdf"
             mqe.write_urdf(body, body_file)
             self.task: Any = mqe.make_task(root, body_file, request)
-        self.num_envs, self.num_robots, self.device = sim.num_envs, num_robots, device
+        self.num_envs, self.device = sim.num_envs, device
+        self.robots = (ROBOTS["go1"].task,) * num_robots
         self.control_dt = CONTROL_DT
         self._seed, self._first_env = seed, first_env
         self._starts = torch.zeros(sim.num_envs, dtype=torch.int64, device=device)
@@ -157,16 +158,17 @@ class IsaacGymSimulator(Simulator):
         roots = roots.nan_to_num(0.0, 0.0, 0.0)
         pos = roots[..., :3] - self._centre.unsqueeze(1)
         rpy = rpy_from_quaternion(roots[..., 3:7].roll(1, -1))
-        robots, thing = slice(None, -1), -1
+        robots = slice(None, -1)
         return SimState(
             robot_pos=pos[:, robots],
             robot_rpy=rpy[:, robots],
             robot_lin_vel=roots[:, robots, 7:10],
             robot_ang_vel=roots[:, robots, 10:13],
-            object_pos=pos[:, thing],
-            object_rpy=rpy[:, thing],
-            object_lin_vel=roots[:, thing, 7:10],
-            object_ang_vel=roots[:, thing, 10:13],
+            object_pos=pos[:, -1],
+            object_rpy=rpy[:, -1],
+            object_lin_vel=roots[:, -1, 7:10],
+            object_ang_vel=roots[:, -1, 10:13],
+            senses=pos[:, robots, :0],
             healthy=believable.all(-1),
         )
 
@@ -214,7 +216,8 @@ class IsaacGymSimulator(Simulator):
 
     def _roots(self) -> Tensor:
         """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker; quaternions x, y, z, w."""
-        return self.task.all_root_states.view(self.num_envs, -1, 13)
+        states: Tensor = self.task.all_root_states
+        return states.view(self.num_envs, -1, 13)
 
     def _root_state(self, env_ids: Tensor, pos: Tensor, rpy: Tensor, lin_vel: Tensor, ang_vel: Tensor) -> Tensor:
         """Root states `[n, ..., 13]` in Isaac Gym's frame of bodies in the arena's, `[n, ..., 3]` each."""
@@ -241,3 +244,34 @@ class IsaacGymSimulator(Simulator):
         ):
             send(task.sim, gymtorch.unwrap_tensor(values), gymtorch.unwrap_tensor(actors), len(actors))
         task.sense()
+
+
+class IsaacGymKind(SimulatorKind):
+    """MAPush's own scene with Go1 robots, on a GPU or on the CPU."""
+
+    bytes_per_env = 40_000
+    """Without Isaac Gym's own buffers, which could not be measured: we have no licence."""
+    robots = ("go1",)
+    max_command = mqe.MAX_COMMAND
+
+    def check(self, sim: SimConfig, team: Sequence[str]) -> None:
+        """See `SimulatorKind.check`."""
+        super().check(sim, team)
+        if sim.of_kind("go1") != sim.of_kind("go1").model_copy(update={"walking_policy": "shipped"}):
+            raise ValueError("go1.walking_policy has no effect with backend=isaacgym, which walks by MAPush's own")
+
+    def place(self, device: str) -> Backend:
+        """See `SimulatorKind.place`."""
+        require()
+        if device == "cpu":
+            return Backend("isaacgym", torch.device("cpu"), "asked for on the CPU, where it is slow")
+        missing = gpu.why_not(device)
+        if missing:
+            raise UserError(f"sim.backend=isaacgym is not possible here: {missing}; use sim.backend=mujoco")
+        chosen = gpu.find(device)
+        return Backend("isaacgym", chosen, torch.cuda.get_device_name(chosen))
+
+    def make(self, request: SimulationRequest) -> IsaacGymSimulator:
+        """See `SimulatorKind.make`."""
+        sim, body, team, friction, seed, device, first_env = request
+        return IsaacGymSimulator(sim, body, len(team), friction, seed, device, first_env)

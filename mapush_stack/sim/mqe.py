@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple, Sequence
+from typing import Any, Dict, NamedTuple, Sequence
 from xml.etree import ElementTree
 
 import torch
@@ -124,14 +124,14 @@ def make_task(root: Path, body_file: Path, request: Request) -> Any:
     return task
 
 
-def derive(published: type, root: Path, body_file: Path, request: Request) -> type:
+def derive(published: Any, root: Path, body_file: Path, request: Request) -> type:
     """MAPush's configuration for this object and team.
 
     `task/*/train.sh` of MAPush overwrites the published file with that of the object trained last: nothing that
     differs between those files is taken over, but the object's start and the target's.
     """
     state = published.init_state
-    changes = {
+    changes: Dict[str, Dict[str, Any]] = {
         "env": {
             "num_envs": request.num_envs,
             "num_agents": request.num_robots,
@@ -157,10 +157,10 @@ def derive(published: type, root: Path, body_file: Path, request: Request) -> ty
     return type("Configuration", (published,), sections)
 
 
-def _bodies_and_walking(published: type, friction: Sequence[float]) -> type:
+def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
     """MAPush's environment class without its task; environment i's object has `friction[i]`."""
 
-    class BodiesAndWalking(published):
+    class BodiesAndWalking(published):  # type: ignore[misc] # a class of MAPush's, known at run time only
         def _create_npc(self, env_handle: Any, env_id: int) -> Any:
             """Object and target marker; the object's friction is the environment's own, not drawn anew."""
             handles = super()._create_npc(env_handle, env_id)
@@ -212,8 +212,8 @@ def _add_link(robot: ElementTree.Element, name: str, part: PartConfig) -> None:
         ElementTree.SubElement(element, "origin", xyz=" ".join(map(repr, part.position)), rpy="0 0 0")
         if kind == "inertial":
             ElementTree.SubElement(element, "mass", value=repr(part.mass))
-            moments = dict(zip(("ixx", "iyy", "izz"), map(repr, part.inertia)))
-            ElementTree.SubElement(element, "inertia", ixy="0", ixz="0", iyz="0", **moments)
+            ixx, iyy, izz = map(repr, part.inertia)
+            ElementTree.SubElement(element, "inertia", ixx=ixx, iyy=iyy, izz=izz, ixy="0", ixz="0", iyz="0")
             continue
         geometry = ElementTree.SubElement(element, "geometry")
         if part.shape == "cylinder":

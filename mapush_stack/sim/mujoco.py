@@ -10,30 +10,17 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..system.machine import usable_cpus
+from .config import SimConfig
 from .engine import Engine, Path
-
-
-def import_mujoco() -> Any:
-    """The `mujoco` package with `mujoco.batch`.
-
-    Raises:
-        UserError: it is absent or too old.
-
-    """
-    try:
-        import mujoco
-        import mujoco.batch
-    except ImportError:
-        raise UserError(
-            "the mujoco backend needs MuJoCo 4.0 or newer on Python 3.11 or newer: pip install 'mapush_stack[mujoco]'"
-        ) from None
-    return mujoco
+from .scene import import_mujoco
+from .scene_simulator import SceneKind
+from .simulator import Backend
 
 
 class MujocoEngine(Engine):
     """`mujoco.batch` over one model, on a pool of threads; results do not depend on their number."""
 
-    counting_waits = False
+    masked_reset = False
 
     def __init__(self, spec: Any, num_envs: int, threads: int = 0) -> None:
         """Compile a `mujoco.MjSpec`; 0 threads are one a CPU.
@@ -51,7 +38,7 @@ class MujocoEngine(Engine):
         self._qpos, self._qvel, self._ctrl, self._wrench = (
             self.batch.bind(name) for name in ("qpos", "qvel", "ctrl", "xfrc_applied")
         )
-        self._records: Dict[int, dict] = {}
+        self._records: Dict[int, Dict[str, Any]] = {}
         """Output arrays of the batched rollout by number of physics steps, made once."""
         self._faulty = np.zeros(num_envs, dtype=bool)
 
@@ -103,7 +90,8 @@ class MujocoEngine(Engine):
 
     def _warnings(self) -> np.ndarray:
         """Warnings of each copy so far `[N]`."""
-        return self.batch.warning[:, :, 1].sum(axis=1)
+        warnings: np.ndarray = self.batch.warning[:, :, 1].sum(axis=1)
+        return warnings
 
     def state_dict(self) -> Dict[str, Tensor]:
         """MuJoCo's integration state of every copy, warm starts included, in float64."""
@@ -116,3 +104,21 @@ class MujocoEngine(Engine):
         """Restore what `state_dict` returned."""
         self.batch.state[:] = state["rows"].numpy()
         self._faulty[:] = state["unhealthy"].numpy()
+
+
+class MujocoKind(SceneKind):
+    """MuJoCo on the CPU."""
+
+    bytes_per_env = 40_000
+
+    def place(self, device: str) -> Backend:
+        """See `SimulatorKind.place`."""
+        if device not in ("auto", "cpu"):
+            raise UserError(f"sim.device={device} is not allowed with sim.backend=mujoco, which runs on the CPU")
+        return Backend("mujoco", torch.device("cpu"), "asked for")
+
+    def engine(
+        self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]
+    ) -> MujocoEngine:
+        """See `SceneKind.engine`."""
+        return MujocoEngine(spec, sim.num_envs, sim.threads)

@@ -1,37 +1,58 @@
-"""The scene as a MuJoCo model, built from code: floor, object, team (task_spec sections 1, 3 and 12)."""
+"""The scene as a MuJoCo model, built from code: floor, object, team (docs/task.md sections 1, 3 and 12)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, List, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .config import ObjectBody, PartConfig, SimConfig
+from ..errors import UserError
+from .config import ObjectBody, PartConfig
 from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
 from .inertia import Inertia, combine
-from .robots.base import Team
+from .team import Team
 
 
-def build(config: SimConfig, body: ObjectBody, team: Team, num_robots: int) -> Any:
-    """The `mujoco.MjSpec` of one environment: object first, then the robots in order.
+def import_mujoco() -> Any:
+    """The `mujoco` package with `mujoco.batch`.
+
+    Raises:
+        UserError: it is absent or too old.
+
+    """
+    try:
+        import mujoco
+        import mujoco.batch
+    except ImportError:
+        raise UserError(
+            "the mujoco backend needs MuJoCo 4.0 or newer on Python 3.11 or newer: pip install 'mapush_stack[mujoco]'"
+        ) from None
+    return mujoco
+
+
+def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
+    """The `mujoco.MjSpec` of one environment: the object first, then the robots in the order of `Team`.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
     the object's range; `friction_arrays` gives an environment's own.
-    """
-    import mujoco
 
+    Raises:
+        UserError: MuJoCo is not installed.
+
+    """
+    mujoco = import_mujoco()
     spec = mujoco.MjSpec()
     spec.modelname = "mapush"
     spec.compiler.degree = False
     option = spec.option
-    option.timestep = config.tier.physics_dt
+    option.timestep = team.physics_dt
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.solver = mujoco.mjtSolver.mjSOL_NEWTON
     option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
-    option.iterations = option.ls_iterations = config.solver_iterations
+    option.iterations = option.ls_iterations = solver_iterations
     option.tolerance = 1e-4
     spec.worldbody.add_geom(
         name="floor",
@@ -42,8 +63,7 @@ def build(config: SimConfig, body: ObjectBody, team: Team, num_robots: int) -> A
     )
     middle = 0.5 * sum(body.friction)
     _add_object(spec, body, mean_friction(FLOOR_FRICTION, middle))
-    for index in range(num_robots):
-        team.add_to(spec, f"robot{index}", middle)
+    team.add_to(spec, middle)
     return spec
 
 
@@ -65,16 +85,16 @@ def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
         )
 
 
-def contact_room(body: ObjectBody, team: Team, num_robots: int) -> int:
+def contact_room(body: ObjectBody, team: Team) -> int:
     """Contacts for which a copy of the scene needs room, where a buffer has to be sized beforehand.
 
-    Four under each part of the object, and for each robot its kind's share. A scene that needs more is reported as
-    unhealthy by the engine.
+    Four under each part of the object, and what the robots need. A scene that needs more is reported as unhealthy by
+    the engine.
     """
-    return 4 * len(body.parts) + team.contacts * num_robots
+    return 4 * len(body.parts) + team.contacts
 
 
-def half_sizes(part: PartConfig) -> list:
+def half_sizes(part: PartConfig) -> List[float]:
     """MuJoCo's `size` of a part: half lengths of a box; radius and half height of a cylinder."""
     if part.shape == "cylinder":
         return [part.size[0], 0.5 * part.size[1], 0.0]
@@ -86,15 +106,15 @@ def combined_inertia(body: ObjectBody) -> Inertia:
     return combine([Inertia(part.mass, np.array(part.position), np.diag(part.inertia)) for part in body.parts])
 
 
-def friction_arrays(model: Any, coefficients: Tensor) -> Tensor:
+def friction_arrays(model: Any, coefficients: Tensor, own: Sequence[str]) -> Tensor:
     """Every geom's friction `[N, ngeom, 3]` for environments whose object has the `coefficients` `[N]`.
 
-    The floor's and the feet's own do not depend on the object.
+    That of the floor and of the geoms named in `own` does not depend on the object.
     """
     arrays = torch.from_numpy(np.tile(model.geom_friction, (len(coefficients), 1, 1)))
     for geom in range(model.ngeom):
         name = model.geom(geom).name
-        if name != "floor" and not name.endswith("_foot"):
+        if name != "floor" and name not in own:
             other = FLOOR_FRICTION if name.startswith("object") else ROBOT_FRICTION
             arrays[:, geom, 0] = mean_friction(other, coefficients.double())
     return arrays

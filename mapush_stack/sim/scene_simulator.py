@@ -1,8 +1,9 @@
-"""A scene on an engine: what every MuJoCo simulator of this project is, on a CPU or on a GPU."""
+"""The MuJoCo scene as a simulator, on any engine: on a CPU or on a GPU."""
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from abc import abstractmethod
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -11,10 +12,11 @@ from ..device.replay import Replay
 from ..task.config import CONTROL_DT
 from ..task.state import SimState
 from . import scene
+from .config import ObjectBody, SimConfig
 from .engine import Engine
-from .robots.base import OBJECT_QPOS, OBJECT_QVEL, Team, split_robots
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
-from .simulator import Simulator
+from .simulator import SimulationRequest, Simulator, SimulatorKind
+from .team import OBJECT_QPOS, OBJECT_QVEL, Team
 
 MAX_SPEED = 100.0
 """A body faster than this (m/s or rad/s) is a simulation gone wrong: commands are below 1 m/s."""
@@ -23,43 +25,50 @@ MAX_SPEED = 100.0
 class SceneSimulator(Simulator):
     """Floor, object and team; each environment has its own friction."""
 
-    def __init__(self, engine: Engine, team: Team, num_robots: int, friction: Tensor) -> None:
+    def __init__(self, engine: Engine, team: Team, friction: Tensor) -> None:
         """`engine` runs `scene.build`'s model; `friction` `[N]` is each environment's object friction coefficient."""
         self.engine, self.team = engine, team
-        self.num_envs, self.num_robots, self.device = engine.num_envs, num_robots, engine.device
+        self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.control_dt = CONTROL_DT
-        self.counting_waits = engine.counting_waits
+        self.masked_reset = engine.masked_reset
         self._read_path = Replay(self._read, self.device)
-        engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction))
+        engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
 
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
         """See `Simulator.reset`; forces and solver warm starts begin at zero."""
         if len(env_ids) == 0:
             return
         mask = torch.ones_like(env_ids, dtype=torch.bool) if mask is None else mask
-        joints = self.team.start(env_ids, start, mask)
+        qpos, qvel = self.team.start(env_ids, start, mask)
         quaternion = quaternion_from_rpy(start.object_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.object_ang_vel)
         self.engine.write(
             env_ids,
-            torch.cat((start.object_pos, quaternion, joints.qpos.flatten(1)), dim=-1),
-            torch.cat((start.object_lin_vel, spin, joints.qvel.flatten(1)), dim=-1),
+            torch.cat((start.object_pos, quaternion, qpos), dim=-1),
+            torch.cat((start.object_lin_vel, spin, qvel), dim=-1),
             mask,
         )
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
-        return self._read_path(*self.team.drive(self.engine, commands, repeat))
+        path = self.team.drive(self.engine, commands, repeat)
+        self.joint_path = path.qpos
+        states: SimState = self._read_path(*path)
+        return states
 
     def state(self) -> SimState:
         """See `Simulator.state`."""
         return self._read(*self.engine.read())
 
+    def joint_positions(self) -> Tensor:
+        """See `Simulator.joint_positions`."""
+        return self.engine.read()[0]
+
     def _read(self, qpos: Tensor, qvel: Tensor) -> SimState:
         believable = qpos.isfinite().all(-1) & (qvel.abs() < MAX_SPEED).all(-1)
         qpos, qvel = qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0)
         quaternion = qpos[..., 3:OBJECT_QPOS]
-        robots = self.team.bodies(split_robots(self.team, qpos, qvel))
+        robots, senses = self.team.bodies(qpos, qvel)
         return SimState(
             robot_pos=robots.pos,
             robot_rpy=robots.rpy,
@@ -69,6 +78,7 @@ class SceneSimulator(Simulator):
             object_rpy=rpy_from_quaternion(quaternion),
             object_lin_vel=qvel[..., :3],
             object_ang_vel=rotate_by_quaternion(quaternion, qvel[..., 3:OBJECT_QVEL]),
+            senses=senses,
             healthy=believable & ~self.engine.faulty(),
         )
 
@@ -90,3 +100,37 @@ class SceneSimulator(Simulator):
     def close(self) -> None:
         """Release the engine; may be called twice."""
         self.engine.close()
+
+
+class SceneKind(SimulatorKind):
+    """A simulator of the MuJoCo scene, which says what engine it has."""
+
+    @abstractmethod
+    def engine(self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> Engine:
+        """The engine for `sim.num_envs` copies of a `mujoco.MjSpec`.
+
+        Args:
+            sim: the configuration.
+            spec: the scene of one environment.
+            device: where the tensors live.
+            contacts: room for so many contacts in a copy, where it is limited.
+            fields: names of model fields that `set_field` will give every copy a value of its own.
+
+        Raises:
+            UserError: it is not installed.
+
+        """
+
+    def engine_for(
+        self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
+    ) -> Engine:
+        """The engine for the scene of an object and a team; arguments and errors as for `engine`."""
+        spec = scene.build(body, team, sim.solver_iterations)
+        return self.engine(sim, spec, device, scene.contact_room(body, team), fields)
+
+    def make(self, request: SimulationRequest) -> SceneSimulator:
+        """See `SimulatorKind.make`."""
+        sim, device = request.sim, request.device
+        team = Team(sim, request.team, request.seed, device, request.first_env)
+        engine = self.engine_for(sim, request.body, team, device, ("geom_friction",))
+        return SceneSimulator(engine, team, request.friction)

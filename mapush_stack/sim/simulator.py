@@ -1,14 +1,17 @@
-"""The contract that every simulator keeps."""
+"""The contract that every simulator keeps, and the registry of simulators."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Dict, Optional
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
+from ..registry import Registry
+from ..task.robot import RobotTask
 from ..task.state import SimState
+from .config import ObjectBody, SimConfig
 
 
 class Simulator(ABC):
@@ -19,15 +22,23 @@ class Simulator(ABC):
 
     num_envs: int
     """Number of environments N."""
-    num_robots: int
-    """Robots in an environment A."""
+    robots: Tuple[RobotTask, ...]
+    """What the task knows of each of the A robots of an environment."""
     device: torch.device
     """Where the tensors live."""
     control_dt: float
     """Seconds per control step."""
-    counting_waits: bool = False
-    """Whether to know how many environments are to be reset means to wait for the device. Then `reset` is better
-    called for all environments with a mask than for a few without one."""
+    joint_path: Optional[Tensor] = None
+    """`[T, N, nq]` joint positions after each control step of the last `step`, for pictures; None where the simulator
+    is not a MuJoCo scene. On a GPU the next call may overwrite it."""
+    masked_reset: bool = False
+    """True if `reset` is to be called for all environments with a mask, because to pick those that ended would wait for
+    the GPU; else it is called for these alone."""
+
+    @property
+    def num_robots(self) -> int:
+        """Robots in an environment, A."""
+        return len(self.robots)
 
     @abstractmethod
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
@@ -49,6 +60,10 @@ class Simulator(ABC):
     def state(self) -> SimState:
         """The present state, `[N, ...]`."""
 
+    def joint_positions(self) -> Optional[Tensor]:
+        """Present joint positions `[N, nq]`; None where the simulator is not a MuJoCo scene."""
+        return None
+
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on, so that a resumed simulation continues bit for bit."""
@@ -63,3 +78,74 @@ class Simulator(ABC):
 
     def close(self) -> None:  # noqa: B027 - most simulators have nothing to release
         """Release what the simulator holds; may be called twice."""
+
+
+class Backend(NamedTuple):
+    """Which simulator runs, and where."""
+
+    name: str
+    """In `SIMULATORS`."""
+    device: torch.device
+    """Where the simulation's tensors live, and with them the learner's."""
+    reason: str
+    """Why, in a few words."""
+
+
+class SimulationRequest(NamedTuple):
+    """What to simulate."""
+
+    sim: SimConfig
+    body: ObjectBody
+    team: Sequence[str]
+    """Kind of each robot of an environment."""
+    friction: Tensor
+    """`[N]` friction coefficient of each environment's object."""
+    seed: int
+    """Of what is random in the robots."""
+    device: torch.device
+    first_env: int = 0
+    """Number of the first environment in a larger set."""
+
+
+class SimulatorKind(ABC):
+    """A simulator that can be asked for as `sim.backend`."""
+
+    bytes_per_env: int
+    """Memory of one environment: physics, frictions, bookkeeping and its share of the update, rounded up."""
+    robots: Optional[Tuple[str, ...]] = None
+    """Kinds of robots that it can simulate; None for all."""
+    max_command: Optional[float] = None
+    """It clips velocity commands to this, m/s and rad/s; None if it does not."""
+
+    def check(self, sim: SimConfig, team: Sequence[str]) -> None:
+        """Refuse settings and robots that it cannot simulate.
+
+        Raises:
+            ValueError: which field of `sim` must be what.
+
+        """
+        for kind in team:
+            if self.robots is not None and kind not in self.robots:
+                raise ValueError(f"robot must be {' or '.join(self.robots)} with backend={sim.backend}, not {kind}")
+
+    @abstractmethod
+    def place(self, device: str) -> Backend:
+        """Where it runs for this `sim.device`.
+
+        Raises:
+            UserError: it cannot run there, or not on this machine.
+
+        """
+
+    @abstractmethod
+    def make(self, request: SimulationRequest) -> Simulator:
+        """A simulation.
+
+        Raises:
+            UserError: something that it needs is not installed or cannot be read.
+
+        """
+
+
+SIMULATORS: Registry[SimulatorKind] = Registry("simulator")
+"""Every simulator by its name in `sim.backend`."""

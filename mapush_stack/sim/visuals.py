@@ -6,18 +6,14 @@ and shows joint positions that the physics came to.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
 
-from ..locomotion import gait
-from ..locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
 from . import scene
-from .config import ObjectBody, PartConfig, SimConfig
-from .robots.base import Team
-
-Colour = Tuple[float, float, float]
-"""Red, green, blue from 0 to 1."""
+from .config import ObjectBody, PartConfig
+from .drawing import HIDDEN, SHOWN, Colour, Draw
+from .team import Team
 
 ACCENTS: Tuple[Colour, ...] = (
     (0.10, 0.45, 0.95),
@@ -35,21 +31,11 @@ _GOAL: Colour = (0.98, 0.99, 1.00)
 _MARK: Colour = (0.20, 0.16, 0.12)
 _GREEN: Colour = (0.20, 0.76, 0.36)
 _RED: Colour = (0.88, 0.22, 0.20)
-_SHELL: Colour = (0.88, 0.89, 0.91)
-_DARK: Colour = (0.15, 0.16, 0.18)
-_STEEL: Colour = (0.34, 0.36, 0.39)
 _MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
 """Colours of the object and of the goal."""
 _FLOOR: Colour = (0.465, 0.515, 0.565)
 _DISC_OPACITY = 0.38
 """The disc is mixed with the floor's colour by hand: what MuJoCo draws translucent casts shadows on itself."""
-
-_SHOWN, _HIDDEN = 2, 3
-"""Groups of geoms; MuJoCo draws 0 to 2 unless told otherwise."""
-_TURN_Y = [0.7071067811865476, 0.7071067811865476, 0, 0]
-"""Quaternion that lays a cylinder's axis along y."""
-_TURN_X = [0.7071067811865476, 0, 0.7071067811865476, 0]
-"""Likewise along x."""
 _LIGHT = (2.5, 4.0, 8.0)
 """Where the light stands from the point that the camera looks at: towards the camera, to its left, up; m."""
 
@@ -62,25 +48,23 @@ class Stage:
 
     def __init__(
         self,
-        config: SimConfig,
         body: ObjectBody,
         team: Team,
-        num_robots: int,
         goal_radius: float,
         size: Tuple[int, int] = (1280, 720),
     ) -> None:
         """The scene of `scene.build` with its looks; `size` is the largest picture, width and height in pixels."""
         import mujoco
 
-        spec = scene.build(config, body, team, num_robots)
-        dress(spec, config.robot, body, num_robots, goal_radius)
+        spec = scene.build(body, team)
+        dress(spec, body, team, goal_radius)
         spec.visual.global_.offwidth, spec.visual.global_.offheight = size
         self._mujoco = mujoco
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
         self.object_radius = max(np.hypot(*part.position[:2]) + _radius(part) for part in body.parts)
         self._object_body = self.model.body("object").id
-        self._robot_bodies = [self.model.body(f"robot{number}").id for number in range(num_robots)]
+        self._robot_bodies = [self.model.body(f"robot{number}").id for number in range(len(team))]
         self._object_geoms = [self.model.geom(f"object{part}").id for part in range(len(body.parts))]
 
     def pose(self, qpos: np.ndarray) -> None:
@@ -120,66 +104,17 @@ def _radius(part: PartConfig) -> float:
     return half[0] if part.shape == "cylinder" else float(np.hypot(half[0], half[1]))
 
 
-def dress(spec: Any, robot: str, body: ObjectBody, num_robots: int, goal_radius: float) -> None:
-    """Add looks to the `mujoco.MjSpec` of `scene.build`; `robot` is `planar` or `go1`."""
+def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
+    """Add looks to the `mujoco.MjSpec` of `scene.build`; `goal_radius` in m."""
     for geom in spec.geoms:
-        geom.group = _SHOWN if geom.name == "floor" or geom.name.startswith("object") else _HIDDEN
+        geom.group = SHOWN if geom.name == "floor" or geom.name.startswith("object") else HIDDEN
     _add_surroundings(spec)
-    draw = _Draw(spec)
+    draw = Draw(spec)
     _add_goal(draw, goal_radius)
     _dress_object(draw, body)
-    for number in range(num_robots):
-        name, accent = f"robot{number}", ACCENTS[number % len(ACCENTS)]
-        _dress_trunk(draw, spec.body(name), accent)
-        for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
-            if robot == "go1":
-                _dress_leg(draw, f"{name}_{leg}", side, end, accent)
-            else:
-                _add_stiff_leg(draw, spec.body(name), side, end)
-
-
-class _Draw:
-    """Adds shapes that have no mass and touch nothing; positions and half lengths in m."""
-
-    def __init__(self, spec: Any) -> None:
-        self.spec = spec
-        self._meshes: Dict[Tuple[float, ...], str] = {}
-
-    def rounded(self, body: Any, pos: Sequence[float], half: Sequence[float], colour: Colour) -> None:
-        """A box with rounded edges."""
-        size = tuple(half)
-        if size not in self._meshes:
-            self._meshes[size] = f"rounded{len(self._meshes)}"
-            self.spec.add_mesh(name=self._meshes[size], scale=size).make_supersphere(12, 0.4, 0.4)
-        self._add(body, "MESH", colour, pos=list(pos), meshname=self._meshes[size])
-
-    def cylinder(
-        self,
-        body: Any,
-        pos: Sequence[float],
-        radius: float,
-        half: float,
-        colour: Colour,
-        turn: Sequence[float] = (1, 0, 0, 0),
-        name: str = "",
-    ) -> None:
-        """A cylinder along z, or as the quaternion `turn` lays it."""
-        self._add(body, "CYLINDER", colour, pos=list(pos), size=[radius, half, 0], quat=list(turn), name=name)
-
-    def capsule(self, body: Any, ends: Sequence[float], radius: float, colour: Colour) -> None:
-        """A capsule between two points, six numbers."""
-        self._add(body, "CAPSULE", colour, fromto=list(ends), size=[radius, 0, 0])
-
-    def sphere(self, body: Any, pos: Sequence[float], radius: float, colour: Colour, name: str = "") -> None:
-        """A ball."""
-        self._add(body, "SPHERE", colour, pos=list(pos), size=[radius, 0, 0], name=name)
-
-    def _add(self, body: Any, kind: str, colour: Colour, **shape: Any) -> None:
-        import mujoco
-
-        kinds = mujoco.mjtGeom.__members__
-        untouchable = {"contype": 0, "conaffinity": 0, "mass": 0, "group": _SHOWN}
-        body.add_geom(type=kinds[f"mjGEOM_{kind}"], rgba=[*colour, 1], **untouchable, **shape)
+    for group in team.groups:
+        for number in group.members:
+            group.robots.dress(draw, f"robot{number}", ACCENTS[number % len(ACCENTS)])
 
 
 def _add_surroundings(spec: Any) -> None:
@@ -228,7 +163,7 @@ def _add_surroundings(spec: Any) -> None:
     )
 
 
-def _add_goal(draw: _Draw, radius: float) -> None:
+def _add_goal(draw: Draw, radius: float) -> None:
     """A disc on the floor with a rim, and a pin in its centre that is seen over the object.
 
     The discs reach into the floor: the lower sides, which shadows are computed from, must be far from the upper ones.
@@ -240,47 +175,7 @@ def _add_goal(draw: _Draw, radius: float) -> None:
     draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
 
 
-def _dress_object(draw: _Draw, body: ObjectBody) -> None:
+def _dress_object(draw: Draw, body: ObjectBody) -> None:
     """A mark over the point that must come into the disc."""
     top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
     draw.cylinder(draw.spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)
-
-
-def _dress_trunk(draw: _Draw, trunk: Any, accent: Colour) -> None:
-    """The Go1's trunk, 0.38 m long, with the head and its camera face in front (+x)."""
-    draw.rounded(trunk, [0, 0, -0.005], [0.185, 0.052, 0.050], _DARK)
-    draw.rounded(trunk, [-0.01, 0, 0.022], [0.190, 0.068, 0.040], _SHELL)
-    draw.rounded(trunk, [-0.035, 0, 0.052], [0.105, 0.047, 0.016], accent)
-    draw.rounded(trunk, [0.205, 0, 0.022], [0.055, 0.046, 0.036], _DARK)
-    draw.rounded(trunk, [0.250, 0, 0.020], [0.048, 0.060, 0.044], _SHELL)
-    draw.rounded(trunk, [0.272, 0, 0.020], [0.032, 0.052, 0.036], _DARK)
-    for side in (1, -1):
-        draw.cylinder(trunk, [0.303, 0.024 * side, 0.026], 0.010, 0.004, accent, turn=_TURN_X)
-        draw.rounded(trunk, [-0.01, 0.062 * side, 0.005], [0.120, 0.010, 0.018], _DARK)
-
-
-def _dress_leg(draw: _Draw, name: str, side: float, end: float, accent: Colour) -> None:
-    """Motors at hip and shoulder, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
-    hip, thigh, calf = (draw.spec.body(f"{name}_{joint}") for joint in gait.JOINTS)
-    draw.cylinder(hip, [0, 0, 0], 0.046, 0.036, _STEEL, turn=_TURN_X)
-    draw.cylinder(hip, [0.034 * end, 0, 0], 0.036, 0.008, _DARK, turn=_TURN_X)
-    draw.rounded(hip, [0, 0.5 * HIP_LENGTH * side, 0], [0.038, 0.034, 0.038], _DARK)
-    draw.cylinder(thigh, [0, -0.012 * side, 0], 0.047, 0.024, _STEEL, turn=_TURN_Y)
-    draw.cylinder(thigh, [0, 0.015 * side, 0], 0.040, 0.006, accent, turn=_TURN_Y)
-    draw.cylinder(thigh, [0, 0.021 * side, 0], 0.022, 0.003, _DARK, turn=_TURN_Y)
-    for where, size in ((-0.055, [0.032, 0.015, 0.060]), (-0.130, [0.024, 0.013, 0.075])):
-        draw.rounded(thigh, [0.004, 0, where], size, _SHELL)
-    draw.cylinder(thigh, [0, 0, -THIGH_LENGTH], 0.022, 0.016, _DARK, turn=_TURN_Y)
-    draw.capsule(calf, [0, 0, 0, 0.012, 0, -0.45 * CALF_LENGTH], 0.014, _DARK)
-    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.011, _DARK)
-    draw.sphere(calf, [0, 0, -CALF_LENGTH], FOOT_RADIUS, _STEEL)
-
-
-def _add_stiff_leg(draw: _Draw, trunk: Any, side: float, end: float) -> None:
-    """A leg of the planar robot, which slides: short, in one piece with the trunk."""
-    top = [HIP_X * end * 0.85, (HIP_Y + 0.5 * HIP_LENGTH) * side, -0.01]
-    draw.sphere(trunk, top, 0.046, _STEEL)
-    knee = [top[0] - 0.05, top[1], -0.13]
-    foot = [top[0], top[1], -0.255]
-    draw.capsule(trunk, [*top, *knee], 0.026, _SHELL)
-    draw.capsule(trunk, [*knee, *foot], 0.018, _DARK)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError
+from . import gpu
+from .config import SimConfig
 from .engine import Engine, Path
+from .scene_simulator import SceneKind
+from .simulator import Backend
 
 _DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others, and that are each copy's own where those are."""
@@ -24,15 +29,16 @@ def import_warp() -> Tuple[Any, Any]:
     try:
         import warp
 
-        # Before anything of it runs: its banner would stand in the way of `--json`.
+        # Before anything of it runs: its banner would spoil the output of `--json`.
         warp.config.log_level = warp.LOG_WARNING
         import mujoco_warp
     except ImportError as error:
         raise UserError(
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
-    warp.init()
-    return warp, mujoco_warp
+    packages: Tuple[Any, Any] = warp, mujoco_warp
+    packages[0].init()
+    return packages
 
 
 class _Record(NamedTuple):
@@ -55,7 +61,7 @@ class WarpEngine(Engine):
     concerned are `faulty` until they are written anew (all copies, where the shared contact buffer was full).
     """
 
-    counting_waits = True
+    masked_reset = True
 
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> None:
         """Compile a `mujoco.MjSpec` for `device`.
@@ -81,8 +87,8 @@ class WarpEngine(Engine):
         own = [*fields, *(derived for name in fields for derived in _DERIVED.get(name, ()))]
         with self._warp.ScopedDevice(self._wp_device):
             self._m = self._mjw.put_model(self.model, batch_sizes=dict.fromkeys(own, num_envs))
-            # What it would print from the device, line by line, is seen here as `faulty`, or is no fault: a solver that
-            # ends on its last iteration.
+            # It would print overflows line by line, which `faulty` reports, and solvers that end on their last
+            # iteration, which is no fault.
             self._m.opt.warn_overflow = 0
             # Every contact of a pyramidal cone is four rows; every limited joint may add one.
             rows = 4 * contacts + int(self.model.jnt_limited.sum())
@@ -206,3 +212,34 @@ class WarpEngine(Engine):
         for name, tensor in (*names.items(), ("warmstart", self._warmstart)):
             tensor.copy_(state[name])
         self._faulty.copy_(state["unhealthy"])
+
+
+def why_not(device: str) -> str:
+    """Why MuJoCo Warp cannot run on the GPU that `device` means; empty if it can."""
+    missing = gpu.why_not(device)
+    if not missing and find_spec("mujoco_warp") is None:
+        return "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
+    return missing
+
+
+class WarpKind(SceneKind):
+    """MuJoCo Warp on an NVIDIA GPU, or on the CPU for tests."""
+
+    bytes_per_env = 180_000
+    """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
+
+    def place(self, device: str) -> Backend:
+        """See `SimulatorKind.place`."""
+        if device == "cpu":
+            return Backend("warp", torch.device("cpu"), "asked for on the CPU, where it is slow")
+        missing = why_not(device)
+        if missing:
+            raise UserError(f"sim.backend=warp on a GPU is not possible here: {missing}; use sim.backend=mujoco")
+        chosen = gpu.find(device)
+        return Backend("warp", chosen, torch.cuda.get_device_name(chosen))
+
+    def engine(
+        self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]
+    ) -> WarpEngine:
+        """See `SceneKind.engine`."""
+        return WarpEngine(spec, sim.num_envs, device, contacts, fields)

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Optional, Sequence, Tuple
+
+import torch
 from torch import Tensor
 
 from .config import TaskConfig
+from .robot import RobotTask
 
-ACTION_SIZE = 3
-"""vx, vy, yaw rate in the robot's heading frame."""
-
-ACTION_MIRROR = (1.0, -1.0, -1.0)
-"""Sign of each action under a reflection about the robot's heading."""
+COMMAND_MIRROR = (1.0, -1.0, -1.0)
+"""Sign of vx, vy and yaw rate under a reflection about the robot's heading."""
+_ALL_AXES = tuple(range(len(COMMAND_MIRROR)))
 
 
-def command(config: TaskConfig, limit: Tensor, action: Tensor) -> Tensor:
-    """limit * clip(gain * action, -1, 1): `[N, A, 3]` to m/s, m/s, rad/s. `limit` is `command_limit`, `[3]`."""
+def mirror_signs(robot: RobotTask) -> Tuple[float, ...]:
+    """Sign of each number of the robot's action under a reflection about its heading."""
+    return tuple(COMMAND_MIRROR[axis] for axis in robot.command_axes)
+
+
+def command_columns(robots: Sequence[RobotTask], device: torch.device) -> Optional[Tensor]:
+    """For `command`: `[A, 3]` int64, which number of a robot's action steers vx, vy and yaw rate.
+
+    K, the width of the widest action, stands for none. The result is None where every action is the command itself.
+    """
+    if all(robot.command_axes == _ALL_AXES for robot in robots):
+        return None
+    width = max(len(robot.command_axes) for robot in robots)
+    rows = [[_column(robot, axis, width) for axis in _ALL_AXES] for robot in robots]
+    return torch.tensor(rows, device=device)
+
+
+def _column(robot: RobotTask, axis: int, none: int) -> int:
+    return robot.command_axes.index(axis) if axis in robot.command_axes else none
+
+
+def command(config: TaskConfig, limit: Tensor, action: Tensor, columns: Optional[Tensor] = None) -> Tensor:
+    """`limit * clip(gain * action, -1, 1)`: velocity commands `[N, A, 3]` (m/s, m/s, rad/s) in the heading frame.
+
+    Args:
+        config: has the gain.
+        limit: `[3]`, `config.command_limit` as a tensor.
+        action: `[N, A, K]`.
+        columns: from `command_columns`.
+
+    """
+    if columns is not None:
+        padded = torch.nn.functional.pad(action, (0, 1))
+        action = padded.gather(-1, columns.expand(*action.shape[:-1], -1))
     return limit * (config.action_gain * action).clamp(-1.0, 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ def wrap_to_pi(angle: Tensor) -> Tensor:
 
 
 def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
-    """Inward unit normal of the polygon edge nearest to each point (task_spec section 9, OCB).
+    """Inward unit normal of the polygon edge nearest to each point (docs/task.md section 9, OCB).
 
     The distance to an edge is that to the line where the foot of the perpendicular lies on the edge, else that to
     the nearer end point; the first edge wins ties.
@@ -72,12 +72,12 @@ class Measures(NamedTuple):
     object_speed: Tensor
     """`[...]` planar speed of the object's frame, m/s."""
 
-    def at(self, index) -> Measures:
+    def at(self, index: Any) -> Measures:
         """Every tensor indexed by `index` along its leading dimensions."""
         return Measures(*(tensor[index] for tensor in self))
 
 
-def robot_pairs(num_robots: int) -> list:
+def robot_pairs(num_robots: int) -> List[Tuple[int, int]]:
     """Index pairs (i, j), i < j, of the team."""
     return [(i, j) for i in range(num_robots) for j in range(i + 1, num_robots)]
 
@@ -105,7 +105,7 @@ def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tenso
 
 
 def occlusion(config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target: Tensor, object_yaw: Tensor) -> Tensor:
-    """The occlusion measure n . u of each robot (task_spec section 9, OCB), `[..., A]`.
+    """The occlusion measure n . u of each robot (docs/task.md section 9, OCB), `[..., A]`.
 
     Args:
         vertices: `[V, 2]` the object's outline in its own frame, counter-clockwise, m.
@@ -121,4 +121,5 @@ def occlusion(config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target:
         direction = rotate(direction, -0.5 * wrap_to_pi(-object_yaw))
     cos, sin = torch.cos(object_yaw).unsqueeze(-1), torch.sin(object_yaw).unsqueeze(-1)
     normal = rotate_by(nearest_edge_normal(vertices, rotate_by(to_robot, cos, -sin)), cos, sin)
-    return (normal * direction.unsqueeze(-2)).sum(-1)
+    cosine: Tensor = (normal * direction.unsqueeze(-2)).sum(-1)
+    return cosine

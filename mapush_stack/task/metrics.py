@@ -1,4 +1,4 @@
-"""The published measures of an episode (task_spec section 11)."""
+"""The published measures of an episode (docs/task.md section 11)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a robot sees: the published layout and two that a network reads more easily.
+"""What a robot observes: the published layout and two that a network reads more easily.
 
-All three hold the same information, that of the published 2 + 3A numbers (task_spec section 5): planar positions in
+All three hold the same information, that of the published 2 + 3A numbers (docs/task.md section 5): planar positions in
 the robot's heading frame and relative headings, no velocities. The layouts without wrapped angles also say how each
 number changes when the world is reflected about the robot's heading, which a mirror-equivariant actor needs.
 """
@@ -8,7 +8,7 @@ number changes when the world is reflected about the robot's heading, which a mi
 from __future__ import annotations
 
 import math
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from torch import Tensor
 from ..registry import Registry
 from .config import ObjectTask, TaskConfig
 from .geometry import rotate_by
+from .robot import RobotTask
 from .state import SimState
 
 Signs = Optional[Tuple[float, ...]]
@@ -118,10 +119,8 @@ def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
 
 
 Layout = Callable[[Relative, ObjectTask], List[Field]]
-"""Gives the numbers of an observation from the published quantities."""
-
 LAYOUTS: Registry[Layout] = Registry("observation layout")
-"""Every layout by its name in `task.observation`."""
+"""What an observation is made of, by the name in `task.observation`."""
 for _layout in (published, cos_sin, features):
     LAYOUTS.register(_layout.__name__, _layout)
 
@@ -129,25 +128,31 @@ for _layout in (published, cos_sin, features):
 def observe(
     config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor, robot_yaw: Optional[Tensor] = None
 ) -> Tensor:
-    """Observations `[..., A, D]` of a state with targets `[..., 2]`.
+    """Observations `[..., A, D]` of a state with targets `[..., 2]`: the layout, then what each robot senses of itself.
 
     `robot_yaw` `[..., A]` replaces the robots' headings, which is upstream's stale frame after a reset.
     """
     yaw = state.robot_rpy[..., 2] if robot_yaw is None else robot_yaw
     fields = LAYOUTS[config.observation](relative(state, target, yaw), target_object)
-    return torch.cat([field.values for field in fields], dim=-1)
+    return torch.cat([*(field.values for field in fields), state.senses], dim=-1)
 
 
-def mirror_signs(config: TaskConfig, target_object: ObjectTask) -> Signs:
-    """Sign of every number of an observation under reflection; None for a layout that has wrapped angles."""
-    robots = target_object.num_robots
-    point, angle = torch.zeros(robots, 2), torch.zeros(robots)
-    others = range(robots - 1)
-    seen = Relative(point + 1.0, point, angle, [point for _ in others], [angle for _ in others])
-    fields = LAYOUTS[config.observation](seen, target_object)
-    if any(field.mirror is None for field in fields):
-        return None
-    return tuple(sign for field in fields for sign in field.mirror)
+def mirror_signs(
+    config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]
+) -> Optional[List[Tuple[float, ...]]]:
+    """For each robot the sign of every number that it observes, under a reflection about its heading.
+
+    None for a layout with numbers that no sign reflects, such as wrapped angles.
+    """
+    count = len(robots)
+    point, angle = torch.zeros(count, 2), torch.zeros(count)
+    seen = Relative(point + 1.0, point, angle, [point] * (count - 1), [angle] * (count - 1))
+    signs: Tuple[float, ...] = ()
+    for field in LAYOUTS[config.observation](seen, target_object):
+        if field.mirror is None:
+            return None
+        signs += field.mirror
+    return [signs + robot.sense_mirror for robot in robots]
 
 
 def _vector(value: Tensor) -> Field:

@@ -1,17 +1,17 @@
-"""How an episode begins (task_spec section 4)."""
+"""How an episode begins (docs/task.md section 4)."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from .config import ObjectTask, TaskConfig
 from .random import STREAM_AGE, STREAM_RESET, uniform
+from .robot import RobotTask
 from .state import SimState
-from .terminations import ROBOT_START_HEIGHT
 
 _SHARED_DRAWS = 8
 _ROBOT_DRAWS = 12
@@ -29,18 +29,28 @@ class Start(NamedTuple):
     """`[N, 2]` the target point in the arena frame, m."""
 
 
-def draw_start(config: TaskConfig, target_object: ObjectTask, seed: int, env_ids: Tensor, episodes: Tensor) -> Start:
+def draw_start(
+    config: TaskConfig,
+    target_object: ObjectTask,
+    seed: int,
+    env_ids: Tensor,
+    episodes: Tensor,
+    heights: Optional[Tensor] = None,
+) -> Start:
     """Draw the start of episode `episodes[k]` of environment `env_ids[k]`; the same arguments give the same start.
 
     Args:
         seed: seed of the run.
         env_ids: `[N]` int64 indices of the environments.
         episodes: `[N]` int64 indices of the episodes within their environments.
+        heights: `[A]` start height of each robot's base, m; without them the object's usual number of usual robots.
 
     """
-    robots = target_object.num_robots
+    if heights is None:
+        heights = torch.full((target_object.num_robots,), RobotTask().start_height, device=env_ids.device)
+    robots = len(heights)
     draws = uniform(seed, STREAM_RESET, env_ids, episodes, _SHARED_DRAWS + _ROBOT_DRAWS * robots)
-    shared, per_robot = draws[:, :_SHARED_DRAWS], draws[:, _SHARED_DRAWS:].unflatten(1, (robots, _ROBOT_DRAWS))
+    shared, per_robot = draws[:, :_SHARED_DRAWS], draws[:, _SHARED_DRAWS:].view(-1, robots, _ROBOT_DRAWS)
 
     tilt = (-target_object.start_tilt, target_object.start_tilt)
     object_rpy = torch.stack(
@@ -52,7 +62,7 @@ def draw_start(config: TaskConfig, target_object: ObjectTask, seed: int, env_ids
 
     radius = _scale(per_robot[..., 0], target_object.robot_start_radius)
     planar = _polar(radius, _scale(per_robot[..., 1], _ANGLE))
-    robot_pos = torch.cat((planar, torch.full_like(planar[..., :1], ROBOT_START_HEIGHT)), dim=-1)
+    robot_pos = torch.cat((planar, heights.expand_as(radius).unsqueeze(-1)), dim=-1)
     tilts = _scale(per_robot[..., 3:5], (-_ROBOT_TILT, _ROBOT_TILT))
     robot_rpy = torch.cat((tilts, _scale(per_robot[..., 2:3], _ANGLE)), dim=-1)
     speeds = (-_ROBOT_SPEED, _ROBOT_SPEED)
@@ -66,6 +76,7 @@ def draw_start(config: TaskConfig, target_object: ObjectTask, seed: int, env_ids
         object_rpy=object_rpy,
         object_lin_vel=still,
         object_ang_vel=still.clone(),
+        senses=robot_pos[..., :0],
         healthy=torch.ones_like(env_ids, dtype=torch.bool),
     )
     return Start(state, target)

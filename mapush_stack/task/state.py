@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import torch
 from torch import Tensor
@@ -31,11 +31,13 @@ class SimState(NamedTuple):
     """`[..., 3]` linear velocity of the object's frame in the arena frame, m/s."""
     object_ang_vel: Tensor
     """`[..., 3]` angular velocity in the arena frame, rad/s."""
+    senses: Tensor
+    """`[..., A, M]` what each robot senses of itself, zeros behind its own numbers; M that of the robot with most."""
     healthy: Tensor
-    """`[...]` bool: false where the physics engine produced a number that is not finite or not believable. The other
-    tensors hold zeros in place of numbers that are not finite."""
+    """`[...]` bool: false where the physics gave a number that is not finite or not believable. The other tensors hold
+    zeros in place of numbers that are not finite."""
 
-    def at(self, index) -> SimState:
+    def at(self, index: Any) -> SimState:
         """Every tensor indexed by `index` along its leading dimensions."""
         return SimState(*(tensor[index] for tensor in self))
 

@@ -1,4 +1,4 @@
-"""What ends an episode (task_spec section 8)."""
+"""What ends an episode (docs/task.md section 8)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from torch import Tensor
 from .config import ObjectTask, TaskConfig
 from .geometry import Measures
 from .state import SimState
-
-ROBOT_START_HEIGHT = 0.45
-"""Height of a robot's base from which the height rule counts, m (task_spec section 8)."""
 
 CAUSES = (
     "running",
@@ -43,14 +40,16 @@ class Ending(NamedTuple):
     """`[...]` int64 index into `CAUSES`."""
 
 
-def rules(config: TaskConfig, target_object: ObjectTask, state: SimState, measures: Measures) -> Dict[str, Tensor]:
-    """Each rule of section 8 by its name in `CAUSES`, `[...]` bool, true where it is broken."""
+def rules(
+    config: TaskConfig, target_object: ObjectTask, heights: Tensor, state: SimState, measures: Measures
+) -> Dict[str, Tensor]:
+    """Each rule by its name in `CAUSES`, `[...]` bool, true where it is broken; `heights` as for `evaluate`."""
     height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
     return {
         "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),
         "roll": (roll.abs() > config.max_roll).any(-1),
         "pitch": (pitch.abs() > config.max_pitch).any(-1),
-        "robot_height": ((height - ROBOT_START_HEIGHT).abs() > config.max_height_change).any(-1),
+        "robot_height": ((height - heights).abs() > config.max_height_change).any(-1),
         "object_height": (state.object_pos[..., 2] - target_object.start_height).abs() > config.max_height_change,
     }
 
@@ -58,6 +57,7 @@ def rules(config: TaskConfig, target_object: ObjectTask, state: SimState, measur
 def evaluate(
     config: TaskConfig,
     target_object: ObjectTask,
+    heights: Tensor,
     state: SimState,
     measures: Measures,
     age: Tensor,
@@ -66,12 +66,16 @@ def evaluate(
     """What each control step ends.
 
     Args:
+        config: limits of the rules.
+        target_object: has limits of its own.
+        heights: `[A]` start height of each robot's base, m.
         state: `[...]` the state after the step, finite numbers only.
+        measures: `[...]` of that state.
         age: `[...]` control steps of the episode up to and including this one.
         value_error: `[...]` bool: the physics produced numbers that are not finite or not believable.
 
     """
-    broken = rules(config, target_object, state, measures)
+    broken = rules(config, target_object, heights, state, measures)
     finished = (measures.target_distance < config.success_distance) & ~value_error
     time_limit = age >= config.max_steps
     running = torch.zeros_like(finished)

@@ -232,10 +232,19 @@ def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentCon
         _apply(plain, override)
     if isinstance(plain["object"], str):
         plain["object"] = _object(plain["object"])
-    team = plain.get("team") or (isinstance(plain["object"], dict) and plain["object"].get("team"))
-    if isinstance(team, list) and team and isinstance(plain["object"].get("task"), dict):
-        plain["object"] = presets.merge(plain["object"], {"task": {"num_robots": len(team)}})
+    plain = _with_team(plain)
     return validated(plain)
+
+
+def _with_team(plain: Dict[str, Any]) -> Dict[str, Any]:
+    """A configuration with what follows from the team that it names: its size, and a section for each kind of robot."""
+    of_object = plain["object"].get("team") if isinstance(plain["object"], dict) else None
+    team = plain.get("team") or of_object
+    if not isinstance(team, list) or not team:
+        return plain
+    sections = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
+    plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
+    return {**plain, "sim": presets.merge({**sections}, plain.get("sim") or {})}
 
 
 def _object(name: str) -> Dict[str, Any]:

@@ -10,13 +10,9 @@ import torch
 
 from ..errors import UserError
 from ..sim import backend
+from ..sim.simulators import SIMULATORS
 from ..system.machine import available_memory
 from .config import ExperimentConfig
-
-_BYTES_PER_ENV = {"mujoco": 40_000, "warp": 180_000, "isaacgym": 40_000}
-"""Physics, frictions and bookkeeping of one environment and the update's share, rounded up; for warp as
-`benchmarks/training.py` measures it for legs (docs/benchmarks.md), for isaacgym without its own buffers, which nobody
-could measure here."""
 
 _checking = True
 
@@ -51,7 +47,7 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
     sim, length = config.sim, config.training.rollout_length
     per_decision = config.object.task.num_robots * (observation_size + 6) + 2 * state_numbers + 2
     # The update works on copies and activations about as large as the buffer.
-    needed = sim.num_envs * (_BYTES_PER_ENV[chosen.name] + 2 * 4 * length * per_decision)
+    needed = sim.num_envs * (SIMULATORS[chosen.name].bytes_per_env + 2 * 4 * length * per_decision)
     if needed > free:
         raise UserError(
             f"sim.num_envs={sim.num_envs} with training.rollout_length={length} needs about {needed / 2**30:.0f} GiB, "

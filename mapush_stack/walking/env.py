@@ -12,17 +12,17 @@ from typing import Dict, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
-from ..envs.factory import make_engine
+from ..envs.factory import scene_kind
 from ..locomotion import gait
 from ..locomotion.gait import CONTROL_DT, Gait
 from ..locomotion.kinematics import FOOT_RADIUS, foot_positions
-from ..locomotion.policy import WalkingPolicy
-from ..sim import backend
+from ..sim.backend import choose
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
-from ..sim.robots.base import OBJECT_QPOS, OBJECT_QVEL, Joints, Team, split_robots
-from ..sim.robots.go1 import Go1Team, proprioception
+from ..sim.robots.base import Joints
+from ..sim.robots.go1 import proprioception
 from ..sim.rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
+from ..sim.team import OBJECT_QPOS, OBJECT_QVEL, Team
 from . import rewards
 
 EPISODE_STEPS = 500
@@ -59,10 +59,12 @@ class WalkingStepResult(NamedTuple):
 class WalkingEnv:
     """`engine.num_envs` scenes with `num_robots` walkers each, all on the engine's device."""
 
-    def __init__(self, engine: Engine, team: Team, num_robots: int, substeps: int, seed: int) -> None:
+    def __init__(self, engine: Engine, team: Team, seed: int) -> None:
+        """`engine` simulates a scene with `team`, a team of Go1 robots."""
+        num_robots = len(team)
         self.engine, self.device = engine, engine.device
         self.num_scenes, self.num_robots, self.num_walkers = engine.num_envs, num_robots, engine.num_envs * num_robots
-        self._team, self._substeps = team, substeps
+        self._team, self._robots = team, team.groups[0]
         self._random = torch.Generator(device=self.device).manual_seed(seed)
         shape = (self.num_scenes, num_robots)
         self._gait = gait.at_rest(shape, self.device)
@@ -88,10 +90,10 @@ class WalkingEnv:
 
     def step(self, action: Tensor) -> WalkingStepResult:
         """Take an action `[W, 12]` for one control step."""
-        action = action.unflatten(0, (self.num_scenes, self.num_robots)).clamp(-10.0, 10.0)
+        action = action.view(self.num_scenes, self.num_robots, -1).clamp(-10.0, 10.0)
         self._apply_forces()
         targets = gait.joint_targets(action)
-        path = self.engine.advance(targets.flatten(1), 1, self._substeps)
+        path = self.engine.advance(targets.flatten(1), 1, self._team.substeps)
         step, joints = self._reckon(path.qpos[0], path.qvel[0], action, targets)
         terms = rewards.terms(step, CONTROL_DT)
         reward = torch.stack(list(terms.values())).sum(0).nan_to_num(0.0)
@@ -112,7 +114,7 @@ class WalkingEnv:
     ) -> Tuple[rewards.WalkingStep, Joints]:
         """The step as the reward terms see it, and the joint states after it."""
         broken = ~(qpos.isfinite().all(-1) & (qvel.abs() < 200.0).all(-1)) | self.engine.faulty()
-        joints = split_robots(self._team, qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0))
+        joints = self._robots.joints(qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0))
         body, feet = proprioception(joints), self._foot_positions(joints)
         height = joints.qpos[..., 2]
         upset = (body.gravity[..., 2] > -0.7) | (height < 0.15)
@@ -148,9 +150,10 @@ class WalkingEnv:
             name: torch.tensor(value, dtype=torch.float32, device=self.device).repeat(scenes, *[1] * value.ndim)
             for name, value in named.items()
         }
+        feet = self._team.own_friction()
         for geom in range(model.ngeom):
             name = model.geom(geom).name
-            if name.endswith("_foot"):
+            if name in feet:
                 fields["geom_friction"][:, geom, 0] = self._uniform(0.3, 1.0, scenes)
             elif name.startswith("object"):
                 fields["geom_friction"][:, geom, 0] = self._uniform(0.15, 0.5, scenes)
@@ -209,7 +212,7 @@ class WalkingEnv:
         self._pushes_box = self._pushes_box.index_copy(0, scenes, pushes_box)
         fresh = torch.zeros_like(self._pushes_box).index_fill(0, scenes, True)
         self._draw_commands(fresh)
-        self._joints = split_robots(self._team, *self.engine.read())
+        self._joints = self._robots.joints(*self.engine.read())
         self._feet = self._foot_positions(self._joints)
 
     def _draw_commands(self, chosen: Tensor) -> None:
@@ -237,7 +240,7 @@ class WalkingEnv:
         load = self._planar_force(LOAD_FORCE, shape) * loaded.unsqueeze(-1)
         self._load = torch.where(chosen.unsqueeze(-1), load, self._load)
 
-    def _planar_force(self, largest: float, shape: tuple) -> Tensor:
+    def _planar_force(self, largest: float, shape: Tuple[int, ...]) -> Tensor:
         size, angle = self._uniform(0, largest, *shape), self._uniform(0, 2 * math.pi, *shape)
         return torch.stack((size * torch.cos(angle), size * torch.sin(angle)), dim=-1)
 
@@ -266,13 +269,13 @@ class WalkingEnv:
         }
 
 
-def make_walking_env(sim: SimConfig, body: ObjectBody, walker: WalkingPolicy, seed: int) -> WalkingEnv:
-    """`sim.num_envs` pairs of Go1 beside the object, to teach `walker` to walk.
+def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int) -> WalkingEnv:
+    """`sim.num_envs` pairs of Go1 beside the object, to learn to walk.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
 
     """
-    chosen = backend.choose(sim)
-    team = Go1Team(sim.go1, walker, sim.num_envs, 2, seed, chosen.device)
-    return WalkingEnv(make_engine(sim, chosen, body, team, 2, FIELDS), team, 2, sim.go1.substeps, seed)
+    device = choose(sim).device
+    team = Team(sim, ["go1", "go1"], seed, device)
+    return WalkingEnv(scene_kind(sim).engine_for(sim, body, team, device, FIELDS), team, seed)

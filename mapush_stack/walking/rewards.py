@@ -113,7 +113,8 @@ def trot(step: WalkingStep) -> Tensor:
 def slip(step: WalkingStep) -> Tensor:
     """Squared speed of the feet that touch the floor, sum of the feet."""
     touching = (step.foot_height < 0.01).to(step.foot_speed.dtype)
-    return (step.foot_speed**2 * touching).sum(-1).clamp_max(4.0)
+    squares: Tensor = step.foot_speed**2 * touching
+    return squares.sum(-1).clamp_max(4.0)
 
 
 def effort(step: WalkingStep) -> Tensor:

@@ -70,7 +70,7 @@ def start(simulator: SceneSimulator, at_object: bool, env_ids: Optional[Tensor] 
     object_pos = torch.tensor([0.0 if at_object else _FAR, 0.0, 0.25]).expand(scenes, 3)
     flat = torch.zeros(scenes, 3)
     healthy = torch.ones(scenes, dtype=torch.bool)
-    state = (pos, still, still, still, object_pos, flat, flat, flat, healthy)
+    state = (pos, still, still, still, object_pos, flat, flat, flat, still[..., :0], healthy)
     simulator.reset(env_ids, SimState(*(tensor.to(simulator.device) for tensor in state)))
 
 

@@ -247,3 +247,32 @@ def test_a_reset_starts_the_episode_that_it_is_asked_for():
     env.reset()
     second = env.step(STILL).observations
     assert torch.equal(env.reset(episode=1)[0], second) and not torch.equal(env.reset()[0], second)
+
+
+def test_a_step_shows_every_control_step_of_its_decision():
+    repeated, single = (kinematic_env(small_config(f"task.action_repeat={n}"), seed=5) for n in (3, 1))
+    repeated.reset(), single.reset()
+    step = repeated.step(torch.ones(8, 2, 3))
+    parts = [single.step(torch.ones(8, 2, 3)) for _ in range(3)]
+    running = ~(step.terminated | step.truncated)
+    assert running.any() and step.path.robot_pos.shape == (3, 8, 2, 3)
+    for number, part in enumerate(parts):
+        for seen, alone in zip(step.path.at((number, running)), part.path.at((0, running))):
+            assert torch.allclose(seen.float(), alone.float(), atol=1e-6)
+    assert torch.equal(step.path.at((-1, running)).object_pos, repeated.simulator.state().object_pos[running])
+
+
+def test_the_targets_are_those_of_the_episodes_that_run():
+    env = kinematic_env(small_config("task.episode_seconds=0.02", "task.action_repeat=1"))
+    env.reset()
+    first = env.target.clone()
+    assert first.shape == (8, 2) and env.step(STILL).truncated.any()
+    assert not torch.equal(env.target, first)
+    env.reset()
+    assert torch.equal(env.target, first)
+
+
+def test_a_simulator_without_joints_has_none_to_show():
+    env = kinematic_env(small_config())
+    env.reset(), env.step(STILL)
+    assert env.joint_path is None and env.joint_positions is None

@@ -13,8 +13,8 @@ def scene_of(robot, object_name):
     from mapush_stack.envs.factory import make_simulator
 
     config = small_config(f"sim.robot={robot}", "sim.num_envs=1", object_name=object_name)
-    robots = config.object.task.num_robots
-    return config, make_simulator(config.sim, config.object.body, robots, torch.tensor([0.5]), 0).team, robots
+    kinds = [robot] * config.object.task.num_robots
+    return config, make_simulator(config.sim, config.object.body, kinds, torch.tensor([0.5]), 0).team
 
 
 @pytest.mark.parametrize("robot", ["planar", "go1"])
@@ -25,9 +25,9 @@ def test_looks_do_not_change_the_physics(robot, object_name):
     from mapush_stack.sim import scene
     from mapush_stack.sim.visuals import Stage
 
-    config, team, robots = scene_of(robot, object_name)
-    bare = scene.build(config.sim, config.object.body, team, robots).compile()
-    dressed = Stage(config.sim, config.object.body, team, robots, 1.0).model
+    config, team = scene_of(robot, object_name)
+    bare = scene.build(config.object.body, team).compile()
+    dressed = Stage(config.object.body, team, 1.0).model
     assert (bare.nq, bare.nv, bare.nu) == (dressed.nq, dressed.nv, dressed.nu)
     for body in map(bare.body, range(bare.nbody)):
         other = dressed.body(body.name)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mapush_stack.errors import UserError
-from mapush_stack.sim import backend
+from mapush_stack.sim import backend, warp
 from tests.conftest import small_config
 
 
@@ -39,7 +39,7 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_not_taken(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old card")
-    monkeypatch.setattr(backend, "find_spec", lambda name: object())
+    monkeypatch.setattr(warp, "find_spec", lambda name: object())
     monkeypatch.setattr(torch, "ones", no_kernels)
     found = chosen("sim.backend=auto")
     assert found.name == "mujoco" and found.reason.startswith(

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from mapush_stack.locomotion import gait, kinematics
-from mapush_stack.sim.robots.base import split_robots
 from mapush_stack.sim.robots.go1 import link_inertias, proprioception
 from mapush_stack.task.resets import draw_start
 from mapush_stack.walking import tracking
@@ -17,8 +16,8 @@ def simulator(*overrides, num_envs=4, object_name="cuboid"):
     from mapush_stack.envs.factory import make_simulator
 
     config = small_config("sim.robot=go1", f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
-    robots = config.object.task.num_robots
-    return config, make_simulator(config.sim, config.object.body, robots, torch.full((num_envs,), 0.55), 0)
+    team = ["go1"] * config.object.task.num_robots
+    return config, make_simulator(config.sim, config.object.body, team, torch.full((num_envs,), 0.55), 0)
 
 
 def test_the_go1_has_the_published_masses_and_limits():
@@ -82,7 +81,7 @@ def test_a_robot_senses_itself_in_its_own_frame():
     ahead = torch.zeros_like(state.robot_lin_vel)
     ahead[..., 1] = 0.7
     sim.reset(torch.arange(4), state._replace(robot_rpy=yaw, robot_lin_vel=ahead))
-    body = proprioception(split_robots(sim.team, *sim.engine.read()))
+    body = proprioception(sim.team.groups[0].joints(*sim.engine.read()))
     assert torch.allclose(body.linear_velocity, torch.tensor([0.7, 0.0, 0.0]).expand(4, 2, 3), atol=1e-5)
     assert torch.allclose(body.gravity, torch.tensor([0.0, 0.0, -1.0]).expand(4, 2, 3), atol=1e-5)
     # Joints start at the stance times U(0.7, 1.3), every robot with its own draw.

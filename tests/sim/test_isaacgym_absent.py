@@ -99,14 +99,14 @@ def test_the_walking_policy_is_trained_elsewhere(monkeypatch):
     monkeypatch.setitem(sys.modules, "isaacgym", sys)
     config = small_config(*ASKED_FOR, "sim.device=cpu")
     with pytest.raises(UserError, match=r"trained and tested with sim\.backend=mujoco or warp"):
-        factory.make_simulator(config.sim, config.object.body, 2, torch.ones(8), 0)
+        factory.make_simulator(config.sim, config.object.body, ["go1"] * 2, torch.ones(8), 0)
 
 
 @pytest.mark.parametrize("waits", [False, True])
 def test_only_simulators_that_take_a_mask_are_captured(monkeypatch, waits):
     captured = []
     monkeypatch.setattr(push_env, "Replay", lambda function, device: captured.append(function) or function)
-    monkeypatch.setattr("tests.kinematic.KinematicSimulator.counting_waits", waits)
+    monkeypatch.setattr("tests.kinematic.KinematicSimulator.masked_reset", waits)
     kinematic_env(small_config())
     assert len(captured) == waits
 

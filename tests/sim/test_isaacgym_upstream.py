@@ -112,7 +112,13 @@ def compare_a_step(theirs, action):
     now, target = theirs.look()
     healthy = torch.ones(len(ages), dtype=torch.bool)
     ending = terminations.evaluate(
-        task, target_object, pushed, measure(task, theirs.vertices, pushed, old_target), ages + 1, ~healthy
+        task,
+        target_object,
+        torch.tensor([0.45, 0.45]),
+        pushed,
+        measure(task, theirs.vertices, pushed, old_target),
+        ages + 1,
+        ~healthy,
     )
     assert torch.equal(ending.done, terminated.bool())
     assert torch.equal(ending.finished, theirs.task.finished_buf)

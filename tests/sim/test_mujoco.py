@@ -15,8 +15,9 @@ def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
     from mapush_stack.envs.factory import make_simulator
 
     config = small_config(f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
+    team = ["planar"] * config.object.task.num_robots
     given = torch.full((num_envs,), 0.55) if friction is None else torch.tensor(friction)
-    return config, make_simulator(config.sim, config.object.body, config.object.task.num_robots, given, 0)
+    return config, make_simulator(config.sim, config.object.body, team, given, 0)
 
 
 def start(config, size, seed=0):
@@ -53,6 +54,18 @@ def command(sim, vx=0.0, vy=0.0, yaw_rate=0.0):
 
 
 FAR = [[-5.0, 0.0], [5.0, 0.0]]
+
+
+@pytest.mark.parametrize("robot", ["planar", "go1"])
+def test_the_joint_positions_of_every_control_step_are_kept_for_pictures(robot):
+    config, sim = simulator(f"sim.robot={robot}", num_envs=2)
+    placed(config, sim, FAR)
+    start_positions = sim.joint_positions().clone()
+    path = sim.step(command(sim, vx=0.5), 3)
+    assert sim.joint_path.shape == (3, 2, sim.engine.model.nq)
+    assert torch.equal(sim.joint_path[..., :3], path.object_pos)
+    assert torch.equal(sim.joint_path[-1], sim.joint_positions())
+    assert not torch.equal(sim.joint_path[0], start_positions)
 
 
 def test_a_reset_puts_everything_where_it_was_drawn():
@@ -196,7 +209,7 @@ def test_robots_push_each_other_apart():
 @pytest.mark.parametrize("object_name", ["cuboid", "tblock", "cylinder"])
 def test_objects_stay_on_the_floor_while_they_are_pushed(object_name):
     # With 8 solver iterations the T-block's and the cylinder's small inertias leave the contacts unconverged and half
-    # of the episodes end on the height rule (task_spec section 12.1).
+    # of the episodes end on the height rule (docs/task.md section 12).
     config, sim = simulator(object_name=object_name, num_envs=32)
     sim.reset(torch.arange(32), start(config, 32, seed=3))
     for _ in range(20):

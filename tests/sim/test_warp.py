@@ -19,7 +19,7 @@ def simulator(robot, backend, size=4, device="cpu"):
 
     changes = [f"sim.robot={robot}", f"sim.backend={backend}", f"sim.device={device}", f"sim.num_envs={size}"]
     config = small_config(*changes)
-    return config, make_simulator(config.sim, config.object.body, 2, torch.linspace(0.4, 0.7, size), 0)
+    return config, make_simulator(config.sim, config.object.body, [robot] * 2, torch.linspace(0.4, 0.7, size), 0)
 
 
 def apart(config, size):
@@ -68,15 +68,16 @@ def test_a_saved_simulation_goes_on():
 
 
 def test_a_full_contact_buffer_is_reported():
-    from mapush_stack.envs.factory import PlanarTeam, scene
+    from mapush_stack.sim import scene
     from mapush_stack.sim.scene_simulator import SceneSimulator
+    from mapush_stack.sim.team import Team
     from mapush_stack.sim.warp import WarpEngine
 
     config, _ = simulator("planar", "warp")
-    team = PlanarTeam(config.sim.planar)
-    spec = scene.build(config.sim, config.object.body, team, 2)
+    team = Team(config.sim, ["planar"] * 2, 0, torch.device("cpu"))
+    spec = scene.build(config.object.body, team)
     engine = WarpEngine(spec, 4, torch.device("cpu"), contacts=1, fields=("geom_friction",))
-    sim = SceneSimulator(engine, team, 2, torch.full((4,), 0.5))
+    sim = SceneSimulator(engine, team, torch.full((4,), 0.5))
     sim.reset(*apart(config, 4))
     assert sim.overflows() == 0
     assert not sim.step(torch.zeros(4, 2, 3), 20).healthy.all()

@@ -6,7 +6,10 @@ import torch
 from mapush_stack.task.global_state import global_state
 from mapush_stack.task.observations import mirror_signs, observe
 from mapush_stack.task.resets import draw_start
+from mapush_stack.task.robot import RobotTask
 from tests.conftest import small_config
+
+TEAM = (RobotTask(),) * 3
 
 
 def random_state(config, size=64):
@@ -75,7 +78,7 @@ def test_reflecting_the_world_flips_the_signs_that_the_layout_says(name, layout)
     config = small_config(f"task.observation={layout}", object_name=name)
     facts = config.object.task
     state, target = random_state(config)
-    signs = torch.tensor(mirror_signs(config.task, facts))
+    signs = torch.tensor(mirror_signs(config.task, facts, TEAM[: facts.num_robots])[0])
     straight = observe(config.task, facts, state, target)
     mirrored = observe(config.task, facts, *reflected(state, target, math.radians(facts.mirror_axis)))
     assert signs.shape == straight.shape[-1:]
@@ -84,7 +87,7 @@ def test_reflecting_the_world_flips_the_signs_that_the_layout_says(name, layout)
 
 def test_the_published_layout_has_no_linear_mirror():
     config = small_config("task.observation=published", "learner.policy.mirror=false")
-    assert mirror_signs(config.task, config.object.task) is None
+    assert mirror_signs(config.task, config.object.task, TEAM) is None
 
 
 @pytest.mark.parametrize("layout", ["published", "cos_sin", "features"])

@@ -22,7 +22,13 @@ def ending(scene, age=10, value_error=False):
     vertices = torch.tensor(config.object.task.vertices)
     now = measure(config.task, vertices, state, target)
     return terminations.evaluate(
-        config.task, config.object.task, state, now, torch.tensor([age]), torch.tensor([value_error])
+        config.task,
+        config.object.task,
+        torch.tensor([0.45, 0.45]),
+        state,
+        now,
+        torch.tensor([age]),
+        torch.tensor([value_error]),
     )
 
 

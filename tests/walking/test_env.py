@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mapush_stack.locomotion.gait import NUM_JOINTS, OBSERVATION_SIZE, Proprioception
-from mapush_stack.locomotion.policy import WalkingPolicy, load
+from mapush_stack.locomotion.policy import load
 from mapush_stack.walking import rewards
 from tests.conftest import small_config
 
@@ -12,7 +12,7 @@ def env(mujoco):
     from mapush_stack.walking.env import make_walking_env
 
     config = small_config("sim.robot=go1", "sim.num_envs=8")
-    return make_walking_env(config.sim, config.object.body, WalkingPolicy([8]), 0)
+    return make_walking_env(config.sim, config.object.body, 0)
 
 
 def test_walkers_are_the_robots_of_every_scene(env):

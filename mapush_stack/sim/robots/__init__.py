@@ -1,1 +1,9 @@
-"""The robot tiers. Each says how it is built, how commands become controls, and how its state is read and written."""
+"""The kinds of robots. Importing this registers the project's own."""
+
+from . import go1, planar
+from .base import ROBOTS
+
+__all__ = ["ROBOTS"]
+
+ROBOTS.register("planar", planar.Planar)
+ROBOTS.register("go1", go1.Go1)

@@ -1,21 +1,58 @@
-"""What a kind of robot has to say of itself."""
+"""What a kind of robot has to say of itself. Each kind is one file beside this one, or in a plug-in."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, Generic, NamedTuple, Tuple, Type, TypeVar
 
+import torch
+from pydantic import Field, model_validator
 from torch import Tensor
+from typing_extensions import Annotated
 
+from ...registry import Registry
+from ...settings import Settings
+from ...task.config import CONTROL_DT
+from ...task.robot import RobotTask
 from ...task.state import SimState
-from ..engine import Engine, Path
+from ..drawing import Colour, Draw
 
-OBJECT_QPOS, OBJECT_QVEL = 7, 6
-"""The object comes first in a scene's joint positions and velocities: one free joint."""
+PhysicsStep = Annotated[float, Field(gt=0, le=CONTROL_DT, description="seconds per physics step; divides 0.02")]
+
+
+class RobotSettings(Settings):
+    """The configuration section `sim.<kind>`; a kind adds fields, each with a default."""
+
+    physics_dt: PhysicsStep = CONTROL_DT
+
+    @model_validator(mode="after")
+    def _check(self) -> RobotSettings:
+        if abs(self.substeps * self.physics_dt - CONTROL_DT) > 1e-9:
+            raise ValueError(f"physics_dt must divide the control step of {CONTROL_DT} s, not {self.physics_dt:g}")
+        return self
+
+    @property
+    def substeps(self) -> int:
+        """Physics steps per control step."""
+        return max(round(CONTROL_DT / self.physics_dt), 1)
+
+
+class Placement(NamedTuple):
+    """How many robots of one kind there are, and where their tensors live."""
+
+    num_envs: int
+    """Environments N."""
+    num_robots: int
+    """Robots of this kind in each environment, R."""
+    seed: int
+    """Of what is random in them."""
+    device: torch.device
+    first_env: int = 0
+    """Number of the first environment in a larger set."""
 
 
 class Bodies(NamedTuple):
-    """Bases of robots in the arena frame, each `[..., A, 3]`, as in `SimState`."""
+    """Bases of robots in the arena frame, each `[..., R, 3]`, as in `SimState`."""
 
     pos: Tensor
     rpy: Tensor
@@ -24,27 +61,51 @@ class Bodies(NamedTuple):
 
 
 class Joints(NamedTuple):
-    """Joint states of robots."""
+    """Joint states of robots of one kind."""
 
     qpos: Tensor
-    """`[..., A, positions]`"""
+    """`[..., R, positions]`"""
     qvel: Tensor
-    """`[..., A, velocities]`"""
+    """`[..., R, velocities]`"""
 
 
-class Team(ABC):
-    """`num_robots` robots of one kind in each of `num_envs` environments."""
+S = TypeVar("S", bound=RobotSettings)
 
+
+class RobotKind(ABC, Generic[S]):
+    """All robots of one kind: R in each of N environments.
+
+    The class attributes describe one robot; register the class in `ROBOTS`.
+    """
+
+    settings_model: Type[S]
+    """Of the section `sim.<kind>`."""
+    task = RobotTask()
+    """What the task knows of it: start height, steered axes, senses."""
     positions: int
     """Numbers in a robot's joint positions."""
     velocities: int
     """Numbers in a robot's joint velocities."""
     contacts: int
     """Contacts of a robot at once, with room to spare."""
+    closed_loop: bool = False
+    """True if `control` depends on the joint states: it is then called every control step, not every decision."""
+    own_friction: Tuple[str, ...] = ()
+    """Geoms, without the robot's name and `_` in front, whose friction does not depend on the object's."""
+
+    def __init__(self, settings: S, placement: Placement) -> None:
+        self.settings, self.placement = settings, placement
 
     @abstractmethod
     def add_to(self, spec: Any, name: str, object_friction: float) -> None:
-        """Add one robot called `name` to a `mujoco.MjSpec`, for an object with this friction coefficient."""
+        """Add a robot to a `mujoco.MjSpec`: a body called `name`, everything else with `name` and `_` in front.
+
+        Args:
+            spec: the scene so far.
+            name: of the robot.
+            object_friction: coefficient of the object that it may touch.
+
+        """
 
     @abstractmethod
     def bodies(self, joints: Joints) -> Bodies:
@@ -52,26 +113,30 @@ class Team(ABC):
 
     @abstractmethod
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
-        """Joint states `[n, A, ...]` of environments `env_ids` whose bases start as in `start` `[n, ...]`.
+        """Joint states `[n, R, ...]` of environments `env_ids` whose bases start as in `start` `[n, ...]`.
 
-        Only those where `mask` `[n]` is true do start; the others' joint states are not used.
+        Only those where `mask` `[n]` is true start; the others' joint states are not used.
         """
 
     @abstractmethod
-    def drive(self, engine: Engine, commands: Tensor, repeat: int) -> Path:
-        """Follow velocity commands `[N, A, 3]` for `repeat` control steps."""
+    def control(self, commands: Tensor, joints: Joints) -> Tensor:
+        """Actuator controls `[N, R, controls]` that follow velocity commands `[N, R, 3]` from the present `joints`."""
+
+    def senses(self, joints: Joints) -> Tensor:
+        """What the robots sense of themselves, `[..., R, M]`, M as in `task.sense_mirror`; by default nothing."""
+        return joints.qpos[..., :0]
+
+    def dress(self, draw: Draw, name: str, accent: Colour) -> None:
+        """Draw the robot called `name`; by default its collision geoms in its own colour `accent`."""
+        draw.collision_geoms(draw.spec.body(name), accent)
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the robots remember from step to step; most kinds nothing."""
         return {}
 
-    def load_state_dict(self, state: Dict[str, Tensor]) -> None:  # noqa: B027 - most kinds remember nothing
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
 
 
-def split_robots(team: Team, qpos: Tensor, qvel: Tensor) -> Joints:
-    """The robots' part of joint states `[..., nq]` and `[..., nv]`, as `[..., A, k]`."""
-    return Joints(
-        qpos[..., OBJECT_QPOS:].unflatten(-1, (-1, team.positions)),
-        qvel[..., OBJECT_QVEL:].unflatten(-1, (-1, team.velocities)),
-    )
+ROBOTS: Registry[Type[RobotKind[Any]]] = Registry("robot")
+"""Every kind of robot by its name in a team."""

@@ -7,24 +7,33 @@ to the links that carry them; those of the hip motors are counted in the trunk's
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, List, NamedTuple, Sequence
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from ...device.replay import Replay
-from ...locomotion import gait
+from ...locomotion import gait, policy
 from ...locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
-from ...locomotion.policy import WalkingPolicy
 from ...task.random import STREAM_JOINTS, uniform
 from ...task.state import SimState
-from ..config import Go1Config
-from ..contacts import ENVELOPE, FLOOR_FRICTION, FOOT, LEG, LEG_ENVELOPE, ROBOT_FRICTION, TRUNK, friction, mean_friction
-from ..engine import Engine, Path
+from ..contacts import (
+    ENVELOPE,
+    FLOOR_FRICTION,
+    FOOT,
+    LEG,
+    LEG_ENVELOPE,
+    ROBOT_FRICTION,
+    TRUNK,
+    ContactBits,
+    friction,
+    mean_friction,
+)
+from ..drawing import DARK, SHELL, STEEL, TURN_X, TURN_Y, Colour, Draw
 from ..inertia import Inertia, combine, point
 from ..rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
-from .base import Bodies, Joints, Team, split_robots
+from .base import Bodies, Joints, PhysicsStep, Placement, RobotKind, RobotSettings
 
 ROTOR_INERTIA = 0.000111842
 """Of a motor's rotor about its axis, kg m^2 (hip_rotor_ixx, thigh_rotor_iyy, calf_rotor_iyy)."""
@@ -66,7 +75,7 @@ _ROTOR_MASS = 0.089
 _FOOT_MASS = 0.06
 _THIGH_ROTOR_Y, _CALF_ROTOR_Y = -0.00015, -0.03235
 _START_SCALE = (0.7, 1.3)
-"""Joint angles start at the stance times this (task_spec section 4)."""
+"""Joint angles start at the stance times this (docs/task.md section 4)."""
 
 
 def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
@@ -93,35 +102,40 @@ def link_inertias(side: float, end: float) -> Dict[str, Inertia]:
     }
 
 
-class Go1Team(Team):
+class Go1Settings(RobotSettings):
+    """The articulated Unitree Go1, walking by a policy of its own."""
+
+    physics_dt: PhysicsStep = 0.01
+    walking_policy: str = Field("shipped", min_length=1, description="`shipped`, or the path of a .safetensors file")
+    stiffness: float = Field(20.0, gt=0, le=500, description="of the joint position servos, N m/rad")
+    damping: float = Field(0.8, ge=0, le=50, description="of the joint position servos, N m s/rad")
+
+
+class Go1(RobotKind[Go1Settings]):
     """Robots whose walking policy turns commands into joint targets, in one call for all of them."""
 
+    settings_model = Go1Settings
     positions, velocities = 7 + gait.NUM_JOINTS, 6 + gait.NUM_JOINTS
     contacts = 14
+    closed_loop = True
+    own_friction = tuple(f"{leg}_foot" for leg in gait.LEGS)
 
-    def __init__(
-        self,
-        config: Go1Config,
-        walker: WalkingPolicy,
-        num_envs: int,
-        num_robots: int,
-        seed: int,
-        device: torch.device,
-        first_env: int = 0,
-    ) -> None:
-        """Robots of `num_envs` environments that walk by `walker`.
+    def __init__(self, settings: Go1Settings, placement: Placement) -> None:
+        """Robots at rest; the seed and an environment's number decide how their joints start.
 
-        `seed` and the environment's number, counted from `first_env`, decide how their joints start.
+        Raises:
+            UserError: the walking policy cannot be read.
+
         """
-        self._config, self._seed, self._first_env = config, seed, first_env
-        self._walker = walker.to(device)
-        self._gait = gait.at_rest((num_envs, num_robots), device)
-        self._starts = torch.zeros(num_envs, dtype=torch.int64, device=device)
+        super().__init__(settings, placement)
+        device = placement.device
+        self._walker = policy.load(settings.walking_policy).to(device)
+        self._gait = gait.at_rest((placement.num_envs, placement.num_robots), device)
+        self._starts = torch.zeros(placement.num_envs, dtype=torch.int64, device=device)
         self._stance = torch.tensor(gait.STANCE, device=device)
-        self._walk = Replay(self._walk_on, device)
 
     def add_to(self, spec: Any, name: str, object_friction: float) -> None:
-        """See `Team.add_to`."""
+        """See `RobotKind.add_to`."""
         rough = friction(mean_friction(ROBOT_FRICTION, object_friction))
         trunk = spec.worldbody.add_body(name=name, pos=[0, 0, 0.3])
         trunk.add_freejoint(name=name)
@@ -131,7 +145,7 @@ class Go1Team(Team):
         for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
             self._add_leg(spec, trunk, f"{name}_{leg}", side, end, rough)
 
-    def _add_leg(self, spec: Any, trunk: Any, name: str, side: float, end: float, rough: list) -> None:
+    def _add_leg(self, spec: Any, trunk: Any, name: str, side: float, end: float, rough: List[float]) -> None:
         inertias = link_inertias(side, end)
         hip = trunk.add_body(name=f"{name}_hip", pos=[HIP_X * end, HIP_Y * side, 0])
         thigh = hip.add_body(name=f"{name}_thigh", pos=[0, HIP_LENGTH * side, 0])
@@ -143,7 +157,7 @@ class Go1Team(Team):
         _add_capsule(calf, f"{name}_calf", 0.01, [0, 0, 0, 0, 0, -CALF_LENGTH], LEG, rough)
         _add_foot(calf, f"{name}_foot")
 
-    def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: list) -> None:
+    def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: Sequence[float]) -> None:
         import mujoco
 
         body.add_joint(
@@ -159,15 +173,15 @@ class Go1Team(Team):
             trntype=mujoco.mjtTrn.mjTRN_JOINT,
             target=name,
             gaintype=mujoco.mjtGain.mjGAIN_FIXED,
-            gainprm=[self._config.stiffness] + [0] * 9,
+            gainprm=[self.settings.stiffness] + [0] * 9,
             biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-            biasprm=[0, -self._config.stiffness, -self._config.damping] + [0] * 7,
+            biasprm=[0, -self.settings.stiffness, -self.settings.damping] + [0] * 7,
             forcelimited=True,
             forcerange=[-model.max_torque, model.max_torque],
         )
 
     def bodies(self, joints: Joints) -> Bodies:
-        """See `Team.bodies`."""
+        """See `RobotKind.bodies`."""
         quaternion = joints.qpos[..., 3:7]
         return Bodies(
             pos=joints.qpos[..., :3],
@@ -177,17 +191,12 @@ class Go1Team(Team):
         )
 
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
-        """See `Team.start`; joints at the stance times U(0.7, 1.3), at rest, and a gait that has not begun."""
-        robots = start.robot_pos.shape[-2]
-        draws = uniform(
-            self._seed,
-            STREAM_JOINTS,
-            env_ids + self._first_env,
-            self._starts[env_ids],
-            robots * gait.NUM_JOINTS,
-        )
+        """See `RobotKind.start`; joints at the stance times U(0.7, 1.3), at rest, and a gait that has not begun."""
+        _, robots, seed, _, first_env = self.placement
+        count = robots * gait.NUM_JOINTS
+        draws = uniform(seed, STREAM_JOINTS, env_ids + first_env, self._starts[env_ids], count)
         low, high = _START_SCALE
-        angles = self._stance * (low + (high - low) * draws.unflatten(1, (robots, gait.NUM_JOINTS)))
+        angles = self._stance * (low + (high - low) * draws.view(-1, robots, gait.NUM_JOINTS))
         quaternion = quaternion_from_rpy(start.robot_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
         self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
@@ -200,21 +209,18 @@ class Go1Team(Team):
             qvel=torch.cat((start.robot_lin_vel, spin, torch.zeros_like(angles)), dim=-1),
         )
 
-    def drive(self, engine: Engine, commands: Tensor, repeat: int) -> Path:
-        """See `Team.drive`: a walking decision every control step."""
-        paths = [engine.advance(self.walk(engine, commands), 1, self._config.substeps) for _ in range(repeat)]
-        return Path(*(torch.cat(parts) for parts in zip(*paths)))
-
-    def walk(self, engine: Engine, commands: Tensor) -> Tensor:
-        """The walking policy's joint targets `[N, A * 12]` (rad) under commands `[N, A, 3]`; the gait goes on."""
-        return self._walk(engine, commands)
-
-    def _walk_on(self, engine: Engine, commands: Tensor) -> Tensor:
-        joints = split_robots(self, *engine.read())
-        action = self._walker(gait.observe(proprioception(joints), commands, self._gait))
+    def control(self, commands: Tensor, joints: Joints) -> Tensor:
+        """See `RobotKind.control`: the walking policy's joint targets `[N, R, 12]`, rad; the gait goes on."""
+        action: Tensor = self._walker(gait.observe(proprioception(joints), commands, self._gait))
         for memory, now in zip(self._gait, gait.advance(self._gait, action, commands)):
             memory.copy_(now)
-        return gait.joint_targets(action).flatten(1)
+        return gait.joint_targets(action)
+
+    def dress(self, draw: Draw, name: str, accent: Colour) -> None:
+        """See `RobotKind.dress`: trunk and legs."""
+        draw_trunk(draw, draw.spec.body(name), accent)
+        for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
+            _draw_leg(draw, f"{name}_{leg}", side, end, accent)
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The gait, and how often each environment has started."""
@@ -241,7 +247,7 @@ def proprioception(joints: Joints) -> gait.Proprioception:
     )
 
 
-def _add_capsule(body: Any, name: str, radius: float, axis: list, bits: Any, rough: list) -> None:
+def _add_capsule(body: Any, name: str, radius: float, axis: List[float], bits: ContactBits, rough: List[float]) -> None:
     import mujoco
 
     kind = mujoco.mjtGeom.mjGEOM_CAPSULE
@@ -259,3 +265,33 @@ def _add_foot(calf: Any, name: str) -> None:
         friction=friction(mean_friction(FLOOR_FRICTION, ROBOT_FRICTION)),
         **FOOT._asdict(),
     )
+
+
+def draw_trunk(draw: Draw, trunk: Any, accent: Colour) -> None:
+    """The Go1's trunk, 0.38 m long, with the head and its camera face in front (+x)."""
+    draw.rounded(trunk, [0, 0, -0.005], [0.185, 0.052, 0.050], DARK)
+    draw.rounded(trunk, [-0.01, 0, 0.022], [0.190, 0.068, 0.040], SHELL)
+    draw.rounded(trunk, [-0.035, 0, 0.052], [0.105, 0.047, 0.016], accent)
+    draw.rounded(trunk, [0.205, 0, 0.022], [0.055, 0.046, 0.036], DARK)
+    draw.rounded(trunk, [0.250, 0, 0.020], [0.048, 0.060, 0.044], SHELL)
+    draw.rounded(trunk, [0.272, 0, 0.020], [0.032, 0.052, 0.036], DARK)
+    for side in (1, -1):
+        draw.cylinder(trunk, [0.303, 0.024 * side, 0.026], 0.010, 0.004, accent, turn=TURN_X)
+        draw.rounded(trunk, [-0.01, 0.062 * side, 0.005], [0.120, 0.010, 0.018], DARK)
+
+
+def _draw_leg(draw: Draw, name: str, side: float, end: float, accent: Colour) -> None:
+    """Motors at hip and shoulder, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
+    hip, thigh, calf = (draw.spec.body(f"{name}_{joint}") for joint in gait.JOINTS)
+    draw.cylinder(hip, [0, 0, 0], 0.046, 0.036, STEEL, turn=TURN_X)
+    draw.cylinder(hip, [0.034 * end, 0, 0], 0.036, 0.008, DARK, turn=TURN_X)
+    draw.rounded(hip, [0, 0.5 * HIP_LENGTH * side, 0], [0.038, 0.034, 0.038], DARK)
+    draw.cylinder(thigh, [0, -0.012 * side, 0], 0.047, 0.024, STEEL, turn=TURN_Y)
+    draw.cylinder(thigh, [0, 0.015 * side, 0], 0.040, 0.006, accent, turn=TURN_Y)
+    draw.cylinder(thigh, [0, 0.021 * side, 0], 0.022, 0.003, DARK, turn=TURN_Y)
+    for where, size in ((-0.055, [0.032, 0.015, 0.060]), (-0.130, [0.024, 0.013, 0.075])):
+        draw.rounded(thigh, [0.004, 0, where], size, SHELL)
+    draw.cylinder(thigh, [0, 0, -THIGH_LENGTH], 0.022, 0.016, DARK, turn=TURN_Y)
+    draw.capsule(calf, [0, 0, 0, 0.012, 0, -0.45 * CALF_LENGTH], 0.014, DARK)
+    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.011, DARK)
+    draw.sphere(calf, [0, 0, -CALF_LENGTH], FOOT_RADIUS, STEEL)
