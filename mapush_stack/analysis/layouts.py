@@ -209,10 +209,10 @@ def _openrl(layout: Layout) -> Layout:
     folder = layout.path
     config, problems = upstream.task_config(folder / "task" / "config.py")
     script = upstream.train_script(folder / "task" / "train.sh")
-    thing = upstream.object_name(config, folder, presets.object_names())
+    thing = upstream.object_name(config, folder, presets.OBJECTS.names())
     robots = upstream.num_robots(config)
     if robots is None and thing is not None:
-        robots = presets.load_object(thing)["task"]["num_robots"]
+        robots = presets.load_object(thing).content["task"]["num_robots"]
     return replace(
         layout,
         library="openrl",

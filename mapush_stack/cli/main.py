@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import List, Optional
+from typing import List, Optional, Tuple
 
 import click
 
-from .. import __version__
+from .. import __version__, plugins
 from ..errors import UserError
 from ..sim import isaacgym_import
 
@@ -33,6 +33,22 @@ _VERBS = {
 }
 
 
+def _load_plugins(context: click.Context, option: click.Parameter, names: Tuple[str, ...]) -> None:
+    for name in names:
+        plugins.load(name)
+
+
+_PLUGIN = click.Option(
+    ["--plugin"],
+    multiple=True,
+    is_eager=True,  # what it registers may be named by other options
+    expose_value=False,
+    callback=_load_plugins,
+    help="Python file or module that adds reward terms, robots, learners ...; repeatable (docs/extend.md).",
+)
+"""Every verb has it."""
+
+
 class _Verbs(click.Group):
     """Verbs whose modules are imported when they are used: `mapush --help` should not load torch."""
 
@@ -42,7 +58,10 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _VERBS:
             return None
-        return importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
+        command: click.Command = importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
+        if _PLUGIN not in command.params:
+            command.params.append(_PLUGIN)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -53,6 +72,7 @@ class _Verbs(click.Group):
 @click.version_option(__version__, prog_name="mapush")
 def cli() -> None:
     """Teams of robots learn to push an object to a goal."""
+    plugins.load_installed()
 
 
 def main(arguments: Optional[List[str]] = None) -> int:

@@ -27,9 +27,9 @@ def command(preset: Optional[str], parts: tuple, object_name: str) -> None:
     table = Table()
     for heading in ("preset", "what it is"):
         table.add_column(heading)
-    for name in presets.names():
-        table.add_row(name, presets.load(name)["description"])
+    for name in presets.PRESETS:
+        table.add_row(name, presets.description(name))
     console = make_console()
     console.print(table)
-    console.print(f"objects: {', '.join(presets.object_names())}", highlight=False)
-    console.print(f"parts (--with): {', '.join(presets.part_names())}", highlight=False)
+    console.print(f"objects: {', '.join(presets.OBJECTS)}", highlight=False)
+    console.print(f"parts (--with): {', '.join(presets.PARTS)}", highlight=False)

@@ -1,40 +1,43 @@
-"""Named configurations as data. A preset names what it `extends` and says only what it changes.
+"""Named configurations as data: presets, parts of presets, objects.
 
-`parts/` holds fragments that presets have in common; they can also be laid over any preset from the command line.
+A preset says what it `extends` and what it changes. A part is a fragment that presets have in common; it can also be
+laid over any preset from the command line. All are YAML files by name in a registry, so that a plug-in can add some.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 import yaml
 
 from ..errors import UserError
-from ..registry import closest
+from ..registry import Registry, closest
 
 _FOLDER = Path(__file__).parent
-_OBJECTS = _FOLDER / "objects"
-_PARTS = _FOLDER / "parts"
+
+PRESETS: Registry[Path] = Registry("preset")
+"""Files of presets."""
+PARTS: Registry[Path] = Registry("part")
+"""Files of parts."""
+OBJECTS: Registry[Path] = Registry("object")
+"""Files of objects."""
+
+for _registry, _folder in ((PRESETS, _FOLDER), (PARTS, _FOLDER / "parts"), (OBJECTS, _FOLDER / "objects")):
+    for _path in sorted(_folder.glob("*.yaml")):
+        _registry.register(_path.stem, _path)
 
 
-def names() -> List[str]:
-    """Every preset's name."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+class Layer(NamedTuple):
+    """Part of a configuration, to be laid over the layers before it."""
+
+    source: str
+    """The file that it was read from."""
+    content: Dict[str, Any]
 
 
-def part_names() -> List[str]:
-    """Every part's name."""
-    return sorted(path.stem for path in _PARTS.glob("*.yaml"))
-
-
-def object_names() -> List[str]:
-    """Every object's name."""
-    return sorted(path.stem for path in _OBJECTS.glob("*.yaml"))
-
-
-def load(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Dict[str, Any]:
-    """A preset as nested dictionaries, with what it extends, the parts and what they say of the object merged in.
+def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> List[Layer]:
+    """The layers of a preset with parts over it; the last one holds the names of preset and object.
 
     Args:
         preset: a preset's name, or the path of a YAML file.
@@ -45,37 +48,43 @@ def load(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Dict[
         UserError: no such preset, part or object, or a file that is not a mapping.
 
     """
-    layers = _layers(_find(preset, "preset"), [])
+    found = _extended(_find(preset, PRESETS), [])
     for part in parts:
-        layers += _layers(_find(part, "part"), [])
-    chosen = object_name or next((layer["object"] for layer in reversed(layers) if "object" in layer), "")
-    return {**_laid({}, layers, chosen), "object": chosen, "preset": "+".join([preset, *parts])}
+        found += _extended(_find(part, PARTS), [])
+    chosen = object_name or next((str(one.content["object"]) for one in reversed(found) if "object" in one.content), "")
+    named = Layer("", {"object": chosen, "preset": "+".join([preset, *parts])})
+    return [*_for_object(found, chosen), named]
 
 
-def lay_over(plain: Dict[str, Any], parts: Sequence[str]) -> Dict[str, Any]:
-    """A whole configuration with parts laid over it, in order.
+def part_layers(plain: Mapping[str, Any], parts: Sequence[str]) -> List[Layer]:
+    """The layers of parts to lay over a whole configuration `plain`, in order.
 
     Raises:
-        UserError: as `load`.
+        UserError: as `layers`.
 
     """
-    layers = [layer for part in parts for layer in _layers(_find(part, "part"), [])]
-    name = "+".join([plain["preset"], *parts])
-    return {**_laid(plain, layers, plain["object"]["name"]), "preset": name}
+    found = [layer for part in parts for layer in _extended(_find(part, PARTS), [])]
+    named = Layer("", {"preset": "+".join([plain["preset"], *parts])})
+    return [*_for_object(found, plain["object"]["name"]), named]
 
 
-def load_object(name: str) -> Dict[str, Any]:
-    """An object's file by name or path.
+def load_object(name: str) -> Layer:
+    """An object by name or path of a YAML file, with its name.
 
     Raises:
         UserError: no such object, or a file that is not a mapping.
 
     """
-    path = _find(name, "object")
-    return {"name": path.stem, **_read(path)}
+    path = _find(name, OBJECTS)
+    return Layer(str(path), {"name": path.stem if name not in OBJECTS else name, **_read(path)})
 
 
-def merge(base: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
+def description(preset: str) -> str:
+    """What a preset is, in a sentence."""
+    return str(next(one.content["description"] for one in reversed(layers(preset)) if "description" in one.content))
+
+
+def merge(base: Dict[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
     """`base` with `changes` laid over it, mapping by mapping; everything else is replaced whole."""
     merged = dict(base)
     for key, value in changes.items():
@@ -84,15 +93,17 @@ def merge(base: Dict[str, Any], changes: Dict[str, Any]) -> Dict[str, Any]:
     return merged
 
 
-def _laid(base: Dict[str, Any], layers: List[Dict[str, Any]], object_name: str) -> Dict[str, Any]:
-    """Layers over a base, each with what it says of the object."""
-    for layer in layers:
-        base = merge(base, {key: value for key, value in layer.items() if key not in ("extends", "per_object")})
-        base = merge(base, (layer.get("per_object") or {}).get(object_name) or {})
-    return base
+def _for_object(found: List[Layer], object_name: str) -> List[Layer]:
+    """Layers without `extends`; what one says of the object follows it as a layer of its own."""
+    laid = []
+    for source, content in found:
+        laid.append(Layer(source, {key: content[key] for key in content if key not in ("extends", "per_object")}))
+        own = (content.get("per_object") or {}).get(object_name)
+        laid += [Layer(source, own)] if own else []
+    return laid
 
 
-def _layers(path: Path, above: List[Path]) -> List[Dict[str, Any]]:
+def _extended(path: Path, above: List[Path]) -> List[Layer]:
     """The file and all that it extends, in the order in which they are laid over each other."""
     if path in above:
         raise UserError(f"{above[0].name} extends itself through {above[-1].name}")
@@ -101,22 +112,23 @@ def _layers(path: Path, above: List[Path]) -> List[Dict[str, Any]]:
     extended = [extended] if isinstance(extended, str) else extended
     if not isinstance(extended, list):
         raise UserError(f"extends in {path} must be a name or a list of names")
-    layers: List[Dict[str, Any]] = []
+    found: List[Layer] = []
     for name in extended:
-        layers += _layers(_find(str(name), "preset or part"), [*above, path])
-    return [*layers, content]
+        found += _extended(_find(str(name), PRESETS, PARTS), [*above, path])
+    return [*found, Layer(str(path), content)]
 
 
-def _find(name: str, kind: str) -> Path:
-    folders = {"object": [_OBJECTS], "preset": [_FOLDER], "part": [_PARTS], "preset or part": [_FOLDER, _PARTS]}[kind]
-    known = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
-    for path in known:
-        if path.stem == name:
-            return path
+def _find(name: str, *registries: Registry[Path]) -> Path:
+    """The file of that name in one of the registries, or the YAML file at that path."""
+    for registry in registries:
+        if name in registry:
+            return registry[name]
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path.resolve()
-    raise UserError(f"there is no {kind} called {name}; {closest(name, [path.stem for path in known])}")
+    kinds = " or ".join(registry.kind for registry in registries)
+    known = [known for registry in registries for known in registry]
+    raise UserError(f"there is no {kinds} called {name}; {closest(name, known)}")
 
 
 def _read(path: Path) -> Dict[str, Any]:

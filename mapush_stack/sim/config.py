@@ -6,12 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any, Dict, List, Literal, Tuple
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from typing_extensions import Annotated
 
-from ..settings import Settings
+from ..registry import Registry
+from ..settings import Settings, name_in
 
 if TYPE_CHECKING:  # importing it takes torch
     from .robots.base import RobotSettings
+
+
+def _robots() -> Registry[Any]:
+    from .robots import ROBOTS
+
+    return ROBOTS
 
 
 class PartConfig(Settings):
@@ -63,7 +70,9 @@ class SimConfig(Settings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
     )
-    robot: str = Field("planar", description="planar: bodies that slide on the plane; go1: legs")
+    robot: Annotated[str, name_in(_robots)] = Field(
+        "planar", description="planar: bodies that slide on the plane; go1: legs"
+    )
     num_envs: int = Field(512, ge=1, le=1_000_000, description="environments stepped together")
     solver_iterations: int = Field(30, ge=1, le=100, description="Newton iterations of the contact solver")
     threads: int = Field(0, ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
@@ -74,16 +83,7 @@ class SimConfig(Settings):
         from .simulators import SIMULATORS
 
         if name != "auto" and name not in SIMULATORS:
-            raise _unknown(SIMULATORS.unknown(name))
-        return name
-
-    @field_validator("robot")
-    @classmethod
-    def _known_robot(cls, name: str) -> str:
-        from .robots import ROBOTS
-
-        if name not in ROBOTS:
-            raise _unknown(ROBOTS.unknown(name))
+            raise ValueError(SIMULATORS.unknown(name))
         return name
 
     @model_validator(mode="after")
@@ -95,19 +95,24 @@ class SimConfig(Settings):
             SIMULATORS[self.backend].check(self, [self.robot])
         return self
 
+    @classmethod
+    def children(cls) -> Dict[str, Any]:
+        """See `Settings.children`; the kinds of robots too."""
+        robots = _robots()
+        return {**super().children(), **{kind: robots[kind].settings_model for kind in robots}}
+
     def _check_sections(self) -> None:
         """Replace what was given for each kind of robot by that kind's settings."""
-        from .robots import ROBOTS
-
-        fields: Dict[str, Any] = {kind: (ROBOTS[kind].settings_model, ROBOTS[kind].settings_model()) for kind in ROBOTS}
-        sections = create_model("Sections", __base__=Settings, **fields)
-        extra = self.__pydantic_extra__
+        robots, extra = _robots(), self.__pydantic_extra__
         assert extra is not None  # because of extra="allow"
+        models = {kind: robots[kind].settings_model for kind in robots}
+        fields: Dict[str, Any] = {kind: (model, model()) for kind, model in models.items()}
+        sections = create_model("Sections", __base__=Settings, **fields)
         # As JSON, so that lists pass for tuples and nothing else for something else, as in the whole configuration.
         given = json.dumps(extra, default=lambda settings: settings.model_dump(mode="json"))
         checked = sections.model_validate_json(given, strict=True)
-        extra.clear()
-        extra.update((kind, getattr(checked, kind)) for kind in ROBOTS)
+        # A plug-in's kind that has no part in this has no section either: the run can be read without the plug-in.
+        extra.update((kind, getattr(checked, kind)) for kind in dict.fromkeys([*extra, self.robot]))
 
     def of_kind(self, kind: str) -> RobotSettings:
         """The section of a kind of robot; its defaults where the configuration was made before the kind was known.
@@ -116,11 +121,5 @@ class SimConfig(Settings):
             UserError: there is no such kind.
 
         """
-        from .robots import ROBOTS
-
-        section: RobotSettings = (self.__pydantic_extra__ or {}).get(kind) or ROBOTS[kind].settings_model()
+        section: RobotSettings = (self.__pydantic_extra__ or {}).get(kind) or _robots()[kind].settings_model()
         return section
-
-
-def _unknown(sentence: str) -> PydanticCustomError:
-    return PydanticCustomError("unknown_name", "{sentence}", {"sentence": sentence})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
+from typing_extensions import Annotated
 
 from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
-from ..registry import closest
-from ..settings import Settings
+from ..presets import Layer
+from ..registry import Registry
+from ..settings import Settings, check_names, check_path, name_in
 from ..sim.config import ObjectBody, SimConfig
 from ..task.config import ObjectTask, TaskConfig
 
@@ -21,10 +23,19 @@ MOST_TORCH_THREADS = 4
 _STAGE_SECTIONS = ("task", "learner")
 
 
+def _robots() -> Registry[Any]:
+    from ..sim.robots import ROBOTS
+
+    return ROBOTS
+
+
 class ObjectConfig(Settings):
     """The object that is pushed; see `presets/objects/`."""
 
     name: str = Field(description="what is pushed; see presets/objects/")
+    team: List[Annotated[str, name_in(_robots)]] = Field(
+        default=[], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
+    )
     task: ObjectTask
     body: ObjectBody
 
@@ -34,20 +45,29 @@ class StageConfig(Settings):
 
     name: str
     steps: int = Field(ge=1, description="environment steps of the stage")
-    changes: Dict[str, Any] = Field(description="fields of `task` and `learner` that differ in this stage")
+    changes: Dict[str, Any] = Field(default={}, description="fields of `task` and `learner` that differ in this stage")
 
 
 class TrainingConfig(Settings):
     """The loop."""
 
-    total_steps: Optional[int] = Field(ge=1, le=10**12, description="environment steps of 0.02 s; null with stages")
-    stages: List[StageConfig] = Field(description="a curriculum; empty for a single stage of total_steps")
-    rollout_length: int = Field(ge=1, le=100_000, description="decisions per environment between two updates")
-    random_initial_ages: bool = Field(description="first episodes start at random ages, so that they end apart")
-    checkpoint_interval: int = Field(ge=1, description="environment steps between checkpoints")
-    seed: int = Field(ge=0, lt=2**63, description="of everything that is random in the training")
+    total_steps: Optional[int] = Field(
+        default=None, ge=1, le=10**12, description="environment steps of 0.02 s; null with stages"
+    )
+    stages: List[StageConfig] = Field(default=[], description="a curriculum; empty for a single stage of total_steps")
+    rollout_length: int = Field(
+        default=16, ge=1, le=100_000, description="decisions per environment between two updates"
+    )
+    random_initial_ages: bool = Field(
+        default=False, description="first episodes start at random ages, so that they end apart"
+    )
+    checkpoint_interval: int = Field(default=1_000_000, ge=1, description="environment steps between checkpoints")
+    seed: int = Field(default=1, ge=0, lt=2**63, description="of everything that is random in the training")
     torch_threads: int = Field(
-        ge=0, le=1024, description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used"
+        default=0,
+        ge=0,
+        le=1024,
+        description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used",
     )
 
     @model_validator(mode="after")
@@ -59,24 +79,29 @@ class TrainingConfig(Settings):
 
 
 class EvaluationConfig(Settings):
-    """The published protocol (task_spec section 11)."""
+    """The published protocol (docs/task.md section 11)."""
 
-    episodes: int = Field(ge=1, le=1_000_000, description="first episodes of as many environments")
-    seed: int = Field(ge=0, lt=2**63, description="of the starts")
+    episodes: int = Field(default=1000, ge=1, le=1_000_000, description="first episodes of as many environments")
+    seed: int = Field(default=1_000_003, ge=0, lt=2**63, description="of the starts")
 
 
 class ExperimentConfig(Settings):
     """Everything that determines a run."""
 
-    preset: str
-    description: str
-    experiment: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
+    preset: str = "default"
+    description: str = ""
+    experiment: str = Field(
+        default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder"
+    )
+    team: List[Annotated[str, name_in(_robots)]] = Field(
+        default=[], description="kinds of the robots in order; empty: the object's team"
+    )
     object: ObjectConfig
-    task: TaskConfig
+    task: TaskConfig = TaskConfig()
     sim: SimConfig
     learner: LearnerConfig
     training: TrainingConfig
-    evaluation: EvaluationConfig
+    evaluation: EvaluationConfig = EvaluationConfig()
 
     @model_validator(mode="after")
     def _check(self) -> ExperimentConfig:
@@ -92,9 +117,19 @@ class ExperimentConfig(Settings):
                     f"learner.{name} must be at most sim.num_envs * training.rollout_length = {samples}, "
                     f"not {getattr(self.learner, name)}"
                 )
+        for name, team in (("team", self.team), ("object.team", self.object.team)):
+            if team and len(team) != self.object.task.num_robots:
+                raise ValueError(
+                    f"{name} has {len(team)} robots, but object.task.num_robots is {self.object.task.num_robots}"
+                )
         for index in range(len(self.training.stages)):
             self.stage(index)
         return self
+
+    @property
+    def team_kinds(self) -> List[str]:
+        """The kind of each robot, in order: `team`, else the object's, else `sim.robot` for all."""
+        return self.team or self.object.team or [self.sim.robot] * self.object.task.num_robots
 
     @property
     def total_steps(self) -> int:
@@ -121,6 +156,10 @@ class ExperimentConfig(Settings):
         for name in stage.changes:
             if name not in _STAGE_SECTIONS:
                 raise ValueError(f"{where} can hold {' and '.join(_STAGE_SECTIONS)}, not {name}")
+        try:
+            check_names(ExperimentConfig, stage.changes)
+        except UserError as error:
+            raise ValueError(f"{where}: {error}") from None
         plain = presets.merge(self.model_dump(), stage.changes)
         plain["training"].update(stages=[], total_steps=stage.steps)
         try:
@@ -142,15 +181,11 @@ def load(
     """The configuration that a preset, parts, an object and `path.to.field=value` overrides amount to.
 
     Raises:
-        UserError: an unknown name, a wrong type or a value out of range, said in one sentence.
+        UserError: an unknown name, a wrong type or a value out of range, in one sentence.
 
     """
-    plain = presets.load(preset, object_name, parts)
-    for override in overrides:
-        _apply(plain, override)
-    if isinstance(plain["object"], str):
-        plain["object"] = presets.load_object(plain["object"])
-    return validated(plain)
+    plain = _laid({}, presets.layers(preset, object_name, parts))
+    return _completed(plain, overrides)
 
 
 def overridden(
@@ -164,27 +199,62 @@ def overridden(
     """
     plain = config.model_dump(mode="json")
     if object_name:
-        plain["object"] = presets.load_object(object_name)
-    plain = presets.lay_over(plain, parts)
-    for override in overrides:
-        _apply(plain, override)
-    return validated(plain)
+        plain["object"] = _object(object_name)
+    return _completed(_laid(plain, presets.part_layers(plain, parts) if parts else []), overrides)
 
 
-def validated(plain: Dict[str, Any]) -> ExperimentConfig:
+def validated(plain: Mapping[str, Any]) -> ExperimentConfig:
     """Plain data as a checked configuration.
 
     Raises:
         UserError: the first thing that is wrong, in one sentence.
 
     """
+    check_names(ExperimentConfig, plain)
     try:
         return _parse(plain)
     except ValidationError as error:
         raise UserError(sentence(error)) from None
 
 
-def _parse(plain: Dict[str, Any]) -> ExperimentConfig:
+def _laid(base: Dict[str, Any], layers: Iterable[Layer]) -> Dict[str, Any]:
+    """Layers over a base, their fields' names checked."""
+    for source, content in layers:
+        # An object may be a name here.
+        check_names(ExperimentConfig, content, source)
+        base = presets.merge(base, content)
+    return base
+
+
+def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentConfig:
+    """Overrides laid over layers, the object read where it is a name, and all of it checked."""
+    for override in overrides:
+        _apply(plain, override)
+    if isinstance(plain["object"], str):
+        plain["object"] = _object(plain["object"])
+    plain = _with_team(plain)
+    return validated(plain)
+
+
+def _with_team(plain: Dict[str, Any]) -> Dict[str, Any]:
+    """A configuration with what follows from the team that it names: its size, and a section for each kind of robot."""
+    of_object = plain["object"].get("team") if isinstance(plain["object"], dict) else None
+    team = plain.get("team") or of_object
+    if not isinstance(team, list) or not team:
+        return plain
+    sections = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
+    plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
+    return {**plain, "sim": presets.merge({**sections}, plain.get("sim") or {})}
+
+
+def _object(name: str) -> Dict[str, Any]:
+    """An object's fields, their names checked."""
+    source, content = presets.load_object(name)
+    check_names(ObjectConfig, content, source)
+    return content
+
+
+def _parse(plain: Mapping[str, Any]) -> ExperimentConfig:
     # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
     return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
 
@@ -198,7 +268,8 @@ def sentence(error: ValidationError) -> str:
         return f"there is no field {field}"
     if first["type"] == "missing":
         return f"{field} is missing"
-    if first["type"] == "value_error":
+    # The message of a check of several fields together begins with the name of the one to change.
+    if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{field}.{message}" if field and not message.startswith(("task.", "learner.", "training.")) else message
     return f"{field}={_shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
 
@@ -226,19 +297,15 @@ def _apply(plain: Dict[str, Any], override: str) -> None:
     parts = path.strip().split(".")
     if not equals or not all(parts):
         raise UserError(f"{override} is not an override: write it as path.to.field=value")
+    check_path(ExperimentConfig, parts)
     try:
         value = _number(yaml.safe_load(text))
     except yaml.YAMLError:
         raise UserError(f"{path}={_shown(text)} is not allowed: the value is not valid YAML") from None
+    if parts[0] == "object" and len(parts) > 1 and isinstance(plain["object"], str):
+        plain["object"] = _object(plain["object"])
     node = plain
-    for depth, part in enumerate(parts):
-        if not isinstance(node, dict) or part not in node:
-            known = sorted(node) if isinstance(node, dict) else []
-            where = ".".join(parts[:depth]) or "the configuration"
-            hint = f"; {closest(part, known)}" if known else ""
-            raise UserError(f"there is no field {path.strip()}: {where} has no {part}{hint}")
-        if depth + 1 < len(parts):
-            if depth == 0 and part == "object" and isinstance(node[part], str):
-                node[part] = presets.load_object(node[part])
-            node = node[part]
+    for part in parts[:-1]:
+        node[part] = dict(node.get(part) or {})
+        node = node[part]
     node[parts[-1]] = value

@@ -15,7 +15,7 @@ from typing import Any, Dict, List, Optional
 
 import torch
 
-from .. import __version__
+from .. import __version__, plugins
 from ..system import gpu
 from ..system.machine import processor
 
@@ -32,6 +32,7 @@ def manifest(command: List[str]) -> Dict[str, Any]:
         "source": _source_hash(),
         "harl_commit": _commit(Path(os.environ["HARL_SRC"])) if os.environ.get("HARL_SRC") else None,
         "command": command,
+        "plugins": [plugin._asdict() for plugin in plugins.loaded()],
         "started": _now(),
         "python": platform.python_version(),
         "environment": _hash("".join(f"{name}=={version}\n" for name, version in packages.items()).encode()),
@@ -58,7 +59,7 @@ def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
         "processes": processes,
         "processor": processor(),
         "cpus": os.cpu_count(),
-        "instructions": _instructions(),
+        "instructions": vector_instructions(),
         "torch_threads": torch.get_num_threads(),
     }
     if device.type == "cuda":
@@ -107,7 +108,7 @@ def _hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _instructions() -> Optional[str]:
+def vector_instructions() -> Optional[str]:
     """The vector instructions for which torch has chosen its kernels, such as AVX512; sums depend on them."""
     found = re.search(r"CPU capability usage: (\S+)", torch.__config__.show())
     return found[1] if found else None

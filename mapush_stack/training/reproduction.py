@@ -176,7 +176,7 @@ def _processes(run: RunDirectory) -> int:
 def _train(settings: config.ExperimentConfig, preset: str) -> Optional[List[str]]:
     """Arguments of `mapush train` that give these settings, starting from a preset; None where that is not possible."""
     name, *parts = preset.split("+")
-    known = settings.object.name if settings.object.name in presets.object_names() else ""
+    known = settings.object.name if settings.object.name in presets.OBJECTS else ""
     wanted = settings.model_dump(mode="json")
     try:
         base = config.load(name, known, [], parts).model_dump(mode="json")

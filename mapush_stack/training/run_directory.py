@@ -13,12 +13,15 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from .. import plugins
 from ..errors import UserError
+from ..system import closing
 from ..system.atomic import new_directory, remove_leftovers, write_json
 from ..system.json_text import parse_json
 from . import checkpoint
 from .config import ExperimentConfig, validated
 from .manifest import hardware, manifest
+from .upgrades import stamped, upgraded
 
 _CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"
 _LOCK_PATIENCE = 0.2
@@ -67,7 +70,7 @@ class RunDirectory:
             with new_directory(path) as temporary:
                 (temporary / "logs").mkdir()
                 (temporary / "models").mkdir()
-                write_json(temporary / _CONFIG, config.model_dump(mode="json"))
+                write_json(temporary / _CONFIG, stamped(config.model_dump(mode="json")))
                 plain = {**manifest(command), "started_from_weights": initial is not None}
                 write_json(temporary / _MANIFEST, plain)
                 if initial is not None:
@@ -100,10 +103,19 @@ class RunDirectory:
             raise UserError(f"{file} cannot be read: {error}") from None
         if not isinstance(plain, dict):
             raise UserError(f"{file} does not hold a configuration")
+        recorded = self.manifest().get("plugins")
+        recorded = recorded if isinstance(recorded, list) else []
         try:
-            return validated(plain)
+            config = validated(upgraded(plain))
         except UserError as error:
+            absent = plugins.missing(recorded)
+            if absent:
+                options = " ".join(f"--plugin {plugin.name}" for plugin in absent)
+                raise UserError(f"{self.path} was made with a plug-in that is not loaded: add {options}") from None
             raise UserError(f"{file} does not fit this version: {error}") from None
+        for plugin in plugins.changed(recorded):
+            closing.warn(f"the plug-in {plugin.name} has changed since {self.path} was made")
+        return config
 
     def manifest(self) -> Dict[str, Any]:
         """What `manifest.json` says of the machine and the software, empty where it is missing or damaged."""

@@ -73,7 +73,7 @@ def leaves(tree, path=()):
             yield ".".join((*path, name))
 
 
-FIELDS = sorted(leaves(presets.load("default")))
+FIELDS = sorted(leaves({key: value for one in presets.layers("default") for key, value in one.content.items()}))
 
 
 @st.composite
@@ -88,8 +88,8 @@ def override(draw):
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.sampled_from([["--preset", name] for name in presets.names()]),
-    st.sampled_from([["--object", name] for name in presets.object_names()]),
+    st.sampled_from([["--preset", name] for name in presets.PRESETS]),
+    st.sampled_from([["--object", name] for name in presets.OBJECTS]),
     st.lists(override(), max_size=4),
 )
 def test_a_random_configuration_runs_or_is_refused(preset, thing, overrides):

@@ -255,7 +255,7 @@ def test_the_command_says_what_the_configuration_does(tmp_path, monkeypatch, ove
     monkeypatch.chdir(tmp_path)
     calm = "extends: default\ndescription: d\nexperiment: calm\ntask: {command_limit: [0.4, 0.4, 0.4]}\n"
     (tmp_path / "calm.yaml").write_text(calm)
-    (tmp_path / "plank.yaml").write_text(json.dumps({**config.presets.load_object("tblock"), "name": "plank"}))
+    (tmp_path / "plank.yaml").write_text(json.dumps({**config.presets.load_object("tblock").content, "name": "plank"}))
 
     def settings(arguments):
         given = train.make_context("train", list(arguments)).params

@@ -77,7 +77,7 @@ def test_three_robots_pay_for_every_pair():
 
 
 def test_only_terms_with_a_weight_are_computed(monkeypatch):
-    monkeypatch.setitem(rewards.TERMS, "collision", lambda step: pytest.fail("collision has weight 0"))
+    monkeypatch.setitem(rewards.TERMS._things, "collision", lambda step: pytest.fail("collision has weight 0"))
     step = transition()
     names = rewards.active_terms(step.config)
     assert "collision" not in names and "progress" in names

@@ -14,15 +14,15 @@ def refusal(*overrides, **where):
     return message
 
 
-@pytest.mark.parametrize("name", presets.names())
-@pytest.mark.parametrize("object_name", presets.object_names())
+@pytest.mark.parametrize("name", presets.PRESETS.names())
+@pytest.mark.parametrize("object_name", presets.OBJECTS.names())
 def test_every_preset_loads_for_every_object(name, object_name):
     loaded = config.load(name, object_name)
     assert loaded.object.name == object_name and loaded.preset == name
     assert config.validated(loaded.model_dump(mode="json")) == loaded
 
 
-@pytest.mark.parametrize("part", presets.part_names())
+@pytest.mark.parametrize("part", presets.PARTS.names())
 def test_every_part_can_be_laid_over_the_field_notes_presets(part):
     assert config.load("basic", parts=[part]).preset == f"basic+{part}"
 
@@ -44,14 +44,14 @@ def test_the_field_notes_values_are_theirs():
         "balanced": (4e-4, 1.0, False, 0.02, [512, 512, 256]),
     }
     rewards = config.load("balanced").task.rewards
-    assert (rewards.success, rewards.target, rewards.approach, rewards.ocb) == (1.0, 0.01, 0.02, 0.02)
-    assert (rewards.push, rewards.collision, rewards.exception) == (0.01, -0.01, -1.0)
+    assert [rewards[name] for name in ("success", "target", "approach", "ocb")] == [1.0, 0.01, 0.02, 0.02]
+    assert [rewards[name] for name in ("push", "collision", "exception")] == [0.01, -0.01, -1.0]
 
 
 def test_an_objects_part_of_a_preset_yields_to_later_layers():
-    assert config.load("paper", "cylinder").task.rewards.collision == -0.0015
-    assert config.load("paper", "cuboid").task.rewards.collision == -0.0025
-    assert config.load("balanced", "cylinder").task.rewards.collision == -0.01
+    assert config.load("paper", "cylinder").task.rewards["collision"] == -0.0015
+    assert config.load("paper", "cuboid").task.rewards["collision"] == -0.0025
+    assert config.load("balanced", "cylinder").task.rewards["collision"] == -0.01
 
 
 def test_an_unknown_field_names_the_nearest():
@@ -139,8 +139,8 @@ def test_stages_have_their_own_rewards_and_steps():
     loaded = config.load("curriculum")
     first, last = loaded.stage(0), loaded.stage(2)
     assert loaded.total_steps == 6_000_000 and first.total_steps == 1_000_000
-    assert first.task.rewards.approach_progress == 1.0 and last.task.rewards.exception == -4.0
-    assert first.task.rewards.progress == loaded.task.rewards.progress
+    assert first.task.rewards["approach_progress"] == 1.0 and last.task.rewards["exception"] == -4.0
+    assert first.task.rewards["progress"] == loaded.task.rewards["progress"]
     assert last.learner.actor_lr == 3e-4
 
 

@@ -195,7 +195,7 @@ def test_stages_follow_each_other_with_their_own_rewards(tmp_path):
     seen = []
     while trainer.steps < config.total_steps:
         trainer._enter_stage()
-        seen.append((trainer.env.config.rewards.success, trainer.learner.config.actor_lr, trainer._stage_progress()))
+        seen.append((trainer.env.config.rewards["success"], trainer.learner.config.actor_lr, trainer._stage_progress()))
         iterate(trainer)
     assert seen == [(7.0, 1e-3, 0.0), (7.0, 1e-3, 0.5), (2.0, 0.5, 0.0)]
 

@@ -1,0 +1,145 @@
+"""Plug-ins: Python files or modules that register reward terms, objects, robots, learners and more.
+
+They are named with `--plugin`, in the variable MAPUSH_PLUGINS, or by an installed distribution's entry point in the
+group `mapush_stack.plugins`. A plug-in is ordinary Python code that runs when it is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Iterable, List, NamedTuple
+
+from .errors import UserError
+
+ENTRY_POINTS = "mapush_stack.plugins"
+VARIABLE = "MAPUSH_PLUGINS"
+"""Plug-ins to load, separated by the system's path separator; child processes get theirs by it."""
+
+
+class Plugin(NamedTuple):
+    """A plug-in that is loaded."""
+
+    name: str
+    """The file's path as an absolute path, or the module's name: what `--plugin` takes."""
+    sha256: str
+    """Of the file."""
+
+
+_loaded: Dict[str, Plugin] = {}
+
+
+def load(name: str) -> Plugin:
+    """Load a plug-in, unless it is loaded already.
+
+    Args:
+        name: the path of a .py file, or the name of a module that can be imported.
+
+    Raises:
+        UserError: there is no such file or module, or it fails while it is loaded.
+
+    """
+    is_file = name.endswith(".py") or os.sep in name
+    key = str(Path(name).resolve()) if is_file else name
+    if key not in _loaded:
+        module = _run_file(Path(key), name) if is_file else _import(name)
+        _loaded[key] = Plugin(key, _sha256(module))
+        os.environ[VARIABLE] = os.pathsep.join(_loaded)
+    return _loaded[key]
+
+
+def load_installed() -> None:
+    """Load the plug-ins named in MAPUSH_PLUGINS, and those of installed distributions.
+
+    Raises:
+        UserError: one of them fails while it is loaded.
+
+    """
+    for name in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        load(name)
+    found: Any = metadata.entry_points()
+    # Python 3.8 and 3.9 return a dictionary.
+    points = found.select(group=ENTRY_POINTS) if hasattr(found, "select") else found.get(ENTRY_POINTS, ())
+    for point in points:
+        load(point.value)
+
+
+def loaded() -> List[Plugin]:
+    """The plug-ins that are loaded, in their order."""
+    return list(_loaded.values())
+
+
+def missing(recorded: Iterable[Any]) -> List[Plugin]:
+    """Those of a manifest's `plugins` that are not loaded.
+
+    A file counts as loaded if one with the same contents is, wherever it lies.
+    """
+    present = {value for plugin in loaded() for value in plugin}
+    return [plugin for plugin in _plugins(recorded) if not present & set(plugin)]
+
+
+def changed(recorded: Iterable[Any]) -> List[Plugin]:
+    """Those of a manifest's `plugins` that are loaded with other contents."""
+    now = {plugin.name: plugin.sha256 for plugin in loaded()}
+    return [plugin for plugin in _plugins(recorded) if now.get(plugin.name, plugin.sha256) != plugin.sha256]
+
+
+def _plugins(recorded: Iterable[Any]) -> List[Plugin]:
+    entries = [entry for entry in recorded if isinstance(entry, dict)]
+    return [Plugin(str(entry.get("name")), str(entry.get("sha256"))) for entry in entries]
+
+
+def _run_file(path: Path, name: str) -> ModuleType:
+    if not path.is_file():
+        raise UserError(f"there is no plug-in {name}: give the path of a .py file, or the name of a module")
+    module_name = f"mapush_plugin_{path.stem}"
+    spec = importlib.util.spec_from_file_location(module_name, str(path))
+    if spec is None or spec.loader is None:
+        raise UserError(f"the plug-in {name} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module  # pickle, dataclasses and type hints look there
+    try:
+        spec.loader.exec_module(module)
+    except UserError as error:
+        raise UserError(f"the plug-in {name} cannot be loaded: {error}") from None
+    except Exception as error:
+        raise _failed(name, error) from error
+    return module
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise UserError(
+                f"there is no plug-in {name}: give the path of a .py file, or the name of a module"
+            ) from None
+        raise _failed(name, error) from error
+    except UserError as error:
+        raise UserError(f"the plug-in {name} cannot be loaded: {error}") from None
+    except Exception as error:
+        raise _failed(name, error) from error
+
+
+def _failed(name: str, error: Exception) -> UserError:
+    """What went wrong in a plug-in's own code, with the line of it."""
+    trace, line = error.__traceback__, 0
+    while trace is not None:
+        if "importlib" not in trace.tb_frame.f_code.co_filename and trace.tb_frame.f_code.co_filename != __file__:
+            line = trace.tb_lineno
+            break
+        trace = trace.tb_next
+    where = f" (line {line or getattr(error, 'lineno', None)})" if line or getattr(error, "lineno", None) else ""
+    return UserError(f"the plug-in {name} cannot be loaded: {type(error).__name__}: {error}{where}")
+
+
+def _sha256(module: ModuleType) -> str:
+    file = getattr(module, "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()

@@ -1,0 +1,54 @@
+"""Configurations of older versions as this one has them: a saved run can be read for ever.
+
+A field that is added needs no upgrade: its default in the model gives the behaviour of before. A field that is removed,
+renamed or given another meaning needs one: raise `SCHEMA`, and add a function that takes a configuration of the schema
+before and returns one of the schema after it. A field's name is never used again with another meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict
+
+from .. import __version__
+from ..errors import UserError
+
+SCHEMA = 2
+"""Of what this version writes."""
+
+
+def _name_only_the_rewards_that_count(plain: Dict[str, Any]) -> Dict[str, Any]:
+    """Schema 1 gave every reward term a weight; schema 2 names those whose weight is not 0."""
+    task = dict(plain.get("task") or {})
+    task["rewards"] = {name: weight for name, weight in (task.get("rewards") or {}).items() if weight != 0}
+    return {**plain, "task": task}
+
+
+UPGRADES: Dict[int, Callable[[Dict[str, Any]], Dict[str, Any]]] = {1: _name_only_the_rewards_that_count}
+"""From schema n to n + 1, by n."""
+
+
+def stamped(plain: Dict[str, Any]) -> Dict[str, Any]:
+    """A configuration as it is written: with the number of its schema and the version that writes it."""
+    return {"schema": SCHEMA, "version": __version__, **plain}
+
+
+def upgraded(plain: Dict[str, Any]) -> Dict[str, Any]:
+    """A configuration as it was written by any version up to this one, as this one has it.
+
+    Raises:
+        UserError: a newer version wrote it, or the number of its schema is damaged.
+
+    """
+    plain = dict(plain)
+    # Schema 1 had no number.
+    schema, version = plain.pop("schema", 1), plain.pop("version", "")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise UserError(f"schema={schema} is not the number of a schema")
+    if schema > SCHEMA:
+        raise UserError(
+            f"it was written by mapush_stack {version} (schema {schema}), and this is {__version__} (schema {SCHEMA}): "
+            "upgrade with pip install --upgrade mapush_stack"
+        )
+    for number in range(schema, SCHEMA):
+        plain = UPGRADES[number](plain)
+    return plain
