@@ -30,7 +30,10 @@ class Mirror(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a decision led to. N environments, A robots, D observed numbers, V values of S numbers each."""
+    """What a decision led to.
+
+    N environments, A robots, D observed numbers, V values of S numbers each.
+    """
 
     observations: Tensor
     """`[N, A, D]` after the decision, of the new episode where one ended."""
@@ -45,7 +48,7 @@ class Step(NamedTuple):
     final_state: Tensor
     """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
-    """What the episodes that ended amount to."""
+    """The results of the episodes that ended."""
     path: SimState
     """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
     is what the simulator did after the end."""
@@ -54,7 +57,7 @@ class Step(NamedTuple):
 def sizes(
     config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask] = ()
 ) -> Tuple[int, Tuple[int, int]]:
-    """Numbers in the widest observation, D, and values and numbers for each that the critic sees, (V, S).
+    """The widest observation's size, D, and the critic's: (V, S), V values of S numbers each.
 
     Without `robots` the team is the object's number of robots that sense nothing of themselves.
     """
@@ -80,8 +83,8 @@ class PushEnv:
     what the simulator does in the rest of the decision is not counted, and the environment starts its next episode
     at the next decision. Starts depend on (seed, environment, episode) alone.
 
-    What an environment remembers stays at one place in memory and is changed there, so that on a GPU a decision's
-    bookkeeping is one CUDA graph (`Replay`); there the next step overwrites what the last one returned.
+    State is kept in tensors that are changed in place, so that on a GPU the bookkeeping of a decision is one CUDA graph
+    (`Replay`). There the next step overwrites what the last one returned.
     """
 
     num_agents: int
@@ -113,7 +116,7 @@ class PushEnv:
         """Make the environment; call `reset` before `step`.
 
         With `first_env` the environments are numbers `first_env` and following of a larger set. Without `auto_reset`
-        an episode that ended is observed where it ended, and what follows until `reset` means nothing.
+        an episode that ended is observed where it ended, and what follows until `reset` has no meaning.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
         self.num_envs, self.num_agents, self.device = simulator.num_envs, simulator.num_robots, simulator.device
@@ -154,10 +157,10 @@ class PushEnv:
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
-        """Start episode number `episode` everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
+        """Start an episode everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
 
-        With `random_ages` the first episodes begin at random ages, so that their time limits do not fall together;
-        they stay out of all statistics.
+        `episode` is the episode's number. With `random_ages` these episodes begin at random ages, so that their time
+        limits do not fall together, and no statistics count them.
         """
         self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
@@ -184,7 +187,7 @@ class PushEnv:
         return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
 
     def _conclude_decision(self, *states: Tensor) -> Step:
-        """What the decision whose control steps led to the `states` of a path amounts to; starts what has ended."""
+        """The outcome of a decision with these states after its control steps; starts new episodes."""
         path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
@@ -284,7 +287,7 @@ class PushEnv:
         return measure(self.config, self._vertices, state, target)
 
     def _look(self) -> None:
-        """Take note of the simulator's present state."""
+        """Copy the simulator's present state."""
         for memory, now in zip(self._state, self.simulator.state()):
             memory.copy_(now)
 
@@ -300,7 +303,7 @@ class PushEnv:
             self._look()
 
     def _start(self, rows: Tensor, mask: Tensor) -> None:
-        """Start the present episode of environments `rows` `[n]` where `mask` `[n]`; look at what there is then."""
+        """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
         self.simulator.reset(rows, start.state, mask)
@@ -320,7 +323,10 @@ class PushEnv:
     def _as_seen_after_reset(
         self, done: Tensor, final: SimState, now: Measures, previous: Measures
     ) -> Tuple[Measures, Measures]:
-        """Upstream's reward on the step of a reset: distances of the new episode (docs/task.md section 9, quirk a)."""
+        """The measures of upstream's reward on the step of a reset: those of the new episode.
+
+        docs/task.md section 9, quirk a.
+        """
         fresh = self._measure(self._state, self._target)
         old_object = self._measure(final, self._target).target_distance
 
@@ -333,7 +339,7 @@ class PushEnv:
     def _reward(
         self, transition: rewards.Transition, counts: Tensor, ended: metrics.EpisodeResult
     ) -> Tuple[Tensor, metrics.EpisodeResult]:
-        """The decision's reward `[N, A]`, and the episodes' results with it; both go into the statistics."""
+        """The decision's reward `[N, A]`, and the episodes' results with it; updates the statistics."""
         terms = (rewards.weighted_terms(transition) * counts.unsqueeze(-1)).sum(1)
         total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))
