@@ -26,7 +26,7 @@ class Registry(Generic[T]):
 
         """
         if name in self._things:
-            raise UserError(f"there is a {self.kind} called {name} already; choose another name")
+            raise UserError(f"the {self.kind} {name} exists already; choose another name")
         self._things[name] = thing
         return thing
 

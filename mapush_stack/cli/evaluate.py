@@ -99,7 +99,7 @@ def evaluate_paths(
                 "path": str(candidate.path),
                 "steps": candidate.steps,
                 "object": settings.object.name,
-                "robot": settings.sim.robot,
+                "robot": "+".join(dict.fromkeys(settings.team_kinds)),
                 "seed": chosen_seed,
                 **result._asdict(),
             }

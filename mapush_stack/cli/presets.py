@@ -1,8 +1,8 @@
-"""`mapush presets`: what can be trained, and every field of it."""
+"""`mapush presets`: everything that has a name, and every field of a preset."""
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Iterable, Iterator, Optional, Tuple
 
 import click
 import yaml
@@ -15,8 +15,8 @@ from .console import make_console
 @click.argument("preset", required=False)
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
 @click.option("--object", "object_name", default="", help="Object to push.")
-def command(preset: Optional[str], parts: tuple, object_name: str) -> None:
-    """List presets, parts and objects; with PRESET, print every field of it as YAML."""
+def command(preset: Optional[str], parts: Tuple[str, ...], object_name: str) -> None:
+    """List presets, objects, robots and all else that has a name; with PRESET, print every field of it as YAML."""
     from .. import presets
     from ..training import config
 
@@ -31,5 +31,21 @@ def command(preset: Optional[str], parts: tuple, object_name: str) -> None:
         table.add_row(name, presets.description(name))
     console = make_console()
     console.print(table)
-    console.print(f"objects: {', '.join(presets.OBJECTS)}", highlight=False)
-    console.print(f"parts (--with): {', '.join(presets.PARTS)}", highlight=False)
+    for title, names in _named():
+        console.print(f"{title}: {', '.join(names)}", highlight=False)
+
+
+def _named() -> Iterator[Tuple[str, Iterable[str]]]:
+    """Everything else that has a name."""
+    from .. import presets
+    from ..sim.robots import ROBOTS
+    from ..sim.simulators import SIMULATORS
+    from ..task.observations import LAYOUTS
+    from ..task.rewards import TERMS
+
+    yield "parts (--with)", presets.PARTS
+    yield "objects (--object)", presets.OBJECTS
+    yield "robots (--robot, --team)", ROBOTS
+    yield "simulators (--backend)", ["auto", *SIMULATORS]
+    yield "observation layouts (task.observation)", LAYOUTS
+    yield "reward terms (task.rewards)", TERMS

@@ -19,7 +19,7 @@ _FEW_FOR_A_GPU = 2048
 @click.command(name="train")
 @click.option("--preset", default=None, help="Preset or YAML file to start from.  [default: default]")
 @click.option("--with", "parts", multiple=True, help="Part or YAML file to lay over the preset; repeatable.")
-@click.option("--object", "object_name", default=None, help="Object to push: cuboid, tblock, cylinder, or a YAML file.")
+@click.option("--object", "object_name", default=None, help="Object to push, such as tblock, or a YAML file.")
 @click.option(
     "--learner",
     "library",
@@ -27,8 +27,9 @@ _FEW_FOR_A_GPU = 2048
     help="native, harl or openrl, with that library's settings unless --preset or --from is given.  [default: native]",
 )
 @click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
-@click.option("--robot", default=None, help="planar or go1.")
-@click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
+@click.option("--robot", default=None, help="Kind of all robots, such as go1; `mapush presets` lists them.")
+@click.option("--team", default=None, help="Kind of each robot, such as go1,planar.")
+@click.option("--backend", default=None, help="Simulator: auto, mujoco, warp, isaacgym.")
 @click.option("--steps", default=None, help="Environment steps of 0.02 s.")
 @click.option("--seed", default=None, help="Seed of the run.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
@@ -53,6 +54,7 @@ def command(
     library: Optional[str],
     algo: Optional[str],
     robot: Optional[str],
+    team: Optional[str],
     backend: Optional[str],
     steps: Optional[str],
     seed: Optional[str],
@@ -83,7 +85,8 @@ def command(
         "training.total_steps": steps,
         "training.seed": seed,
     }
-    changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None] + list(overrides)
+    changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
+    changes += [*_team(robot, team), *overrides]
     initial, weights = _initial(initial, pretrained), None
     if resume is not None:
         if preset or parts or object_name or changes or initial:
@@ -140,6 +143,15 @@ def without_gpus(arguments: List[str]) -> List[str]:
     return kept
 
 
+def _team(robot: Optional[str], team: Optional[str]) -> List[str]:
+    """The overrides that `--robot` and `--team` amount to, beside `sim.robot`."""
+    if robot is not None and team is not None:
+        raise UserError("--robot and --team both say who pushes; leave one out")
+    if robot is not None:
+        return ["team=[]", "object.team=[]"]  # the object's own team yields to it
+    return [] if team is None else [f"team=[{team}]"]
+
+
 def _request(
     preset: Optional[str], object_name: str, changes: List[str], parts: Tuple[str, ...], initial: Optional[Path]
 ) -> Tuple[Any, Optional[Path]]:
@@ -191,7 +203,7 @@ def _introduce(console: Console, settings: Any, processes: int) -> None:
     chosen = backend.choose(sim)
     console.print(
         f"{learners.NAMES[learner.library]}{learner.algorithm.upper()} · "
-        f"{settings.object.task.num_robots} {sim.robot} robots push the {settings.object.name} · "
+        f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
@@ -200,6 +212,14 @@ def _introduce(console: Console, settings: Any, processes: int) -> None:
     )
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
         console.print(f"{sim.num_envs} environments leave a GPU idle; try --with gpu", highlight=False)
+
+
+def _many_robots(kinds: List[str]) -> str:
+    """A team in words, such as "2 go1 robots" or "go1 and 2 planar robots"."""
+    counts = {kind: kinds.count(kind) for kind in kinds}
+    if len(counts) == 1:
+        return f"{len(kinds)} {kinds[0]} robot{'s' if len(kinds) > 1 else ''}"
+    return " and ".join(f"{count} {kind}" for kind, count in counts.items()) + " robots"
 
 
 def _many(num_envs: int, processes: int) -> str:

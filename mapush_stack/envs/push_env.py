@@ -221,7 +221,8 @@ class PushEnv:
                 memory.copy_(now_final)
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
-        transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional)
+        before = whole_path.at(slice(None, -1))
+        transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional, path, before)
         reward, ended = self._reward(transition, counts, ended)
         yaw = self._state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:

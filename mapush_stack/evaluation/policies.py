@@ -62,7 +62,8 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
-    return make_env(settings.task, settings.object.task, settings.object.body, sim, seed)
+    team = settings.team_kinds
+    return make_env(settings.task, settings.object.task, settings.object.body, sim, seed, team=team)
 
 
 def policy(candidate: Candidate, env: PushEnv) -> Act:

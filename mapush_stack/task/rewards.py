@@ -15,6 +15,7 @@ from torch import Tensor
 from ..registry import Registry
 from .config import TaskConfig
 from .geometry import Measures, robot_pairs
+from .state import SimState
 
 PUSH_SPEED = 0.1
 """Planar speed of the object above which the push term counts, m/s (docs/task.md section 9)."""
@@ -30,6 +31,10 @@ class Transition(NamedTuple):
     """`[...]` bool: the object is at the target."""
     exceptional: Tensor
     """`[...]` number of exceptions (0, 1 or 2): a rule broken, a value error."""
+    state: SimState
+    """Robots and object after the step."""
+    previous_state: SimState
+    """Robots and object before the step."""
 
 
 Term = Callable[[Transition], Tensor]

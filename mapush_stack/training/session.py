@@ -117,7 +117,10 @@ def _make_env(config: ExperimentConfig, world: World = ALONE) -> PushEnv:
     observation_size, (values, numbers) = sizes(config.task, config.object.task)
     memory.check(config, observation_size, values * numbers)
     first_env = world.rank * config.sim.num_envs
-    return make_env(config.task, config.object.task, config.object.body, config.sim, config.training.seed, first_env)
+    team = config.team_kinds
+    return make_env(
+        config.task, config.object.task, config.object.body, config.sim, config.training.seed, first_env, team=team
+    )
 
 
 def _train(

@@ -126,7 +126,7 @@ def compare_a_step(theirs, action):
     # Quirk (a): where an episode ended, all distances are the new one's, and so is the target of the old distance.
     seen = measure(task, theirs.vertices, now, target)
     previous = measure(task, theirs.vertices, before, target)
-    step = rewards.Transition(task, seen, previous, ending.finished, ending.exceptional)
+    step = rewards.Transition(task, seen, previous, ending.finished, ending.exceptional, None, None)
     ours = dict(zip(rewards.active_terms(task), rewards.weighted_terms(step)))
     assert set(ours) == set(TERMS)
     for name, (published, shares) in TERMS.items():

@@ -21,7 +21,7 @@ BEFORE = measures(1.9, [1.5, 0.8], [1.4, 0.75], [0.5], [0.5, -0.1], 0.0)
 
 def transition(preset="default", finished=False, exceptional=0, now=NOW, before=BEFORE):
     config = small_config(preset=preset).task
-    return rewards.Transition(config, now, before, torch.tensor([finished]), torch.tensor([exceptional]))
+    return rewards.Transition(config, now, before, torch.tensor([finished]), torch.tensor([exceptional]), None, None)
 
 
 def test_each_term_is_its_formula():

@@ -1,0 +1,116 @@
+"""The public interface, which `import mapush_stack` offers. Everything else may change between versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Optional, Sequence, Type, TypeVar, Union
+
+from . import plugins, presets
+from .envs import factory
+from .envs.push_env import PushEnv
+from .sim.robots import ROBOTS
+from .sim.robots.base import RobotKind
+from .sim.simulator import SimulatorKind
+from .sim.simulators import SIMULATORS
+from .task.observations import LAYOUTS, Layout
+from .task.rewards import TERMS, Term
+from .training import config as configuration
+from .training.config import ExperimentConfig
+
+R = TypeVar("R", bound=Type[RobotKind])
+
+
+def load_config(preset: str = "default", object: str = "", overrides: Sequence[str] = ()) -> ExperimentConfig:
+    """The configuration that `mapush train` would use.
+
+    Args:
+        preset: name of a preset, or path of a YAML file.
+        object: name of an object, or path of a YAML file; empty for the preset's own.
+        overrides: changes as on the command line, such as `"sim.num_envs=64"`.
+
+    Raises:
+        UserError: an unknown name, a wrong type or a value out of range.
+
+    """
+    plugins.load_installed()
+    return configuration.load(preset, object, overrides)
+
+
+def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: bool = True) -> PushEnv:
+    """`config.sim.num_envs` pushing tasks on the simulator that `config.sim.backend` names.
+
+    Args:
+        config: from `load_config`, or a run's.
+        seed: of starts and frictions; by default the configuration's `training.seed`.
+        auto_reset: whether an episode that ended is followed by the next one at once.
+
+    Returns:
+        The environment; call `reset` before `step`.
+
+    Raises:
+        UserError: the simulator is not installed, or cannot run here.
+
+    """
+    chosen = config.training.seed if seed is None else seed
+    return factory.make_env(
+        config.task, config.object.task, config.object.body, config.sim, chosen, 0, auto_reset, config.team_kinds
+    )
+
+
+def register_reward_term(function: Term) -> Term:
+    """Register a reward term under its function's name; a decorator.
+
+    The function gets a `task.rewards.Transition` and returns `[..., A]`, one number a robot and control step.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+    return TERMS.register(function.__name__, function)
+
+
+def register_observation_layout(function: Layout) -> Layout:
+    """Register an observation layout under its function's name; a decorator.
+
+    The function gets a `task.observations.Relative` and the object, and returns a list of `task.observations.Field`.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+    return LAYOUTS.register(function.__name__, function)
+
+
+def register_robot(name: str) -> Callable[[R], R]:
+    """Register a kind of robot, a subclass of `sim.robots.base.RobotKind`; a decorator.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+
+    def register(kind: R) -> R:
+        ROBOTS.register(name, kind)
+        return kind
+
+    return register
+
+
+def register_object(name: str, file: Union[str, Path]) -> None:
+    """Register an object's YAML file.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+    presets.OBJECTS.register(name, Path(file))
+
+
+def register_simulator(name: str, kind: SimulatorKind) -> None:
+    """Register a simulator.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+    SIMULATORS.register(name, kind)
