@@ -35,16 +35,18 @@ class StopAfter(StopRequest):
         pass
 
 
-def make_trainer(config, run):
+def make_trainer(config, run, make=None):
+    """A trainer over the torch-only simulator; `make` makes the learner, else it is this project's own."""
     env = kinematic_env(config, config.training.seed)
-    return Trainer(config, run, env, native(config.learner, env, config.training.rollout_length))
+    learner = make(env) if make else native(config.learner, env, config.training.rollout_length)
+    return Trainer(config, run, env, learner)
 
 
-def run_training(config, folder, stop=None):
+def run_training(config, folder, stop=None, make=None):
     """Train or go on with the run in `folder` until done or stopped; returns the run."""
     folder = folder / str(next(_folders)) if not isinstance(folder, RunDirectory) else folder
     run = folder if isinstance(folder, RunDirectory) else RunDirectory.create(folder, config, ["test"])
-    trainer = make_trainer(config, run)
+    trainer = make_trainer(config, run, make)
     saved = run.checkpoints()
     if saved:
         trainer.restore(checkpoint.load(saved[-1][1]))
