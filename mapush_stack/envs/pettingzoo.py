@@ -52,20 +52,17 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         """Wrap an environment of one task that was made with `auto_reset=False`."""
         self.metadata: Dict[str, Any] = {"name": "go1push_mid", "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
-        self.possible_agents = [f"robot_{index}" for index in range(env.num_agents)]
+        self.possible_agents = [f"robot_{index}" for index in range(env.spec.num_agents)]
         self.agents: List[str] = []
-        values, numbers = env.state_shape
-        self.state_space = spaces.Box(-np.inf, np.inf, (values * numbers,), np.float32)
+        values, numbers = env.spec.state_shape
+        self.state_space = _box(np.inf, values * numbers)
         """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
-        bound = np.float32(1.0 / env.config.action_gain)
-        self.observation_spaces = {
-            agent: spaces.Box(-np.inf, np.inf, (size,), np.float32)
-            for agent, size in zip(self.possible_agents, env.observation_sizes)
+        spaces_of = {
+            agent: (_box(np.inf, spec.observation_size), _box(spec.action_bound, spec.action_size))
+            for agent, spec in zip(self.possible_agents, env.spec.agents)
         }
-        self.action_spaces = {
-            agent: spaces.Box(-bound, bound, (size,), np.float32)
-            for agent, size in zip(self.possible_agents, env.action_sizes)
-        }
+        self.observation_spaces = {agent: observed for agent, (observed, _) in spaces_of.items()}
+        self.action_spaces = {agent: action for agent, (_, action) in spaces_of.items()}
         self._env = env
         self._episode = -1
         self._state: Optional[Tensor] = None
@@ -112,7 +109,7 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         if missing:
             raise UserError(f"actions has none for {', '.join(missing)}: give one for each of env.agents")
         env = self._env
-        given = np.zeros((1, env.num_agents, env.action_size), np.float32)
+        given = np.zeros((1, env.spec.num_agents, env.spec.action_size), np.float32)
         for row, (agent, space) in enumerate(self.action_spaces.items()):
             action = np.asarray(actions[agent], np.float32)
             if action.shape != space.shape or not np.isfinite(action).all():
@@ -155,3 +152,8 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     def _per_agent(self, observations: Tensor) -> Dict[str, np.ndarray]:
         rows = zip(self.observation_spaces.items(), observations[0].cpu().numpy().copy())
         return {agent: row[: space.shape[0]] for (agent, space), row in rows}
+
+
+def _box(bound: float, size: int) -> spaces.Box:
+    """Vectors of `size` numbers from `-bound` to `bound`."""
+    return spaces.Box(-np.float32(bound), np.float32(bound), (size,), np.float32)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..device.replay import Replay
 from ..errors import UserError
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -18,15 +19,6 @@ from ..task.resets import draw_ages, draw_start
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .statistics import EnvStatistics
-
-
-class Mirror(NamedTuple):
-    """How observations and actions change when the world is reflected about a robot's heading."""
-
-    observation: Tuple[float, ...]
-    """Sign of each of the D numbers of an observation."""
-    action: Tuple[float, ...]
-    """Sign of each of the 3 numbers of an action."""
 
 
 class Step(NamedTuple):
@@ -54,20 +46,24 @@ class Step(NamedTuple):
     is what the simulator did after the end."""
 
 
-def sizes(
-    config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask] = ()
-) -> Tuple[int, Tuple[int, int]]:
-    """The widest observation's size, D, and the critic's: (V, S), V values of S numbers each.
-
-    Without `robots` the team is the object's number of robots that sense nothing of themselves.
-    """
-    robots = robots or (RobotTask(),) * target_object.num_robots
+def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> EnvSpec:
+    """What a learner has to know of the environments of a task and a team."""
     zero = torch.zeros(1, dtype=torch.int64)
     start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
     state = _with_senses(start.state, robots)
-    observation = observations.observe(config, target_object, state, start.target)
+    observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
     values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
-    return observation.shape[-1], (values, numbers)
+    signs = observations.mirror_signs(config, target_object, robots) or [None] * len(robots)
+    agents = tuple(
+        AgentSpec(
+            observation_size=observed + len(robot.sense_mirror),
+            action_size=len(robot.command_axes),
+            mirror=None if own is None else Mirror(own, actions.mirror_signs(robot)),
+            action_bound=1.0 / config.action_gain,
+        )
+        for robot, own in zip(robots, signs)
+    )
+    return EnvSpec(agents, (values, numbers), config.global_state == "observation")
 
 
 def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
@@ -76,7 +72,7 @@ def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
     return start._replace(senses=start.robot_pos.new_zeros(*start.robot_pos.shape[:-1], width))
 
 
-class PushEnv:
+class PushEnv(TeamEnv):
     """`simulator.num_envs` pushing tasks side by side.
 
     A decision is held for `config.action_repeat` control steps. An episode that ends on one of them ends there:
@@ -86,23 +82,6 @@ class PushEnv:
     State is kept in tensors that are changed in place, so that on a GPU the bookkeeping of a decision is one CUDA graph
     (`Replay`). There the next step overwrites what the last one returned.
     """
-
-    num_agents: int
-    """Robots in the team, A."""
-    observation_size: int
-    """Numbers in the widest robot's observation, D; the others' have zeros behind their own."""
-    observation_sizes: Tuple[int, ...]
-    """Numbers that each robot observes."""
-    action_size: int
-    """Numbers in the widest robot's action, K; what the others have behind their own is ignored."""
-    action_sizes: Tuple[int, ...]
-    """Numbers in each robot's action."""
-    state_shape: Tuple[int, int]
-    """Values and numbers for each, (V, S)."""
-    mirrors: Optional[Tuple[Mirror, ...]]
-    """Each robot's; None where the observation layout has no linear reflection."""
-    mirror: Optional[Mirror]
-    """That of the first robot."""
 
     def __init__(
         self,
@@ -119,17 +98,8 @@ class PushEnv:
         an episode that ended is observed where it ended, and what follows until `reset` has no meaning.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
-        self.num_envs, self.num_agents, self.device = simulator.num_envs, simulator.num_robots, simulator.device
-        robots = simulator.robots
-        signs = observations.mirror_signs(config, target_object, robots)
-        own = None if signs is None else zip(signs, map(actions.mirror_signs, robots))
-        self.mirrors = None if own is None else tuple(Mirror(*pair) for pair in own)
-        self.mirror = None if self.mirrors is None else self.mirrors[0]
-        self.observation_size, self.state_shape = sizes(config, target_object, robots)
-        widest = max(len(robot.sense_mirror) for robot in robots)
-        self.observation_sizes = tuple(self.observation_size - widest + len(robot.sense_mirror) for robot in robots)
-        self.action_sizes = tuple(len(robot.command_axes) for robot in robots)
-        self.action_size = max(self.action_sizes)
+        self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
+        self.spec = team_spec(config, target_object, robots)
         self._columns = actions.command_columns(robots, self.device)
         self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
@@ -180,7 +150,7 @@ class PushEnv:
             UserError: it has another shape.
 
         """
-        expected = (self.num_envs, self.num_agents, self.action_size)
+        expected = (self.num_envs, self.spec.num_agents, self.spec.action_size)
         if tuple(action.shape) != expected:
             raise UserError(f"action must have the shape {list(expected)}, not {list(action.shape)}")
         commands = actions.command(self.config, self._command_limit, action, self._columns)

@@ -1,11 +1,14 @@
 """Teams of several kinds of robots, one of which is defined here."""
 
+import io
 import json
+import shutil
 from typing import Any
 
 import pytest
 import torch
 from pydantic import Field
+from rich.console import Console
 
 from mapush_stack.errors import UserError
 from mapush_stack.sim.contacts import ROBOT_FRICTION, SLIDING_ROBOT, friction, mean_friction
@@ -13,6 +16,7 @@ from mapush_stack.sim.robots import ROBOTS
 from mapush_stack.sim.robots.base import Bodies, Joints, RobotKind, RobotSettings
 from mapush_stack.sim.robots.planar import add_velocity_servo
 from mapush_stack.task.robot import RobotTask
+from mapush_stack.training.progress import ProgressDisplay
 from tests.conftest import small_config
 
 HEIGHT = 0.2
@@ -83,18 +87,17 @@ def make(team, *overrides, size=4, seed=0):
 
 def actions(env, step):
     generator = torch.Generator().manual_seed(step)
-    return 2 * torch.rand(env.num_envs, env.num_agents, env.action_size, generator=generator) - 1
+    return 2 * torch.rand(env.num_envs, env.spec.num_agents, env.spec.action_size, generator=generator) - 1
 
 
 @pytest.mark.parametrize("team", TEAMS)
 def test_each_robot_observes_and_steers_what_its_kind_says(mujoco, team):
     env = make(team)
     layout = {2: 22, 3: 28}[len(team)]
-    assert env.observation_sizes == tuple(layout + (kind == "box") for kind in team)
-    assert env.action_sizes == tuple(2 if kind == "box" else 3 for kind in team)
-    for mirror, observed, steered in zip(env.mirrors, env.observation_sizes, env.action_sizes):
-        assert (len(mirror.observation), len(mirror.action)) == (observed, steered)
-    assert env.mirrors[0].action == (1.0, -1.0) and env.mirrors[0].observation[-1] == -1.0
+    for kind, agent in zip(team, env.spec.agents):
+        assert agent.observation_size == len(agent.mirror.observation) == layout + (kind == "box")
+        assert agent.action_size == len(agent.mirror.action) == (2 if kind == "box" else 3)
+    assert env.spec.agents[0].mirror.action == (1.0, -1.0) and env.spec.agents[0].mirror.observation[-1] == -1.0
     seen, _ = env.reset()
     for step in range(3):
         state = env.simulator.state()
@@ -214,3 +217,21 @@ def test_a_team_rearranges_nothing_it_need_not(mujoco):
     assert not any("team" in name for name in names)
     assert {"simulator.team.phase", "simulator.team.starts"} <= set(make(["go1", "go1"]).state_dict())
     assert "simulator.team.go1.phase" in make(["planar", "go1"]).state_dict()
+
+
+@pytest.mark.parametrize("team", TEAMS)
+def test_a_team_is_trained_and_goes_on_from_its_checkpoint(mujoco, team, tmp_path):
+    from mapush_stack.training import session
+    from mapush_stack.training.checkpoint import load_model
+
+    config = small_config(f"team=[{', '.join(team)}]", "learner.algorithm=happo", "sim.num_envs=4")
+    assert config.object.task.num_robots == len(team)
+    display = ProgressDisplay(Console(file=io.StringIO()), config.total_steps)
+    run = session.start(config, tmp_path, ["test"], display).run
+    weights = load_model(run.checkpoints()[-1][1])
+    assert all(tensor.isfinite().all() for tensor in weights.values())
+    saved = run.checkpoints()
+    shutil.rmtree(saved[-1][1])
+    session.resume(run.path, display)
+    again = load_model(run.checkpoints()[-1][1])
+    assert len(saved) > 1 and all(torch.equal(weights[name], again[name]) for name in weights)
