@@ -17,7 +17,7 @@ from ..task.config import CONTROL_DT
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
 from . import gpu, mqe
-from .config import ObjectBody, SimConfig
+from .config import SimConfig
 from .isaacgym_import import require, stdout_as_stderr
 from .robots import ROBOTS
 from .rotation import quaternion_from_rpy, rpy_from_quaternion
@@ -74,19 +74,10 @@ class IsaacGymSimulator(Simulator):
 
     masked_reset = False  # Isaac Gym takes a list of the environments to reset, so that their number must be known
 
-    def __init__(
-        self,
-        sim: SimConfig,
-        body: ObjectBody,
-        num_robots: int,
-        friction: Tensor,
-        seed: int,
-        device: torch.device,
-        first_env: int = 0,
-    ) -> None:
-        """`friction` `[N]` is each environment's object friction coefficient.
+    def __init__(self, request: SimulationRequest) -> None:
+        """Make the process's one simulation.
 
-        `seed` and the environment's number, counted from `first_env`, decide how the robots' joints start.
+        The seed and an environment's number decide how the robots' joints start.
 
         Raises:
             UserError: Isaac Gym or MAPush is missing or unsuitable, or this process has had a simulation.
@@ -97,18 +88,17 @@ class IsaacGymSimulator(Simulator):
         if _spent:
             raise UserError("Isaac Gym has one simulation in a process, and this process has had it; start another one")
         root = mqe.find_source()
-        request = mqe.Request(sim.num_envs, num_robots, device, sim.threads, seed, friction)
         _spent = True
         with tempfile.TemporaryDirectory() as folder, stdout_as_stderr():
             body_file = Path(folder) / "object.urdf"
-            mqe.write_urdf(body, body_file)
+            mqe.write_urdf(request.body, body_file)
             self.task: Any = mqe.make_task(root, body_file, request)
-        self.num_envs, self.device = sim.num_envs, device
-        self.robots = (ROBOTS["go1"].task,) * num_robots
+        self.num_envs, self.device = request.sim.num_envs, request.device
+        self.robots = tuple(ROBOTS[kind].task for kind in request.team)
         self.control_dt = CONTROL_DT
-        self._seed, self._first_env = seed, first_env
-        self._starts = torch.zeros(sim.num_envs, dtype=torch.int64, device=device)
-        self._unsent = torch.zeros(sim.num_envs, dtype=torch.bool, device=device)
+        self._seed, self._first_env = request.seed, request.first_env
+        self._starts = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
+        self._unsent = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
         self._sent: Tuple[Tensor, ...] = ()
         self._centre = self.task.env_origins.clone()
         self._centre[:, :2] += self.task.base_init_state_npc[0, :2]
@@ -278,5 +268,4 @@ class IsaacGymKind(SimulatorKind):
 
     def make(self, request: SimulationRequest) -> IsaacGymSimulator:
         """See `SimulatorKind.make`."""
-        sim, body, team, friction, seed, device, first_env = request
-        return IsaacGymSimulator(sim, body, len(team), friction, seed, device, first_env)
+        return IsaacGymSimulator(request)

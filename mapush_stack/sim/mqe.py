@@ -11,16 +11,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, NamedTuple, Sequence
+from typing import Any, Dict, Sequence
 from xml.etree import ElementTree
-
-import torch
-from torch import Tensor
 
 from ..errors import UserError
 from .config import ObjectBody, PartConfig
 from .isaacgym_import import stdout_as_stderr
 from .rotation import conjugate, rotate_by_quaternion
+from .simulator import SimulationRequest
 
 TASK = "go1push_mid"
 """MAPush's name of the task."""
@@ -36,21 +34,6 @@ _NEEDED = (
     "resources/objects/target.urdf",
 )
 """What MAPush reads beside its code, below the root of its source tree."""
-
-
-class Request(NamedTuple):
-    """What to simulate."""
-
-    num_envs: int
-    num_robots: int
-    device: torch.device
-    """On a CPU, PhysX's CPU pipeline runs."""
-    threads: int
-    """PhysX's threads; 0 leaves MAPush's own number."""
-    seed: int
-    """Of the random numbers of MAPush's constructor; the results here do not depend on them."""
-    friction: Tensor
-    """`[N]` friction coefficient of each environment's object."""
 
 
 def find_source() -> Path:
@@ -98,7 +81,7 @@ def _check_contact_pairs(base_task: Any, root: Path) -> None:
         raise UserError(str(error)) from None
 
 
-def make_task(root: Path, body_file: Path, request: Request) -> Any:
+def make_task(root: Path, body_file: Path, request: SimulationRequest) -> Any:
     """MAPush's `Go1Object` environment with the object of `body_file` (see `write_urdf`)."""
     from isaacgym import gymapi
     from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
@@ -108,23 +91,23 @@ def make_task(root: Path, body_file: Path, request: Request) -> Any:
     on_gpu = request.device.type == "cuda"
     arguments = argparse.Namespace(
         task=TASK,
-        num_envs=request.num_envs,
-        seed=request.seed % 2**32,
+        num_envs=request.sim.num_envs,
+        seed=request.seed % 2**32,  # of MAPush's constructor; no result here depends on it
         headless=True,
         record_video=False,
         physics_engine=gymapi.SIM_PHYSX,
         sim_device=str(request.device),
         use_gpu=on_gpu,
         use_gpu_pipeline=on_gpu,
-        num_threads=request.threads,
+        num_threads=request.sim.threads,  # 0 leaves MAPush's own number
         subscenes=0,
     )
-    configuration = derive(Go1PushMidCfg, root, body_file, request)
+    configuration = derive(Go1PushMidCfg, root, body_file, request.sim.num_envs, len(request.team))
     task, _ = make_env(_bodies_and_walking(Go1Object, request.friction.tolist()), configuration, arguments)
     return task
 
 
-def derive(published: Any, root: Path, body_file: Path, request: Request) -> type:
+def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int) -> type:
     """MAPush's configuration for this object and team.
 
     MAPush's `task/*/train.sh` overwrite the published file with that of the object trained last. Of what differs
@@ -133,13 +116,13 @@ def derive(published: Any, root: Path, body_file: Path, request: Request) -> typ
     state = published.init_state
     changes: Dict[str, Dict[str, Any]] = {
         "env": {
-            "num_envs": request.num_envs,
-            "num_agents": request.num_robots,
+            "num_envs": num_envs,
+            "num_agents": num_robots,
             "num_npcs": 2,
             "record_video": False,
         },
         "asset": {"file_npc": str(body_file), "npc_collision": True, "fix_npc_base_link": False, "npc_gravity": True},
-        "init_state": {"multi_init_state": True, "init_states": [state.init_states[0]] * request.num_robots},
+        "init_state": {"multi_init_state": True, "init_states": [state.init_states[0]] * num_robots},
         "goal": {"sequential_goal_pos": False, "received_goal_pos": False},
         "control": {
             "control_type": "C",

@@ -19,12 +19,13 @@ FAR = [[-5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]
 
 def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
     from mapush_stack.sim.isaacgym import IsaacGymSimulator
+    from mapush_stack.sim.simulator import SimulationRequest
 
     asked_for = ("sim.backend=isaacgym", "sim.robot=go1", "sim.device=cpu", f"sim.num_envs={num_envs}")
     config = small_config(*asked_for, *overrides, object_name=object_name)
     given = torch.full((num_envs,), 0.55) if friction is None else torch.tensor(friction)
-    target_object, cpu = config.object, torch.device("cpu")
-    return config, IsaacGymSimulator(config.sim, target_object.body, target_object.task.num_robots, given, 0, cpu)
+    request = SimulationRequest(config.sim, config.object.body, config.team_kinds, given, 0, torch.device("cpu"))
+    return config, IsaacGymSimulator(request)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import torch
 from mapush_stack.envs.push_env import PushEnv, Step
 from mapush_stack.errors import UserError
 from mapush_stack.sim import isaacgym, mqe
+from mapush_stack.sim.simulator import SimulationRequest
 from mapush_stack.task import observations, rewards, terminations
 from mapush_stack.task.geometry import measure, wrap_to_pi
 from mapush_stack.task.state import SimState
@@ -50,9 +51,8 @@ class Published:
 
         self.config, self.vertices = config, torch.tensor(config.object.task.vertices)
         root = mqe.find_source()
-        request = mqe.Request(num_envs, 2, torch.device("cpu"), 0, 0, torch.full((num_envs,), 0.55))
         box = root / "resources" / "objects" / "cuboid" / "SmallBox.urdf"
-        settings = mqe.derive(Go1PushMidCfg, root, box, request)
+        settings = mqe.derive(Go1PushMidCfg, root, box, num_envs, 2)
         settings.rewards = type("rewards", (settings.rewards,), {"expanded_ocb_reward": expanded})
         arguments = argparse.Namespace(
             num_envs=num_envs,
@@ -183,10 +183,9 @@ def test_mapushs_time_limit_is_ours(monkeypatch):
 def make(num_envs=4, *overrides):
     asked_for = ("sim.backend=isaacgym", "sim.robot=go1", "sim.device=cpu", f"sim.num_envs={num_envs}")
     config = small_config(*asked_for, *overrides)
-    robots, body = config.object.task.num_robots, config.object.body
-    friction = torch.full((num_envs,), 0.55)
-    simulator = isaacgym.IsaacGymSimulator(config.sim, body, robots, friction, 0, torch.device("cpu"))
-    return PushEnv(config.task, config.object.task, simulator, 0)
+    friction, cpu = torch.full((num_envs,), 0.55), torch.device("cpu")
+    request = SimulationRequest(config.sim, config.object.body, config.team_kinds, friction, 0, cpu)
+    return PushEnv(config.task, config.object.task, isaacgym.IsaacGymSimulator(request), 0)
 
 
 @pytest.mark.parametrize("multiplier, pairs", [(None, 2**23), ("3", 3 * 2**23)])
