@@ -14,8 +14,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from mapush_stack.envs.factory import make_env
 from mapush_stack.training import config as configuration
-from mapush_stack.training import session
 
 WARM_UP, TIMED, SHOWN = 16, 10, 25
 
@@ -37,10 +37,11 @@ def main():
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
     settings = configuration.load("default", "", [f"sim.num_envs={arguments.envs}", *arguments.overrides])
-    env = session._make_env(settings)
+    task, thing = settings.task, settings.object
+    env = make_env(task, thing.task, thing.body, settings.sim, settings.training.seed)
     env.reset()
     generator = torch.Generator(device=env.device).manual_seed(0)
-    shape = (env.num_envs, env.num_agents, env.action_size)
+    shape = (env.num_envs, env.spec.num_agents, env.spec.action_size)
     for _ in range(WARM_UP):
         action = 2 * torch.rand(shape, device=env.device, generator=generator) - 1
         env.step(action)

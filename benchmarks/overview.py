@@ -31,7 +31,7 @@ def success_curve(candidates, episodes):
     curve = []
     for candidate in candidates:
         env = policies.environment(candidate, episodes, candidate.config.evaluation.seed)
-        ended = protocol.run_episodes(policies.policy(candidate, env), env)
+        ended = protocol.run_episodes(policies.policy(candidate, env).act, env)
         env.close()
         curve.append((candidate.steps, protocol.summarize(ended, candidate.config.task.episode_seconds)))
     return curve

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.table import Table
 
 from mapush_stack.device.fetch import Stopwatch
-from mapush_stack.learning.factory import make_learner
 from mapush_stack.sim import backend
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import config as configuration
@@ -72,31 +71,28 @@ def held(device):
 
 def measure(settings, updates):
     """Median env-steps/s over the updates, the share of each part, and GPU memory (MiB)."""
-    session.set_torch_threads(settings.training.torch_threads)
     device = backend.choose(settings.sim).device
     before = held(device)
-    env = session._make_env(settings)
-    learner = make_learner(settings.learner, session.spec_of(env), device, 1)
-    trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
-    for _ in range(3):  # the first ones load and capture
-        trainer._finish(trainer._launch(stop))
-    wait(device)
-    memory = held(device) - before
-    # Twice: undisturbed for the rate, then with marks in the stream for the shares.
-    rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
-    timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
-    timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))
-    if settings.sim.robot == "go1":
-        timed["walking"] = Timed(env.simulator.team, "control", device)
-    begun = time.perf_counter()
-    for _ in range(updates):
-        trainer._finish(trainer._launch(stop))
-    wait(device)
-    total = time.perf_counter() - begun
-    seconds = {name: part.seconds() for name, part in timed.items()}
+    with session.prepared(settings, settings.training.torch_threads) as (env, learner):
+        trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
+        for _ in range(3):  # the first ones load and capture
+            trainer._finish(trainer._launch(stop))
+        wait(device)
+        memory = held(device) - before
+        # Twice: undisturbed for the rate, then with marks in the stream for the shares.
+        rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
+        timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
+        timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))
+        if settings.sim.robot == "go1":
+            timed["walking"] = Timed(env.simulator.team, "control", device)
+        begun = time.perf_counter()
+        for _ in range(updates):
+            trainer._finish(trainer._launch(stop))
+        wait(device)
+        total = time.perf_counter() - begun
+        seconds = {name: part.seconds() for name, part in timed.items()}
     seconds.setdefault("walking", 0.0)
     seconds["task"] = seconds.pop("environment") - seconds["physics"] - seconds["walking"]
-    env.close()
     return statistics.median(rates), {name: value / total for name, value in seconds.items()}, memory
 
 

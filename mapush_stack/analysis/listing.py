@@ -11,7 +11,7 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
 from ..system.json_text import parse_json
-from ..training.episode_window import RecentEpisodes
+from ..training.episode_window import EpisodeWindow
 from . import evaluations, layouts
 from .events import last_step
 
@@ -218,9 +218,9 @@ def _success(progress: Any) -> Optional[float]:
     """The success rate that was logged beside a checkpoint; None where no episode had ended, or nobody kept it."""
     if "recent" not in progress:
         return None  # those that come with the project
-    recent = RecentEpisodes()
-    recent.load_json(progress["recent"])
-    success = recent.metrics().get("mapush/success_rate")
+    window = EpisodeWindow()
+    window.load_json(progress["recent"])
+    success = window.metrics().get("mapush/success_rate")
     return success if success is None or math.isfinite(success) else None
 
 

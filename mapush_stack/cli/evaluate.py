@@ -92,7 +92,7 @@ def evaluate_paths(
         env = policies.environment(candidate, size, chosen_seed)
         with closing.ensured("the simulation", env.close):
             result = protocol.summarize(
-                protocol.run_episodes(policies.policy(candidate, env), env), settings.task.episode_seconds
+                protocol.run_episodes(policies.policy(candidate, env).act, env), settings.task.episode_seconds
             )
         rows.append(
             {
@@ -122,7 +122,8 @@ def _evaluate_apart(path: Path, object_name: str, overrides: Sequence[str], epis
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise click.exceptions.Exit(done.returncode)
-    return json.loads(done.stdout)[0]
+    row: Dict[str, Any] = json.loads(done.stdout)[0]
+    return row
 
 
 def _table(rows: List[Dict[str, Any]]) -> Table:

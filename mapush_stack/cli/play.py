@@ -76,7 +76,7 @@ def command(
     console = make_console()
     env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
     with closing.ensured("the simulation", env.close):
-        shots = _told(console, video.perform(policies.policy(candidate, env), env, episodes))
+        shots = _told(console, video.perform(policies.policy(candidate, env).act, env, episodes))
         stage = video.make_stage(candidate, env, size)
         if not (record or pictures):
             video.watch(stage, shots)

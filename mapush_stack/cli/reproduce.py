@@ -30,7 +30,7 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
     where nothing differs that can change the numbers; on a GPU sums are taken in no fixed order, and they are not.
     """
     from ..sim import backend, isaacgym_import
-    from ..training import launch, learners, reproduction
+    from ..training import launch, reproduction, session
 
     _refuse_openrl(path)
     plan = reproduction.plan(path)
@@ -44,8 +44,7 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
     if plan.processes > 1 and "WORLD_SIZE" not in os.environ:
         _check_gpus(plan.processes)
         return launch.launch(plan.processes, sys.argv[1:])
-    library = learners.module(plan.settings.learner.library)
-    train = functools.partial(library.start, plan.settings, results, ["mapush", *sys.argv[1:]], initial=plan.initial)
+    train = functools.partial(session.start, plan.settings, results, ["mapush", *sys.argv[1:]], initial=plan.initial)
     differ: List[bool] = []
     code = train_here(plan.settings, train, functools.partial(_conclude, plan.run, differ))
     return code or int(any(differ))

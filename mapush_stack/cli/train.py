@@ -73,9 +73,9 @@ def command(
     default` shows them all. With several GPUs, or under torchrun, each has sim.num_envs environments of its own.
     """
     from ..sim import isaacgym_import
-    from ..training import launch, learners
+    from ..training import launch, session
     from ..training.run_directory import RunDirectory
-    from ..training.wandb_log import Mirror
+    from ..training.wandb_log import WandbLog
 
     shorthands = {
         "learner.library": library,
@@ -94,44 +94,54 @@ def command(
         settings = RunDirectory(resume).config()
     else:
         if preset is None and initial is None:
-            parts = learners.parts(library, parts)
+            parts = _with_learners_part(library, parts)
         settings, weights = _request(preset, object_name or "", changes, parts, initial)
     if settings.sim.backend == "isaacgym":
         isaacgym_import.require()  # before any process joins others, or starts them
-    mirror = Mirror() if wandb else None
+    wandb_log = WandbLog() if wandb else None
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, without_gpus(sys.argv[1:]))
-    library = learners.module(settings.learner.library)
-    train = functools.partial(library.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
+    train: Callable[..., Any] = functools.partial(
+        session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights
+    )
     if resume is not None:
-        train = functools.partial(library.resume, resume)
-    train = functools.partial(train, mirror=mirror)
+        train = functools.partial(session.resume, resume)
+    train = functools.partial(train, wandb=wandb_log)
     return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
 
 
-def train_here(settings: Any, train: Callable, conclude: Callable[[Console, Any], None]) -> int:
+def train_here(settings: Any, train: Callable[..., Any], conclude: Callable[[Console, Any], None]) -> int:
     """Train in this process, alone or as one of several, of which the first one speaks; returns the exit code.
 
     Args:
         settings: the configuration.
-        train: `start` or `resume` of a learner's module, which is given a report and a world.
+        train: `start` or `resume` of `training.session`, which is given a display and a world.
         conclude: called at the end, where this process speaks, with what `train` returned.
 
     """
     from ..device import process_group as processes
-    from ..training.progress import TrainingReport
+    from ..training.progress import ProgressDisplay
 
     world = processes.join()
     console = make_console(quiet=not world.leads)
     _introduce(console, settings, world.size)
-    with TrainingReport(console, settings.total_steps) as report:
-        done = train(report=report, world=world)
+    with ProgressDisplay(console, settings.total_steps) as display:
+        done = train(display=display, world=world)
     # Not where something went wrong: a process that is left alone would wait for the others for ever.
     world.close()
     if world.leads:
         conclude(console, done)
-    return done.exit_code
+    exit_code: int = done.exit_code
+    return exit_code
+
+
+def _with_learners_part(library: Optional[str], parts: Tuple[str, ...]) -> Tuple[str, ...]:
+    """The parts to lay over the default preset: a learner's own first, then what was asked for."""
+    from ..learning.registry import LEARNERS
+
+    own = None if library is None else LEARNERS[library].preset_part
+    return parts if own is None or own in parts else (own, *parts)
 
 
 def without_gpus(arguments: List[str]) -> List[str]:
@@ -196,13 +206,13 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 
 def _introduce(console: Console, settings: Any, processes: int) -> None:
+    from ..learning.registry import LEARNERS
     from ..sim import backend
-    from ..training import learners
 
     learner, sim = settings.learner, settings.sim
     chosen = backend.choose(sim)
     console.print(
-        f"{learners.NAMES[learner.library]}{learner.algorithm.upper()} · "
+        f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "

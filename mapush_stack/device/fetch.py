@@ -8,6 +8,9 @@ from typing import Any, Dict, List
 import torch
 from torch import Tensor
 
+_Event: Any = torch.cuda.Event
+"""torch declares no types for it."""
+
 
 class Fetch:
     """Scalars by name; the copy begins at once and is waited for only where they are asked for."""
@@ -20,7 +23,7 @@ class Fetch:
         if numbers.is_cuda:
             self._numbers = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
             self._numbers.copy_(numbers, non_blocking=True)
-            self._ready = torch.cuda.Event()
+            self._ready = _Event()
             self._ready.record()
         else:
             self._numbers = numbers
@@ -42,7 +45,7 @@ class Stopwatch:
     def mark(self) -> None:
         """Take note of the time at which everything queued so far is done."""
         if self._cuda:
-            event = torch.cuda.Event(enable_timing=True)
+            event = _Event(enable_timing=True)
             event.record()
             self._marks.append(event)
         else:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Generic, List, NamedTuple, Sequence, Set, Tuple, TypeVar
 
 import torch
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class _Captured(NamedTuple):
@@ -16,7 +18,7 @@ class _Captured(NamedTuple):
     outputs: Any
 
 
-class Replay:
+class Replay(Generic[T]):
     """`function(*arguments)`, on a GPU as a CUDA graph from the second call with the same kinds of arguments on.
 
     The function may read and write tensors that live as long as it does, in place; it must not wait for the device,
@@ -27,15 +29,17 @@ class Replay:
     Elsewhere, and with a torch too old to capture random numbers (below 2.4), the function is simply called.
     """
 
-    def __init__(self, function: Callable, device: torch.device, generators: Sequence[torch.Generator] = ()) -> None:
+    def __init__(
+        self, function: Callable[..., T], device: torch.device, generators: Sequence[torch.Generator] = ()
+    ) -> None:
         """`generators` are those that the function draws from."""
         able = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
         self._function, self._generators = function, generators
         self._captures = device.type == "cuda" and able
-        self._seen: Set[Tuple] = set()
-        self._captured: Dict[Tuple, _Captured] = {}
+        self._seen: Set[Tuple[Any, ...]] = set()
+        self._captured: Dict[Tuple[Any, ...], _Captured] = {}
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> T:
         """What the function returns."""
         if not self._captures:
             return self._function(*arguments)
@@ -50,7 +54,8 @@ class Replay:
         for static, given in zip(captured.inputs, (a for a in arguments if isinstance(a, Tensor))):
             static.copy_(given)
         captured.graph.replay()
-        return captured.outputs
+        outputs: T = captured.outputs
+        return outputs
 
     def release(self) -> None:
         """Give the graphs up; a communicator of NCCL cannot be closed while a graph still holds work of it."""

@@ -66,7 +66,9 @@ def make_env(
 def make_simulator(
     sim: SimConfig, body: ObjectBody, team: Sequence[str], friction: Tensor, seed: int, first_env: int = 0
 ) -> SceneSimulator:
-    """The MuJoCo scene on the engine that `sim.backend` names; arguments as in `SimulationRequest`.
+    """The MuJoCo scene on the engine that `sim.backend` names.
+
+    Arguments are those of `SimulationRequest`.
 
     Raises:
         UserError: the simulator is not installed, cannot run here or is another one, or a robot's file cannot be read.

@@ -15,7 +15,7 @@ from ..task.terminations import CAUSES
 from .factory import make_env
 from .push_env import PushEnv
 
-# Not inside a function, unlike other optional packages: it is what the class below is made of.
+# At module level, unlike other optional packages, because the class below extends one of its classes.
 try:
     from gymnasium import spaces
     from pettingzoo import ParallelEnv
@@ -45,27 +45,24 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     """A team of robots that all act at once, and whose episode ends for all of them together.
 
     An action is what the robot's kind steers of (vx, vy, yaw rate) in its heading frame, held for a decision; numbers
-    outside of the action space count as its bound. There is nothing to render here: `mapush play` draws policies.
+    outside of the action space count as its bound.
     """
 
     def __init__(self, env: PushEnv) -> None:
-        """Over an environment of one task, made with `auto_reset=False`."""
+        """Wrap an environment of one task that was made with `auto_reset=False`."""
         self.metadata: Dict[str, Any] = {"name": "go1push_mid", "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
-        self.possible_agents = [f"robot_{index}" for index in range(env.num_agents)]
+        self.possible_agents = [f"robot_{index}" for index in range(env.spec.num_agents)]
         self.agents: List[str] = []
-        values, numbers = env.state_shape
-        self.state_space = spaces.Box(-np.inf, np.inf, (values * numbers,), np.float32)
+        values, numbers = env.spec.state_shape
+        self.state_space = _box(np.inf, values * numbers)
         """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
-        bound = np.float32(1.0 / env.config.action_gain)
-        self.observation_spaces = {
-            agent: spaces.Box(-np.inf, np.inf, (size,), np.float32)
-            for agent, size in zip(self.possible_agents, env.observation_sizes)
+        spaces_of = {
+            agent: (_box(np.inf, spec.observation_size), _box(spec.action_bound, spec.action_size))
+            for agent, spec in zip(self.possible_agents, env.spec.agents)
         }
-        self.action_spaces = {
-            agent: spaces.Box(-bound, bound, (size,), np.float32)
-            for agent, size in zip(self.possible_agents, env.action_sizes)
-        }
+        self.observation_spaces = {agent: observed for agent, (observed, _) in spaces_of.items()}
+        self.action_spaces = {agent: action for agent, (_, action) in spaces_of.items()}
         self._env = env
         self._episode = -1
         self._state: Optional[Tensor] = None
@@ -81,9 +78,9 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     def reset(
         self, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None
     ) -> Tuple[Dict[str, np.ndarray], Dict[str, Dict[str, Any]]]:
-        """Start the first episode of `seed`, or without one the next episode; there are no `options`.
+        """Start the first episode of `seed`, or without a seed the next episode.
 
-        The object's friction is drawn from the seed that the environment was made with, and stays.
+        `options` are ignored. The object's friction is drawn once, from the seed with which the environment was made.
         """
         if seed is not None:
             self._env.seed, self._episode = seed, -1
@@ -95,9 +92,12 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     def step(
         self, actions: Dict[str, np.ndarray]
     ) -> Tuple[Dict[str, np.ndarray], Dict[str, float], Dict[str, bool], Dict[str, bool], Dict[str, Dict[str, Any]]]:
-        """One decision of every robot: observations, rewards, terminations, truncations and infos by robot.
+        """Take one decision of every robot.
 
-        On the last one the infos have `cause`, by which the episode ended: "finished" is success.
+        Returns:
+            Observations, rewards, terminations, truncations and infos by robot. When the episode ends, the infos have
+            `cause`: "finished" is success.
+
 
         Raises:
             UserError: no episode is going on, or an action is missing, not finite or of another size.
@@ -109,7 +109,7 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         if missing:
             raise UserError(f"actions has none for {', '.join(missing)}: give one for each of env.agents")
         env = self._env
-        given = np.zeros((1, env.num_agents, env.action_size), np.float32)
+        given = np.zeros((1, env.spec.num_agents, env.spec.action_size), np.float32)
         for row, (agent, space) in enumerate(self.action_spaces.items()):
             action = np.asarray(actions[agent], np.float32)
             if action.shape != space.shape or not np.isfinite(action).all():
@@ -143,7 +143,7 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         return self._state[0].flatten().cpu().numpy().copy()
 
     def render(self) -> None:
-        """Nothing."""
+        """Do nothing: `mapush play` draws policies."""
 
     def close(self) -> None:
         """Release the simulator; may be called twice."""
@@ -152,3 +152,8 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     def _per_agent(self, observations: Tensor) -> Dict[str, np.ndarray]:
         rows = zip(self.observation_spaces.items(), observations[0].cpu().numpy().copy())
         return {agent: row[: space.shape[0]] for (agent, space), row in rows}
+
+
+def _box(bound: float, size: int) -> spaces.Box:
+    """Vectors of `size` numbers from `-bound` to `bound`."""
+    return spaces.Box(-np.float32(bound), np.float32(bound), (size,), np.float32)

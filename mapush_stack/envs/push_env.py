@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..device.replay import Replay
 from ..errors import UserError
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -20,17 +21,11 @@ from ..task.state import SimState
 from .statistics import EnvStatistics
 
 
-class Mirror(NamedTuple):
-    """How observations and actions change when the world is reflected about a robot's heading."""
-
-    observation: Tuple[float, ...]
-    """Sign of each of the D numbers of an observation."""
-    action: Tuple[float, ...]
-    """Sign of each of the 3 numbers of an action."""
-
-
 class Step(NamedTuple):
-    """What a decision led to. N environments, A robots, D observed numbers, V values of S numbers each."""
+    """What a decision led to.
+
+    N environments, A robots, D observed numbers, V values of S numbers each.
+    """
 
     observations: Tensor
     """`[N, A, D]` after the decision, of the new episode where one ended."""
@@ -45,26 +40,30 @@ class Step(NamedTuple):
     final_state: Tensor
     """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
-    """What the episodes that ended amount to."""
+    """The results of the episodes that ended."""
     path: SimState
     """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
     is what the simulator did after the end."""
 
 
-def sizes(
-    config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask] = ()
-) -> Tuple[int, Tuple[int, int]]:
-    """Numbers in the widest observation, D, and values and numbers for each that the critic sees, (V, S).
-
-    Without `robots` the team is the object's number of robots that sense nothing of themselves.
-    """
-    robots = robots or (RobotTask(),) * target_object.num_robots
+def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> EnvSpec:
+    """What a learner has to know of the environments of a task and a team."""
     zero = torch.zeros(1, dtype=torch.int64)
     start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
     state = _with_senses(start.state, robots)
-    observation = observations.observe(config, target_object, state, start.target)
+    observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
     values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
-    return observation.shape[-1], (values, numbers)
+    signs = observations.mirror_signs(config, target_object, robots) or [None] * len(robots)
+    agents = tuple(
+        AgentSpec(
+            observation_size=observed + len(robot.sense_mirror),
+            action_size=len(robot.command_axes),
+            mirror=None if own is None else Mirror(own, actions.mirror_signs(robot)),
+            action_bound=1.0 / config.action_gain,
+        )
+        for robot, own in zip(robots, signs)
+    )
+    return EnvSpec(agents, (values, numbers), config.global_state == "observation")
 
 
 def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
@@ -73,33 +72,16 @@ def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
     return start._replace(senses=start.robot_pos.new_zeros(*start.robot_pos.shape[:-1], width))
 
 
-class PushEnv:
+class PushEnv(TeamEnv):
     """`simulator.num_envs` pushing tasks side by side.
 
     A decision is held for `config.action_repeat` control steps. An episode that ends on one of them ends there:
     what the simulator does in the rest of the decision is not counted, and the environment starts its next episode
     at the next decision. Starts depend on (seed, environment, episode) alone.
 
-    What an environment remembers stays at one place in memory and is changed there, so that on a GPU a decision's
-    bookkeeping is one CUDA graph (`Replay`); there the next step overwrites what the last one returned.
+    State is kept in tensors that are changed in place, so that on a GPU the bookkeeping of a decision is one CUDA graph
+    (`Replay`). There the next step overwrites what the last one returned.
     """
-
-    num_agents: int
-    """Robots in the team, A."""
-    observation_size: int
-    """Numbers in the widest robot's observation, D; the others' have zeros behind their own."""
-    observation_sizes: Tuple[int, ...]
-    """Numbers that each robot observes."""
-    action_size: int
-    """Numbers in the widest robot's action, K; what the others have behind their own is ignored."""
-    action_sizes: Tuple[int, ...]
-    """Numbers in each robot's action."""
-    state_shape: Tuple[int, int]
-    """Values and numbers for each, (V, S)."""
-    mirrors: Optional[Tuple[Mirror, ...]]
-    """Each robot's; None where the observation layout has no linear reflection."""
-    mirror: Optional[Mirror]
-    """That of the first robot."""
 
     def __init__(
         self,
@@ -113,20 +95,11 @@ class PushEnv:
         """Make the environment; call `reset` before `step`.
 
         With `first_env` the environments are numbers `first_env` and following of a larger set. Without `auto_reset`
-        an episode that ended is observed where it ended, and what follows until `reset` means nothing.
+        an episode that ended is observed where it ended, and what follows until `reset` has no meaning.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
-        self.num_envs, self.num_agents, self.device = simulator.num_envs, simulator.num_robots, simulator.device
-        robots = simulator.robots
-        signs = observations.mirror_signs(config, target_object, robots)
-        own = None if signs is None else zip(signs, map(actions.mirror_signs, robots))
-        self.mirrors = None if own is None else tuple(Mirror(*pair) for pair in own)
-        self.mirror = None if self.mirrors is None else self.mirrors[0]
-        self.observation_size, self.state_shape = sizes(config, target_object, robots)
-        widest = max(len(robot.sense_mirror) for robot in robots)
-        self.observation_sizes = tuple(self.observation_size - widest + len(robot.sense_mirror) for robot in robots)
-        self.action_sizes = tuple(len(robot.command_axes) for robot in robots)
-        self.action_size = max(self.action_sizes)
+        self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
+        self.spec = team_spec(config, target_object, robots)
         self._columns = actions.command_columns(robots, self.device)
         self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
@@ -154,10 +127,10 @@ class PushEnv:
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
-        """Start episode number `episode` everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
+        """Start an episode everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
 
-        With `random_ages` the first episodes begin at random ages, so that their time limits do not fall together;
-        they stay out of all statistics.
+        `episode` is the episode's number. With `random_ages` these episodes begin at random ages, so that their time
+        limits do not fall together, and no statistics count them.
         """
         self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
@@ -177,14 +150,14 @@ class PushEnv:
             UserError: it has another shape.
 
         """
-        expected = (self.num_envs, self.num_agents, self.action_size)
+        expected = (self.num_envs, self.spec.num_agents, self.spec.action_size)
         if tuple(action.shape) != expected:
             raise UserError(f"action must have the shape {list(expected)}, not {list(action.shape)}")
         commands = actions.command(self.config, self._command_limit, action, self._columns)
         return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
 
     def _conclude_decision(self, *states: Tensor) -> Step:
-        """What the decision whose control steps led to the `states` of a path amounts to; starts what has ended."""
+        """The outcome of a decision with these states after its control steps; starts new episodes."""
         path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
@@ -285,7 +258,7 @@ class PushEnv:
         return measure(self.config, self._vertices, state, target)
 
     def _look(self) -> None:
-        """Take note of the simulator's present state."""
+        """Copy the simulator's present state."""
         for memory, now in zip(self._state, self.simulator.state()):
             memory.copy_(now)
 
@@ -301,7 +274,7 @@ class PushEnv:
             self._look()
 
     def _start(self, rows: Tensor, mask: Tensor) -> None:
-        """Start the present episode of environments `rows` `[n]` where `mask` `[n]`; look at what there is then."""
+        """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
         self.simulator.reset(rows, start.state, mask)
@@ -321,7 +294,10 @@ class PushEnv:
     def _as_seen_after_reset(
         self, done: Tensor, final: SimState, now: Measures, previous: Measures
     ) -> Tuple[Measures, Measures]:
-        """Upstream's reward on the step of a reset: distances of the new episode (docs/task.md section 9, quirk a)."""
+        """The measures of upstream's reward on the step of a reset: those of the new episode.
+
+        docs/task.md section 9, quirk a.
+        """
         fresh = self._measure(self._state, self._target)
         old_object = self._measure(final, self._target).target_distance
 
@@ -334,7 +310,7 @@ class PushEnv:
     def _reward(
         self, transition: rewards.Transition, counts: Tensor, ended: metrics.EpisodeResult
     ) -> Tuple[Tensor, metrics.EpisodeResult]:
-        """The decision's reward `[N, A]`, and the episodes' results with it; both go into the statistics."""
+        """The decision's reward `[N, A]`, and the episodes' results with it; updates the statistics."""
         terms = (rewards.weighted_terms(transition) * counts.unsqueeze(-1)).sum(1)
         total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))

@@ -1,4 +1,4 @@
-"""Statistics of an environment as running sums on its device: constant size, fetched once per update."""
+"""Statistics of an environment: running sums on its device, fetched once per update."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class EnvStatistics:
         self._sums = torch.zeros(0, device=device)
 
     def configure(self, terms: Sequence[str], time_limit: float) -> None:
-        """Start anew, for reward `terms`; `time_limit` (s) is what an unsuccessful episode's finish time counts as."""
+        """Start anew, for these reward terms.
+
+        The finish time of an unsuccessful episode counts as `time_limit`, s.
+        """
         self._terms, self._limit = tuple(terms), time_limit
         self._sums = torch.zeros(len(self.names), dtype=torch.float64, device=self._device)
 

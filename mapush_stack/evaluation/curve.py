@@ -30,7 +30,8 @@ def draw(rows: List[Dict[str, Any]], path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     steps = [row["steps"] / 1e6 for row in rows]
-    axes.fill_between(steps, *zip(*(row["success_interval"] for row in rows)), color="tab:blue", alpha=0.2, lw=0)
+    low, high = zip(*(row["success_interval"] for row in rows))
+    axes.fill_between(steps, low, high, color="tab:blue", alpha=0.2, lw=0)
     axes.plot(steps, [row["success_rate"] for row in rows], "o-", color="tab:blue", label="all resets")
     axes.plot(steps, [row["valid_success_rate"] for row in rows], "--", color="tab:blue", label="valid resets")
     axes.set(xlabel="environment steps (millions)", ylabel="success rate", ylim=(0, 1.02), xlim=(0, None))

@@ -5,19 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, NamedTuple
 
-from torch import Tensor
-
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv
 from ..errors import UserError
-from ..learning.config import ALGORITHMS, LearnerConfig
-from ..learning.factory import make_learner
+from ..learning.contract import TeamPolicy
 from ..learning.openrl import actor as openrl_actor
-from ..training import config
+from ..learning.registry import LEARNERS
+from ..training import checkpoint, config
 from ..training.config import ExperimentConfig
 from ..training.run_directory import find_checkpoints
-from ..training.session import load_weights, spec_of
-from .protocol import Act
 
 
 class Candidate(NamedTuple):
@@ -62,43 +58,34 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
-    team = settings.team_kinds
-    return make_env(settings.task, settings.object.task, settings.object.body, sim, seed, team=team)
+    thing, team = settings.object, settings.team_kinds
+    return make_env(settings.task, thing.task, thing.body, sim, seed, team=team)
 
 
-def policy(candidate: Candidate, env: PushEnv) -> Act:
+def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
     """The candidate's deterministic policy.
 
     Raises:
         UserError: the file is damaged, hostile, or does not fit the task.
 
     """
-    if candidate.path.suffix == ".npz":
-        return _shared(candidate, openrl_actor.read_npz(candidate.path), env)
-    if candidate.path.suffix == ".pt":
-        return _shared(candidate, openrl_actor.read_module(candidate.path), env)
-    if candidate.config.learner.library == "openrl":
-        return _shared(candidate, openrl_actor.read_module(candidate.path / "module.pt"), env)
-    learner = make_learner(_acting(candidate.config.learner), spec_of(env), env.device, candidate.config.training.seed)
-    load_weights(learner, candidate.path)
-    return learner.mean_action
+    path, learner = candidate.path, candidate.config.learner
+    if path.suffix in (".npz", ".pt"):
+        return _published(candidate, env)
+    state = checkpoint.load_model(path)
+    try:
+        return LEARNERS[learner.library].policy(learner, env.spec, env.device, state)
+    except (RuntimeError, KeyError) as error:
+        raise checkpoint.does_not_fit(path, error) from None
 
 
-def _acting(config: LearnerConfig) -> LearnerConfig:
-    """A learner that acts as `config`'s does: HARL's algorithms train otherwise, but their networks are ours."""
-    known = config.algorithm in ALGORITHMS["native"]
-    return config if known else config.model_copy(update={"algorithm": "happo"})
-
-
-def _shared(candidate: Candidate, actor: openrl_actor.OpenRLActor, env: PushEnv) -> Act:
-    if actor.observation_size != env.observation_size:
+def _published(candidate: Candidate, env: PushEnv) -> TeamPolicy:
+    """The policy in a file of another program."""
+    read = openrl_actor.read_npz if candidate.path.suffix == ".npz" else openrl_actor.read_module
+    actor = read(candidate.path)
+    if actor.observation_size != env.spec.observation_size:
         raise UserError(
             f"{candidate.path} takes {actor.observation_size} numbers a robot, but {candidate.config.object.name} has "
-            f"{env.observation_size}; choose its object with --object"
+            f"{env.spec.observation_size}; choose its object with --object"
         )
-    actor = actor.to(env.device)
-
-    def act(observations: Tensor) -> Tensor:
-        return actor(observations)
-
-    return act
+    return actor.to(env.device)

@@ -1,4 +1,4 @@
-"""The published evaluation protocol (task_spec section 11)."""
+"""The published evaluation protocol (docs/task.md section 11)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES
 
 Act = Callable[[Tensor], Tensor]
-"""Deterministic actions `[N, A, 3]` for observations `[N, A, D]`."""
+"""Deterministic actions `[N, A, K]` for observations `[N, A, D]`, such as `TeamPolicy.act`."""
 
 
 class Episodes(NamedTuple):

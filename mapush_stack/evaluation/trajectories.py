@@ -69,7 +69,7 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
     env = policies.environment(candidate, count, seed)
     try:
         recording = _record(env)
-        ended = protocol.run_episodes(policies.policy(candidate, env), env)
+        ended = protocol.run_episodes(policies.policy(candidate, env).act, env)
     finally:
         env.close()
     poses = torch.cat((_planar_poses(start.state).unsqueeze(0), *recording.poses))

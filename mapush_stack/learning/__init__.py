@@ -1,1 +1,1 @@
-"""The learners: MAPPO and HAPPO. They know observations, states, rewards and dones, never robots."""
+"""Learners: the contract between them and the rest (`contract`, `vec_env`), and one folder for each library."""

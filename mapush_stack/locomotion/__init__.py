@@ -1,1 +1,1 @@
-"""Walking: from a velocity command to joint targets, and how the policy that does it is trained. Torch only."""
+"""Walking: from a velocity command to joint targets. Needs torch only."""

@@ -1,4 +1,4 @@
-"""What a walking robot senses, remembers and commands: the interface of every walking policy of this project.
+"""The interface of a walking policy: what it senses, remembers and commands.
 
 Legs are ordered FL, FR, RL, RR and joints hip, thigh, calf within a leg, as upstream (docs/task.md section 7).
 """
@@ -22,9 +22,9 @@ ACTION_SCALE = 0.3
 STEP_FREQUENCY = 2.5
 """Strides per second of the trot, Hz; upstream's is 3.0 (docs/task.md section 7)."""
 TROT_OFFSETS = (0.0, 0.5, 0.5, 0.0)
-"""Phase of each leg against the clock: diagonal legs swing together."""
+"""Phase offset of each leg: diagonal legs swing together."""
 STANDING_SPEED = 0.05
-"""A command below this (m/s and rad/s, taken together) means standing still."""
+"""A command whose norm (over m/s, m/s, rad/s) is below this means standing still."""
 CONTROL_DT = 0.02
 """Seconds per decision of a walking policy."""
 OBSERVATION_SIZE = 3 + 3 + 3 + 3 + 3 * NUM_JOINTS + 2
@@ -66,7 +66,10 @@ def is_standing(command: Tensor) -> Tensor:
 
 
 def advance(gait: Gait, action: Tensor, command: Tensor) -> Gait:
-    """The gait after `action` `[..., 12]` has been taken under `command` `[..., 3]`; the clock rests while standing."""
+    """The gait after `action` `[..., 12]` under `command` `[..., 3]`.
+
+    The clock rests while the command is to stand.
+    """
     phase = torch.remainder(gait.phase + STEP_FREQUENCY * CONTROL_DT, 1.0)
     return Gait(action, torch.where(is_standing(command), torch.zeros_like(phase), phase))
 

@@ -1,4 +1,4 @@
-"""Where the feet are (Unitree's go1_description, const.xacro, for the lengths)."""
+"""Positions of the Go1's feet; lengths are those of Unitree's go1_description, const.xacro."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDS = (1.0, 1.0, -1.0, -1.0)
 
 
 def foot_positions(joint_pos: Tensor) -> Tensor:
-    """Centres of the feet `[..., 4, 3]` in the base's frame, m, for joint angles `[..., 12]`, rad."""
+    """Centres of the feet `[..., 4, 3]` (m, base's frame) for joint angles `[..., 12]` (rad)."""
     hip, thigh, calf = joint_pos.view(*joint_pos.shape[:-1], 4, 3).unbind(-1)
     side, end = (torch.tensor(signs, dtype=hip.dtype, device=hip.device) for signs in (SIDES, ENDS))
     x = -THIGH_LENGTH * torch.sin(thigh) - CALF_LENGTH * torch.sin(thigh + calf)

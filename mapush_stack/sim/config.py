@@ -1,4 +1,7 @@
-"""What can be configured about a simulation. What is good is in `presets/default.yaml`; defaults here are neutral."""
+"""What can be configured about a simulation.
+
+Defaults here are neutral; `presets/default.yaml` says what is good.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +118,7 @@ class SimConfig(Settings):
         extra.update((kind, getattr(checked, kind)) for kind in dict.fromkeys([*extra, self.robot]))
 
     def of_kind(self, kind: str) -> RobotSettings:
-        """The section of a kind of robot; its defaults where the configuration was made before the kind was known.
+        """The settings of a kind of robot: its section, or its defaults if there is none.
 
         Raises:
             UserError: there is no such kind.

@@ -1,4 +1,4 @@
-"""What touches what, and how rough it is (docs/task.md sections 3 and 12)."""
+"""Which bodies collide, and their friction (docs/task.md sections 3 and 12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROBOT_FRICTION = 1.0
 
 
 class ContactBits(NamedTuple):
-    """MuJoCo's contype and conaffinity: a pair collides where one's type meets the other's affinity."""
+    """MuJoCo's contype and conaffinity: geoms collide if one's type meets the other's affinity."""
 
     contype: int
     conaffinity: int
@@ -36,17 +36,23 @@ class Envelope(NamedTuple):
 
 
 ENVELOPE = Envelope(0.13, [-0.13, 0, 0, 0.16, 0, 0])
-"""docs/task.md section 12; with bare trunks a third of the episodes end on the 0.25 m rule."""
+"""docs/task.md section 12. With bare trunks a third of the episodes end on the rule of 0.25 m between robots."""
 
 
 Coefficient = TypeVar("Coefficient", float, Tensor)
 
 
 def mean_friction(first: float, second: Coefficient) -> Coefficient:
-    """PhysX averages two coefficients; MuJoCo takes the larger, so each geom gets its average with the smaller one."""
+    """The mean of two friction coefficients, which is what PhysX takes for a contact.
+
+    MuJoCo takes the larger of two, so that each geom is given its mean with the other, smoother one.
+    """
     return 0.5 * (first + second)
 
 
 def friction(sliding: float) -> List[float]:
-    """A geom's `friction` in MuJoCo; torsion and rolling are MuJoCo's defaults, which these contacts do not use."""
+    """A geom's `friction` in MuJoCo for a sliding coefficient.
+
+    Torsion and rolling are MuJoCo's defaults, which these contacts do not use.
+    """
     return [sliding, 0.005, 0.0001]

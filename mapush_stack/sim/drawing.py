@@ -1,4 +1,4 @@
-"""Shapes and colours with which robots and surroundings are drawn. They have no mass and touch nothing."""
+"""Shapes and colours of what is drawn. The shapes have no mass and collide with nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ TURN_X = [0.7071067811865476, 0, 0.7071067811865476, 0]
 
 
 class Draw:
-    """Adds shapes to the bodies of a `mujoco.MjSpec`; positions and half lengths in m, in the body's frame."""
+    """Adds shapes to the bodies of a `mujoco.MjSpec`.
+
+    Positions and half lengths are in m, in the body's frame.
+    """
 
     def __init__(self, spec: Any) -> None:
         self.spec = spec

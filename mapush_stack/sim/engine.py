@@ -1,4 +1,4 @@
-"""Physics of many copies of one MuJoCo model: what the CPU and the GPU have in common."""
+"""The contract of an engine: physics of many copies of one MuJoCo model."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Engine(ABC):
 
     @abstractmethod
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
-        """Put copies `env_ids` `[n]` into joint states `[n, nq]` and `[n, nv]`; everything else of them is cleared.
+        """Put copies `env_ids` `[n]` into joint states `[n, nq]` and `[n, nv]`.
 
-        Those where `mask` `[n]` is false are left alone.
+        Everything else of them is cleared. Those where `mask` `[n]` is false are left alone.
         """
 
     @abstractmethod
@@ -46,7 +46,10 @@ class Engine(ABC):
 
     @abstractmethod
     def advance(self, control: Tensor, steps: int, substeps: int) -> Path:
-        """Hold `control` `[N, nu]` for `steps` times `substeps` physics steps; the state after each of `steps`."""
+        """Hold `control` `[N, nu]` for `steps` times `substeps` physics steps.
+
+        Returns the state after each of `steps`.
+        """
 
     @abstractmethod
     def faulty(self) -> Tensor:
@@ -54,9 +57,9 @@ class Engine(ABC):
 
     @abstractmethod
     def overflows(self) -> Tensor:
-        """How often so far contacts or constraints of a copy found no room in a physics step, `[]` int64.
+        """How many physics steps of a copy had no room for its contacts or constraints, `[]` int64.
 
-        Such a copy is `faulty`: its step was a wrong one.
+        Such a copy is `faulty`, because its step was wrong.
         """
 
     @abstractmethod
@@ -65,7 +68,7 @@ class Engine(ABC):
 
     @abstractmethod
     def push(self, wrench: Tensor) -> None:
-        """From now on apply forces (N) and torques (N m) `[N, nbody, 6]` at the bodies' centres of mass."""
+        """Apply forces (N) and torques (N m) `[N, nbody, 6]` at the centres of mass from now on."""
 
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:

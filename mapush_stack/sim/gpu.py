@@ -21,7 +21,7 @@ def why_not(device: str) -> str:
 
 
 def _why_unusable(device: str) -> str:
-    """Why torch cannot use a GPU that it sees, such as one that its kernels were not built for; empty if it can."""
+    """Why torch cannot use a GPU that it sees, such as a missing kernel; empty if it can."""
     try:
         torch.ones(1, device=device).add_(1)
     except RuntimeError as error:

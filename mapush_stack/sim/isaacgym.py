@@ -1,4 +1,4 @@
-"""Isaac Gym Preview 4: MAPush's scene and walking controller (`sim/mqe.py`) as a simulator of this project.
+"""MAPush's scene and walking controller on Isaac Gym Preview 4 as a simulator.
 
 Root and joint states are Isaac Gym's own tensors, wrapped once; a step copies nothing to the host.
 """
@@ -47,22 +47,22 @@ class ContactPairs(NamedTuple):
     """`max_gpu_contact_pairs`, all environments together; the CPU pipeline has no such bound."""
     used: int
     exact: bool
-    """On a GPU Isaac Gym does not give its contacts out: bodies that feel a force are counted, which are fewer."""
+    """False on a GPU, where Isaac Gym does not give its contacts out: `used` then counts bodies that feel a force."""
 
 
 _spent = False
-"""Whether this process has had its simulation."""
+"""True once this process has had a simulation."""
 _simulation: Optional[IsaacGymSimulator] = None
 """This process's simulation while it is open."""
 
 
 def spent() -> bool:
-    """Whether this process has had a simulation: Isaac Gym is not made for a second one."""
+    """True if this process has had a simulation; Isaac Gym cannot make a second one."""
     return _spent
 
 
 def contact_pairs() -> Optional[ContactPairs]:
-    """What this process's simulation needs of its room for contact pairs; None where there is none."""
+    """How this process's simulation uses its room for contact pairs; None without a simulation."""
     return None if _simulation is None else _simulation.contact_pairs()
 
 
@@ -89,7 +89,7 @@ class IsaacGymSimulator(Simulator):
         `seed` and the environment's number, counted from `first_env`, decide how the robots' joints start.
 
         Raises:
-            UserError: Isaac Gym or MAPush is missing or not as it should be, or this process has had its simulation.
+            UserError: Isaac Gym or MAPush is missing or unsuitable, or this process has had a simulation.
 
         """
         global _spent, _simulation
@@ -175,8 +175,7 @@ class IsaacGymSimulator(Simulator):
     def state_dict(self) -> Dict[str, Tensor]:
         """Root and joint states and the controller's memory.
 
-        Isaac Gym does not give its contacts out, so that a resumed simulation is close to the original, not bit for
-        bit the same.
+        Isaac Gym does not give its contacts out: a resumed simulation is close to the original, not equal to it.
         """
         memory = {name: getattr(self.task, name).clone() for name in _MEMORY}
         return {
@@ -215,19 +214,25 @@ class IsaacGymSimulator(Simulator):
             task.gym.destroy_sim(task.sim)
 
     def _roots(self) -> Tensor:
-        """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker; quaternions x, y, z, w."""
+        """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker.
+
+        Quaternions are x, y, z, w.
+        """
         states: Tensor = self.task.all_root_states
         return states.view(self.num_envs, -1, 13)
 
     def _root_state(self, env_ids: Tensor, pos: Tensor, rpy: Tensor, lin_vel: Tensor, ang_vel: Tensor) -> Tensor:
-        """Root states `[n, ..., 13]` in Isaac Gym's frame of bodies in the arena's, `[n, ..., 3]` each."""
+        """Root states `[n, ..., 13]` in Isaac Gym's frame for poses and twists in the arena's.
+
+        Position, roll-pitch-yaw and velocities are `[n, ..., 3]` each.
+        """
         centre = self._centre[env_ids].view(-1, *[1] * (pos.dim() - 2), 3)
         return torch.cat((pos + centre, quaternion_from_rpy(rpy).roll(-1, -1), lin_vel, ang_vel), dim=-1)
 
     def _send(self, env_ids: Tensor) -> None:
-        """Have Isaac Gym take over the tensors' rows of environments `env_ids` `[n]`.
+        """Send the tensors' rows of environments `env_ids` `[n]` to Isaac Gym.
 
-        Of several such calls before a physics step only the last one counts, so that it names all of them.
+        Isaac Gym heeds only the last call before a physics step, so each call sends all rows not yet simulated.
         """
         from isaacgym import gymtorch
 
@@ -236,7 +241,7 @@ class IsaacGymSimulator(Simulator):
         unsent = self._unsent.nonzero().squeeze(-1)
         robots = task.agent_indices[unsent].flatten()
         bodies = torch.cat((task.agent_indices[unsent], task.npc_indices[unsent, :1]), dim=-1).flatten()
-        # Isaac Gym reads their memory when it comes to it, not now.
+        # Isaac Gym reads this memory later, so it is kept.
         self._sent = robots, bodies
         for send, values, actors in (
             (task.gym.set_dof_state_tensor_indexed, task.all_dof_states, robots),

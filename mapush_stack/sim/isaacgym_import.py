@@ -1,7 +1,7 @@
-"""Isaac Gym has to be imported before torch: how a process comes to have done so.
+"""Importing Isaac Gym, which has to be imported before torch.
 
-Whether a command needs Isaac Gym is known when its configuration is, and by then torch is imported. `require` then
-raises `TorchFirstError`, and the command line starts itself again as a process that imports Isaac Gym before all else.
+A command knows that it needs Isaac Gym when it has read its configuration, and by then torch is imported. `require`
+then raises `TorchFirstError`, and the command line starts itself again as a process that imports Isaac Gym first.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Iterator
 from ..errors import UserError
 
 VARIABLE = "MAPUSH_ISAACGYM_FIRST"
-"""Set in the environment of a process, and of those that it starts, which import Isaac Gym before torch."""
+"""Environment variable of processes that import Isaac Gym before torch; inherited by those that they start."""
 
 
 class TorchFirstError(UserError):
-    """This process has imported torch and can no longer import Isaac Gym; another one could."""
+    """This process has imported torch and can no longer import Isaac Gym."""
 
 
 def import_first() -> None:
@@ -60,7 +60,7 @@ def require() -> None:
 
 
 def start_again() -> None:
-    """Replace this process by one of the same command line that imports Isaac Gym first; does not return."""
+    """Run the same command line again in place of this process, with Isaac Gym imported first."""
     sys.stdout.flush()
     sys.stderr.flush()
     command = [sys.executable, "-m", "mapush_stack", *sys.argv[1:]]
@@ -69,7 +69,7 @@ def start_again() -> None:
 
 @contextlib.contextmanager
 def stdout_as_stderr() -> Iterator[None]:
-    """Send what Isaac Gym and MAPush print, from Python and from C++, to stderr: stdout is for results."""
+    """Send to stderr what Isaac Gym and MAPush print on stdout, from Python and from C++."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

@@ -1,8 +1,8 @@
-"""MAPush's own environment (MQE) on Isaac Gym, reduced to its bodies and its walking controller.
+"""MAPush's own environment (MQE) on Isaac Gym: its bodies and its walking controller.
 
-MAPush's rewards, ends of episodes, automatic resets and statistics are left out, because this project has its own. What
-stays is MAPush's code as it is: the scene, the walking controller ("walk these ways") and the actuator network. Its
-configuration is derived from, never changed: another environment of the same process sees it as published.
+This runs MAPush's code for the scene, the walking controller ("walk these ways") and the actuator network. MAPush's
+rewards, ends of episodes, automatic resets and statistics are left out, because this project has its own. MAPush's
+configuration classes are derived from and stay as published.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Request(NamedTuple):
     num_envs: int
     num_robots: int
     device: torch.device
-    """A CPU has PhysX's CPU pipeline."""
+    """On a CPU, PhysX's CPU pipeline runs."""
     threads: int
     """PhysX's threads; 0 leaves MAPush's own number."""
     seed: int
-    """Of the random numbers of MAPush's constructor, on which nothing depends that stays."""
+    """Of the random numbers of MAPush's constructor; the results here do not depend on them."""
     friction: Tensor
     """`[N]` friction coefficient of each environment's object."""
 
@@ -85,7 +85,7 @@ def find_source() -> Path:
 
 
 def _check_contact_pairs(base_task: Any, root: Path) -> None:
-    """Refuse MAPush as published, which multiplies the contact pairs by 5, and a multiplier that is none."""
+    """Refuse MAPush without the contact-pair patch, and a multiplier that is not valid."""
     multiplier = getattr(base_task, "contact_pair_multiplier", None)
     if multiplier is None:
         raise UserError(
@@ -99,7 +99,7 @@ def _check_contact_pairs(base_task: Any, root: Path) -> None:
 
 
 def make_task(root: Path, body_file: Path, request: Request) -> Any:
-    """The environment: a `Go1Object` of MAPush's with the object of `body_file` (see `write_urdf`)."""
+    """MAPush's `Go1Object` environment with the object of `body_file` (see `write_urdf`)."""
     from isaacgym import gymapi
     from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
     from mqe.envs.npc.go1_object import Go1Object
@@ -127,8 +127,8 @@ def make_task(root: Path, body_file: Path, request: Request) -> Any:
 def derive(published: Any, root: Path, body_file: Path, request: Request) -> type:
     """MAPush's configuration for this object and team.
 
-    `task/*/train.sh` of MAPush overwrites the published file with that of the object trained last: nothing that
-    differs between those files is taken over, but the object's start and the target's.
+    MAPush's `task/*/train.sh` overwrite the published file with that of the object trained last. Of what differs
+    between those files, only the starts of object and target are used.
     """
     state = published.init_state
     changes: Dict[str, Dict[str, Any]] = {
@@ -190,10 +190,10 @@ def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
 
 
 def write_urdf(body: ObjectBody, path: Path) -> None:
-    """Write the object as a URDF: a link for each part, fixed to the first one, as in MAPush's files.
+    """Write the object as a URDF: a link for each part, fixed to the first, as MAPush does.
 
-    The first link's frame is the object's; where it has its centre of mass there too, as all of MAPush's have, Isaac
-    Gym's root velocity is that of the object's frame.
+    The first link's frame is the object's. Isaac Gym's root velocity is that of the object's frame if the first part's
+    centre of mass is there too, as in all of MAPush's objects.
     """
     robot = ElementTree.Element("robot", name="object")
     for number, part in enumerate(body.parts):

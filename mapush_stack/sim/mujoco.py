@@ -1,4 +1,4 @@
-"""The embedded MuJoCo: all copies stepped together on the CPU by MuJoCo's own batched rollout."""
+"""MuJoCo on the CPU: all copies stepped together by MuJoCo's own batched rollout."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .simulator import Backend
 
 
 class MujocoEngine(Engine):
-    """`mujoco.batch` over one model, on a pool of threads; results do not depend on their number."""
+    """`mujoco.batch` over one model on a pool of threads; their number changes no result."""
 
     masked_reset = False
 
     def __init__(self, spec: Any, num_envs: int, threads: int = 0) -> None:
-        """Compile a `mujoco.MjSpec`; 0 threads are one a CPU.
+        """Compile a `mujoco.MjSpec`; `threads=0` is one thread for each CPU.
 
         Raises:
             UserError: MuJoCo is not installed.
 
         """
         mujoco = import_mujoco()
-        # A simulation that diverges must be seen as such, not silently start again.
+        # A simulation that diverges is reported; MuJoCo would reset it silently.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
         self.model, self.num_envs, self.device = spec.compile(), num_envs, torch.device("cpu")
         threads = min(threads or usable_cpus(), num_envs)

@@ -22,7 +22,10 @@ def quaternion_from_rpy(rpy: Tensor) -> Tensor:
 
 
 def rpy_from_quaternion(quaternion: Tensor) -> Tensor:
-    """`[..., 4]` unit quaternions to `[..., 3]` roll, pitch, yaw in (-pi, pi], pitch in [-pi/2, pi/2], rad."""
+    """`[..., 4]` unit quaternions to `[..., 3]` roll, pitch, yaw, rad.
+
+    Roll and yaw are in (-pi, pi], pitch in [-pi/2, pi/2].
+    """
     w, x, y, z = quaternion.unbind(-1)
     roll = torch.atan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
     pitch = torch.asin((2 * (w * y - z * x)).clamp(-1.0, 1.0))
@@ -31,7 +34,7 @@ def rpy_from_quaternion(quaternion: Tensor) -> Tensor:
 
 
 def rotate_by_quaternion(quaternion: Tensor, vector: Tensor) -> Tensor:
-    """Rotate `[..., 3]` vectors from the body's frame into the frame in which the quaternion is given."""
+    """Rotate `[..., 3]` vectors from the body's frame into the quaternion's reference frame."""
     w, axis = quaternion[..., :1], quaternion[..., 1:]
     twice = 2 * torch.cross(axis, vector, dim=-1)
     return vector + w * twice + torch.cross(axis, twice, dim=-1)

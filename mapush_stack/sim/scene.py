@@ -1,4 +1,4 @@
-"""The scene as a MuJoCo model, built from code: floor, object, team (docs/task.md sections 1, 3 and 12)."""
+"""The scene as a MuJoCo model: floor, object, team (docs/task.md sections 1, 3 and 12)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def import_mujoco() -> Any:
 
 
 def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
-    """The `mujoco.MjSpec` of one environment: the object first, then the robots in the order of `Team`.
+    """The `mujoco.MjSpec` of one environment: the object, then the robots as `Team` orders them.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
     the object's range; `friction_arrays` gives an environment's own.
@@ -86,7 +86,7 @@ def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
 
 
 def contact_room(body: ObjectBody, team: Team) -> int:
-    """Contacts for which a copy of the scene needs room, where a buffer has to be sized beforehand.
+    """How many contacts a copy of the scene needs room for, if a buffer has a fixed size.
 
     Four under each part of the object, and what the robots need. A scene that needs more is reported as unhealthy by
     the engine.
@@ -107,7 +107,7 @@ def combined_inertia(body: ObjectBody) -> Inertia:
 
 
 def friction_arrays(model: Any, coefficients: Tensor, own: Sequence[str]) -> Tensor:
-    """Every geom's friction `[N, ngeom, 3]` for environments whose object has the `coefficients` `[N]`.
+    """Every geom's friction `[N, ngeom, 3]` for the objects' `coefficients` `[N]`.
 
     That of the floor and of the geoms named in `own` does not depend on the object.
     """

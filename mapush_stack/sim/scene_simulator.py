@@ -19,14 +19,17 @@ from .simulator import SimulationRequest, Simulator, SimulatorKind
 from .team import OBJECT_QPOS, OBJECT_QVEL, Team
 
 MAX_SPEED = 100.0
-"""A body faster than this (m/s or rad/s) is a simulation gone wrong: commands are below 1 m/s."""
+"""If a body is faster than this (m/s or rad/s) the simulation has failed: commands are below 1 m/s."""
 
 
 class SceneSimulator(Simulator):
     """Floor, object and team; each environment has its own friction."""
 
     def __init__(self, engine: Engine, team: Team, friction: Tensor) -> None:
-        """`engine` runs `scene.build`'s model; `friction` `[N]` is each environment's object friction coefficient."""
+        """Simulate `scene.build`'s model on `engine`.
+
+        `friction` `[N]` is the friction coefficient of each environment's object.
+        """
         self.engine, self.team = engine, team
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.control_dt = CONTROL_DT
@@ -103,7 +106,7 @@ class SceneSimulator(Simulator):
 
 
 class SceneKind(SimulatorKind):
-    """A simulator of the MuJoCo scene, which says what engine it has."""
+    """A simulator of the MuJoCo scene; a subclass says which engine it has."""
 
     @abstractmethod
     def engine(self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> Engine:

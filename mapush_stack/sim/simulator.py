@@ -49,7 +49,11 @@ class Simulator(ABC):
 
     @abstractmethod
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
-        """Hold `commands` `[N, A, 3]` (vx, vy in m/s, yaw rate in rad/s, heading frame) for `repeat` control steps.
+        """Hold velocity commands for some control steps.
+
+        Args:
+            commands: `[N, A, 3]` vx, vy (m/s) and yaw rate (rad/s) in the robot's heading frame.
+            repeat: number of control steps.
 
         Returns:
             The state after each control step, `[repeat, N, ...]`; on a GPU the next call may overwrite it.
@@ -66,14 +70,14 @@ class Simulator(ABC):
 
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:
-        """Everything that the next step depends on, so that a resumed simulation continues bit for bit."""
+        """All that the next step depends on, so that a resumed simulation continues bit for bit."""
 
     @abstractmethod
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned for a simulator with the same configuration."""
 
     def overflows(self) -> Tensor:
-        """How often so far a physics step found no room for an environment's contacts, `[]` int64."""
+        """How many physics steps had no room for an environment's contacts, `[]` int64."""
         return torch.zeros((), dtype=torch.int64, device=self.device)
 
     def close(self) -> None:  # noqa: B027 - most simulators have nothing to release

@@ -1,4 +1,4 @@
-"""The robots of an environment: a list of kinds, in which those of one kind are simulated together."""
+"""The robots of an environment: a list of kinds, batched by kind."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Team:
         return len(self.kinds)
 
     def add_to(self, spec: Any, object_friction: float) -> None:
-        """Add the robots `robot0`, `robot1` ... to a `mujoco.MjSpec`, for an object with this friction coefficient."""
+        """Add robots `robot0`, `robot1` ... to a `mujoco.MjSpec`; arguments as in `RobotKind`."""
         for group in self.groups:
             for number in group.members:
                 group.robots.add_to(spec, f"robot{number}", object_friction)
@@ -105,14 +105,14 @@ class Team:
         ]
 
     def bodies(self, qpos: Tensor, qvel: Tensor) -> Tuple[Bodies, Tensor]:
-        """The bases that joint states amount to, and what the robots sense of themselves, `[..., A, M]`."""
+        """The bases for these joint states, and what the robots sense, `[..., A, M]`."""
         joints = [group.joints(qpos, qvel) for group in self.groups]
         parts = [group.robots.bodies(own) for group, own in zip(self.groups, joints)]
         senses = [self._widened(group.robots.senses(own)) for group, own in zip(self.groups, joints)]
         return Bodies(*(self._in_order(values) for values in zip(*parts))), self._in_order(senses)
 
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Tuple[Tensor, Tensor]:
-        """Joint positions and velocities of all robots, `[n, ...]`; arguments as for `RobotKind.start`."""
+        """All robots' joint positions and velocities `[n, ...]`; arguments as in `RobotKind.start`."""
         qpos, qvel = [], []
         for group in self.groups:
             own = start._replace(
@@ -137,7 +137,7 @@ class Team:
         return Path(*(torch.cat(parts) for parts in zip(*paths)))
 
     def control(self, engine: Engine, commands: Tensor) -> Tensor:
-        """All actuators' controls `[N, nu]` under velocity commands `[N, A, 3]`; robots that remember go on."""
+        """All actuators' controls `[N, nu]` for velocity commands `[N, A, 3]`; gaits advance."""
         control: Tensor = self._replay(engine, commands)
         return control
 

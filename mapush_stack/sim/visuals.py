@@ -1,7 +1,7 @@
-"""The scene as it looks: shells, colours, floor and light over the model that is simulated.
+"""How the scene looks: shells, colours, floor and light.
 
-Nothing here is simulated. `Stage` compiles the scene a second time with geoms that have no mass and touch nothing,
-and shows joint positions that the physics came to.
+`Stage` compiles the scene a second time, with geoms that have no mass and collide with nothing, and shows joint
+positions that a simulation has had. Nothing here is simulated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (
 """Colours of the object and of the goal."""
 _FLOOR: Colour = (0.465, 0.515, 0.565)
 _DISC_OPACITY = 0.38
-"""The disc is mixed with the floor's colour by hand: what MuJoCo draws translucent casts shadows on itself."""
+"""The disc's colour is mixed with the floor's, because a translucent geom casts shadows on itself in MuJoCo."""
 _LIGHT = (2.5, 4.0, 8.0)
 """Where the light stands from the point that the camera looks at: towards the camera, to its left, up; m."""
 
@@ -53,7 +53,10 @@ class Stage:
         goal_radius: float,
         size: Tuple[int, int] = (1280, 720),
     ) -> None:
-        """The scene of `scene.build` with its looks; `size` is the largest picture, width and height in pixels."""
+        """The scene of `scene.build` with its looks.
+
+        `goal_radius` is in m; `size` is the width and height of the largest picture, pixels.
+        """
         import mujoco
 
         spec = scene.build(body, team)
@@ -78,7 +81,7 @@ class Stage:
         return self.data.xpos[self._object_body].copy(), self.data.xpos[self._robot_bodies].copy()
 
     def light(self, looking_at: np.ndarray, azimuth: float) -> None:
-        """Put the light where it suits a camera that looks at a point `[3]` (m) in the direction `azimuth` (rad)."""
+        """Place the light for a camera that looks at a point `[3]` (m) along `azimuth` (rad)."""
         back, left, up = _LIGHT
         cos, sin = np.cos(azimuth), np.sin(azimuth)
         away = np.array([-back * cos - left * sin, -back * sin + left * cos, up])
@@ -90,7 +93,7 @@ class Stage:
         self.data.mocap_pos[0] = [goal[0], goal[1], 0.0]
 
     def set_mood(self, mood: str) -> None:
-        """Colour object and goal for an episode that is `pushing`, or that ended in `success` or `failure`."""
+        """Colour object and goal for `pushing`, or for an end in `success` or `failure`."""
         thing, goal = _MOODS[mood]
         self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
         mixed = _DISC_OPACITY * np.array(goal) + (1.0 - _DISC_OPACITY) * np.array(_FLOOR)
@@ -164,9 +167,9 @@ def _add_surroundings(spec: Any) -> None:
 
 
 def _add_goal(draw: Draw, radius: float) -> None:
-    """A disc on the floor with a rim, and a pin in its centre that is seen over the object.
+    """A disc on the floor with a rim, and a pin that is seen over the object.
 
-    The discs reach into the floor: the lower sides, which shadows are computed from, must be far from the upper ones.
+    The discs reach deep into the floor: shadows are computed from their lower sides, which must be far from the upper.
     """
     goal = draw.spec.worldbody.add_body(name="goal", mocap=True)
     draw.cylinder(goal, [0, 0, 0.003 - 0.1], radius, 0.1, _GOAL, name="goal_rim")

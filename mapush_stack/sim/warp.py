@@ -1,4 +1,4 @@
-"""MuJoCo Warp: all copies stepped together on an NVIDIA GPU, tensors shared with torch and never copied to the host."""
+"""MuJoCo Warp: all copies stepped together on an NVIDIA GPU, in memory shared with torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .scene_simulator import SceneKind
 from .simulator import Backend
 
 _DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
-"""Fields that MuJoCo derives from others, and that are each copy's own where those are."""
+"""Fields that MuJoCo derives from others; they differ between copies if those do."""
 
 
 def import_warp() -> Tuple[Any, Any]:
@@ -57,8 +57,8 @@ class _Record(NamedTuple):
 class WarpEngine(Engine):
     """`mujoco_warp` over one model; on a GPU a call of `advance` is one captured CUDA graph.
 
-    The buffers for contacts and constraint rows have a fixed size. A step that wants more is a wrong one: the copies
-    concerned are `faulty` until they are written anew (all copies, where the shared contact buffer was full).
+    The buffers for contacts and constraint rows have a fixed size. A step that needs more is wrong, and its copies are
+    `faulty` until they are written anew; if the shared contact buffer was full, all copies are.
     """
 
     masked_reset = True
@@ -164,7 +164,10 @@ class WarpEngine(Engine):
             copy(record.qvel[step], data.qvel.flatten())
 
     def _capture(self, work: Callable[[], None]) -> Any:
-        """A CUDA graph of `work`, which is done once before, so that all kernels are compiled; the state is kept."""
+        """A CUDA graph of `work`.
+
+        `work` runs once before, so that all kernels are compiled; then the state is restored.
+        """
         kept = [tensor.clone() for tensor in (self._qpos, self._qvel, self._warmstart)]
         torch.cuda.synchronize(self.device)
         work()

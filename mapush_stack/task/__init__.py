@@ -1,1 +1,1 @@
-"""The pushing task as pure, batched tensor functions: torch in, torch out, no simulator and no learner."""
+"""The pushing task as batched tensor functions, without a simulator or a learner."""

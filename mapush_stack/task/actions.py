@@ -21,9 +21,9 @@ def mirror_signs(robot: RobotTask) -> Tuple[float, ...]:
 
 
 def command_columns(robots: Sequence[RobotTask], device: torch.device) -> Optional[Tensor]:
-    """For `command`: `[A, 3]` int64, which number of a robot's action steers vx, vy and yaw rate.
+    """Which number of each robot's action steers vx, vy and yaw rate, `[A, 3]` int64.
 
-    K, the width of the widest action, stands for none. The result is None where every action is the command itself.
+    K, the size of the widest action, stands for none. None if every robot's action is the command itself.
     """
     if all(robot.command_axes == _ALL_AXES for robot in robots):
         return None
@@ -37,7 +37,7 @@ def _column(robot: RobotTask, axis: int, none: int) -> int:
 
 
 def command(config: TaskConfig, limit: Tensor, action: Tensor, columns: Optional[Tensor] = None) -> Tensor:
-    """`limit * clip(gain * action, -1, 1)`: velocity commands `[N, A, 3]` (m/s, m/s, rad/s) in the heading frame.
+    """Velocity commands `[N, A, 3]` (m/s, m/s, rad/s): `limit * clip(gain * action, -1, 1)`.
 
     Args:
         config: has the gain.

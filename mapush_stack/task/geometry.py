@@ -1,4 +1,4 @@
-"""Planar geometry, and the few quantities that rewards, terminations and metrics are made of."""
+"""Planar geometry, and the measures from which rewards, ends and metrics are computed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wrap_to_pi(angle: Tensor) -> Tensor:
 
 
 def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
-    """Inward unit normal of the polygon edge nearest to each point (docs/task.md section 9, OCB).
+    """Inward unit normal of the polygon edge nearest to each point (docs/task.md section 9).
 
     The distance to an edge is that to the line where the foot of the perpendicular lies on the edge, else that to
     the nearer end point; the first edge wins ties.
@@ -83,14 +83,17 @@ def robot_pairs(num_robots: int) -> List[Tuple[int, int]]:
 
 
 def pair_distances(robot_pos: Tensor) -> Tensor:
-    """`[..., A, 3]` positions to `[..., P]` 3-D distances of every pair in the order of `robot_pairs`, m."""
+    """Distances `[..., P]` of all pairs of positions `[..., A, 3]`, m, ordered as `robot_pairs`."""
     robots = robot_pos.unbind(-2)
     distances = [torch.linalg.vector_norm(robots[i] - robots[j], dim=-1) for i, j in robot_pairs(len(robots))]
     return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros((*robot_pos.shape[:-2], 0))
 
 
 def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor) -> Measures:
-    """The measures of a state, with the object's outline `[V, 2]` and targets `[..., 2]` in the arena frame."""
+    """The measures of a state.
+
+    The object's outline `vertices` is `[V, 2]` in its own frame, `target` is `[..., 2]` in the arena frame, m.
+    """
     object_xy = state.object_pos[..., :2]
     to_robot = state.robot_pos - state.object_pos.unsqueeze(-2)
     to_target = target - object_xy

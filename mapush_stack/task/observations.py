@@ -47,7 +47,7 @@ class Relative(NamedTuple):
 
 
 def relative(state: SimState, target: Tensor, robot_yaw: Tensor) -> Relative:
-    """Positions and headings relative to each robot, with `robot_yaw` `[..., A]` as the robots' headings."""
+    """Positions and headings relative to each robot, whose heading is `robot_yaw` `[..., A]`."""
     xy = state.robot_pos[..., :2]
     shifts = range(1, xy.shape[-2])
     seen = [target.unsqueeze(-2).expand_as(xy), state.object_pos[..., :2].unsqueeze(-2).expand_as(xy)]
@@ -88,10 +88,10 @@ def cos_sin(seen: Relative, target_object: ObjectTask) -> List[Field]:
 
 
 def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
-    """The same information seen from the object: where everyone stands in the object's and in the target's frame.
+    """The same information in the object's frame and in the target's frame.
 
-    Frames: "target frame" has its origin at the object and its x axis towards the target; "object frame" has its x
-    axis along the object's mirror axis.
+    Both have their origin at the object. The target frame's x axis points to the target, the object frame's along the
+    object's mirror axis.
     """
     to_target = seen.target - seen.object
     distance = torch.linalg.vector_norm(to_target, dim=-1, keepdim=True).clamp_min(1e-6)
@@ -128,7 +128,9 @@ for _layout in (published, cos_sin, features):
 def observe(
     config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor, robot_yaw: Optional[Tensor] = None
 ) -> Tensor:
-    """Observations `[..., A, D]` of a state with targets `[..., 2]`: the layout, then what each robot senses of itself.
+    """Observations `[..., A, D]` of a state with targets `[..., 2]`.
+
+    First the layout's numbers, then what the robot senses of itself, then zeros up to the widest robot's size.
 
     `robot_yaw` `[..., A]` replaces the robots' headings, which is upstream's stale frame after a reset.
     """
@@ -140,7 +142,7 @@ def observe(
 def mirror_signs(
     config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]
 ) -> Optional[List[Tuple[float, ...]]]:
-    """For each robot the sign of every number that it observes, under a reflection about its heading.
+    """Each robot's signs of what it observes under a reflection about its heading.
 
     None for a layout with numbers that no sign reflects, such as wrapped angles.
     """

@@ -1,4 +1,4 @@
-"""Counter-based random numbers, so that a draw depends on what it is for and on nothing else.
+"""Counter-based random numbers: a draw depends on what it is for and on nothing else.
 
 Philox-4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011) written in int64 tensor
 operations: the same bits on a CPU and on a GPU, for one environment or for thousands, in any order.

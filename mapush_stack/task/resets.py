@@ -37,7 +37,7 @@ def draw_start(
     episodes: Tensor,
     heights: Optional[Tensor] = None,
 ) -> Start:
-    """Draw the start of episode `episodes[k]` of environment `env_ids[k]`; the same arguments give the same start.
+    """The start of episode `episodes[k]` of environment `env_ids[k]`; no other state is used.
 
     Args:
         seed: seed of the run.
@@ -83,7 +83,7 @@ def draw_start(
 
 
 def draw_ages(config: TaskConfig, seed: int, env_ids: Tensor) -> Tensor:
-    """Random ages `[N]` (control steps) for the first episodes, so that time limits do not fall together.
+    """Random ages `[N]` (control steps) for first episodes, so that their time limits differ.
 
     Multiples of the action repeat, as every age at a decision is.
     """

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class SimState(NamedTuple):
-    """Robots and object in the arena frame (origin where the object starts, z up, floor at z = 0).
+    """Robots and object in the arena frame: origin where the object starts, z up, floor at 0.
 
     Tensors are float32 unless said otherwise. `...` stands for any leading dimensions, usually `[N]` environments
     or `[T, N]` control steps and environments. A robot's position is that of its base (trunk).

@@ -43,7 +43,7 @@ class Ending(NamedTuple):
 def rules(
     config: TaskConfig, target_object: ObjectTask, heights: Tensor, state: SimState, measures: Measures
 ) -> Dict[str, Tensor]:
-    """Each rule by its name in `CAUSES`, `[...]` bool, true where it is broken; `heights` as for `evaluate`."""
+    """Where each rule is broken, `[...]` bool by its name in `CAUSES`; arguments as `evaluate`."""
     height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
     return {
         "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),

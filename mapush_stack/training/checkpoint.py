@@ -10,11 +10,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .. import __version__
 from ..errors import UserError
 from ..system.atomic import new_directory, write_json
 from ..system.json_text import parse_json
 
 _NAME = re.compile(r"rl_model_(\d+)_steps")
+SCHEMA = 2
+"""Of `progress.json`; what has no number is of schema 1, which is read in the same way."""
 _MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"
 
 
@@ -42,7 +45,7 @@ def save(folder: Path, checkpoint: Checkpoint, add: Optional[Callable[[Path], An
     with new_directory(path) as temporary:
         save_tensors(checkpoint.model, temporary / _MODEL)
         save_tensors(checkpoint.training, temporary / _TRAINING)
-        write_json(temporary / _PROGRESS, {"steps": checkpoint.steps, **checkpoint.progress})
+        write_json(temporary / _PROGRESS, {"schema": SCHEMA, "steps": checkpoint.steps, **checkpoint.progress})
         if add is not None:
             add(temporary)
     return path
@@ -76,7 +79,8 @@ def model_file(path: Path) -> Path:
 
 def is_checkpoint(path: Path) -> bool:
     """Whether a folder is a checkpoint, by what it holds."""
-    return (path / _PROGRESS).is_file()
+    # A run's folder has another file called progress.json.
+    return (path / _PROGRESS).is_file() and any((path / name).is_file() for name in (_MODEL, _TRAINING))
 
 
 def all_in(folder: Path) -> List[Tuple[int, Path]]:
@@ -111,18 +115,29 @@ def load_tensors(path: Path) -> Dict[str, Tensor]:
 
 
 def progress(path: Path) -> Dict[str, Any]:
-    """A checkpoint's counters and recent statistics.
+    """A checkpoint's counters and statistics of the last updates.
 
     Raises:
-        UserError: they are missing or damaged.
+        UserError: they are missing or damaged, or a newer version wrote them.
 
     """
     file = path / _PROGRESS
     try:
-        plain = parse_json(file.read_text(encoding="utf-8"))
-        plain["steps"] = int(plain["steps"])
-        return plain
+        plain: Dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
+        schema, plain["steps"] = int(plain.pop("schema", 1)), int(plain["steps"])
     except FileNotFoundError:
         raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file} is damaged: {error}") from None
+    if schema > SCHEMA:
+        raise UserError(
+            f"{path} was written by a newer version of mapush_stack than this {__version__} (schema {schema}, not "
+            f"{SCHEMA}): upgrade with pip install --upgrade mapush_stack"
+        )
+    return plain
+
+
+def does_not_fit(source: Path, error: Exception) -> UserError:
+    """What to raise where the weights of `source` belong to other networks; `error` says why."""
+    reason = " ".join(str(error).split())
+    return UserError(f"the weights in {source} do not fit the configuration's networks: {reason}")

@@ -1,4 +1,4 @@
-"""What the last updates amount to, in bounded memory."""
+"""Statistics of the episodes that ended lately."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Deque, Dict, List
 _SUMMED = ("episodes", "successes", "valid", "valid_successes", "steps", "finish_time", "collaboration", "reward")
 
 
-class RecentEpisodes:
+class EpisodeWindow:
     """Means over the episodes that ended in the last `window` updates."""
 
     def __init__(self, window: int = 10) -> None:

@@ -52,7 +52,7 @@ def check(gpus: int) -> None:
 
 def _tell(processes: int, failure: Any) -> int:
     """Say which process ended how; 2 or a signal's code where that is what the user should see, else 1."""
-    code = failure.exitcode
+    code = int(failure.exitcode)
     if code in (2, 128 + signal.SIGINT, 128 + signal.SIGTERM):
         return code  # a request that cannot be met, or a stop: the process has said it itself
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Dict, Optional, Type
 
 from ..system import closing
-from .wandb_log import Mirror
+from .wandb_log import WandbLog
 
 _SENDING_SECONDS = 120.0
 """How long wandb may take to send what it still has."""
@@ -16,15 +16,15 @@ _SENDING_SECONDS = 120.0
 class MetricsLog:
     """Scalars over environment steps."""
 
-    def __init__(self, folder: Optional[Path], steps: int, mirror: Optional[Mirror] = None) -> None:
+    def __init__(self, folder: Optional[Path], steps: int, wandb: Optional[WandbLog] = None) -> None:
         """Continue the logs in `folder` from `steps`; what an earlier process logged after that is purged.
 
-        Without a folder nothing is logged. A `mirror`, begun, gets the same metrics.
+        Without a folder nothing is logged. `wandb`, begun, gets the same metrics.
         """
         self._writer: Any = None
-        self._mirror = mirror
-        if mirror is not None:
-            self._mirror_closer = closing.register("the mirror on wandb", mirror.close, _SENDING_SECONDS)
+        self._wandb = wandb
+        if wandb is not None:
+            self._wandb_closer = closing.register("the log on wandb", wandb.close, _SENDING_SECONDS)
         if folder is None:
             return
         # Imported here because importing it costs a second that no other command should pay.
@@ -44,16 +44,16 @@ class MetricsLog:
     ) -> None:
         if self._writer is not None:
             self._closer.close()
-        if self._mirror is not None:
-            self._mirror_closer.close()
+        if self._wandb is not None:
+            self._wandb_closer.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""
         if self._writer is not None:
             for name, value in metrics.items():
                 self._writer.add_scalar(name, value, steps)
-        if self._mirror is not None:
-            self._mirror.write(metrics, steps)
+        if self._wandb is not None:
+            self._wandb.write(metrics, steps)
 
     def flush(self) -> None:
         """Put everything on the disk."""

@@ -1,4 +1,4 @@
-"""Whether a run fits into memory, before anything is allocated; how much it has taken."""
+"""How much memory a run needs, before anything is allocated, and how much this process holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _checking = True
 
 @contextmanager
 def unchecked() -> Iterator[None]:
-    """While this is active runs start whether they seem to fit or not: for whoever measures what does."""
+    """A block in which runs start whether they seem to fit or not, to measure what fits."""
     global _checking
     _checking = False
     try:
@@ -28,13 +28,12 @@ def unchecked() -> Iterator[None]:
         _checking = True
 
 
-def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -> None:
+def check(config: ExperimentConfig, per_decision: int) -> None:
     """Refuse a run that does not fit into the memory of the device that it runs on.
 
     Args:
         config: the run.
-        observation_size: numbers in a robot's observation.
-        state_numbers: numbers of the critic's state, all values together.
+        per_decision: numbers that a rollout holds of one decision of one environment.
 
     Raises:
         UserError: it needs more memory than is free, or the device cannot be had.
@@ -45,7 +44,6 @@ def check(config: ExperimentConfig, observation_size: int, state_numbers: int) -
     if free is None:
         return
     sim, length = config.sim, config.training.rollout_length
-    per_decision = config.object.task.num_robots * (observation_size + 6) + 2 * state_numbers + 2
     # The update works on copies and activations about as large as the buffer.
     needed = sim.num_envs * (SIMULATORS[chosen.name].bytes_per_env + 2 * 4 * length * per_decision)
     if needed > free:
@@ -61,5 +59,5 @@ def resident_mib() -> float:
 
 
 def _free(device: torch.device) -> Optional[int]:
-    """Free bytes where a run's tensors lie, None where nobody says."""
+    """Free bytes where a run's tensors are, None where the system does not say."""
     return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()

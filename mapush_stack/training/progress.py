@@ -1,28 +1,36 @@
-"""What a training says while it runs: a progress bar on a terminal, plain lines elsewhere."""
+"""How far a training is: a bar or lines for people, a small JSON file for programs."""
 
 from __future__ import annotations
 
 import time
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
-from typing import Dict, Optional, Type
+from typing import Any, Dict, Optional, Type
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from ..system.atomic import write_json
+
 _LINE_INTERVAL = 5.0
 """Seconds between two plain lines."""
+_FILE_INTERVAL = 1.0
+"""Seconds between two versions of the file."""
+PROGRESS_FILE = "progress.json"
+"""In the run's folder."""
+_SCHEMA = 1
 
 
-class TrainingReport:
-    """Shows steps, frames per second, success and time left."""
+class ProgressDisplay:
+    """Shows steps, frames per second, success and time left: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, total_steps: int) -> None:
         self._console, self._total = console, total_steps
         self._started, self._first_steps, self._last_line = time.monotonic(), 0, -_LINE_INTERVAL
         self._progress: Optional[Progress] = None
 
-    def __enter__(self) -> TrainingReport:
+    def __enter__(self) -> ProgressDisplay:
         if self._console.is_terminal:
             self._progress = Progress(
                 TextColumn("training"),
@@ -68,3 +76,44 @@ class TrainingReport:
     def line(self, text: str) -> None:
         """Print one line; above the bar where there is one."""
         self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class ProgressFile:
+    """`progress.json` of a run: how far the process is that trains it, or was when it ended.
+
+    `schema`, `steps` and `total_steps` of the run, `fps` and `seconds` of this process, `success_rate` of the last
+    updates (null until an episode has ended), and `state`: training, stopped or finished.
+    """
+
+    def __init__(self, run: Optional[Path], steps: int, total_steps: int) -> None:
+        """Begin at `steps`; without the folder of a run nothing is written."""
+        self._file = None if run is None else run / PROGRESS_FILE
+        self._started, self._first_steps, self._written = time.monotonic(), steps, 0.0
+        self._known: Dict[str, Any] = {
+            "schema": _SCHEMA,
+            "steps": steps,
+            "total_steps": total_steps,
+            "fps": 0.0,
+            "success_rate": None,
+            "seconds": 0.0,
+            "state": "training",
+        }
+        self._write()
+
+    def update(self, steps: int, metrics: Dict[str, float]) -> None:
+        """Take note of an update; it is written if the file is a second old."""
+        seconds = time.monotonic() - self._started
+        fps = (steps - self._first_steps) / max(seconds, 1e-9)
+        self._known.update(steps=steps, fps=fps, success_rate=metrics.get("mapush/success_rate"), seconds=seconds)
+        if seconds - self._written >= _FILE_INTERVAL:
+            self._written = seconds
+            self._write()
+
+    def end(self, state: str) -> None:
+        """The training has ended: `state` is stopped or finished."""
+        self._known.update(state=state, seconds=time.monotonic() - self._started)
+        self._write()
+
+    def _write(self) -> None:
+        if self._file is not None:
+            write_json(self._file, self._known)

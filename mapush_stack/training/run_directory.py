@@ -28,6 +28,11 @@ _LOCK_PATIENCE = 0.2
 """Seconds; `mapush runs` holds a lock for an instant to see whether anybody else does."""
 
 
+def task_name(config: ExperimentConfig) -> str:
+    """Name of the task in folders and logs."""
+    return f"go1push_mid-{config.object.name}"
+
+
 class RunDirectory:
     """`config.json`, `manifest.json`, `logs/` (TensorBoard) and `models/rl_model_<steps>_steps/`.
 
@@ -60,7 +65,7 @@ class RunDirectory:
             UserError: the folder cannot be written.
 
         """
-        parent = results / "mapush" / f"go1push_mid-{config.object.name}" / config.learner.algorithm / config.experiment
+        parent = results / "mapush" / task_name(config) / config.learner.algorithm / config.experiment
         try:
             while True:
                 path = parent / f"seed-{config.training.seed:05d}-{time.strftime('%Y-%m-%d-%H-%M-%S')}"

@@ -1,29 +1,32 @@
-"""A training from its configuration or its run directory to its last checkpoint."""
+"""A training from its configuration or its run directory to its last checkpoint, with any learner."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from pathlib import Path
-from typing import List, NamedTuple, Optional
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
+from torch import Tensor
 
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
-from ..envs.push_env import PushEnv, sizes
+from ..envs.push_env import PushEnv, team_spec
 from ..errors import UserError
-from ..learning.factory import make_learner
-from ..learning.native.ppo import EnvSpec, MultiAgentPPO
+from ..learning.contract import Learner, TrainingPlan
+from ..learning.registry import LEARNERS
+from ..sim.robots import ROBOTS
 from ..system import closing
 from ..system.machine import usable_cpus
 from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .log import MetricsLog
-from .progress import TrainingReport
-from .run_directory import RunDirectory
+from .progress import ProgressDisplay
+from .run_directory import RunDirectory, task_name
 from .trainer import Outcome, Trainer
-from .wandb_log import Mirror
+from .wandb_log import WandbLog
 
 _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a process that stopped because another one of its world was asked to."""
@@ -42,70 +45,78 @@ def start(
     config: ExperimentConfig,
     results: Path,
     command: List[str],
-    report: TrainingReport,
+    display: ProgressDisplay,
     initial: Optional[Path] = None,
     world: World = ALONE,
-    mirror: Optional[Mirror] = None,
+    wandb: Optional[WandbLog] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
 
-    Every process of `world` has the configuration's number of environments.
+    Every process of `world` has the configuration's number of environments. What cannot be done is refused before
+    a folder appears.
 
     Raises:
-        UserError: the simulator is missing, the folder cannot be written, or the weights do not fit.
+        UserError: the learner or the simulator is missing or cannot do what is configured, the folder cannot be
+            written, or the weights do not fit.
 
     """
-    set_torch_threads(config.training.torch_threads)
-    # The environment is made first: where it cannot be made, no folder is left behind.
-    env = _make_env(config, world)
-    with closing.ensured("the simulation", env.close):
-        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
-        if initial is not None:
-            load_weights(learner, initial)
+    with prepared(config, config.training.torch_threads, world) as (env, learner):
         path = ""
+        if initial is not None:
+            _load_weights(learner, checkpoint.load_model(initial), initial)
         if world.leads:
             weights = None if initial is None else learner.model_state()
             path = str(RunDirectory.create(results, config, command, weights).path)
-        return _train(config, RunDirectory(Path(world.say(path))), env, learner, report, world, mirror)
+        return _train(config, RunDirectory(Path(world.say(path))), env, learner, display, world, wandb)
 
 
-def resume(path: Path, report: TrainingReport, world: World = ALONE, mirror: Optional[Mirror] = None) -> Session:
+def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Optional[WandbLog] = None) -> Session:
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
-        UserError: there is no run, it is in use, it is finished, its last checkpoint is damaged, or it was trained by
-            another number of processes.
+        UserError: as `start`; or there is no run, it is in use, it is finished, its last checkpoint is damaged, or it
+            was trained by another number of processes.
 
     """
     run = RunDirectory(path)
     config = run.config()
-    set_torch_threads(run.manifest().get("torch_threads") or config.training.torch_threads)
-    env = _make_env(config, world)
-    with closing.ensured("the simulation", env.close):
-        learner = make_learner(config.learner, spec_of(env), env.device, config.training.seed, world)
+    with prepared(config, run.manifest().get("torch_threads") or config.training.torch_threads, world) as made:
+        env, learner = made
         initial = run.initial_weights()
         if initial is not None:
-            learner.load_model_state(initial)
-        return _train(config, run, env, learner, report, world, mirror)
+            _load_weights(learner, initial, path)
+        return _train(config, run, env, learner, display, world, wandb)
 
 
-def load_weights(learner: MultiAgentPPO, path: Path) -> None:
-    """Take over the weights of a checkpoint.
+@contextlib.contextmanager
+def prepared(config: ExperimentConfig, threads: int, world: World = ALONE) -> Iterator[Tuple[PushEnv, Learner]]:
+    """The environment and the learner of a training; nothing is on the disk yet.
+
+    Args:
+        config: the run.
+        threads: torch's; 0 as `set_torch_threads` has it.
+        world: the processes that train together.
 
     Raises:
-        UserError: they cannot be read, or belong to other networks.
+        UserError: the learner or the simulator is missing, or cannot do what is configured.
 
     """
-    try:
-        learner.load_model_state(checkpoint.load_model(path))
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"the weights in {path} do not fit the configuration's networks: {reason}") from None
-
-
-def spec_of(env: PushEnv) -> EnvSpec:
-    """What a learner has to know of an environment."""
-    return EnvSpec(env.num_agents, env.observation_size, env.state_shape, env.action_size, env.mirror)
+    kind, plan = LEARNERS[config.learner.library], _plan(config, world)
+    kind.check(config.learner, plan)
+    set_torch_threads(threads)
+    memory.check(config, kind.buffer_size(config.learner, plan.spec))
+    first_env = world.rank * config.sim.num_envs
+    env = make_env(
+        config.task,
+        config.object.task,
+        config.object.body,
+        config.sim,
+        config.training.seed,
+        first_env,
+        team=config.team_kinds,
+    )
+    with closing.ensured("the simulation", env.close):
+        yield env, kind.make(config.learner, plan, env, world)
 
 
 def set_torch_threads(threads: int) -> None:
@@ -113,25 +124,41 @@ def set_torch_threads(threads: int) -> None:
     torch.set_num_threads(threads or min(usable_cpus(), MOST_TORCH_THREADS))
 
 
-def _make_env(config: ExperimentConfig, world: World = ALONE) -> PushEnv:
-    observation_size, (values, numbers) = sizes(config.task, config.object.task)
-    memory.check(config, observation_size, values * numbers)
-    first_env = world.rank * config.sim.num_envs
-    team = config.team_kinds
-    return make_env(
-        config.task, config.object.task, config.object.body, config.sim, config.training.seed, first_env, team=team
+def _plan(config: ExperimentConfig, world: World) -> TrainingPlan:
+    """What the learner has to know of the training."""
+    robots = [ROBOTS[kind].task for kind in config.team_kinds]
+    return TrainingPlan(
+        spec=team_spec(config.task, config.object.task, robots),
+        num_envs=config.sim.num_envs,
+        rollout_length=config.training.rollout_length,
+        steps_per_update=config.steps_per_update * world.size,
+        total_steps=config.total_steps,
+        seed=config.training.seed,
+        stages=len(config.training.stages),
+        processes=world.size,
+        task=task_name(config),
+        experiment=config.experiment,
     )
+
+
+def _load_weights(learner: Learner, weights: Dict[str, Tensor], source: Path) -> None:
+    """Take over a learner's weights; raise `UserError` if they belong to other networks."""
+    try:
+        learner.load_model_state(weights)
+    except (RuntimeError, KeyError) as error:
+        raise checkpoint.does_not_fit(source, error) from None
 
 
 def _train(
     config: ExperimentConfig,
     run: RunDirectory,
     env: PushEnv,
-    learner: MultiAgentPPO,
-    report: TrainingReport,
+    learner: Learner,
+    display: ProgressDisplay,
     world: World,
-    mirror: Optional[Mirror],
+    wandb: Optional[WandbLog],
 ) -> Session:
+    """Train from the last checkpoint on, with the run's lock held."""
     if world.leads:
         run.lock()
     try:
@@ -141,14 +168,17 @@ def _train(
             trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
-        report.line(f"run directory: {run.path}")
+        display.line(f"run directory: {run.path}")
+        remark = LEARNERS[config.learner.library].remark(config.learner)
+        if remark:
+            display.line(remark)
         if world.leads:
             run.record_hardware(env.device, world.size, trainer.steps)
         logs = run.logs if world.leads else None
         with StopRequest(once=world.size == 1) as stop:
-            begun = mirror.begin(run, config, report.line) if mirror is not None and world.leads else None
+            begun = wandb.begin(run, config, display.line) if wandb is not None and world.leads else None
             with MetricsLog(logs, trainer.steps, begun) as log:
-                outcome = trainer.train(report, log, stop)
+                outcome = trainer.train(display, log, stop)
         return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
     finally:
         learner.release()

@@ -1,10 +1,10 @@
-"""The training loop."""
+"""The training loop, the same for every learner."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from typing import Any, Deque, Dict, NamedTuple, Tuple
+from typing import Deque, Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -13,14 +13,13 @@ from ..device.fetch import Fetch, Stopwatch
 from ..device.process_group import ALONE, World
 from ..envs.push_env import PushEnv
 from ..errors import UserError
-from ..learning.native.ppo import MultiAgentPPO
-from ..learning.native.rollout_buffer import RolloutBuffer
+from ..learning.contract import Learner
 from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import ExperimentConfig
-from .episode_window import RecentEpisodes, reward_terms
+from .episode_window import EpisodeWindow, reward_terms
 from .log import MetricsLog
-from .progress import TrainingReport
+from .progress import ProgressDisplay, ProgressFile
 from .run_directory import RunDirectory
 
 
@@ -39,7 +38,7 @@ class Outcome(NamedTuple):
 
 _STOP = "stop"
 _OVERFLOWS = "mapush/buffer_overflows"
-_GENERATOR = "generator."
+_GENERATOR, _ENV = "generator.", "env."
 
 
 class _Update(NamedTuple):
@@ -55,72 +54,82 @@ class _Update(NamedTuple):
 class Trainer:
     """Collects rollouts and learns from them until the run's steps are done.
 
-    Everything that the rest of the run depends on is in `checkpoint`, taken between two updates, so that a run
+    Everything that the rest of the run depends on is in a checkpoint, taken between two updates, so that a run
     that was stopped and resumed ends, on a CPU, with the same bytes as one that was not.
     """
 
     def __init__(
-        self, config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: MultiAgentPPO, world: World = ALONE
+        self, config: ExperimentConfig, run: RunDirectory, env: PushEnv, learner: Learner, world: World = ALONE
     ) -> None:
         """Start at step 0; `restore` goes on from a checkpoint."""
         self.config, self.run, self.env, self.learner, self.world = config, run, env, learner, world
         self.steps, self._warned = 0, False
         self._ahead = 1 if env.device.type == "cuda" else 0
-        self.recent = RecentEpisodes()
+        self.window = EpisodeWindow()
         self._stage = -1
-        self._buffer = RolloutBuffer(
-            config.training.rollout_length,
-            env.num_envs,
-            env.num_agents,
-            env.observation_size,
-            env.state_shape,
-            env.action_size,
-            env.device,
-        )
         self._enter_stage()
-        self.env.reset(random_ages=config.training.random_initial_ages)
+        env.reset(random_ages=config.training.random_initial_ages)
+        learner.begin()
 
-    def train(self, report: TrainingReport, log: MetricsLog, stop: StopRequest) -> Outcome:
+    def train(self, display: ProgressDisplay, log: MetricsLog, stop: StopRequest) -> Outcome:
         """Train until the steps are done or a stop is requested; a checkpoint is written in either case."""
-        started, first = time.monotonic(), self.steps
-        report.start(self.steps)
+        started, first, total = time.monotonic(), self.steps, self.config.total_steps
+        display.start(self.steps)
+        progress = ProgressFile(self.run.path if self.world.leads else None, self.steps, total)
         queue: Deque[_Update] = deque()
         stopping = False
-        while self.steps < self.config.total_steps and not stopping:
+        while self.steps < total and not stopping:
             self._enter_stage()
             queue.append(self._launch(stop))
-            due, done = self._checkpoint_due(), self.steps >= self.config.total_steps
+            due, done = self._checkpoint_due(), self.steps >= total
             # A GPU works on one update while the numbers of the one before are logged.
             while len(queue) > (0 if due or done else self._ahead):
                 steps, metrics, wanted = self._finish(queue.popleft())
                 stopping = stopping or wanted
-                log.write(metrics, steps)
-                self._warn(metrics, report)
-                report.update(steps, metrics, last=steps >= self.config.total_steps)
+                self._tell(steps, metrics, display, log)
+                display.update(steps, metrics, last=steps >= total)
+                progress.update(steps, metrics)
             if due:
                 self.save()
                 log.flush()
         for update in queue:
             steps, metrics, _ = self._finish(update)
-            log.write(metrics, steps)
+            self._tell(steps, metrics, display, log)
+            progress.update(steps, metrics)
         self.save()
+        stopped = self.steps < total
+        progress.end("stopped" if stopped else "finished")
         seconds = time.monotonic() - started
-        fps = (self.steps - first) / max(seconds, 1e-9)
-        return Outcome(self.steps, seconds, fps, stopped=self.steps < self.config.total_steps)
+        return Outcome(self.steps, seconds, (self.steps - first) / max(seconds, 1e-9), stopped)
+
+    def _tell(self, steps: int, metrics: Dict[str, float], display: ProgressDisplay, log: MetricsLog) -> None:
+        """Log an update and print what there is to say of it."""
+        log.write(metrics, steps)
+        if self.world.leads:
+            for line in self.learner.after_update(self.run.path, steps, metrics):
+                display.line(line)
+        if metrics[_OVERFLOWS] and not self._warned:
+            self._warned = True
+            display.line(
+                "warning: a physics step found no room for all contacts of an environment, whose episode was ended as "
+                f"a value error; {_OVERFLOWS} in the logs counts such steps. Please report the object and the robots"
+            )
+
+    # Checkpoints
 
     def save(self) -> None:
         """Write a checkpoint of this moment."""
-        saved = self.checkpoint()
+        saved = self.snapshot()
         if self.world.leads:
-            checkpoint.save(self.run.models, saved)
+            checkpoint.save(self.run.models, saved, self.learner.add_files)
 
-    def checkpoint(self) -> checkpoint.Checkpoint:
+    def snapshot(self) -> checkpoint.Checkpoint:
         """This moment, complete: the environments and random generators of all processes one after the other."""
         gather = self.world.gather
-        env = {f"env.{name}": gather(value) for name, value in self.env.state_dict().items()}
+        env = {f"{_ENV}{name}": gather(value) for name, value in self.env.state_dict().items()}
         training = self.learner.training_state()
         training.update({name: gather(value) for name, value in training.items() if name.startswith(_GENERATOR)})
-        progress = {"recent": self.recent.to_json(), "processes": self.world.size}
+        progress = {"recent": self.window.to_json(), "processes": self.world.size}
         return checkpoint.Checkpoint(self.steps, self.learner.model_state(), {**training, **env}, progress)
 
     def restore(self, saved: checkpoint.Checkpoint) -> None:
@@ -135,12 +144,12 @@ class Trainer:
             raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
         self.steps = saved.steps
         self.learner.load_model_state(saved.model)
-        env, training = _split(saved.training, "env.")
+        env, training = _split(saved.training, _ENV)
         self.learner.load_training_state(
             {name: self._own(value) if name.startswith(_GENERATOR) else value for name, value in training.items()}
         )
         self.env.load_state_dict({name: self._own(value) for name, value in env.items()})
-        self.recent.load_json(saved.progress["recent"])
+        self.window.load_json(saved.progress["recent"])
         self._enter_stage()
 
     def _own(self, gathered: Tensor) -> Tensor:
@@ -148,22 +157,33 @@ class Trainer:
         # A generator takes its state only from the start of a tensor's memory.
         return gathered.chunk(self.world.size)[self.world.rank].clone()
 
+    def _checkpoint_due(self) -> bool:
+        interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
+        return self.steps // interval > before // interval
+
+    # One update
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps (0.02 s) of all processes between two updates."""
+        return self.config.steps_per_update * self.world.size
+
     def _launch(self, stop: StopRequest) -> _Update:
         """One rollout and one update; on a GPU they are queued, and nobody waits for them."""
         watch = Stopwatch(self.env.device)
         watch.mark()
-        self._collect()
+        self.learner.collect()
         watch.mark()
-        metrics = self.learner.update(self._buffer, self._stage_progress())
+        metrics = self.learner.update(self.steps, self._stage_progress())
         watch.mark()
         self.steps += self.steps_per_update
         statistics = self.world.sum(self.env.statistics.pop())
         # All processes stop after the same update, whichever of them was asked to.
         wanted = torch.full_like(statistics[0], float(stop.signal_number is not None))
-        metrics[_OVERFLOWS] = self.world.sum(self.env.simulator.overflows())
+        overflows = self.world.sum(self.env.simulator.overflows())
         return _Update(
             self.steps,
-            Fetch({**metrics, _STOP: self.world.sum(wanted)}),
+            Fetch({**metrics, _OVERFLOWS: overflows, _STOP: self.world.sum(wanted)}),
             Fetch(dict(zip(self.env.statistics.names, statistics.unbind()))),
             watch,
         )
@@ -172,9 +192,9 @@ class Trainer:
         """Wait for an update; its steps, everything that there is to log, and whether to stop after it."""
         metrics, statistics = update.metrics.result(), update.statistics.result()
         wanted = metrics.pop(_STOP) > 0
-        self.recent.add(statistics)
-        metrics.update(self.recent.metrics())
-        metrics.update(reward_terms(statistics, self.env.num_agents))
+        self.window.add(statistics)
+        metrics.update(self.window.metrics())
+        metrics.update(reward_terms(statistics, self.env.spec.num_agents))
         rollout, learning = update.watch.seconds()
         metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
         metrics["perf/rollout_seconds"] = rollout
@@ -185,29 +205,7 @@ class Trainer:
             metrics["perf/vram_mib"] = (total - free) / 2**20
         return update.steps, metrics, wanted
 
-    def _warn(self, metrics: Dict[str, float], report: TrainingReport) -> None:
-        """Say once that the simulator ran out of room, which no setting should make it do."""
-        if metrics[_OVERFLOWS] and not self._warned:
-            self._warned = True
-            report.line(
-                "warning: a physics step found no room for all contacts of an environment, whose episode was ended as "
-                f"a value error; {_OVERFLOWS} in the logs counts such steps. Please report the object and the robots"
-            )
-
-    @property
-    def steps_per_update(self) -> int:
-        """Environment steps (0.02 s) of all processes between two updates."""
-        return self.config.steps_per_update * self.world.size
-
-    def _collect(self) -> None:
-        """Fill the buffer with one rollout."""
-        observations, state = self.env.observe()
-        for _ in range(self.config.training.rollout_length):
-            action, log_prob = self.learner.act(observations)
-            self._buffer.add_decision(observations, state, action, log_prob)
-            step = self.env.step(action)
-            self._buffer.add_outcome(step.final_state, step.rewards, step.terminated, step.truncated)
-            observations, state = step.observations, step.state
+    # Stages of a curriculum
 
     def _stage_bounds(self) -> Tuple[int, int, int]:
         """Index of the present stage and the steps where it begins and ends."""
@@ -232,12 +230,8 @@ class Trainer:
             self.env.configure(changed.task)
             self.learner.configure(changed.learner)
 
-    def _checkpoint_due(self) -> bool:
-        interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
-        return self.steps // interval > before // interval
 
-
-def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Any]]:
+def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
     """Those whose names start with the prefix, without it, and the others."""
     inside = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
     outside = {name: value for name, value in tensors.items() if not name.startswith(prefix)}

@@ -18,10 +18,10 @@ _FILE = "wandb.json"
 _PROJECT = "mapush"
 
 
-class Mirror:
+class WandbLog:
     """Hands every update's metrics to wandb's own process, which sends or stores them.
 
-    Whatever goes wrong with that ends the mirroring, with one line, and never the training.
+    Whatever goes wrong with that ends this log, with one line, and never the training.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Mirror:
                 f"--wandb has no account to log to ({reason}): run wandb login, or set WANDB_MODE=offline"
             ) from None
 
-    def begin(self, run: RunDirectory, config: ExperimentConfig, tell: Callable[[str], None]) -> Mirror:
+    def begin(self, run: RunDirectory, config: ExperimentConfig, tell: Callable[[str], None]) -> WandbLog:
         """Open the run's counterpart, a new one or the one that it had before; returns itself.
 
         Args:

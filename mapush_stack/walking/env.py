@@ -1,7 +1,7 @@
-"""Learning to walk where the walking will be done: two Go1 beside the box, some pushing it, others on their way.
+"""The environment in which the Go1 learns to walk: two of them beside the box.
 
-Robots are drawn with their own friction, mass and motor strength, pushed about by forces, and given new commands
-every few seconds; a fall or the time limit starts the whole scene again.
+Some push the box, others walk freely. Every scene has its own friction, masses and motor strengths; forces push the
+robots, and commands change every few seconds. A fall or the time limit starts the scene again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ SECONDS_BETWEEN_COMMANDS = (2.0, 5.0)
 STANDING_SHARE, PUSHING_SHARE = 0.15, 0.45
 """Shares of the commands that are to stand still, and of the robots that start in front of the box and push it."""
 PUSH_FORCE = 80.0
-"""Largest force of a short push on the trunk, N; one in a second's time on average, for a fifth of a second."""
+"""Largest force of a short push on the trunk, N; a push begins every 2 s on average and lasts 0.2 s on average."""
 LOAD_FORCE = 40.0
-"""Largest steady force against the trunk, N, for as long as a command lasts; on a third of the robots."""
+"""Largest steady force on the trunk, N, while a command lasts; a third of the robots feel one."""
 OBJECT_HEIGHT = 0.25
 FIELDS = ("geom_friction", "body_mass", "body_inertia", "actuator_gainprm", "actuator_biasprm")
 """Model fields that every scene has of its own."""
@@ -83,7 +83,10 @@ class WalkingEnv:
         return gait.observe(proprioception(self._joints), self._command, self._gait).flatten(0, 1)
 
     def privileged(self) -> Tensor:
-        """What only the critic sees, `[W, 9]`: heights of base and feet (m), and the forces on the trunk (N / 50)."""
+        """What only the critic sees, `[W, 9]`.
+
+        Heights of base and feet (m), and the forces on the trunk (N / 50).
+        """
         joints = self._joints
         parts = (joints.qpos[..., 2:3], self._feet[..., 2], self._load / 50.0, self._push / 50.0)
         return torch.cat(parts, dim=-1).flatten(0, 1)
@@ -220,7 +223,7 @@ class WalkingEnv:
         shape = tuple(chosen.shape)
         limits = torch.tensor(MAX_SPEED, device=self.device)
         free = self._uniform(-1, 1, *shape, 3) * limits
-        # A third of the free commands are along one axis alone, which is what tables measure.
+        # A third of the free commands are along a single axis, as in the table of `mapush walk test`.
         axis = torch.randint(0, 9, shape, generator=self._random, device=self.device).unsqueeze(-1)
         only = torch.arange(3, device=self.device)
         free = torch.where((axis < 3) & (axis != only), torch.zeros_like(free), free)
@@ -257,7 +260,7 @@ class WalkingEnv:
         self.engine.push(wrench)
 
     def tracking(self) -> Dict[str, Tensor]:
-        """Present mean absolute errors of velocity (m/s) and yaw rate (rad/s), and the mean trunk height (m)."""
+        """Means over the robots: errors of velocity (m/s) and yaw rate (rad/s), height (m), tilt."""
         body = proprioception(self._joints)
         planar = torch.linalg.vector_norm(body.linear_velocity[..., :2] - self._command[..., :2], dim=-1)
         tilt = rpy_from_quaternion(self._joints.qpos[..., 3:7])[..., :2].abs()

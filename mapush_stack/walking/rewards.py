@@ -1,4 +1,4 @@
-"""What the walking policy is rewarded for. A new term is one function here and one weight in `WEIGHTS`.
+"""Reward terms of the walking policy. A new one is a function and a weight in `WEIGHTS`.
 
 Every term is a function of one control step and returns `[...]`, one number a robot, before weighting. Weights are
 per second; a step of 0.02 s counts a fiftieth of them.
@@ -59,7 +59,10 @@ def _yaw_error(step: WalkingStep) -> Tensor:
 
 
 def velocity(step: WalkingStep) -> Tensor:
-    """exp(-|v - v*|^2 / 0.25): near the commanded velocity (Rudin et al., "Learning to walk in minutes", 2022)."""
+    """exp(-|v - v*|^2 / 0.25): near the commanded velocity.
+
+    Rudin et al., "Learning to walk in minutes", CoRL 2022.
+    """
     return torch.exp(-_velocity_error(step) / 0.25)
 
 
@@ -99,7 +102,7 @@ def height(step: WalkingStep) -> Tensor:
 
 
 def trot(step: WalkingStep) -> Tensor:
-    """Squared deviation of each foot's height from the trot's, in units of the swing height, mean of the feet.
+    """Squared deviation of foot heights from the trot's, in swing heights, mean of the feet.
 
     A foot swings in the first half of its phase along half a sine, and stands in the other; all stand without a
     command.
@@ -113,8 +116,7 @@ def trot(step: WalkingStep) -> Tensor:
 def slip(step: WalkingStep) -> Tensor:
     """Squared speed of the feet that touch the floor, sum of the feet."""
     touching = (step.foot_height < 0.01).to(step.foot_speed.dtype)
-    squares: Tensor = step.foot_speed**2 * touching
-    return squares.sum(-1).clamp_max(4.0)
+    return (step.foot_speed**2 * touching).sum(-1).clamp_max(4.0)
 
 
 def effort(step: WalkingStep) -> Tensor:
@@ -139,8 +141,11 @@ def fidgeting(step: WalkingStep) -> Tensor:
 
 
 def creep(step: WalkingStep) -> Tensor:
-    """Speed (m/s) and half the turning rate (rad/s) while standing, not squared: a slow drift counts too."""
-    speed = torch.linalg.vector_norm(step.body.linear_velocity[..., :2], dim=-1)
+    """Speed (m/s) plus half the turning rate (rad/s) while standing.
+
+    Not squared, so that a slow drift counts too.
+    """
+    speed: Tensor = torch.linalg.vector_norm(step.body.linear_velocity[..., :2], dim=-1)
     return step.standing * (speed + 0.5 * step.body.angular_velocity[..., 2].abs())
 
 

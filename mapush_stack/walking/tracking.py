@@ -33,11 +33,11 @@ PUSH_FORCE = 40.0
 """N, on the trunk, in a random horizontal direction for 0.2 s, every 2 s on average."""
 _FALLEN_HEIGHT, _FALLEN_TILT = 0.15, 1.0
 _FAR = 1000.0
-"""Where the object waits while nobody needs it, m."""
+"""x of the object while it is not used, m."""
 
 
 class Tracking(NamedTuple):
-    """One command, `W` robots."""
+    """How a number of robots followed one command."""
 
     name: str
     command: Tuple[float, float, float]
@@ -54,7 +54,7 @@ class Tracking(NamedTuple):
 
 
 def start(simulator: SceneSimulator, at_object: bool, env_ids: Optional[Tensor] = None) -> None:
-    """Everyone at rest on level ground, robots apart; in the scenes `env_ids` `[n]`, or in all.
+    """Put all robots at rest on level ground, apart; in the scenes `env_ids` `[n]`, or in all.
 
     With the object in use the first robot of a scene stands in front of it and faces it.
     """
@@ -127,7 +127,7 @@ def push_object(simulator: SceneSimulator) -> Tracking:
 
 
 def endurance(simulator: SceneSimulator, seconds: float, seed: int) -> Dict[str, float]:
-    """Random commands and random pushes of 40 N; how often a robot fell.
+    """Count falls under random commands and random pushes of 40 N.
 
     Returns:
         `robots`, `seconds` of each, `falls`.

@@ -1,4 +1,7 @@
-"""Training the walking policy with rsl_rl's PPO (Rudin et al., "Learning to walk in minutes", CoRL 2022)."""
+"""Training the walking policy with rsl_rl's PPO.
+
+Rudin et al., "Learning to walk in minutes using massively parallel deep reinforcement learning", CoRL 2022.
+"""
 
 from __future__ import annotations
 

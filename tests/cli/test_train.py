@@ -39,7 +39,7 @@ def test_train_trains_evaluates_and_names_the_run(tmp_path):
     assert "HAPPO" in out and "cuboid" in out and "480 / 480 steps" in out and "FPS" in out
     assert "95 % interval" in out and f"run directory: {run}" in out.replace("\n", "")
     assert [steps for steps, _ in RunDirectory(run).checkpoints()] == [160, 320, 480]
-    files = [".lock", "config.json", "evaluations.json", "logs", "manifest.json", "models"]
+    files = [".lock", "config.json", "evaluations.json", "logs", "manifest.json", "models", "progress.json"]
     assert sorted(path.name for path in run.iterdir()) == files
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["command"][:2] == ["mapush", "train"] and manifest["packages"]["mujoco"]

@@ -4,14 +4,14 @@ import sys
 from importlib import metadata
 
 import pytest
-from mapush_stack.learning.openrl.learner.learner import import_openrl
 from rich.console import Console
 
 from mapush_stack.device.process_group import World
 from mapush_stack.errors import UserError
-from mapush_stack.learning.openrl.learner import trainer as openrl
+from mapush_stack.learning.openrl.library import import_openrl
 from mapush_stack.training import config as configuration
-from mapush_stack.training.progress import TrainingReport
+from mapush_stack.training import session
+from mapush_stack.training.progress import ProgressDisplay
 from tests.cli.runner import mapush
 
 NEVER = "raise SystemExit('imported')"
@@ -82,9 +82,8 @@ class Two(World):
 )
 def test_what_the_loop_cannot_do_is_refused(tmp_path, overrides, world, words):
     config = configuration.load("default", "", overrides, ["openrl"])
-    report = TrainingReport(Console(), 1)
     with pytest.raises(UserError, match=words):
-        openrl.start(config, tmp_path / "results", [], report, world=world)
+        session.start(config, tmp_path / "results", [], ProgressDisplay(Console(), 1), world=world)
     assert not list(tmp_path.iterdir())
 
 

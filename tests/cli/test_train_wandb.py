@@ -108,18 +108,18 @@ def test_wandb_failing_does_not_stop_the_training(tmp_path, mode):
 @needs_wandb
 def test_a_broken_wandb_does_not_stop_it_either(tmp_path, mode, monkeypatch):
     """One that cannot be opened, log, or end."""
-    from mapush_stack.training.wandb_log import Mirror
+    from mapush_stack.training.wandb_log import WandbLog
     from tests.cli import fabricate
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = fabricate.make(tmp_path)
     for broken in ("init", "init.return_value.log", "init.return_value.finish"):
-        mirror, told = Mirror(), []
-        mirror._wandb = mock.MagicMock(**{f"{broken}.side_effect": RuntimeError("no\nroom")})
-        mirror.begin(run, run.config(), told.append)
-        mirror.write({"a": 1.0}, 1)
-        mirror.write({"a": 1.0}, 2)
-        mirror.close()
+        log, told = WandbLog(), []
+        log._wandb = mock.MagicMock(**{f"{broken}.side_effect": RuntimeError("no\nroom")})
+        log.begin(run, run.config(), told.append)
+        log.write({"a": 1.0}, 1)
+        log.write({"a": 1.0}, 2)
+        log.close()
         warnings = [line for line in told if line.startswith("warning")]
         assert warnings == ["warning: wandb has failed, and the training goes on without it (RuntimeError: no room)"]
 
@@ -127,17 +127,17 @@ def test_a_broken_wandb_does_not_stop_it_either(tmp_path, mode, monkeypatch):
 @needs_wandb
 def test_handing_over_costs_next_to_nothing(tmp_path, monkeypatch):
     """Wandb's own process does the work: less than 5 ms for 60 numbers, where an update takes 100 ms and more."""
-    from mapush_stack.training.wandb_log import Mirror
+    from mapush_stack.training.wandb_log import WandbLog
     from tests.cli import fabricate
 
     monkeypatch.setenv("WANDB_MODE", "offline")
     run = fabricate.make(tmp_path)
-    mirror = Mirror().begin(run, run.config(), print)
+    log = WandbLog().begin(run, run.config(), print)
     metrics = {f"a/{index}": 1.0 for index in range(60)}
-    mirror.write(metrics, 0)
+    log.write(metrics, 0)
     begun = time.process_time()
     for step in range(1, 201):
-        mirror.write(metrics, step)
+        log.write(metrics, step)
     seconds = (time.process_time() - begun) / 200
-    mirror.close()
+    log.close()
     assert seconds < 5e-3, seconds

@@ -96,7 +96,8 @@ def test_a_team_that_always_acts_alike_earns_what_our_environment_gives(pettingz
     "actions, words",
     [
         ({"robot_0": [0.0, 0.0, 0.0]}, "actions has none for robot_1"),
-        ({"robot_0": [0.0, 0.0, 0.0], "robot_1": [0.0, float("nan"), 0.0]}, "is not finite"),
+        ({"robot_0": [0.0, 0.0, 0.0], "robot_1": [0.0, float("nan"), 0.0]}, "must be 3 finite numbers"),
+        ({"robot_0": [0.0, 0.0], "robot_1": [0.0, 0.0, 0.0]}, r"actions\[robot_0\]=\[0.0, 0.0\] must be 3 finite"),
     ],
 )
 def test_actions_that_cannot_be_taken_are_refused(pettingzoo, actions, words):

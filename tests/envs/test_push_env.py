@@ -17,7 +17,7 @@ def test_shapes_and_types():
     config = small_config()
     env = kinematic_env(config)
     observations, state = env.reset()
-    assert observations.shape == (8, 2, env.observation_size) and state.shape == (8, *env.state_shape)
+    assert observations.shape == (8, 2, env.spec.observation_size) and state.shape == (8, *env.spec.state_shape)
     step = env.step(torch.zeros(8, 2, 3))
     assert step.observations.shape == observations.shape and step.final_state.shape == state.shape
     assert step.rewards.shape == (8, 2) and step.rewards.dtype == torch.float32

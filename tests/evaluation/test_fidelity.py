@@ -21,7 +21,7 @@ def success(name, robot, episodes):
     overrides = ["sim.threads=0", "sim.backend=mujoco", f"sim.robot={robot}"]
     (candidate,) = policies.find(UPSTREAM / f"{name}.npz", "", overrides)
     env = policies.environment(candidate, episodes, candidate.config.evaluation.seed)
-    return protocol.summarize(protocol.run_episodes(policies.policy(candidate, env), env), 20.0).success_rate
+    return protocol.summarize(protocol.run_episodes(policies.policy(candidate, env).act, env), 20.0).success_rate
 
 
 @pytest.mark.parametrize("robot, margin", [("planar", 0.12), pytest.param("go1", 0.10, marks=pytest.mark.slow)])

@@ -1,5 +1,6 @@
 """Training on an NVIDIA GPU; skipped where there is none."""
 
+import contextlib
 import copy
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import pytest
 import torch
 
 from mapush_stack.device.replay import Replay
-from mapush_stack.learning.factory import make_learner
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import session
 from mapush_stack.training.trainer import Trainer
@@ -21,16 +21,21 @@ def warp():
     return pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
 
 
-def make_trainer(*overrides):
-    config = small_config("sim.backend=warp", "sim.device=cuda", "sim.num_envs=64", *overrides)
-    env = session._make_env(config)
-    learner = make_learner(config.learner, session.spec_of(env), env.device, 1)
-    return Trainer(config, type("NoRun", (), {"models": Path("/dev/null")}), env, learner)
+@pytest.fixture
+def make_trainer():
+    with contextlib.ExitStack() as stack:
+
+        def make(*overrides):
+            config = small_config("sim.backend=warp", "sim.device=cuda", "sim.num_envs=64", *overrides)
+            env, learner = stack.enter_context(session.prepared(config, 1))
+            return Trainer(config, type("NoRun", (), {"models": Path("/dev/null")}), env, learner)
+
+        yield make
 
 
 @pytest.mark.parametrize("robot", ["planar", "go1"])
 @pytest.mark.parametrize("algorithm", ["happo", "mappo"])
-def test_nothing_waits_for_the_device(robot, algorithm):
+def test_nothing_waits_for_the_device(make_trainer, robot, algorithm):
     trainer = make_trainer(f"sim.robot={robot}", f"learner.algorithm={algorithm}", "training.rollout_length=3")
     stop = StopRequest()
     for _ in range(6):  # both orders of agents are captured by then, with odds of 31 to 32
@@ -54,11 +59,11 @@ def test_the_guard_sees_a_wait():
 
 
 @pytest.mark.parametrize("algorithm", ["happo", "mappo"])
-def test_a_graph_learns_what_single_kernels_learn(algorithm, monkeypatch):
+def test_a_graph_learns_what_single_kernels_learn(make_trainer, algorithm, monkeypatch):
     trainer = make_trainer(f"learner.algorithm={algorithm}", "training.rollout_length=3")
     for _ in range(4):
         trainer._finish(trainer._launch(StopRequest()))
-    learner, buffer = trainer.learner, trainer._buffer
+    learner = trainer.learner
     model, training = (copy.deepcopy(state) for state in (learner.model_state(), learner.training_state()))
     model = {name: tensor.clone() for name, tensor in model.items()}
     results = []
@@ -67,17 +72,17 @@ def test_a_graph_learns_what_single_kernels_learn(algorithm, monkeypatch):
         learner.load_training_state(training)
         if plain:
             monkeypatch.setattr(Replay, "__call__", lambda self, *arguments: self._function(*arguments))
-        learner.update(buffer, 0.0)
+        learner.update(0, 0.0)
         results.append({name: tensor.clone() for name, tensor in learner.model_state().items()})
     for name, tensor in results[0].items():
         assert not torch.equal(tensor, model[name])
         assert torch.allclose(tensor, results[1][name], atol=1e-5), name
 
 
-def test_a_checkpoint_goes_on():
+def test_a_checkpoint_goes_on(make_trainer):
     trainer = make_trainer("training.rollout_length=3")
     trainer._finish(trainer._launch(StopRequest()))
-    saved = trainer.checkpoint()
+    saved = trainer.snapshot()
     other = make_trainer("training.rollout_length=3")
     other.restore(saved)
     for ours, theirs in zip(trainer.env.observe(), other.env.observe()):

@@ -1,9 +1,14 @@
+import json
+
 import pytest
 import torch
+from pydantic import ValidationError
 
 from mapush_stack.errors import UserError
 from mapush_stack.sim import backend, warp
+from mapush_stack.sim.simulator import SIMULATORS, Backend, SimulatorKind
 from tests.conftest import small_config
+from tests.kinematic import KinematicSimulator
 
 
 def chosen(*overrides):
@@ -47,3 +52,62 @@ def test_a_gpu_that_torch_has_no_kernels_for_is_not_taken(monkeypatch):
     )
     with pytest.raises(UserError, match="torch cannot use an old card"):
         chosen("sim.backend=warp")
+
+
+class Kinematic(SimulatorKind):
+    bytes_per_env = 1_000
+    robots = ("planar",)
+    max_command = 0.6
+
+    def place(self, device):
+        return Backend("kinematic", torch.device("cpu"), "for a test")
+
+    def make(self, request):
+        return KinematicSimulator(request.sim.num_envs, len(request.team))
+
+
+def test_a_simulator_needs_nothing_but_its_entry_in_the_registry(monkeypatch):
+    from mapush_stack.envs.factory import make_env
+    from mapush_stack.training import memory
+
+    monkeypatch.setitem(SIMULATORS._things, "kinematic", Kinematic())
+    config = small_config("sim.backend=kinematic")
+    memory.check(config, 22, 22)
+    env = make_env(config.task, config.object.task, config.object.body, config.sim, 0)
+    env.reset()
+    assert isinstance(env.simulator, KinematicSimulator) and env.step(torch.zeros(8, 2, 3)).rewards.shape == (8, 2)
+    with pytest.raises(UserError, match=r"sim\.robot must be planar with backend=kinematic, not go1"):
+        small_config("sim.backend=kinematic", "sim.robot=go1")
+    with pytest.raises(UserError, match=r"sim\.robot must be planar with backend=kinematic, not go1"):
+        make_env(config.task, config.object.task, config.object.body, config.sim, 0, team=["planar", "go1"])
+    fast = small_config("task.command_limit=[0.7,0.5,0.5]").task
+    with pytest.raises(UserError, match=r"task\.command_limit must be at most 0\.6 with sim\.backend=kinematic"):
+        make_env(fast, config.object.task, config.object.body, config.sim, 0)
+
+
+@pytest.mark.parametrize(
+    "override, said",
+    [
+        (
+            "sim.robot=plannar",
+            "sim.robot=plannar is not allowed: there is no robot called plannar; did you mean planar?",
+        ),
+        ("sim.backend=mujco", "sim.backend=mujco is not allowed: there is no simulator called mujco; did you mean"),
+        ("sim.go1.physics_dt=0.03", "sim.go1.physics_dt=0.03 is not allowed: input should be less than or equal to"),
+        ("sim.go1.physics_dt=0.003", "sim.go1.physics_dt must divide the control step of 0.02 s, not 0.003"),
+        ("sim.planar.max_force=high", "sim.planar.max_force=high is not allowed: input should be a valid number"),
+        ("sim.planar={max_forse: 1.0}", "there is no field sim.planar.max_forse"),
+    ],
+)
+def test_a_wrong_name_or_number_is_said_with_its_field(override, said):
+    with pytest.raises(UserError) as refused:
+        small_config(override)
+    assert str(refused.value).startswith(said)
+
+
+def test_a_section_of_no_robot_is_refused():
+    plain = small_config().sim.model_dump(mode="json")
+    with pytest.raises(ValidationError) as refused:
+        type(small_config().sim).model_validate_json(json.dumps({**plain, "rover": {}}), strict=True)
+    error = refused.value.errors()[0]
+    assert (error["type"], error["loc"]) == ("extra_forbidden", ("rover",))

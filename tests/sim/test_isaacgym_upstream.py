@@ -265,8 +265,17 @@ def test_5_and_6_a_step_is_tensors_without_info_dicts_or_available_actions():
     env = make(4)
     env.reset()
     step = env.step(torch.zeros(4, 2, 3))
-    assert Step._fields == ("observations", "state", "rewards", "terminated", "truncated", "final_state", "episode")
-    for tensor in (*step[:-1], *step.episode):
+    assert Step._fields == (
+        "observations",
+        "state",
+        "rewards",
+        "terminated",
+        "truncated",
+        "final_state",
+        "episode",
+        "path",
+    )
+    for tensor in (*step[:6], *step.episode):
         assert isinstance(tensor, torch.Tensor) and len(tensor) == 4
     assert env.simulator.task.extras == {}
 

@@ -23,7 +23,7 @@ def main(folder, overrides):
     from rich.console import Console
 
     from mapush_stack.training import session
-    from mapush_stack.training.progress import TrainingReport
+    from mapush_stack.training.progress import ProgressDisplay
     from tests.conftest import small_config
 
     config = small_config(*overrides)
@@ -31,10 +31,10 @@ def main(folder, overrides):
     seen = {"rss_mib": [], "allocated_mib": [], "device_mib": []}
     for _ in range(CYCLES):
         with contextlib.redirect_stdout(io.StringIO()):
-            report = TrainingReport(Console(quiet=True), config.total_steps)
-            done = session.start(config, folder, [], report)
+            display = ProgressDisplay(Console(quiet=True), config.total_steps)
+            done = session.start(config, folder, [], display)
         assert done.exit_code == 0 and done.outcome.steps >= config.total_steps
-        del report, done
+        del display, done
         gc.collect()
         seen["rss_mib"].append(psutil.Process().memory_info().rss / 2**20)
         if cuda:

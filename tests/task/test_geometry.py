@@ -13,7 +13,7 @@ TBLOCK = [(-0.5, -0.25), (0.5, -0.25), (0.25, 0.75), (-0.25, 0.75)]
 
 
 def slow_normal(vertices, point):
-    """The description of task_spec section 9, one edge after the other."""
+    """docs/task.md section 9, one edge after the other."""
     best, normal = math.inf, None
     for (x0, y0), (x1, y1) in zip(vertices, vertices[1:] + vertices[:1]):
         ex, ey = x1 - x0, y1 - y0

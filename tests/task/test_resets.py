@@ -48,7 +48,7 @@ def test_starts_have_the_published_distribution(name):
 
 def test_one_cuboid_reset_in_sixteen_breaks_the_robot_rule_by_itself(config):
     # Two radii in U(1.2, 1.3) and an angle between them in U(0, 2 pi): the mean of the arc within 0.25 m over 2 pi.
-    # The figure is geometry; task_spec section 4 has "about 5.3 %".
+    # The figure is geometry; the first description of the task had "about 5.3 %".
     radii = 1.2 + 0.1 * (torch.arange(200) + 0.5) / 200
     r1, r2 = radii[:, None], radii[None, :]
     expected = float(torch.arccos((r1**2 + r2**2 - 0.25**2) / (2 * r1 * r2)).mean() / math.pi)

@@ -68,7 +68,11 @@ def test_a_wrong_type_names_field_and_value():
 
 def test_a_value_out_of_range_says_what_is_allowed():
     assert refusal("learner.gamma=1.5") == ("learner.gamma=1.5 is not allowed: input should be less than or equal to 1")
-    assert "'happo', 'mappo', 'hatrpo' or 'haa2c'" in refusal("learner.algorithm=ppo")
+    algorithms = "learner.algorithm must be happo or mappo with library=native, not ppo"
+    assert refusal("learner.algorithm=ppo") == algorithms
+    unknown = "learner.library=nativ is not allowed: there is no learner called nativ; did you mean native?"
+    assert refusal("learner.library=nativ") == unknown
+    assert refusal("learner.options={speed: 1}").startswith("learner.options.speed is not allowed with library=native")
 
 
 @pytest.mark.parametrize(

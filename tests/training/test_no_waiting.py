@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from mapush_stack.learning.factory import make_learner
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import session
 from mapush_stack.training.trainer import Trainer
@@ -56,12 +55,11 @@ def test_nothing_waits_for_the_device(robot, algorithm):
     # Where it costs nothing, on a CPU, the KL divergence is looked at.
     overrides += [f"sim.robot={robot}", f"learner.algorithm={algorithm}", "learner.target_kl=null"]
     config = small_config(*overrides, "training.rollout_length=2")
-    env = session._make_env(config)
-    learner = make_learner(config.learner, session.spec_of(env), env.device, 1)
-    trainer = Trainer(config, type("NoRun", (), {"models": Path()}), env, learner)
-    with guard():
-        update = trainer._launch(StopRequest())
-    assert trainer._finish(update)[1]["mapush/cause/time_limit"] > 0
+    with session.prepared(config, 1) as (env, learner):
+        trainer = Trainer(config, type("NoRun", (), {"models": Path()}), env, learner)
+        with guard():
+            update = trainer._launch(StopRequest())
+        assert trainer._finish(update)[1]["mapush/cause/time_limit"] > 0
 
 
 def test_the_guard_sees_a_wait():

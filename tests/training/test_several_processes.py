@@ -14,14 +14,14 @@ import torch
 
 from mapush_stack.device.process_group import join
 from mapush_stack.envs.push_env import PushEnv
-from mapush_stack.learning.factory import make_learner
-from mapush_stack.learning.native.ppo import EnvSpec
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
+from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
 from tests.conftest import SMALL, small_config
 from tests.kinematic import KinematicSimulator
+from tests.learning.teams import Team, native
 
-LENGTH, ENVS, SPEC = 3, 8, EnvSpec(2, 6, (1, 5), 3, None)
+LENGTH, ENVS, SPEC = 3, 8, EnvSpec((AgentSpec(6, 3),) * 2, (1, 5))
 LAUNCH = "import sys; from mapush_stack.training.launch import launch; sys.exit(launch(2, sys.argv[1:]))"
 
 
@@ -35,12 +35,12 @@ def processes(*command):
 def filled_buffer(envs):
     """A rollout of 8 environments, or the part of it that belongs to `envs`."""
     generator = torch.Generator().manual_seed(0)
-    whole = RolloutBuffer(LENGTH, ENVS, 2, 6, (1, 5), 3, torch.device("cpu"))
+    whole = RolloutBuffer(LENGTH, ENVS, SPEC, torch.device("cpu"))
     for tensor in vars(whole).values():
         if isinstance(tensor, torch.Tensor):
             drawn = torch.randn(tensor.shape, generator=generator)
             tensor.copy_(drawn > 1 if tensor.dtype == torch.bool else drawn)
-    part = RolloutBuffer(LENGTH, len(range(ENVS)[envs]), 2, 6, (1, 5), 3, torch.device("cpu"))
+    part = RolloutBuffer(LENGTH, len(range(ENVS)[envs]), SPEC, torch.device("cpu"))
     for name, tensor in vars(part).items():
         if isinstance(tensor, torch.Tensor):
             tensor.copy_(getattr(whole, name)[:, envs])
@@ -53,14 +53,15 @@ def updated(envs, world):
     # A large epsilon keeps Adam from making a full step of a gradient that is nothing but rounding.
     changes += ["learner.target_kl=0.5", "learner.epochs=2", "learner.adam_eps=1.0", "learner.actor_lr=0.01"]
     config = small_config(*changes).learner
-    learner = make_learner(config, SPEC, torch.device("cpu"), 3, world)
+    learner = native(config, Team(SPEC), LENGTH, 3, world)
     learner._shuffle = torch.Generator()  # a single process would draw the order of agents from it too
     buffer = filled_buffer(envs)
     with torch.no_grad():
         for agent, actor in enumerate(learner.actors):
             mean = actor(buffer.observations[:, :, agent])
             buffer.log_probs[:, :, agent] = actor.log_prob(mean, buffer.actions[:, :, agent])
-    metrics = learner.update(buffer, 0.0)
+    learner.buffer = buffer
+    metrics = learner.update(0, 0.0)
     return learner.model_state(), metrics
 
 

@@ -6,15 +6,14 @@ import torch
 from rich.console import Console
 
 from mapush_stack.errors import UserError
-from mapush_stack.learning.factory import make_learner
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import checkpoint
 from mapush_stack.training.log import MetricsLog
-from mapush_stack.training.progress import TrainingReport
+from mapush_stack.training.progress import ProgressDisplay
 from mapush_stack.training.run_directory import RunDirectory
-from mapush_stack.training.session import spec_of
 from mapush_stack.training.trainer import Trainer
 from tests.conftest import kinematic_env, small_config
+from tests.learning.teams import native
 
 _folders = itertools.count()
 
@@ -36,22 +35,24 @@ class StopAfter(StopRequest):
         pass
 
 
-def make_trainer(config, run):
+def make_trainer(config, run, make=None):
+    """A trainer over the torch-only simulator; `make` makes the learner, else it is this project's own."""
     env = kinematic_env(config, config.training.seed)
-    return Trainer(config, run, env, make_learner(config.learner, spec_of(env), env.device, 1))
+    learner = make(env) if make else native(config.learner, env, config.training.rollout_length)
+    return Trainer(config, run, env, learner)
 
 
-def run_training(config, folder, stop=None):
+def run_training(config, folder, stop=None, make=None):
     """Train or go on with the run in `folder` until done or stopped; returns the run."""
     folder = folder / str(next(_folders)) if not isinstance(folder, RunDirectory) else folder
     run = folder if isinstance(folder, RunDirectory) else RunDirectory.create(folder, config, ["test"])
-    trainer = make_trainer(config, run)
+    trainer = make_trainer(config, run, make)
     saved = run.checkpoints()
     if saved:
         trainer.restore(checkpoint.load(saved[-1][1]))
-    report = TrainingReport(Console(file=io.StringIO()), config.total_steps)
-    with report, MetricsLog(run.logs, trainer.steps) as log:
-        trainer.train(report, log, stop or StopRequest())
+    display = ProgressDisplay(Console(file=io.StringIO()), config.total_steps)
+    with display, MetricsLog(run.logs, trainer.steps) as log:
+        trainer.train(display, log, stop or StopRequest())
     return run
 
 
@@ -159,9 +160,9 @@ def test_full_contact_buffers_are_reported_once(tmp_path, monkeypatch):
     trainer = make_trainer(config, RunDirectory.create(tmp_path, config, []))
     monkeypatch.setattr(trainer.env.simulator, "overflows", lambda: torch.tensor(3), raising=False)
     said = io.StringIO()
-    report = TrainingReport(Console(file=said, width=1000), config.total_steps)
-    with report, MetricsLog(None, 0) as log:
-        trainer.train(report, log, StopRequest())
+    display = ProgressDisplay(Console(file=said, width=1000), config.total_steps)
+    with display, MetricsLog(None, 0) as log:
+        trainer.train(display, log, StopRequest())
     assert said.getvalue().count("found no room for all contacts") == 1
 
 
@@ -177,7 +178,7 @@ def test_epochs_stop_above_the_kl_limit(tmp_path):
 def test_the_learning_rate_falls_linearly():
     config = small_config("learner.lr_final_fraction=0.1", "learner.actor_lr=0.01")
     env = kinematic_env(config)
-    learner = make_learner(config.learner, spec_of(env), torch.device("cpu"), 1)
+    learner = native(config.learner, env)
     rates = []
     for progress in (0.0, 0.5, 1.0):
         learner._schedule(progress)
@@ -215,7 +216,7 @@ def test_statistics_do_not_grow(tmp_path):
     trainer = make_trainer(config, RunDirectory.create(tmp_path, config, []))
     for _ in range(25):
         iterate(trainer)
-    assert len(trainer.recent.to_json()["updates"]) == 10
+    assert len(trainer.window.to_json()["updates"]) == 10
 
 
 def test_two_processes_cannot_train_one_run(tmp_path):

@@ -16,9 +16,8 @@ from ...settings import Settings
 from ...sim import isaacgym_import
 from ...system.atomic import write_json
 from ...training import config as configuration
-from ...training import learners
 from ...training.config import ExperimentConfig
-from ...training.progress import TrainingReport
+from ...training.progress import ProgressDisplay
 
 _WARM_UP = {"cuda": 3, "cpu": 1}
 """Updates that are not timed; on a GPU the first ones load kernels and capture graphs."""
@@ -63,7 +62,7 @@ class _Enough(BaseException):
     """The trial knows what it was started for; no library's `except Exception` should keep it."""
 
 
-class _Measurement(TrainingReport):
+class _Measurement(ProgressDisplay):
     """Listens to a training and ends it after the updates that were asked for."""
 
     def __init__(self, warm_up: int, updates: int, measured: Callable[[List[float]], None]) -> None:
@@ -93,7 +92,7 @@ def run(path: Path) -> None:
         isaacgym_import.require()
     # These import torch, which has to come after Isaac Gym.
     from ...sim import backend
-    from ...training import memory
+    from ...training import memory, session
 
     chosen = backend.choose(config.sim)
 
@@ -110,9 +109,8 @@ def run(path: Path) -> None:
         write_json(Path(request.result), result.model_dump(mode="json"))
 
     measurement = _Measurement(_WARM_UP[chosen.device.type], request.updates, measured)
-    library = learners.module(config.learner.library)
     with tempfile.TemporaryDirectory() as results, memory.unchecked(), contextlib.suppress(_Enough):
-        library.start(config, Path(results), ["mapush", "vram-probe"], report=measurement)
+        session.start(config, Path(results), ["mapush", "vram-probe"], measurement)
 
 
 def _endless(config: ExperimentConfig) -> ExperimentConfig:

@@ -7,8 +7,8 @@ import math
 from typing import Any, Dict, List, Tuple
 
 from ...errors import UserError
-from ...training.config import ExperimentConfig
 from ..config import LearnerConfig
+from ..contract import TrainingPlan
 
 Arguments = Dict[str, Dict[str, Any]]
 """HARL's `algo_args`: sections of settings."""
@@ -24,33 +24,32 @@ _UNUSED = {
 """Fields that an algorithm's actors make no use of."""
 
 
-def check(config: ExperimentConfig) -> None:
+def check(config: LearnerConfig) -> None:
     """Raise `UserError` that names everything in the configuration that HARL cannot do."""
-    if config.training.stages:
-        raise UserError("training.stages must be empty with learner.library=harl: HARL has no curriculum")
-    changes = [f"{field}={_shown(able)}" for field, have, able in _fixed(config.learner) if have != able]
+    changes = [f"{field}={_shown(able)}" for field, have, able in _fixed(config) if have != able]
     if changes:
         raise UserError(
             f"HARL needs {', '.join(changes)}; name these, or lay its own settings over the preset with --with harl"
         )
 
 
-def algo_args(config: ExperimentConfig, threads: int, cuda: bool) -> Arguments:
+def algo_args(learner: LearnerConfig, plan: TrainingPlan, threads: int, cuda: bool) -> Arguments:
     """Everything that HARL's on-policy runners read, from a configuration that has passed `check`.
 
     Args:
-        config: the run.
+        learner: the configuration.
+        plan: of the training.
         threads: torch's.
         cuda: whether the networks are on the GPU.
 
     """
-    learner, policy, training = config.learner, config.learner.policy, config.training
+    policy = learner.policy
     return {
-        "seed": {"seed_specify": True, "seed": training.seed % 2**32},  # NumPy takes no more
+        "seed": {"seed_specify": True, "seed": plan.seed % 2**32},  # NumPy takes no more
         "device": {"cuda": cuda, "cuda_deterministic": True, "torch_threads": threads},
         "train": {
-            "n_rollout_threads": config.sim.num_envs,
-            "episode_length": training.rollout_length,
+            "n_rollout_threads": plan.num_envs,
+            "episode_length": plan.rollout_length,
             "use_valuenorm": learner.value_norm,
             "use_linear_lr_decay": learner.lr_schedule == "linear",
             "use_proper_time_limits": True,

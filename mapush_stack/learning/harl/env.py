@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs.push_env import PushEnv
+from ..vec_env import TeamEnv
 
 Infos = List[List[Dict[str, Any]]]
 """For each environment and robot what HARL has to know beside observations and rewards."""
@@ -21,30 +21,33 @@ class Box(NamedTuple):
 
 
 class HarlEnv:
-    """`PushEnv` behind the methods and attributes that HARL's runners use of a vector environment.
+    """A team's environment behind the methods and attributes that HARL's runners use of a vector environment.
 
     N environments, A robots, D observed numbers, S numbers of state. The runners read one reward a team where the
     critic has one value (HARL's state type EP), the first robot's; so every robot's reward is then the team's mean.
     """
 
-    def __init__(self, env: PushEnv, random_ages: bool = False) -> None:
-        """Wrap `env`; `random_ages` is as in its `reset`."""
-        self._env, self._random_ages = env, random_ages
-        values, numbers = env.state_shape
-        self.n_agents = env.num_agents
+    def __init__(self, env: TeamEnv) -> None:
+        """Wrap `env`, whose robots are alike."""
+        self._env, spec = env, env.spec
+        values, numbers = spec.state_shape
+        self.n_agents = spec.num_agents
         self.state_type = "EP" if values == 1 else "FP"
         """EP: one state for the team; FP: one for each robot."""
-        self.observation_space = [Box((env.observation_size,))] * self.n_agents
+        self.observation_space = [Box((spec.observation_size,))] * self.n_agents
         self.share_observation_space = [Box((numbers,))] * self.n_agents
-        self.action_space = [Box((env.action_size,))] * self.n_agents
+        self.action_space = [Box((spec.action_size,))] * self.n_agents
 
     def reset(self) -> Tuple[np.ndarray, np.ndarray, List[None]]:
-        """Start episode 0 everywhere: observations `[N, A, D]`, states `[N, A, S]`, no action masks."""
-        observations, state = self._env.reset(self._random_ages)
+        """What there is to see: observations `[N, A, D]`, states `[N, A, S]`, no action masks.
+
+        HARL calls this once, at the start, when the training loop has reset the environment.
+        """
+        observations, state = self._env.observe()
         return _numpy(observations), self._states(state), [None] * self._env.num_envs
 
     def step(self, actions: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos, List[None]]:
-        """Hold actions `[N, A, 3]` for one decision.
+        """Hold actions `[N, A, K]` for one decision.
 
         Returns:
             observations `[N, A, D]` and states `[N, A, S]`, of the new episode where one has ended; rewards

@@ -70,7 +70,7 @@ def _hooked(env: HarlEnv) -> Iterator[None]:
 
     HARL chooses all of these by the name of one of its own environments; it has no other way in.
     """
-    replaced = {
+    replaced: Dict[str, Any] = {
         "make_train_env": lambda *arguments: env,
         "get_num_agents": lambda *arguments: env.n_agents,
         "init_dir": lambda *arguments, **more: (None, None, None, None),

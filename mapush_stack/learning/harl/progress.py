@@ -4,53 +4,53 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, Optional, Type
+from typing import List, Optional
 
-from ...training.config import ExperimentConfig
-from ...training.progress import TrainingReport
+from ..contract import TrainingPlan
 
 _INTERVAL = 5
 """Updates between two lines, HARL's `log_interval`."""
 
 
-class Progress:
+class ProgressText:
     """HARL's console line after every fifth update; `progress.txt` with lines `steps,mean reward of an episode`."""
 
-    def __init__(self, config: ExperimentConfig, folder: Path, steps: int, report: TrainingReport) -> None:
-        """Go on from `steps`; what an earlier process wrote after that is dropped from the file."""
-        self._config, self._report, self._first = config, report, steps
-        self._begun = time.monotonic()
-        path = folder / "progress.txt"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        # A killed process may have left half a line, the last one.
-        kept = [line for line in lines if line.count(",") == 1 and int(line.split(",")[0] or 0) <= steps]
-        self._file = path.open("w", encoding="utf-8")
-        self._file.writelines(f"{line}\n" for line in kept)
+    def __init__(self, plan: TrainingPlan, algorithm: str) -> None:
+        """The training begins, or goes on, now."""
+        self._plan, self._algorithm = plan, algorithm
+        self._begun, self._first = time.monotonic(), -1
 
-    def __enter__(self) -> Progress:
-        return self
+    def add(self, run: Path, steps: int, reward: Optional[float]) -> List[str]:
+        """The lines to print after an update, if any; they go into the run's `progress.txt` too.
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        self._file.close()
+        Args:
+            run: the run's folder.
+            steps: environment steps after the update.
+            reward: mean reward of an episode; None if none has ended.
 
-    def add(self, update: int, updates: int, steps: int, metrics: Dict[str, float]) -> None:
-        """Take note of update number `update` of `updates`, after `steps` environment steps."""
-        if update % _INTERVAL and update != updates:
-            return
-        config = self._config
+        """
+        plan, file = self._plan, run / "progress.txt"
+        if self._first < 0:
+            self._first = steps - plan.steps_per_update
+            _drop_lines_after(file, self._first)
+        update = steps // plan.steps_per_update
+        if update % _INTERVAL and update != plan.updates:
+            return []
         fps = (steps - self._first) / max(time.monotonic() - self._begun, 1e-9)
-        self._report.line(
-            f"Env mapush Task go1push_mid-{config.object.name} Algo {config.learner.algorithm} Exp {config.experiment} "
-            f"updates {update}/{updates} episodes, total num timesteps {steps}/{config.total_steps}, FPS {int(fps)}."
-        )
-        reward = metrics.get("train_episode_rewards")
+        lines = [
+            f"Env mapush Task {plan.task} Algo {self._algorithm} Exp {plan.experiment} updates {update}/{plan.updates} "
+            f"episodes, total num timesteps {steps}/{plan.total_steps}, FPS {int(fps)}."
+        ]
         if reward is not None:
-            self._report.line(f"Some episodes done, average episode reward is {reward}.")
-            self._file.write(f"{steps},{reward}\n")
-            self._file.flush()
+            lines.append(f"Some episodes done, average episode reward is {reward}.")
+            with file.open("a", encoding="utf-8") as text:
+                text.write(f"{steps},{reward}\n")
+        return lines
+
+
+def _drop_lines_after(file: Path, steps: int) -> None:
+    """Take out what an earlier process wrote after `steps`."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    # A killed process may have left half a line, the last one.
+    kept = [line for line in lines if line.count(",") == 1 and int(line.split(",")[0] or 0) <= steps]
+    file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .ppo import Metrics, MultiAgentPPO
-from .rollout_buffer import RolloutBuffer
+from ..contract import Metrics
+from .ppo import MultiAgentPPO
 
 
 class HAPPO(MultiAgentPPO):
@@ -20,10 +20,12 @@ class HAPPO(MultiAgentPPO):
     the ratios of the agents updated before it: M^{i_1} = A and M^{i_1:m+1} = r^{i_m} M^{i_1:m}.
     """
 
-    def _update_actors(self, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
+    def _update_actors(self, advantages: Tensor) -> Metrics:
+        """See `MultiAgentPPO`."""
         metrics: Metrics = {}
-        compound = advantages[..., 0].flatten()
-        for agent in torch.randperm(self.spec.num_agents, generator=self._order).tolist():
-            metrics.update(self._update_actor(agent, buffer, compound))
-            compound = compound * self._ratio(agent, buffer)
+        compound = advantages[..., 0].flatten()  # M^{i_1} = A
+        order = torch.randperm(self.spec.num_agents, generator=self._order).tolist()  # i_1, ..., i_n
+        for agent in order:
+            metrics.update(self.update_actor(agent, compound))  # i_m maximises the clipped objective with M^{i_1:m}
+            compound = compound * self.probability_ratio(agent)  # M^{i_1:m+1} = r^{i_m} M^{i_1:m}
         return metrics

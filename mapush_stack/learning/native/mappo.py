@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from .ppo import Metrics, MultiAgentPPO
-from .rollout_buffer import RolloutBuffer
+from ..contract import Metrics
+from .ppo import MultiAgentPPO
 
 
 class MAPPO(MultiAgentPPO):
     """One actor for all robots, or one each; agents update independently of each other."""
 
-    def _update_actors(self, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
+    def _update_actors(self, advantages: Tensor) -> Metrics:
+        """See `MultiAgentPPO`."""
         # One value for the team serves every agent; with one value an agent each has its own advantage.
-        own = advantages.expand_as(buffer.log_probs)
+        own = advantages.expand_as(self.buffer.log_probs)
         if self.config.share_actor:
-            return self._update_actor(0, buffer, own.flatten())
+            return self.update_actor(0, own.flatten())
         metrics: Metrics = {}
         for agent in range(self.spec.num_agents):
-            metrics.update(self._update_actor(agent, buffer, own[:, :, agent].flatten()))
+            metrics.update(self.update_actor(agent, own[:, :, agent].flatten()))
         return metrics

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ def mlp(
     config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator
 ) -> nn.Sequential:
     """A multilayer perceptron with orthogonal weights (Saxe et al., 2014) and zero biases."""
-    layers: list = [nn.LayerNorm(inputs)] if config.input_norm else []
+    layers: List[nn.Module] = [nn.LayerNorm(inputs)] if config.input_norm else []
     for depth, width in enumerate(config.hidden):
         layers.append(_linear(inputs, width, _GAINS[config.activation], generator))
         if depth + 1 < len(config.hidden) or config.last_activation:
@@ -65,6 +65,8 @@ class GaussianActor(nn.Module):
         initial, *self._bounds = (
             self._parameter(bound) for bound in (config.log_std_init, config.log_std_min, config.log_std_max)
         )
+        self._signs: Tensor
+        self._action_signs: Tensor
         self.log_std = nn.Parameter(torch.full((action_size,), initial))
         self._squash, self._mirrored = config.squash, mirror is not None
         signs, action_signs = mirror or ([1.0], [1.0])
@@ -115,4 +117,5 @@ class Critic(nn.Module):
 
     def forward(self, state: Tensor) -> Tensor:
         """Values `[...]` of states `[..., S]`."""
-        return self.net(state).squeeze(-1)
+        values: Tensor = self.net(state).squeeze(-1)
+        return values

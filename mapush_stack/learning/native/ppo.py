@@ -1,10 +1,10 @@
-"""What MAPPO and HAPPO share: acting, the critic's update, one actor's clipped update, saving and loading."""
+"""What MAPPO and HAPPO share: acting, advantages, the critic's update, one actor's clipped update."""
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from abc import abstractmethod
+from typing import Dict, Iterator, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -12,29 +12,19 @@ from torch import Tensor
 from ...device.process_group import ALONE, World
 from ...device.replay import Replay
 from ..config import LearnerConfig
+from ..contract import Learner, Metrics
+from ..vec_env import TeamEnv
 from . import gae
-from .networks import Critic, GaussianActor
-from .optimizer import ClippedAdam, GradNorms
+from .networks import Critic
+from .optimizer import ClippedAdam
+from .policy import GaussianTeam
 from .rollout_buffer import RolloutBuffer
+from .state import Stateful, flatten, unflatten
+from .statistics import StepMeans, explained_variance
 from .value_norm import NoNorm, ValueNorm
-
-Metrics = Dict[str, Tensor]
-"""Numbers by name, still on the device: to read one means to wait for it."""
 
 _RANK_STRIDE = 1_000_003
 """Between the seeds of two processes."""
-
-
-class EnvSpec(NamedTuple):
-    """What a learner has to know of an environment."""
-
-    num_agents: int
-    observation_size: int
-    state_shape: Tuple[int, int]
-    """(V, S): V values of S numbers each; V is 1 for a team value or A for one value a robot."""
-    action_size: int
-    mirror: Optional[Tuple[Sequence[float], Sequence[float]]]
-    """Signs of observation and action under reflection, or None."""
 
 
 class Batch(NamedTuple):
@@ -43,14 +33,14 @@ class Batch(NamedTuple):
     observations: Tensor
     """`[B, D]`"""
     actions: Tensor
-    """`[B, action]`"""
+    """`[B, K]`"""
     log_probs: Tensor
     """`[B]` of the policy that acted."""
     advantages: Tensor
     """`[B]`; in HAPPO times the factor of the agents that were updated before."""
 
 
-class MultiAgentPPO(ABC):
+class MultiAgentPPO(Learner):
     """Proximal policy optimisation (Schulman et al., 2017) for a team with a centralised critic (Yu et al., 2022).
 
     Nothing in acting or updating waits for the device; on a GPU both are CUDA graphs (`Replay`). In a world of
@@ -59,19 +49,19 @@ class MultiAgentPPO(ABC):
     """
 
     def __init__(
-        self, config: LearnerConfig, spec: EnvSpec, device: torch.device, seed: int, world: World = ALONE
+        self, config: LearnerConfig, env: TeamEnv, rollout_length: int, seed: int, world: World = ALONE
     ) -> None:
         """Networks and optimisers, with weights drawn from `seed`."""
-        self.config, self.spec, self.device, self.world = config, spec, device, world
+        self.config, self.spec, self.device, self.world = config, env.spec, env.device, world
+        self._env, self._rollout_length = env, rollout_length
+        self.buffer = RolloutBuffer(rollout_length, env.num_envs, env.spec, env.device)
         generator = torch.Generator().manual_seed(seed)
-        mirror = spec.mirror if config.policy.mirror else None
-        copies = 1 if config.share_actor else spec.num_agents
-        sizes = (spec.observation_size, spec.action_size)
-        self.actors: List[GaussianActor] = [
-            GaussianActor(config.policy, *sizes, mirror, generator).to(device) for _ in range(copies)
-        ]
-        self.critic = Critic(config.critic, spec.state_shape[1], generator).to(device)
-        self.value_norm = ValueNorm(config.value_norm_beta, device, world) if config.value_norm else NoNorm(device)
+        self.team = GaussianTeam(config, env.spec, self.device, generator)
+        self.actors = self.team.actors
+        self.critic = Critic(config.critic, env.spec.state_shape[1], generator).to(self.device)
+        self.value_norm = (
+            ValueNorm(config.value_norm_beta, self.device, world) if config.value_norm else NoNorm(self.device)
+        )
         self._actor_optimizers = [
             ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm, world)
             for actor in self.actors
@@ -83,96 +73,88 @@ class MultiAgentPPO(ABC):
         # is each process's own and drawn where the samples are. A single process on a CPU draws both from one.
         own = seed + _RANK_STRIDE * world.rank
         self._order = torch.Generator().manual_seed(seed + 1)
-        self._noise = torch.Generator(device=device).manual_seed(own + 2)
+        self._noise = torch.Generator(device=self.device).manual_seed(own + 2)
         self._shuffle = self._order
-        if device.type != "cpu" or world.size > 1:
-            self._shuffle = torch.Generator(device=device).manual_seed(own + 3)
-        self._prepare()
+        if self.device.type != "cpu" or world.size > 1:
+            self._shuffle = torch.Generator(device=self.device).manual_seed(own + 3)
+        self._make_replays()
 
     def configure(self, config: LearnerConfig) -> None:
-        """Go on with other rates, bounds and coefficients; the networks stay as they are."""
+        """See `Learner.configure`."""
         self.config = config
         for optimizer in self._actor_optimizers:
             optimizer.configure(config.actor_lr, config.adam_eps, config.actor_max_grad_norm)
         self._critic_optimizer.configure(config.critic_lr, config.adam_eps, config.critic_max_grad_norm)
-        self._prepare()
+        self._make_replays()
 
-    def _prepare(self) -> None:
-        """What is done again and again with the present configuration."""
-        self._act = Replay(self._sample, self.device, [self._noise])
-        self._appraise = Replay(self._learn_values, self.device, [self._shuffle])
-        self._improve = Replay(self._learn_actor, self.device, [self._shuffle])
-        self._compare = Replay(self._probability_ratio, self.device)
+    def _make_replays(self) -> None:
+        """Prepare what is repeated; on a GPU the configuration's numbers become part of each CUDA graph."""
+        self.act = Replay(self._act, self.device, [self._noise])
+        self.evaluate_rollout = Replay(self._evaluate_rollout, self.device, [self._shuffle])
+        self.update_actor = Replay(self._update_actor, self.device, [self._shuffle])
+        self.probability_ratio = Replay(self._probability_ratio, self.device)
 
     def release(self) -> None:
-        """Give up what is captured; the learner is then as slow as at its first steps."""
-        for replay in (self._act, self._appraise, self._improve, self._compare):
+        """Give up the CUDA graphs; the learner is then as slow as at its first steps."""
+        for replay in (self.act, self.evaluate_rollout, self.update_actor, self.probability_ratio):
             replay.release()
 
-    # Acting
+    # The rollout
 
-    def actor_of(self, agent: int) -> GaussianActor:
-        """The actor of an agent."""
-        return self.actors[0 if self.config.share_actor else agent]
-
-    @torch.no_grad()
-    def mean_action(self, observations: Tensor) -> Tensor:
-        """The deterministic action `[N, A, action]` for observations `[N, A, D]`."""
-        if self.config.share_actor:
-            return self.actors[0](observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
-        return torch.stack([actor(seen) for actor, seen in zip(self.actors, observations.unbind(1))], dim=1)
-
-    def act(self, observations: Tensor) -> Tuple[Tensor, Tensor]:
-        """Sample actions `[N, A, action]` and their log densities `[N, A]` for observations `[N, A, D]`.
-
-        On a GPU the next call overwrites them.
-        """
-        return self._act(observations)
+    def collect(self) -> None:
+        """See `Learner.collect`."""
+        observations, state = self._env.observe()
+        for _ in range(self._rollout_length):
+            action, log_prob = self.act(observations)
+            self.buffer.add_decision(observations, state, action, log_prob)
+            step = self._env.step(action)
+            self.buffer.add_outcome(step.final_state, step.rewards, step.terminated, step.truncated)
+            observations, state = step.observations, step.state
 
     @torch.no_grad()
-    def _sample(self, observations: Tensor) -> Tuple[Tensor, Tensor]:
-        mean = self.mean_action(observations)
-        log_std = torch.stack([self.actor_of(agent).log_deviation() for agent in range(self.spec.num_agents)])
+    def _act(self, observations: Tensor) -> Tuple[Tensor, Tensor]:
+        """Sample actions `[N, A, K]` and their log densities `[N, A]` for observations `[N, A, D]`."""
+        mean, log_std = self.team.act(observations), self.team.log_deviations()
         noise = torch.randn(mean.shape, generator=self._noise, device=self.device)
         action = mean + log_std.exp() * noise
-        log_prob = (-0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(-1)
-        return action, log_prob
+        log_probs = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
+        if self.team.own is not None:
+            action, log_probs = action * self.team.own, log_probs * self.team.own
+        return action, log_probs.sum(-1)
 
-    # Updating
+    # The update
 
-    def update(self, buffer: RolloutBuffer, progress: float) -> Metrics:
-        """Learn from a full rollout; `progress` in [0, 1] is the share of the training that is done."""
+    def update(self, steps: int, progress: float) -> Metrics:
+        """See `Learner.update`."""
         self._schedule(progress)
-        advantages, metrics = self._appraise(buffer)
-        return {**metrics, **self._update_actors(buffer, advantages)}
+        advantages, metrics = self.evaluate_rollout()
+        return {**metrics, **self._update_actors(advantages)}
 
     @abstractmethod
-    def _update_actors(self, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
-        """Update every actor with advantages `[T, N, V]`."""
+    def _update_actors(self, advantages: Tensor) -> Metrics:
+        """Update every actor on the rollout with advantages `[T, N, V]`."""
 
-    def _learn_values(self, buffer: RolloutBuffer) -> Tuple[Tensor, Metrics]:
-        """Advantages `[T, N, V]` of a rollout under the critic, which then learns from it."""
+    def _evaluate_rollout(self) -> Tuple[Tensor, Metrics]:
+        """Advantages `[T, N, V]` of the rollout under the critic, which then learns from it."""
         with torch.no_grad():
-            outputs, values, advantages = self._estimate(buffer)
+            outputs, values, advantages = self._estimate()
             returns = advantages + values
             if self.config.advantage_norm:
                 advantages = self._normalized(advantages)
-        metrics = self._update_critic(buffer.states, outputs, returns)
+        metrics = self._update_critic(outputs, returns)
         metrics["critic/explained_variance"] = self.world.mean(explained_variance(values, returns))
         return advantages, metrics
 
-    def _estimate(self, buffer: RolloutBuffer) -> Tuple[Tensor, Tensor, Tensor]:
+    def _estimate(self) -> Tuple[Tensor, Tensor, Tensor]:
         """The critic's outputs, the values that they stand for, and the advantages, `[T, N, V]` each."""
-        outputs = self.critic(buffer.states)
+        buffer, config = self.buffer, self.config
+        outputs: Tensor = self.critic(buffer.states)
         values = self.value_norm.denormalize(outputs)
         next_values = self.value_norm.denormalize(self.critic(buffer.next_states))
         rewards = buffer.rewards.mean(-1, keepdim=True) if self.spec.state_shape[0] == 1 else buffer.rewards
         ends = (buffer.terminated, buffer.truncated)
-        return (
-            outputs,
-            values,
-            gae.advantages(rewards, values, next_values, *ends, self.config.gamma, self.config.gae_lambda),
-        )
+        advantages = gae.advantages(rewards, values, next_values, *ends, config.gamma, config.gae_lambda)
+        return outputs, values, advantages
 
     def _normalized(self, advantages: Tensor) -> Tensor:
         """Advantages shifted and scaled to mean 0 and deviation 1 over all processes."""
@@ -182,32 +164,12 @@ class MultiAgentPPO(ABC):
         variance = self.world.mean(((advantages - mean) ** 2).mean())
         return (advantages - mean) / (variance.sqrt() + 1e-5)
 
-    def _update_actor(self, index: int, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
-        """Epochs of clipped policy gradient on actor `index` with advantages `[B]` (PPO, equation 7)."""
-        return self._improve(index, buffer, advantages)
+    # One actor
 
-    def _ratio(self, index: int, buffer: RolloutBuffer) -> Tensor:
-        """New over old probability of every sample's action under the updated actor, `[B]`."""
-        return self._compare(index, buffer)
-
-    @torch.no_grad()
-    def _probability_ratio(self, index: int, buffer: RolloutBuffer) -> Tensor:
-        actor, (observations, actions, log_probs) = self.actors[index], self._samples(index, buffer)
-        return (actor.log_prob(actor(observations), actions) - log_probs).exp()
-
-    def _samples(self, index: int, buffer: RolloutBuffer) -> Tuple[Tensor, Tensor, Tensor]:
-        """Observations, actions and log densities of actor `index`: its agent's, or all where it is shared."""
-        tensors = (buffer.observations, buffer.actions, buffer.log_probs)
-        if self.config.share_actor:
-            observations, actions, log_probs = (tensor.flatten(0, 2) for tensor in tensors)
-        else:
-            observations, actions, log_probs = (tensor[:, :, index].flatten(0, 1) for tensor in tensors)
-        return observations, actions, log_probs
-
-    def _learn_actor(self, index: int, buffer: RolloutBuffer, advantages: Tensor) -> Metrics:
-        """The epochs of one actor, stopped early by the KL divergence."""
-        actor, config, batch = self.actors[index], self.config, Batch(*self._samples(index, buffer), advantages)
-        steps = _Steps()
+    def _update_actor(self, index: int, advantages: Tensor) -> Metrics:
+        """Epochs of PPO on actor `index` with advantages `[B]`, stopped early by the KL divergence."""
+        actor, config, batch = self.actors[index], self.config, Batch(*self._samples(index), advantages)
+        steps = StepMeans()
         live = torch.ones((), dtype=torch.bool, device=self.device)
         for _ in range(config.epochs):
             divergences = []
@@ -216,7 +178,7 @@ class MultiAgentPPO(ABC):
             if config.target_kl is not None:
                 divergence = self.world.mean(torch.stack(divergences).mean())
                 live = live & (divergence <= config.target_kl)
-                # To look at it means to wait: where that costs nothing, the rest, which changes nothing, is left out.
+                # Steps that are not live change nothing. Only on a CPU can they be left out without waiting.
                 if self.device.type == "cpu" and not live:
                     break
         metrics = steps.means(f"agent{index}", "actor", self.world)
@@ -224,13 +186,15 @@ class MultiAgentPPO(ABC):
         metrics[f"agent{index}/action_std"] = actor.log_deviation().detach().exp().mean()
         return metrics
 
-    def _actor_step(self, index: int, part: Batch, live: Tensor, steps: _Steps) -> Tensor:
+    def _actor_step(self, index: int, part: Batch, live: Tensor, steps: StepMeans) -> Tensor:
         """One gradient step of actor `index`, if it is `live`; returns the KL divergence from the policy that acted."""
         actor, config = self.actors[index], self.config
         log_ratio = actor.log_prob(actor(part.observations), part.actions) - part.log_probs
         ratio = log_ratio.exp()
+        # L^CLIP, equation 7 of Schulman et al., "Proximal policy optimization algorithms", 2017.
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
         surrogate = torch.min(ratio * part.advantages, clipped * part.advantages).mean()
+        # The entropy bonus of their equation 9.
         entropy = actor.entropy()
         norms = self._actor_optimizers[index].step(-surrogate - config.entropy_coef * entropy, live)
         actor.project()
@@ -248,13 +212,31 @@ class MultiAgentPPO(ABC):
         )
         return divergence
 
-    def _update_critic(self, states: Tensor, outputs: Tensor, returns: Tensor) -> Metrics:
+    @torch.no_grad()
+    def _probability_ratio(self, index: int) -> Tensor:
+        """New over old probability of every sample's action under actor `index`, `[B]`."""
+        actor, (observations, actions, log_probs) = self.actors[index], self._samples(index)
+        return (actor.log_prob(actor(observations), actions) - log_probs).exp()
+
+    def _samples(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
+        """Observations, actions and log densities of actor `index`: its agent's, or all where it is shared."""
+        buffer = self.buffer
+        if self.config.share_actor:
+            return buffer.observations.flatten(0, 2), buffer.actions.flatten(0, 2), buffer.log_probs.flatten(0, 2)
+        agent = self.spec.agents[index]
+        observations = buffer.observations[:, :, index, : agent.observation_size]
+        actions = buffer.actions[:, :, index, : agent.action_size]
+        return observations.flatten(0, 1), actions.flatten(0, 1), buffer.log_probs[:, :, index].flatten(0, 1)
+
+    # The critic
+
+    def _update_critic(self, outputs: Tensor, returns: Tensor) -> Metrics:
         """Epochs of regression of the critic on returns `[T, N, V]`, in normalised units."""
         config = self.config
-        states, outputs, returns = states.flatten(0, 2), outputs.flatten(), returns.flatten()
+        states, outputs, returns = self.buffer.states.flatten(0, 2), outputs.flatten(), returns.flatten()
         if config.value_norm_per == "rollout":
             self.value_norm.update(returns)
-        steps = _Steps()
+        steps = StepMeans()
         live = torch.ones((), dtype=torch.bool, device=self.device)
         for _ in range(config.critic_epochs):
             for rows in self._minibatches(len(states), config.critic_minibatches):
@@ -266,6 +248,7 @@ class MultiAgentPPO(ABC):
         return steps.means("critic", "critic", self.world)
 
     def _value_loss(self, values: Tensor, old_values: Tensor, target: Tensor) -> Tensor:
+        """The regression loss, with the change of the values clipped if `value_clip` is set."""
         loss = self._regression_loss(target - values)
         if self.config.value_clip is not None:
             clipped = old_values + (values - old_values).clamp(-self.config.value_clip, self.config.value_clip)
@@ -279,13 +262,16 @@ class MultiAgentPPO(ABC):
         delta = self.config.huber_delta
         return torch.where(error.abs() <= delta, 0.5 * error**2, delta * (error.abs() - 0.5 * delta))
 
+    # Both
+
     def _minibatches(self, size: int, parts: int) -> Iterator[Tensor]:
         """Index tensors that split a random order of `size` samples into `parts` of equal size, a rest left out."""
         length = max(size // parts, 1)
         order = torch.randperm(size, generator=self._shuffle, device=self.device)
-        return iter(order[: length * min(parts, size)].split(length))
+        return iter(torch.split(order[: length * min(parts, size)], length))
 
     def _schedule(self, progress: float) -> None:
+        """Set the learning rates for a training of which the share `progress` is done."""
         factor = 1.0
         if self.config.lr_schedule == "linear":
             factor = 1.0 - (1.0 - self.config.lr_final_fraction) * min(max(progress, 0.0), 1.0)
@@ -294,90 +280,32 @@ class MultiAgentPPO(ABC):
 
     # Saving and loading
 
-    def _modules(self) -> Dict[str, object]:
-        named: Dict[str, object] = {"critic": self.critic, "value_norm": self.value_norm}
-        for index, actor in enumerate(self.actors):
-            named[f"actor{index}"] = actor
-        return named
+    def _modules(self) -> Dict[str, Stateful]:
+        actors = {f"actor{index}": actor for index, actor in enumerate(self.actors)}
+        return {"critic": self.critic, "value_norm": self.value_norm, **actors}
 
-    def _optimizers(self) -> Dict[str, ClippedAdam]:
-        named = {"critic": self._critic_optimizer}
-        for index, optimizer in enumerate(self._actor_optimizers):
-            named[f"actor{index}"] = optimizer
-        return named
-
-    def model_state(self) -> Dict[str, Tensor]:
-        """Weights and normalisers: what acting and evaluating need."""
-        return _flatten(self._modules())
-
-    def load_model_state(self, state: Dict[str, Tensor]) -> None:
-        """Restore `model_state`.
-
-        Raises:
-            RuntimeError, KeyError: the tensors are those of other networks.
-
-        """
-        _unflatten(self._modules(), state)
-
-    def training_state(self) -> Dict[str, Tensor]:
-        """Optimisers and random generators: what only training needs."""
-        generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators().items()}
-        return {**_flatten(self._optimizers()), **generators}
-
-    def load_training_state(self, state: Dict[str, Tensor]) -> None:
-        """Restore `training_state`."""
-        _unflatten(self._optimizers(), state)
-        for name, drawn in self._generators().items():
-            drawn.set_state(state[f"generator.{name}"])
+    def _optimizers(self) -> Dict[str, Stateful]:
+        actors = {f"actor{index}": optimizer for index, optimizer in enumerate(self._actor_optimizers)}
+        return {"critic": self._critic_optimizer, **actors}
 
     def _generators(self) -> Dict[str, torch.Generator]:
         return {"order": self._order, "noise": self._noise, "shuffle": self._shuffle}
 
+    def model_state(self) -> Dict[str, Tensor]:
+        """See `Learner.model_state`."""
+        return flatten(self._modules())
 
-class _Steps:
-    """Means over gradient steps, kept on the device until the end of the update."""
+    def load_model_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_model_state`."""
+        unflatten(self._modules(), state)
 
-    def __init__(self) -> None:
-        self._live: List[Tensor] = []
-        self._values: Dict[str, List[Tensor]] = {}
+    def training_state(self) -> Dict[str, Tensor]:
+        """See `Learner.training_state`."""
+        generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators().items()}
+        return {**flatten(self._optimizers()), **generators}
 
-    def __len__(self) -> int:
-        return len(self._live)
-
-    def add(self, live: Tensor, norms: GradNorms, **values: Tensor) -> None:
-        """Add a step; it counts if `live`."""
-        self._live.append(live)
-        for name, value in dict(values, grad_norm=norms.before, grad_norm_clipped=norms.after).items():
-            self._values.setdefault(name, []).append(value.detach())
-
-    def live_share(self) -> Tensor:
-        """Share of the steps that counted."""
-        return torch.stack(self._live).to(torch.float32).mean()
-
-    def means(self, owner: str, kind: str, world: World) -> Metrics:
-        """Metrics `<owner>/<name>`; gradient norms carry `kind`, as in HARL's `agent0/actor_grad_norm`."""
-        live = torch.stack(self._live)
-        values = torch.stack([torch.stack(steps) for steps in self._values.values()])
-        counted = torch.where(live, values, torch.zeros_like(values))
-        means = world.mean(counted.sum(1) / live.sum())
-        labels = [f"{kind}_{name}" if name.startswith("grad_norm") else name for name in self._values]
-        result = {f"{owner}/{label}": mean for label, mean in zip(labels, means.unbind())}
-        largest = counted[list(self._values).index("grad_norm_clipped")].max()
-        return {**result, f"{owner}/{kind}_grad_norm_clipped_max": largest}
-
-
-def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
-    """1 - Var[return - value] / Var[return]: 1 for a perfect critic, 0 for a constant one."""
-    variance = returns.var()
-    share = 1.0 - (returns - values).var() / variance
-    return torch.where(variance > 0, share, torch.zeros_like(share))
-
-
-def _flatten(parts: Dict[str, object]) -> Dict[str, Tensor]:
-    return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
-
-
-def _unflatten(parts: Dict[str, object], state: Dict[str, Tensor]) -> None:
-    for name, part in parts.items():
-        prefix = f"{name}."
-        part.load_state_dict({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+    def load_training_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_training_state`."""
+        unflatten(self._optimizers(), state)
+        for name, drawn in self._generators().items():
+            drawn.set_state(state[f"generator.{name}"])

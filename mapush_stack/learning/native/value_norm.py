@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Tuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ _MIN_VARIANCE = 1e-2
 class ValueNorm:
     """Debiased exponential moving mean and variance (van Hasselt et al., PopArt, 2016, without the rescaling).
 
-    Same arithmetic as HARL's ValueNorm, so that its values can be reproduced.
+    The arithmetic is that of HARL's ValueNorm.
     """
 
     def __init__(self, beta: float, device: torch.device, world: World = ALONE) -> None:
@@ -29,7 +29,8 @@ class ValueNorm:
         seen = torch.stack((values.mean(), (values**2).mean(), torch.ones_like(self._sums[2])))
         self._sums.copy_(self._beta * self._sums + (1.0 - self._beta) * self._world.mean(seen))
 
-    def _moments(self) -> tuple:
+    def _moments(self) -> Tuple[Tensor, Tensor]:
+        """Mean and standard deviation."""
         mean, square = (self._sums[:2] / self._sums[2].clamp_min(1e-5)).unbind()
         return mean, (square - mean**2).clamp_min(_MIN_VARIANCE).sqrt()
 

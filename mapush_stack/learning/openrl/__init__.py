@@ -1,1 +1,1 @@
-"""OpenRL's MAPPO, and reading what OpenRL saves."""
+"""OpenRL's own MAPPO (OpenRL 0.2.0): `mapush train --learner openrl`."""

@@ -1,22 +1,26 @@
-"""The actor network of OpenRL 0.2.0, as upstream publishes it (task_spec section 10), from its arrays."""
+"""The actor network of OpenRL 0.2.0, as upstream publishes it (docs/task.md section 10), from its arrays."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Dict
+from typing import Any, Dict, List
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
+from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
+_POLICY = "policy."
+"""Start of the names of the actor's arrays in `model_state`."""
+_CLASSES = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU"}
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
 
 
-class OpenRLActor(nn.Module):
+class OpenRLActor(nn.Module, TeamPolicy):
     """input -> (Linear, activation, LayerNorm) x n -> Linear, LayerNorm -> Linear mean, shared by all robots.
 
     The layer before the head has no activation. Only the mean is kept: the protocol acts deterministically.
@@ -34,7 +38,7 @@ class OpenRLActor(nn.Module):
         """
         super().__init__()
         self._left = {name: array for name, array in arrays.items() if not name.startswith("act.action_out.logstd")}
-        layers = [self._norm("base.feature_norm")] if "base.feature_norm.weight" in self._left else []
+        layers: List[nn.Module] = [self._norm("base.feature_norm")] if "base.feature_norm.weight" in self._left else []
         hidden = ["base.mlp.fc1"]
         while f"base.mlp.fc2.{len(hidden) - 1}.0.weight" in self._left:
             hidden.append(f"base.mlp.fc2.{len(hidden) - 1}")
@@ -50,17 +54,16 @@ class OpenRLActor(nn.Module):
         self.net = nn.Sequential(*layers)
 
     @torch.no_grad()
-    def forward(self, observations: Tensor) -> Tensor:
-        """Deterministic actions `[..., 3]` for observations `[..., D]`."""
-        return self.net(observations)
+    def act(self, observations: Tensor) -> Tensor:
+        """See `TeamPolicy.act`."""
+        actions: Tensor = self.net(observations)
+        return actions
 
-    def _check(self, layers: list) -> None:
-        width = layers[0].in_features if isinstance(layers[0], nn.Linear) else layers[0].normalized_shape[0]
-        self.observation_size = width
+    def _check(self, layers: List[nn.Module]) -> None:
+        """Raise `UserError` unless each layer takes as many numbers as the one before it gives."""
+        self.observation_size = width = _inputs(layers[0], 0)
         for layer in layers:
-            wanted = layer.in_features if isinstance(layer, nn.Linear) else width
-            if isinstance(layer, nn.LayerNorm):
-                wanted = layer.normalized_shape[0]
+            wanted = _inputs(layer, width)
             if wanted != width:
                 raise UserError(f"the network's layers do not fit: one gives {width} numbers, the next takes {wanted}")
             width = layer.out_features if isinstance(layer, nn.Linear) else width
@@ -92,6 +95,28 @@ class OpenRLActor(nn.Module):
         if not bool(array.isfinite().all()):
             raise UserError(f"the array {name} holds numbers that are not finite")
         return array.to(torch.float32)
+
+
+def _inputs(layer: nn.Module, width: int) -> int:
+    """How many numbers a layer takes; `width` where it takes any."""
+    if isinstance(layer, nn.Linear):
+        return layer.in_features
+    return layer.normalized_shape[0] if isinstance(layer, nn.LayerNorm) else width
+
+
+def from_model_state(state: Dict[str, Tensor], activation: str) -> OpenRLActor:
+    """The actor in the `model_state` of this project's OpenRL learner.
+
+    Args:
+        state: the tensors.
+        activation: `learner.policy.network.activation`.
+
+    Raises:
+        UserError: it is not such an actor's.
+
+    """
+    arrays = {name[len(_POLICY) :]: array for name, array in state.items() if name.startswith(_POLICY)}
+    return OpenRLActor(arrays, _CLASSES[activation])
 
 
 def read_npz(path: Path) -> OpenRLActor:
@@ -135,7 +160,7 @@ def _build(path: Path, arrays: Dict[str, Tensor], activation: str) -> OpenRLActo
 
 def _activation(policy: safe_pickle.Opaque) -> str:
     """Class name of the activation after the first layer; ReLU where the file does not say."""
-    node = policy
+    node: Any = policy
     for name in ("base", "mlp", "fc1", "1"):
         state = node.state if isinstance(node, safe_pickle.Opaque) and isinstance(node.state, dict) else {}
         node = (state.get("_modules") or {}).get(name)

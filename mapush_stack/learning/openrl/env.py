@@ -1,4 +1,4 @@
-"""OpenRL's vector environment over PushEnv: numpy in, numpy out."""
+"""A team's environment as OpenRL expects one: NumPy in, NumPy out."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...envs.push_env import PushEnv, Step
 from ...errors import UserError
+from ..vec_env import TeamEnv, TeamStep
 
 Observations = Union[np.ndarray, Dict[str, np.ndarray]]
 """`[N, A, D]` for actor and critic, or that as "policy" and `[N, A, S]` for the critic as "critic"."""
@@ -27,10 +27,10 @@ class OpenRLVecEnv:
 
     env_name = "mapush"
     use_monitor = False
-    """OpenRL's monitor keeps every episode's rewards; `PushEnv` has running sums."""
+    """OpenRL's monitor would keep every episode's rewards; the training loop has running sums."""
 
-    def __init__(self, env: PushEnv, random_ages: bool = False) -> None:
-        """Over `env`; with `random_ages` the first episodes after a reset begin at random ages.
+    def __init__(self, env: TeamEnv) -> None:
+        """Over `env`, whose robots are alike.
 
         Raises:
             UserError: gymnasium is not installed.
@@ -44,30 +44,27 @@ class OpenRLVecEnv:
         def box(*shape: int) -> Any:
             return spaces.Box(-np.inf, np.inf, shape, np.float32)
 
-        self.env, self._random_ages = env, random_ages
+        self.env, spec = env, env.spec
         self.parallel_env_num: int = env.num_envs
         """Environments, N."""
-        self.agent_num: int = env.num_agents
+        self.agent_num: int = spec.num_agents
         """Robots in the team, A."""
-        bound = np.float32(1.0 / env.config.action_gain)
-        self.action_space: Any = spaces.Box(-bound, bound, (env.action_size,), np.float32)
+        bound = np.float32(spec.agents[0].action_bound)
+        self.action_space: Any = spaces.Box(-bound, bound, (spec.action_size,), np.float32)
         """Of one robot; what lies outside counts as the bound. OpenRL itself does not look at the bounds."""
-        self._one_array = env.config.global_state == "observation"
-        policy, critic = box(env.observation_size), box(env.state_shape[1])
+        self._one_array = spec.state_is_observation
+        policy, critic = box(spec.observation_size), box(spec.state_shape[1])
         self.observation_space: Any = policy if self._one_array else spaces.Dict({"policy": policy, "critic": critic})
         """Of one robot."""
 
     def reset(self, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None) -> Observations:
-        """Start episode 0 everywhere.
-
-        The starts depend on the environment's own seed: OpenRL passes the one that it seeds torch with.
-        """
-        return self._numpy(*self.env.reset(self._random_ages))
+        """What there is to see. OpenRL calls this at the start, when the training loop has reset the environment."""
+        return self._numpy(*self.env.observe())
 
     def step(
         self, actions: np.ndarray, extra_data: Optional[Dict[str, Any]] = None
     ) -> Tuple[Observations, np.ndarray, np.ndarray, List[Dict[str, Any]]]:
-        """Hold `actions` `[N, A, 3]` for one decision.
+        """Hold `actions` `[N, A, K]` for one decision.
 
         Returns:
             observations, rewards `[N, A, 1]`, ends of episodes `[N, A]` bool, and an info for every environment.
@@ -75,18 +72,19 @@ class OpenRLVecEnv:
         """
         step = self.env.step(torch.as_tensor(actions, dtype=torch.float32, device=self.env.device))
         rewards = step.rewards.unsqueeze(-1).cpu().numpy()
-        dones = np.repeat(step.episode.done.cpu().numpy()[:, None], self.agent_num, axis=1)
+        done = (step.terminated | step.truncated).cpu().numpy()
+        dones = np.repeat(done[:, None], self.agent_num, axis=1)
         return self._numpy(step.observations, step.state), rewards, dones, self._infos(step)
 
     def batch_rewards(self, buffer: Any) -> Dict[str, float]:
-        """What `EnvStatistics` has summed since the last call, which OpenRL makes after every rollout."""
-        return self.env.statistics.pop_numbers()
+        """Nothing: the training loop reads the environment's statistics itself."""
+        return {}
 
     def close(self) -> None:
         """Release the simulator; may be called twice."""
         self.env.close()
 
-    def _infos(self, step: Step) -> List[Dict[str, Any]]:
+    def _infos(self, step: TeamStep) -> List[Dict[str, Any]]:
         infos: List[Dict[str, Any]] = [{} for _ in range(self.parallel_env_num)]
         for index in step.truncated.nonzero().squeeze(-1).tolist():
             infos[index]["bad_transition"] = [True] * self.agent_num

@@ -86,7 +86,7 @@ class _Unpickler(pickle.Unpickler):
             "nothing in it was run"
         )
 
-    def persistent_load(self, identifier: Tuple) -> torch.Tensor:
+    def persistent_load(self, identifier: Tuple[Any, ...]) -> torch.Tensor:
         """A storage as a flat tensor."""
         kind, dtype, key, _, numel = identifier
         if kind != "storage" or not isinstance(dtype, torch.dtype):
@@ -97,7 +97,9 @@ class _Unpickler(pickle.Unpickler):
         return values
 
 
-def _rebuild_tensor(storage: torch.Tensor, offset: int, size: Tuple, stride: Tuple, *ignored: Any) -> torch.Tensor:
+def _rebuild_tensor(
+    storage: torch.Tensor, offset: int, size: Tuple[int, ...], stride: Tuple[int, ...], *ignored: Any
+) -> torch.Tensor:
     # as_strided checks the extents against the storage.
     return storage.as_strided(size, stride, offset).clone()
 

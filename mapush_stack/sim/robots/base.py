@@ -1,4 +1,4 @@
-"""What a kind of robot has to say of itself. Each kind is one file beside this one, or in a plug-in."""
+"""The contract of a kind of robot. Each kind is one file, beside this one or in a plug-in."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ class RobotKind(ABC, Generic[S]):
 
     @abstractmethod
     def add_to(self, spec: Any, name: str, object_friction: float) -> None:
-        """Add a robot to a `mujoco.MjSpec`: a body called `name`, everything else with `name` and `_` in front.
+        """Add a robot to a `mujoco.MjSpec`.
+
+        Its base is a body called `name`; all other names begin with `name` and `_`.
 
         Args:
             spec: the scene so far.
@@ -109,21 +111,28 @@ class RobotKind(ABC, Generic[S]):
 
     @abstractmethod
     def bodies(self, joints: Joints) -> Bodies:
-        """The bases that joint states amount to."""
+        """Poses and velocities of the bases for these joint states."""
 
     @abstractmethod
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
-        """Joint states `[n, R, ...]` of environments `env_ids` whose bases start as in `start` `[n, ...]`.
+        """Joint states `[n, R, ...]` with which environments `env_ids` start.
 
-        Only those where `mask` `[n]` is true start; the others' joint states are not used.
+        Bases start as in `start` `[n, ...]`. Only environments where `mask` `[n]` is true start; the joint states of
+        the others are not used.
         """
 
     @abstractmethod
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
-        """Actuator controls `[N, R, controls]` that follow velocity commands `[N, R, 3]` from the present `joints`."""
+        """Actuator controls `[N, R, k]` that follow velocity commands `[N, R, 3]`.
+
+        `joints` are the present joint states.
+        """
 
     def senses(self, joints: Joints) -> Tensor:
-        """What the robots sense of themselves, `[..., R, M]`, M as in `task.sense_mirror`; by default nothing."""
+        """What the robots sense of themselves, `[..., R, M]`; by default nothing.
+
+        M is the length of `task.sense_mirror`.
+        """
         return joints.qpos[..., :0]
 
     def dress(self, draw: Draw, name: str, accent: Colour) -> None:

@@ -83,7 +83,10 @@ def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float)
 
 
 def link_inertias(side: float, end: float) -> Dict[str, Inertia]:
-    """Hip, thigh and calf of one leg; `side` is +1 on the left and `end` +1 in front, as leg.xacro mirrors them."""
+    """Inertias of hip, thigh and calf of one leg, mirrored as in leg.xacro.
+
+    `side` is +1 on the left, `end` is +1 in front.
+    """
     hip_tensor = _symmetric(
         0.000334008405, -0.000010826066 * side * end, 0.000001290732 * end, 0.000619101213, 0.000001643194 * side,
         0.00040057614,
@@ -112,7 +115,7 @@ class Go1Settings(RobotSettings):
 
 
 class Go1(RobotKind[Go1Settings]):
-    """Robots whose walking policy turns commands into joint targets, in one call for all of them."""
+    """Go1 robots; one call of the walking policy turns all their commands into joint targets."""
 
     settings_model = Go1Settings
     positions, velocities = 7 + gait.NUM_JOINTS, 6 + gait.NUM_JOINTS
@@ -191,7 +194,7 @@ class Go1(RobotKind[Go1Settings]):
         )
 
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
-        """See `RobotKind.start`; joints at the stance times U(0.7, 1.3), at rest, and a gait that has not begun."""
+        """See `RobotKind.start`; joints are at the stance times U(0.7, 1.3), at rest."""
         _, robots, seed, _, first_env = self.placement
         count = robots * gait.NUM_JOINTS
         draws = uniform(seed, STREAM_JOINTS, env_ids + first_env, self._starts[env_ids], count)
@@ -210,7 +213,7 @@ class Go1(RobotKind[Go1Settings]):
         )
 
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
-        """See `RobotKind.control`: the walking policy's joint targets `[N, R, 12]`, rad; the gait goes on."""
+        """See `RobotKind.control`: joint targets `[N, R, 12]`, rad; the gait advances."""
         action: Tensor = self._walker(gait.observe(proprioception(joints), commands, self._gait))
         for memory, now in zip(self._gait, gait.advance(self._gait, action, commands)):
             memory.copy_(now)
@@ -281,7 +284,7 @@ def draw_trunk(draw: Draw, trunk: Any, accent: Colour) -> None:
 
 
 def _draw_leg(draw: Draw, name: str, side: float, end: float, accent: Colour) -> None:
-    """Motors at hip and shoulder, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
+    """Motors, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
     hip, thigh, calf = (draw.spec.body(f"{name}_{joint}") for joint in gait.JOINTS)
     draw.cylinder(hip, [0, 0, 0], 0.046, 0.036, STEEL, turn=TURN_X)
     draw.cylinder(hip, [0.034 * end, 0, 0], 0.036, 0.008, DARK, turn=TURN_X)

@@ -1,4 +1,4 @@
-"""The planar robot: a capsule that slides on the plane and follows velocity commands (docs/task.md section 12).
+"""The planar robot: a capsule that slides on the plane (docs/task.md section 12).
 
 Three joints (x, y, yaw) and three velocity servos that act in the body's own frame, so that a held command turns
 with the robot. It stands for a Go1 with its walking policy at a thirtieth of the cost.
@@ -28,7 +28,7 @@ HEIGHT = 0.28
 
 
 class PlanarSettings(RobotSettings):
-    """The planar robot: a body on the plane whose velocity follows the command (docs/task.md section 12)."""
+    """A body on the plane whose velocity follows the command (docs/task.md section 12)."""
 
     linear_time_constant: float = Field(0.15, ge=0.01, le=5, description="of the velocity servo along x and y, s")
     yaw_time_constant: float = Field(0.12, ge=0.01, le=5, description="of the yaw rate servo, s")

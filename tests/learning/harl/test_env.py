@@ -8,9 +8,11 @@ from mapush_stack.learning.harl.env import HarlEnv
 from tests.conftest import kinematic_env, small_config
 
 
-def make(*overrides, **options):
+def make(*overrides, random_ages=False):
     config = small_config("task.episode_seconds=0.2", "task.target_distance=[2.9,3.0]", *overrides)
-    return HarlEnv(kinematic_env(config), **options), kinematic_env(config)
+    inner = kinematic_env(config)
+    inner.reset(random_ages)
+    return HarlEnv(inner), kinematic_env(config)
 
 
 def actions(generator):
@@ -21,19 +23,19 @@ def actions(generator):
 def test_shapes_and_types(layout, states):
     options = [f"task.global_state={layout}"] + (["learner.algorithm=mappo"] if states == 2 else [])
     env, plain = make(*options)
-    values, numbers = plain.state_shape
+    values, numbers = plain.spec.state_shape
     assert values == states and env.state_type == {1: "EP", 2: "FP"}[states] and env.n_agents == 2
     for spaces, size in (
-        (env.observation_space, plain.observation_size),
+        (env.observation_space, plain.spec.observation_size),
         (env.share_observation_space, numbers),
         (env.action_space, 3),
     ):
         # HARL looks at the name of the class and at the shape.
         assert [(type(space).__name__, space.shape) for space in spaces] == [("Box", (size,))] * 2
     seen, states, masks = env.reset()
-    assert seen.shape == (8, 2, plain.observation_size) and states.shape == (8, 2, numbers) and masks == [None] * 8
+    assert seen.shape == (8, 2, plain.spec.observation_size) and states.shape == (8, 2, numbers) and masks == [None] * 8
     seen, states, rewards, dones, infos, masks = env.step(np.zeros((8, 2, 3), np.float32))
-    assert seen.shape == (8, 2, plain.observation_size) and states.shape == (8, 2, numbers) and masks == [None] * 8
+    assert seen.shape == (8, 2, plain.spec.observation_size) and states.shape == (8, 2, numbers) and masks == [None] * 8
     assert rewards.shape == (8, 2, 1) and dones.shape == (8, 2) and dones.dtype == bool
     assert all(array.dtype == np.float32 for array in (seen, states, rewards))
     assert [len(info) for info in infos] == [2] * 8 and all(isinstance(d, dict) for info in infos for d in info)
@@ -82,7 +84,7 @@ def test_what_was_returned_is_not_changed_by_the_next_step():
     assert all(np.array_equal(a, b) for a, b in zip(first, kept))
 
 
-def test_first_episodes_begin_at_random_ages_where_that_is_asked_for():
+def test_a_reset_leaves_the_environment_as_the_training_loop_has_reset_it():
     ends = []
     for random_ages in (False, True):
         env, _ = make(random_ages=random_ages)

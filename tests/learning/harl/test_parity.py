@@ -5,13 +5,12 @@ from collections import deque
 import pytest
 import torch
 
-from mapush_stack.learning.factory import make_learner
 from mapush_stack.learning.harl import arguments, library, weights
 from mapush_stack.learning.harl.env import HarlEnv
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.training import config as configuration
-from mapush_stack.training.session import spec_of
 from tests.conftest import SMALL, kinematic_env
+from tests.learning.teams import native, plan_of
 
 LENGTH, ENVS = 24, 16
 SETTINGS = [
@@ -55,13 +54,15 @@ class Both:
     def __init__(self, harl, algorithm, *overrides):
         options = [*SETTINGS, *overrides, f"learner.algorithm={algorithm}"]
         self.config = configuration.load("default", "", options, ["harl"])
-        arguments.check(self.config)
+        arguments.check(self.config.learner)
         self.env = kinematic_env(self.config)
+        self.env.reset()
         self.vector = HarlEnv(self.env)
-        given = arguments.algo_args(self.config, threads=1, cuda=False)
+        plan = plan_of(self.config)
+        given = arguments.algo_args(self.config.learner, plan, threads=1, cuda=False)
         self.runner = library.make_runner(harl, algorithm, given, self.vector)
         spread(self.runner)
-        self.learner = make_learner(self.config.learner, spec_of(self.env), torch.device("cpu"), 1)
+        self.learner = native(self.config.learner, self.env, LENGTH)
         self.learner.load_model_state(self.harls())
         self.runner.warmup()
 
@@ -76,13 +77,13 @@ class Both:
             values, actions, log_probs, states, critic_states = runner.collect(step)
             runner.insert((*self.vector.step(actions), values, actions, log_probs, states, critic_states))
         runner.compute()
-        buffer = RolloutBuffer(LENGTH, ENVS, 2, env.observation_size, env.state_shape, 3, torch.device("cpu"))
+        buffer = RolloutBuffer(LENGTH, ENVS, env.spec, torch.device("cpu"))
         for agent, own in enumerate(runner.actor_buffer):
             buffer.observations[:, :, agent] = torch.from_numpy(own.obs[:-1])
             buffer.actions[:, :, agent] = torch.from_numpy(own.actions)
             buffer.log_probs[:, :, agent] = torch.from_numpy(own.action_log_probs).sum(-1)
         critic = runner.critic_buffer
-        shape = (LENGTH, ENVS, *env.state_shape)
+        shape = (LENGTH, ENVS, *env.spec.state_shape)
         buffer.states[:] = torch.from_numpy(critic.share_obs[:-1]).view(shape)
         buffer.next_states[:] = torch.from_numpy(critic.share_obs[1:]).view(shape)
         buffer.rewards[:] = torch.from_numpy(critic.rewards).reshape(LENGTH, ENVS, -1)
@@ -119,7 +120,8 @@ class Both:
         orders = deque(drawn[-epochs:] + drawn[:-epochs])
         with monkeypatch.context() as patched:
             patched.setattr(torch, "randperm", lambda size, **options: checked(orders.popleft(), size))
-            self.learner.update(buffer, progress=0.0)
+            self.learner.buffer = buffer
+            self.learner.update(0, progress=0.0)
         assert not orders
 
 
@@ -175,7 +177,7 @@ def test_ours_reproduces_harls_update_with_a_value_for_each_robot(harl, monkeypa
 
 def test_ours_acts_as_harls_actors_do(harl):
     both = Both(harl, "happo")
-    seen = torch.randn(ENVS, 2, both.env.observation_size)
+    seen = torch.randn(ENVS, 2, both.env.spec.observation_size)
     states, masks = torch.zeros(ENVS, 1, 12), torch.ones(ENVS, 1)
     theirs = [actor.act(seen[:, k], states, masks, deterministic=True)[0] for k, actor in enumerate(both.runner.actor)]
-    assert torch.allclose(both.learner.mean_action(seen), torch.stack(theirs, dim=1), atol=1e-6)
+    assert torch.allclose(both.learner.team.act(seen), torch.stack(theirs, dim=1), atol=1e-6)

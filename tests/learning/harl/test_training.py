@@ -16,16 +16,19 @@ from rich.console import Console
 from mapush_stack.errors import UserError
 from mapush_stack.learning.harl import arguments, library, progress
 from mapush_stack.learning.harl.env import HarlEnv
-from mapush_stack.learning.harl.trainer import HarlTrainer
+from mapush_stack.learning.harl.learner import HarlLearner
+from mapush_stack.learning.registry import LEARNERS
 from mapush_stack.training import checkpoint
 from mapush_stack.training import config as configuration
 from mapush_stack.training.log import MetricsLog
-from mapush_stack.training.progress import TrainingReport
+from mapush_stack.training.progress import ProgressDisplay
 from mapush_stack.training.run_directory import RunDirectory
+from mapush_stack.training.trainer import Trainer
 from tests.cli.runner import bytes_of, mapush, start, the_run, train_small
 from tests.cli.test_train import checkpoints, wait_for
 from tests.conftest import SMALL, kinematic_env
-from tests.training.test_trainer import StopAfter
+from tests.learning.teams import plan_of
+from tests.training.test_trainer import StopAfter, iterate
 
 HARL = ["--learner", "harl"]
 FILES = {"actor_agent0.pt", "actor_agent1.pt", "critic_agent.pt", "value_normalizer.pt"}
@@ -112,22 +115,20 @@ def assert_logged(run, *wanted):
 # HARL itself
 
 
-def made(harl, config, run):
+def made(config, run):
     """A trainer over the torch-only simulator."""
     env = kinematic_env(config, config.training.seed)
-    vector = HarlEnv(env)
-    runner = library.make_runner(harl, config.learner.algorithm, arguments.algo_args(config, 1, False), vector)
-    return HarlTrainer(config, run, env, vector, runner)
+    return Trainer(config, run, env, HarlLearner(config.learner, plan_of(config, env), env))
 
 
-def train(harl, config, run, updates=100):
+def train(config, run, updates=100):
     """Go on with a run for so many updates; returns its last checkpoint."""
-    trainer = made(harl, config, run)
+    trainer = made(config, run)
     if run.checkpoints():
         trainer.restore(checkpoint.load(run.checkpoints()[-1][1]))
     stop = StopAfter(updates)
     with MetricsLog(run.logs, trainer.steps) as log:
-        trainer.train(TrainingReport(Console(file=io.StringIO()), config.total_steps), log, stop)
+        trainer.train(ProgressDisplay(Console(file=io.StringIO()), config.total_steps), log, stop)
     return run.checkpoints()[-1][1]
 
 
@@ -146,21 +147,21 @@ SHARED = ["learner.algorithm=mappo", "learner.share_actor=true", "task.global_st
 def test_a_stopped_and_resumed_run_ends_with_the_same_bytes(harl, tmp_path, overrides):
     config = load("training.checkpoint_interval=10000", "task.episode_seconds=0.5", *overrides)
     whole, parts = (RunDirectory.create(tmp_path / name, config, []) for name in ("whole", "parts"))
-    assert bytes_of(train(harl, config, parts, updates=3)) != bytes_of(train(harl, config, whole))
+    assert bytes_of(train(config, parts, updates=2)) != bytes_of(train(config, whole))
     assert parts.checkpoints()[-1][0] == 320
-    assert bytes_of(train(harl, config, parts)) == bytes_of(whole.checkpoints()[-1][1])
+    assert bytes_of(train(config, parts)) == bytes_of(whole.checkpoints()[-1][1])
 
 
 def test_each_agents_numbers_carry_its_own_name(harl, tmp_path, monkeypatch):
     """HARL trains agents in random order, and tells of them in that order."""
     config = load()
-    trainer = made(harl, config, RunDirectory.create(tmp_path, config, []))
+    trainer = made(config, RunDirectory.create(tmp_path, config, []))
     trained, orders = [], set()
-    for agent, actor in enumerate(trainer.runner.actor):
+    for agent, actor in enumerate(trainer.learner.runner.actor):
         monkeypatch.setattr(actor, "train", lambda *ignored, agent=agent: trained.append(agent) or {"agent": agent})
     for _ in range(12):
         trained.clear()
-        metrics = trainer._update()
+        metrics = iterate(trainer)
         assert metrics["agent0/agent"] == 0 and metrics["agent1/agent"] == 1
         orders.add(tuple(trained))
     assert orders == {(0, 1), (1, 0)}
@@ -174,7 +175,8 @@ def test_nothing_of_harl_stays_changed(harl):
     base, envs = (importlib.import_module(name) for name in ("harl.runners.on_policy_base_runner", "harl.envs"))
     names = ("make_train_env", "get_num_agents", "init_dir", "save_config")
     before, loggers = [getattr(base, name) for name in names], dict(envs.LOGGER_REGISTRY)
-    given = arguments.algo_args(load(), 1, False)
+    config = load()
+    given = arguments.algo_args(config.learner, plan_of(config), 1, False)
     with pytest.raises(KeyError, match="gain"):  # in the middle of HARL's constructor
         library.make_runner(
             harl, "happo", {**given, "model": without(given["model"], "gain")}, HarlEnv(kinematic_env(load()))
@@ -232,7 +234,8 @@ def test_another_version_of_harl_is_refused(monkeypatch):
 
 def test_the_part_is_what_harl_publishes():
     """The values of harl/configs/algos_cfgs/happo.yaml at d539bad."""
-    given = arguments.algo_args(configuration.load("default", "", [], ["harl"]), 1, False)
+    config = configuration.load("default", "", [], ["harl"])
+    given = arguments.algo_args(config.learner, plan_of(config), 1, False)
     published = {
         "model": {
             "hidden_sizes": [128, 128],
@@ -276,7 +279,7 @@ def test_the_part_is_what_harl_publishes():
 
 def test_what_harl_cannot_do_is_named_at_once():
     with pytest.raises(UserError) as caught:
-        arguments.check(load("learner.library=harl", parts=()))
+        arguments.check(load("learner.library=harl", parts=()).learner)
     for change in (
         "learner.policy.squash=false",
         "learner.policy.mirror=false",
@@ -293,10 +296,10 @@ def test_what_harl_cannot_do_is_named_at_once():
 
 def test_the_changes_that_it_names_are_enough():
     with pytest.raises(UserError) as caught:
-        arguments.check(load("learner.library=harl", parts=()))
+        arguments.check(load("learner.library=harl", parts=()).learner)
     named = str(caught.value).split("HARL needs ")[1].split("; name these")[0]
     changes = named.replace(", learner.", "\nlearner.").split("\n")
-    arguments.check(load("learner.library=harl", *changes, parts=()))
+    arguments.check(load("learner.library=harl", *changes, parts=()).learner)
 
 
 @pytest.mark.parametrize(
@@ -311,22 +314,23 @@ def test_the_changes_that_it_names_are_enough():
     ],
 )
 def test_each_thing_that_harl_cannot_do(override, words):
-    arguments.check(load())
+    arguments.check(load().learner)
     with pytest.raises(UserError) as caught:
-        arguments.check(load(override))
+        arguments.check(load(override).learner)
     assert words in str(caught.value)
 
 
 def test_a_curriculum_is_refused():
     stages = ["training.stages=[{name: one, steps: 320, changes: {}}]", "training.total_steps=null"]
-    with pytest.raises(UserError, match=r"training\.stages must be empty"):
-        arguments.check(load(*stages))
+    config = load(*stages)
+    with pytest.raises(UserError, match=r"training\.stages must be empty with learner\.library=harl"):
+        LEARNERS["harl"].check(config.learner, plan_of(config))
 
 
 def test_hatrpos_trust_region_is_what_stops_the_others():
     config = load("learner.algorithm=hatrpo", "learner.target_kl=0.02")
-    arguments.check(config)
-    assert arguments.algo_args(config, 1, False)["algo"]["kl_threshold"] == 0.02
+    arguments.check(config.learner)
+    assert arguments.algo_args(config.learner, plan_of(config), 1, False)["algo"]["kl_threshold"] == 0.02
     assert "learner.epochs" in arguments.unused(config.learner)
     assert arguments.unused(load().learner) == ""
 
@@ -336,9 +340,10 @@ def test_hatrpos_trust_region_is_what_stops_the_others():
 
 def test_progress_goes_on_where_the_checkpoint_is(tmp_path):
     (tmp_path / "progress.txt").write_text("800,-1.5\n1600,-1.25\n2400,-1.0\n32")
-    report = TrainingReport(Console(file=io.StringIO()), 4000)
-    with progress.Progress(load(), tmp_path, 1600, report) as lines:
-        lines.add(11, 25, 1760, {"train_episode_rewards": 0.5})
-        lines.add(15, 25, 2400, {"train_episode_rewards": 0.5})
-        lines.add(20, 25, 3200, {})  # no episode has ended
+    text = progress.ProgressText(plan_of(load("training.total_steps=4000")), "happo")
+    assert text.add(tmp_path, 1760, 0.5) == []
+    first, second = text.add(tmp_path, 2400, 0.5)
+    assert first.startswith("Env mapush Task go1push_mid-cuboid Algo happo Exp harl updates 15/25 episodes, total num")
+    assert "timesteps 2400/4000, FPS" in first and second == "Some episodes done, average episode reward is 0.5."
+    assert len(text.add(tmp_path, 3200, None)) == 1  # no episode has ended
     assert (tmp_path / "progress.txt").read_text() == "800,-1.5\n1600,-1.25\n2400,0.5\n"

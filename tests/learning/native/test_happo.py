@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from mapush_stack.learning.factory import make_learner
-from mapush_stack.learning.native.ppo import EnvSpec
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
+from mapush_stack.learning.vec_env import AgentSpec, EnvSpec, Mirror
 from tests.conftest import small_config
+from tests.learning.teams import Team, native
 
 LENGTH, ENVS, OBSERVED, STATE, ACTIONS = 3, 4, 6, 5, 3
 
@@ -33,9 +33,9 @@ def make(algorithm, agents, *overrides, values=1, mirror=True):
         "learner.actor_lr=0.05",
         *overrides,
     ).learner
-    signs = ([1.0, -1.0] * (OBSERVED // 2), [1.0, -1.0, -1.0]) if mirror else None
-    spec = EnvSpec(agents, OBSERVED, (values, STATE), ACTIONS, signs)
-    learner = make_learner(config, spec, torch.device("cpu"), 3)
+    signs = Mirror((1.0, -1.0) * (OBSERVED // 2), (1.0, -1.0, -1.0)) if mirror else None
+    spec = EnvSpec((AgentSpec(OBSERVED, ACTIONS, signs),) * agents, (values, STATE))
+    learner = native(config, Team(spec), LENGTH, 3)
     # As on a GPU or among several processes: the orders of samples and of agents are drawn apart.
     learner._shuffle = torch.Generator().manual_seed(9)
     return learner
@@ -49,7 +49,7 @@ def rollout(learner, seed=0):
             for parameter in actor.net.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
     agents, shape = learner.spec.num_agents, learner.spec.state_shape
-    buffer = RolloutBuffer(LENGTH, ENVS, agents, OBSERVED, shape, ACTIONS, torch.device("cpu"))
+    learner.buffer = buffer = RolloutBuffer(LENGTH, ENVS, learner.spec, torch.device("cpu"))
     for name, tensor in vars(buffer).items():
         if isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32:
             setattr(buffer, name, tensor.double())
@@ -198,8 +198,8 @@ def test_happo_is_the_papers_sequential_update(agents, seed, overrides):
     advantages = slow_advantages(learner, buffer)[..., 0].flatten().tolist()
     order, agents_order = order_after_the_critic(learner), torch.Generator()
     agents_order.set_state(learner._order.get_state())
-    slow = [SlowActor(actor, config, learner.spec.mirror) for actor in learner.actors]
-    learner.update(buffer, progress=0.0)
+    slow = [SlowActor(actor, config, learner.spec.agents[0].mirror) for actor in learner.actors]
+    learner.update(0, progress=0.0)
 
     # Zhong et al., Algorithm HAPPO: M^{i_1} = A; then agent after agent in random order.
     compound = list(advantages)
@@ -222,7 +222,7 @@ def test_mappo_updates_every_agent_on_its_own_advantage(values, seed):
     advantages = slow_advantages(learner, buffer)
     order = order_after_the_critic(learner)
     slow = [SlowActor(actor, config, None) for actor in learner.actors]
-    learner.update(buffer, progress=0.0)
+    learner.update(0, progress=0.0)
     for agent in range(2):
         own = advantages[..., agent if values == 2 else 0].flatten().tolist()
         slow_update(slow[agent], samples_of(buffer, agent, own), config, order)
@@ -234,8 +234,8 @@ def test_a_shared_actor_learns_from_everyone():
     config, buffer = learner.config, rollout(learner)
     advantages = slow_advantages(learner, buffer)[..., 0]
     order = order_after_the_critic(learner)
-    slow = [SlowActor(learner.actors[0], config, learner.spec.mirror)]
-    learner.update(buffer, progress=0.0)
+    slow = [SlowActor(learner.actors[0], config, learner.spec.agents[0].mirror)]
+    learner.update(0, progress=0.0)
     samples = [
         (
             buffer.observations[t, n, agent],
@@ -274,7 +274,7 @@ def test_the_critic_is_regressed_on_normalised_returns():
     loss = 0.5 * ((outputs - target) ** 2).mean()
     gradients = torch.autograd.grad(loss, list(parameters.values()))
     norm = math.sqrt(sum(float((g * g).sum()) for g in gradients))
-    metrics = learner.update(buffer, progress=0.0)
+    metrics = learner.update(0, progress=0.0)
     assert metrics["critic/value_loss"] == pytest.approx(float(loss), rel=1e-6)
     assert metrics["critic/critic_grad_norm"] == pytest.approx(norm, rel=1e-6)
     scale = min(1.0, config.critic_max_grad_norm / norm)

@@ -6,9 +6,9 @@ import types
 import numpy as np
 import pytest
 import torch
-from mapush_stack.learning.openrl.learner.env import OpenRLVecEnv
 
 from mapush_stack.errors import UserError
+from mapush_stack.learning.openrl.env import OpenRLVecEnv
 from tests.conftest import kinematic_env, small_config
 
 
@@ -31,7 +31,9 @@ def gymnasium(monkeypatch):
 def both(*overrides, seed=0):
     """OpenRL's environment, and one of our own that must do the same."""
     config = small_config("task.observation=published", "learner.policy.mirror=false", *overrides)
-    return OpenRLVecEnv(kinematic_env(config, seed)), kinematic_env(config, seed)
+    inner = kinematic_env(config, seed)
+    inner.reset()
+    return OpenRLVecEnv(inner), kinematic_env(config, seed)
 
 
 def actions(steps=30):
@@ -67,7 +69,7 @@ def test_an_action_that_the_space_ends_at_is_the_fastest_command():
     assert vec_env.action_space.shape == (3,)
     seen = []
     for factor in (1.0, 10.0, 0.5):
-        vec_env.reset()
+        vec_env.env.reset()
         bound = np.broadcast_to(vec_env.action_space.high, (8, 2, 3))
         seen.append(vec_env.step(factor * bound)[0]["policy"])
     assert np.array_equal(seen[0], seen[1]) and not np.array_equal(seen[0], seen[2])
@@ -102,12 +104,21 @@ def test_an_episode_that_ends_otherwise_is_no_bad_transition():
     assert successes and limits
 
 
-def test_the_sums_of_a_rollout_are_given_once():
+def test_the_statistics_are_left_to_the_training_loop():
     vec_env, _ = both()
-    vec_env.reset()
     vec_env.step(np.zeros((8, 2, 3), np.float32))
-    first, second = vec_env.batch_rewards(None), vec_env.batch_rewards(None)
-    assert first["control_steps"] == 8 * vec_env.env.config.action_repeat and second["control_steps"] == 0
+    assert vec_env.batch_rewards(None) == {}
+    assert vec_env.env.statistics.pop_numbers()["control_steps"] == 8 * vec_env.env.config.action_repeat
+
+
+def test_a_reset_shows_the_environment_as_it_stands():
+    """The training loop has reset it, or restored it."""
+    vec_env, env = both()
+    action = actions(1)[0]
+    vec_env.step(action)
+    env.reset()
+    env.step(torch.from_numpy(action))
+    assert np.array_equal(vec_env.reset()["policy"], env.observe()[0].numpy())
 
 
 def test_without_gymnasium_the_error_says_what_to_install(monkeypatch):

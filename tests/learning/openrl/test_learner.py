@@ -1,10 +1,11 @@
 """What OpenRL is told, and what is refused; none of it needs OpenRL."""
 
 import pytest
-from mapush_stack.learning.openrl.learner.learner import arguments
 
 from mapush_stack.errors import UserError
+from mapush_stack.learning.openrl import arguments
 from mapush_stack.training import config as configuration
+from tests.learning.teams import plan_of
 
 UPSTREAM = {
     "seed": 1,
@@ -31,7 +32,7 @@ UPSTREAM = {
     "use_feature_normalization": False,
     "use_linear_lr_decay": False,
 }
-"""Task_spec section 10, by OpenRL's names."""
+"""docs/task.md section 10, by OpenRL's names."""
 OURS = {
     "use_proper_time_limits": True,  # which upstream's quirk makes terminal, so that there are none
     "disable_wandb": True,
@@ -40,7 +41,8 @@ OURS = {
 
 def told(*overrides, preset="default", parts=("openrl",)):
     config = configuration.load(preset, "", overrides, parts)
-    return arguments(config.learner, config.training.rollout_length, config.training.seed)
+    arguments.check(config.learner)
+    return arguments.told(config.learner, plan_of(config))
 
 
 def test_preset_paper_is_upstreams_training():

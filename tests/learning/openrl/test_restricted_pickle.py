@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mapush_stack.learning.openrl.learner.actor import OpenRLActor, read_module, read_npz
 
 from mapush_stack.errors import UserError
-from mapush_stack.learning.openrl.learner import restricted_pickle as safe_pickle
+from mapush_stack.learning.openrl import restricted_pickle as safe_pickle
+from mapush_stack.learning.openrl.actor import OpenRLActor, read_module, read_npz
 
 UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "data" / "upstream_policies"
 
@@ -83,7 +83,7 @@ def test_an_openrl_module_gives_its_actor(tmp_path, monkeypatch, activation, lay
     actor = read_module(path)
     seen = torch.randn(5, 2, 8)
     assert actor.observation_size == 8
-    assert torch.allclose(actor(seen), written(seen), atol=1e-6)
+    assert torch.allclose(actor.act(seen), written(seen), atol=1e-6)
 
 
 class Evil:
@@ -229,7 +229,7 @@ def test_the_actor_is_the_documented_network():
     x = torch.nn.functional.layer_norm(x, (4,))
     x = torch.nn.functional.layer_norm(x @ given["base.mlp.fc3.0.weight"].T + given["base.mlp.fc3.0.bias"], (4,))
     expected = x @ given["act.action_out.fc_mean.weight"].T + given["act.action_out.fc_mean.bias"]
-    assert torch.allclose(OpenRLActor(given)(seen), expected, atol=1e-5)
+    assert torch.allclose(OpenRLActor(given).act(seen), expected, atol=1e-5)
 
 
 def test_a_feature_norm_is_taken_along():
@@ -237,7 +237,7 @@ def test_a_feature_norm_is_taken_along():
     seen = torch.randn(6, 8)
     normed = 2.0 * torch.nn.functional.layer_norm(seen, (8,)) + 1.0
     plain = {name: value for name, value in given.items() if "feature_norm" not in name}
-    assert torch.allclose(OpenRLActor(given)(seen), OpenRLActor(plain)(normed), atol=1e-5)
+    assert torch.allclose(OpenRLActor(given).act(seen), OpenRLActor(plain).act(normed), atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -9,20 +9,21 @@ from importlib import metadata
 
 import pytest
 import torch
-from mapush_stack.learning.openrl.learner.actor import read_module
 from rich.console import Console
 
 from mapush_stack.device.process_group import ALONE
 from mapush_stack.errors import UserError
 from mapush_stack.evaluation import policies, protocol
-from mapush_stack.learning.openrl.learner import trainer as openrl
-from mapush_stack.training import checkpoint
+from mapush_stack.learning.openrl.actor import read_module
+from mapush_stack.learning.registry import LEARNERS
+from mapush_stack.training import checkpoint, session
 from mapush_stack.training import config as configuration
-from mapush_stack.training.progress import TrainingReport
+from mapush_stack.training.progress import ProgressDisplay
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli.runner import ROOT, bytes_of, environment, mapush, start, the_run
 from tests.cli.test_train import checkpoints, wait_for
 from tests.conftest import SMALL, kinematic_env
+from tests.learning.teams import plan_of
 
 try:
     metadata.distribution("openrl")
@@ -40,23 +41,23 @@ LEARN = ["training.total_steps=400000", "sim.num_envs=128", "training.torch_thre
 def kinematic(monkeypatch):
     """Trainings run over the torch-only tasks."""
 
-    def make(task, target_object, body, sim, seed):
+    def make(task, target_object, body, sim, seed, first_env):
         config = configuration.load("default", "", [f"sim.num_envs={sim.num_envs}"])
         return kinematic_env(config.model_copy(update={"task": task}), seed)
 
-    monkeypatch.setattr(openrl, "make_env", make)
+    monkeypatch.setattr(session, "make_env", make)
 
 
 def train(results, *overrides, initial=None):
     """A training in this process; returns what it amounts to."""
     config = configuration.load("default", "", [*SMALL, *NARROW, *overrides], ["openrl"])
-    with TrainingReport(Console(quiet=True), config.total_steps) as report:
-        return openrl.start(config, results, [], report, initial, ALONE)
+    with ProgressDisplay(Console(quiet=True), config.total_steps) as display:
+        return session.start(config, results, [], display, initial)
 
 
 def resume(run):
-    with TrainingReport(Console(quiet=True), 1) as report:
-        return openrl.resume(run, report)
+    with ProgressDisplay(Console(quiet=True), 1) as display:
+        return session.resume(run, display)
 
 
 def contents(folder):
@@ -71,7 +72,7 @@ def success(run, index=-1, episodes=300):
     candidate = policies.find(run.path, "", [])[index]
     sim = candidate.config.sim.model_copy(update={"num_envs": episodes})
     env = kinematic_env(candidate.config.model_copy(update={"sim": sim}), seed=777)
-    return protocol.summarize(protocol.run_episodes(policies.policy(candidate, env), env), 20.0).success_rate
+    return protocol.summarize(protocol.run_episodes(policies.policy(candidate, env).act, env), 20.0).success_rate
 
 
 def test_it_learns(tmp_path, kinematic):
@@ -104,16 +105,17 @@ def test_the_policy_in_module_pt_is_the_one_that_openrl_acts_with(tmp_path, kine
     done = train(tmp_path)
     model = checkpoint.load_model(done.run.checkpoints()[-1][1])
     actor = read_module(done.run.checkpoints()[-1][1] / "module.pt")
-    from mapush_stack.learning.openrl.learner.learner import OpenRLLearner, arguments
-
     config = done.run.config()
     env = kinematic_env(config)
-    learner = OpenRLLearner(arguments(config.learner, 4, 1), env, False)
+    kind = LEARNERS["openrl"]
+    learner = kind.make(config.learner, plan_of(config), env, ALONE)
     learner.load_model_state(model)
     observations, _ = env.reset()
     learner.agent.net.reset()
     actions, _ = learner.agent.act({"policy": observations.numpy()}, deterministic=True)
-    assert torch.allclose(torch.from_numpy(actions), actor(observations), atol=1e-6)
+    assert torch.allclose(torch.from_numpy(actions), actor.act(observations), atol=1e-6)
+    policy = kind.policy(config.learner, env.spec, env.device, model)
+    assert torch.equal(policy.act(observations), actor.act(observations))
 
 
 @pytest.mark.parametrize("overrides", [[], ["learner.value_norm=false", "task.global_state=observation"]])
@@ -156,7 +158,7 @@ def test_every_checkpoint_is_there_whole_or_not_at_all(tmp_path, kinematic, monk
 
 def test_it_runs_beside_a_published_openrl(tmp_path, kinematic):
     """No patch is needed: what is imported, and in which order, has no circle. Both states of the files do."""
-    import_ = "from mapush_stack.learning.openrl.learner import import_openrl; import_openrl()"
+    import_ = "from mapush_stack.learning.openrl.library import import_openrl; import_openrl()"
     site = tmp_path / "published"
     installed = metadata.distribution("openrl").locate_file("")
     for name in ("openrl", "openrl-0.2.0.dist-info"):
@@ -220,8 +222,8 @@ def test_preset_paper_trains(tmp_path, kinematic):
         "",
         ["learner.library=openrl", "sim.num_envs=4", "training.total_steps=800", "training.torch_threads=1"],
     )
-    with TrainingReport(Console(quiet=True), config.total_steps) as report:
-        done = openrl.start(config, tmp_path, [], report)
+    with ProgressDisplay(Console(quiet=True), config.total_steps) as display:
+        done = session.start(config, tmp_path, [], display)
     arrays = read_module(done.run.checkpoints()[-1][1] / "module.pt").state_dict()
     assert [list(value.shape) for name, value in arrays.items() if name.endswith("weight")] == [
         [64, 8], [64], [64, 64], [64], [3, 64],

@@ -1,0 +1,147 @@
+"""A learner that lets HARL's runner collect rollouts and learn from them, in the order of its own `run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import LearnerConfig
+from ..contract import Learner, Metrics, TrainingPlan
+from ..libraries import global_generators, scalar, set_global_generators
+from ..vec_env import TeamEnv
+from . import arguments, library, weights
+from .env import HarlEnv
+from .progress import ProgressText
+
+_OPTIMIZER, _BUFFER = "optimizer.", "buffer."
+
+
+class HarlLearner(Learner):
+    """HARL's runner over the team's environment, and what a checkpoint has to hold of it."""
+
+    def __init__(self, config: LearnerConfig, plan: TrainingPlan, env: TeamEnv) -> None:
+        """Make the runner, which seeds torch's own generators, with weights drawn from them."""
+        self.config, self.plan, self.env = config, plan, env
+        self._vector = HarlEnv(env)
+        given = arguments.algo_args(config, plan, torch.get_num_threads(), env.device.type == "cuda")
+        self.runner: Any = library.make_runner(library.find(), config.algorithm, given, self._vector)
+        weights.start_deviation(self.runner, config)
+        self._progress: Optional[ProgressText] = None
+
+    def begin(self) -> None:
+        """See `Learner.begin`."""
+        self.runner.warmup()
+        self._progress = ProgressText(self.plan, self.config.algorithm)
+
+    # One update, as in HARL's `OnPolicyBaseRunner.run`
+
+    def collect(self) -> None:
+        """See `Learner.collect`."""
+        runner = self.runner
+        runner.prep_rollout()
+        for step in range(self.plan.rollout_length):
+            values, actions, log_probs, states, critic_states = runner.collect(step)
+            outcome = self._vector.step(actions)
+            runner.insert((*outcome, values, actions, log_probs, states, critic_states))
+
+    def update(self, steps: int, progress: float) -> Metrics:
+        """See `Learner.update`."""
+        runner, plan = self.runner, self.plan
+        if runner.algo_args["train"]["use_linear_lr_decay"]:
+            for learner in (*runner.actor, runner.critic):
+                learner.lr_decay(steps // plan.steps_per_update + 1, plan.updates)
+        runner.compute()
+        runner.prep_training()
+        agents = self._order()
+        actor_infos, critic_info = runner.train()
+        reward = runner.critic_buffer.get_mean_rewards()
+        runner.after_update()
+        metrics = {**_actor_metrics(agents, actor_infos), **{f"critic/{k}": v for k, v in critic_info.items()}}
+        metrics["critic/average_step_rewards"] = reward
+        return {name: scalar(value, self.env.device) for name, value in metrics.items()}
+
+    def after_update(self, run: Path, steps: int, metrics: Dict[str, float]) -> List[str]:
+        """See `Learner.after_update`: HARL's line on the console, and its `progress.txt`."""
+        assert self._progress is not None, "begin was not called"
+        return self._progress.add(run, steps, metrics.get("train_episode_rewards"))
+
+    def _order(self) -> List[int]:
+        """The agents in the order in which HARL is about to train them, and to return what it has to tell.
+
+        HA algorithms draw it first of all; HARL's own loggers call whoever came first agent0.
+        """
+        agents = self.env.spec.num_agents
+        if self.config.algorithm == "mappo" or self.runner.fixed_order:
+            return list(range(agents))
+        state = torch.get_rng_state()
+        order: List[int] = torch.randperm(agents).tolist()
+        torch.set_rng_state(state)
+        return order
+
+    # What a checkpoint holds
+
+    def model_state(self) -> Dict[str, Tensor]:
+        """See `Learner.model_state`; the names are the native learner's."""
+        return weights.model_state(self.runner, self.config)
+
+    def load_model_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_model_state`."""
+        weights.load_model_state(self.runner, self.config, state)
+
+    def training_state(self) -> Dict[str, Tensor]:
+        """See `Learner.training_state`: Adam's moments, the buffers' first rows, torch's own generators."""
+        rows = {f"{_BUFFER}{name}": torch.from_numpy(row).clone() for name, row in self._rows()}
+        return {**self._optimizer_state(), **rows, **global_generators("cpu", self.env.device)}
+
+    def load_training_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_training_state`."""
+        self._load_optimizer_state(state)
+        for name, row in self._rows():
+            row[...] = state[f"{_BUFFER}{name}"].numpy()
+        set_global_generators("cpu", self.env.device, state)
+
+    def add_files(self, folder: Path) -> None:
+        """The weights once more in the files that HARL itself reads (`model_dir`); nothing here reads them."""
+        self.runner.save_dir = str(folder)
+        self.runner.save()
+
+    def _optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        actors = self.runner.actor[:1] if self.config.share_actor else self.runner.actor
+        named = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
+        return {**named, "critic": self.runner.critic.critic_optimizer}
+
+    def _optimizer_state(self) -> Dict[str, Tensor]:
+        """Adam's moments and step counts, by owner, parameter and name."""
+        found = {}
+        for owner, optimizer in self._optimizers().items():
+            for index, values in optimizer.state_dict()["state"].items():
+                for name, value in values.items():
+                    found[f"{_OPTIMIZER}{owner}.{index}.{name}"] = torch.as_tensor(value)
+        return found
+
+    def _load_optimizer_state(self, saved: Dict[str, Tensor]) -> None:
+        for owner, optimizer in self._optimizers().items():
+            whole, prefix = optimizer.state_dict(), f"{_OPTIMIZER}{owner}."
+            whole["state"] = {}
+            for key, value in saved.items():
+                if key.startswith(prefix):
+                    index, _, name = key[len(prefix) :].partition(".")
+                    whole["state"].setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict(whole)
+
+    def _rows(self) -> Iterator[Tuple[str, np.ndarray]]:
+        """The rows of HARL's buffers with which the next rollout begins, by name; to read and to write."""
+        for index, buffer in enumerate(self.runner.actor_buffer):
+            for name in ("obs", "masks", "active_masks"):
+                yield f"actor{index}.{name}", getattr(buffer, name)[0]
+        for name in ("share_obs", "masks", "bad_masks"):
+            yield f"critic.{name}", getattr(self.runner.critic_buffer, name)[0]
+
+
+def _actor_metrics(agents: List[int], infos: List[Dict[str, Any]]) -> Dict[str, Any]:
+    """What HARL tells of each actor, as `agent0/policy_loss` and so on."""
+    return {f"agent{agent}/{name}": value for agent, info in zip(agents, infos) for name, value in info.items()}

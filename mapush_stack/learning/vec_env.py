@@ -1,0 +1,133 @@
+"""The environment as learners see it: tensors of a team, without robots or a simulator."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import Dict, NamedTuple, Optional, Protocol, Tuple
+
+import torch
+from torch import Tensor
+
+
+class Mirror(NamedTuple):
+    """How a robot's observation and action change when the world is reflected about its heading."""
+
+    observation: Tuple[float, ...]
+    """Sign of each number of the observation."""
+    action: Tuple[float, ...]
+    """Sign of each number of the action."""
+
+
+class AgentSpec(NamedTuple):
+    """What a learner has to know of one robot."""
+
+    observation_size: int
+    """Numbers that the robot observes."""
+    action_size: int
+    """Numbers of its action."""
+    mirror: Optional[Mirror] = None
+    """None where observation or action has no linear reflection."""
+    action_bound: float = math.inf
+    """Largest size of a number of the action; more counts as this."""
+
+
+class EnvSpec(NamedTuple):
+    """What a learner has to know of an environment."""
+
+    agents: Tuple[AgentSpec, ...]
+    """The robots, A of them."""
+    state_shape: Tuple[int, int]
+    """(V, S): V values of S numbers each; V is 1 for a team value or A for one value a robot."""
+    state_is_observation: bool = False
+    """Whether the state holds for each robot what that robot observes."""
+
+    @property
+    def num_agents(self) -> int:
+        """Robots in the team, A."""
+        return len(self.agents)
+
+    @property
+    def observation_size(self) -> int:
+        """The widest observation, D."""
+        return max(agent.observation_size for agent in self.agents)
+
+    @property
+    def action_size(self) -> int:
+        """The widest action, K."""
+        return max(agent.action_size for agent in self.agents)
+
+    @property
+    def alike(self) -> bool:
+        """Whether all robots observe and do the same."""
+        return all(agent == self.agents[0] for agent in self.agents)
+
+
+class TeamStep(Protocol):
+    """What a decision led to."""
+
+    @property
+    def observations(self) -> Tensor:
+        """`[N, A, D]` after the decision, of the new episode where one ended."""
+
+    @property
+    def state(self) -> Tensor:
+        """`[N, V, S]` likewise, for the critic."""
+
+    @property
+    def rewards(self) -> Tensor:
+        """`[N, A]` of the decision."""
+
+    @property
+    def terminated(self) -> Tensor:
+        """`[N]` bool: ended by success or by a rule; nothing follows."""
+
+    @property
+    def truncated(self) -> Tensor:
+        """`[N]` bool: ended by the time limit; what would have followed is worth the value of `final_state`."""
+
+    @property
+    def final_state(self) -> Tensor:
+        """`[N, V, S]` before any reset: the last state of an episode that ended, else the same as `state`."""
+
+
+class TeamEnv(ABC):
+    """N tasks of one team side by side; an episode that ends is followed by the next one.
+
+    A robot whose observation has fewer than D numbers has them first, then zeros; likewise its action among K.
+    On a GPU the next step may overwrite the tensors that the last one returned.
+    """
+
+    num_envs: int
+    """Tasks side by side, N."""
+    device: torch.device
+    """Where all tensors are."""
+    spec: EnvSpec
+    """Sizes of observations, states and actions."""
+
+    @abstractmethod
+    def reset(self, random_ages: bool = False) -> Tuple[Tensor, Tensor]:
+        """Start the first episode everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
+
+        With `random_ages` these episodes begin at random ages, so that their time limits do not fall together.
+        """
+
+    @abstractmethod
+    def observe(self) -> Tuple[Tensor, Tensor]:
+        """Observations `[N, A, D]` and state `[N, V, S]` as they stand."""
+
+    @abstractmethod
+    def step(self, action: Tensor) -> TeamStep:
+        """Hold `action` `[N, A, K]` for one decision."""
+
+    @abstractmethod
+    def state_dict(self) -> Dict[str, Tensor]:
+        """Everything that the next step depends on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned; `observe` then gives the observations to go on with."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the environment holds; may be called twice."""
