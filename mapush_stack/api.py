@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional, Sequence, Type, TypeVar, Union
+from typing import Any, Callable, Optional, Sequence, Type, TypeVar, Union
 
 from . import plugins, presets
 from .envs import factory
@@ -17,7 +17,7 @@ from .task.rewards import TERMS, Term
 from .training import config as configuration
 from .training.config import ExperimentConfig
 
-R = TypeVar("R", bound=Type[RobotKind])
+R = TypeVar("R", bound=Type[RobotKind[Any]])
 
 
 def load_config(preset: str = "default", object: str = "", overrides: Sequence[str] = ()) -> ExperimentConfig:

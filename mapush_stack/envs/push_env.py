@@ -53,15 +53,15 @@ def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[Ro
     state = _with_senses(start.state, robots)
     observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
     values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
-    signs = observations.mirror_signs(config, target_object, robots) or [None] * len(robots)
+    signs = observations.mirror_signs(config, target_object, robots)
     agents = tuple(
         AgentSpec(
             observation_size=observed + len(robot.sense_mirror),
             action_size=len(robot.command_axes),
-            mirror=None if own is None else Mirror(own, actions.mirror_signs(robot)),
+            mirror=None if signs is None else Mirror(signs[index], actions.mirror_signs(robot)),
             action_bound=1.0 / config.action_gain,
         )
-        for robot, own in zip(robots, signs)
+        for index, robot in enumerate(robots)
     )
     return EnvSpec(agents, (values, numbers), config.global_state == "observation")
 

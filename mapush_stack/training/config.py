@@ -242,9 +242,9 @@ def _with_team(plain: Dict[str, Any]) -> Dict[str, Any]:
     team = plain.get("team") or of_object
     if not isinstance(team, list) or not team:
         return plain
-    sections = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
+    sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
     plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
-    return {**plain, "sim": presets.merge({**sections}, plain.get("sim") or {})}
+    return {**plain, "sim": presets.merge(sections, plain.get("sim") or {})}
 
 
 def _object(name: str) -> Dict[str, Any]:

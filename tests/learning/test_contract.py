@@ -186,7 +186,7 @@ def test_a_team_of_several_kinds_is_refused_by_learners_that_cannot_train_it(reg
 
 def test_a_team_of_several_kinds_shares_no_actor():
     config = small_config("learner.algorithm=mappo", "learner.share_actor=true").learner
-    with pytest.raises(UserError, match="learner.share_actor must be false for a team of several kinds of robots"):
+    with pytest.raises(UserError, match=r"learner\.share_actor must be false for a team of several kinds of robots"):
         LEARNERS["native"].check(config, plan_of(small_config())._replace(spec=UNLIKE))
     LEARNERS["native"].check(
         config.model_copy(update={"share_actor": False}), plan_of(small_config())._replace(spec=UNLIKE)

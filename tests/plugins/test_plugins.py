@@ -80,8 +80,8 @@ def test_a_mixed_team_of_a_plugins_robot_and_our_own_trains(mujoco, tmp_path):
         ("def (", "SyntaxError"),
         ("import no_such_package", "No module named 'no_such_package' (line 1)"),
         (
-            "\n\nfrom mapush_stack import register_object\nregister_object('cuboid', 'x')",
-            "an object called cuboid already",
+            "from mapush_stack import register_object\nregister_object('cuboid', 'x')",
+            "the object cuboid exists already",
         ),
     ],
 )

@@ -1,0 +1,130 @@
+"""A process that has imported everything and is forked for each command: tests need not import torch each time.
+
+A forked command is a process of its own like any other: its own arguments, environment, folder, output and exit code.
+Tests of starting, of signals and of the environment use `runner.start`, which makes a fresh process.
+"""
+
+import array
+import atexit
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_PRELOADED = """
+mapush_stack.cli.main mapush_stack.cli.train mapush_stack.cli.evaluate mapush_stack.training.session
+mapush_stack.evaluation.policies mapush_stack.sim.simulators mapush_stack.envs.push_env mapush_stack.analysis.run
+torch.utils.tensorboard mujoco
+"""
+
+
+class ForkServer:
+    """The client's side: starts the server with its first command, and ends it with this process."""
+
+    def __init__(self, environment):
+        """`environment` is that of the server, and so of what a command imports."""
+        self.environment = environment
+        self._connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.cli.forkserver", str(theirs.fileno())],
+            env=environment,
+            cwd=str(ROOT),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        atexit.register(self.close)
+
+    def run(self, arguments, cwd, environment, timeout):
+        """Run `mapush ARGUMENTS`; returns (exit code, stdout, stderr)."""
+        request = json.dumps({"arguments": arguments, "cwd": cwd, "environment": environment}).encode()
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        ends = array.array("i", [out_end, err_end])
+        self._connection.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ends)])
+        os.close(out_end)
+        os.close(err_end)
+        pid = int(self._connection.recv(100))
+        with ThreadPoolExecutor(2) as pool:
+            words, errors = (pool.submit(_read, end) for end in (out, err))
+            try:
+                return int(self._answer(timeout)), words.result(), errors.result()
+            except socket.timeout:
+                os.kill(pid, signal.SIGKILL)
+                self._answer(None)
+                raise subprocess.TimeoutExpired(arguments, timeout) from None
+
+    def _answer(self, timeout):
+        self._connection.settimeout(timeout)
+        try:
+            return self._connection.recv(100)
+        finally:
+            self._connection.settimeout(None)
+
+    def close(self):
+        """End the server."""
+        self._connection.close()
+        self._process.wait()
+
+
+def _read(end):
+    with os.fdopen(end) as file:
+        return file.read()
+
+
+def serve(connection):
+    """Fork for each request; a child returns from here with what it is to run."""
+    while True:
+        request, ends = _receive(connection)
+        if not request:
+            sys.exit(0)
+        pid = os.fork()
+        if pid == 0:
+            connection.close()
+            for number, end in zip((1, 2), ends):
+                os.dup2(end, number)
+                os.close(end)
+            return json.loads(request)
+        for end in ends:
+            os.close(end)
+        connection.send(str(pid).encode())
+        _, status = os.waitpid(pid, 0)
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        connection.send(str(code).encode())
+
+
+def _receive(connection):
+    """A message with the file descriptors that came with it."""
+    room = socket.CMSG_SPACE(2 * array.array("i").itemsize)
+    request, ancillary, _, _ = connection.recvmsg(1 << 20, room)
+    ends = array.array("i")
+    for _, _, data in ancillary:
+        ends.frombytes(data)
+    return request, list(ends)
+
+
+def main():
+    """Import, serve, and in a child run the command as `python -m mapush_stack` does."""
+    import contextlib
+    import gc
+    import importlib
+    import runpy
+
+    for name in _PRELOADED.split():
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.freeze()
+    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["cwd"])
+    sys.argv = ["mapush", *request["arguments"]]
+    runpy.run_module("mapush_stack", run_name="__main__", alter_sys=False)
+
+
+if __name__ == "__main__":
+    main()
