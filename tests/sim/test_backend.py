@@ -72,7 +72,7 @@ def test_a_simulator_needs_nothing_but_its_entry_in_the_registry(monkeypatch):
 
     monkeypatch.setitem(SIMULATORS._things, "kinematic", Kinematic())
     config = small_config("sim.backend=kinematic")
-    memory.check(config, 22, 22)
+    memory.check(config, 100)
     env = make_env(config.task, config.object.task, config.object.body, config.sim, 0)
     env.reset()
     assert isinstance(env.simulator, KinematicSimulator) and env.step(torch.zeros(8, 2, 3)).rewards.shape == (8, 2)
