@@ -102,9 +102,7 @@ def test_pages_that_code_names_exist():
 
 
 def test_the_task_page_lists_the_weights_of_the_presets():
-    rows = re.findall(
-        r"^\| `(\w+)` \|.*\| (-?[\d.]+) \| (-?[\d.]+) \|$", (DOCS / "task.md").read_text(), re.MULTILINE
-    )
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (-?[\d.]+) \| (-?[\d.]+) \|$", (DOCS / "task.md").read_text(), re.MULTILINE)
     told = {term: (float(default), float(paper)) for term, default, paper in rows}
     default, paper = (
         yaml.safe_load((PRESETS / name).read_text())["task"]["rewards"]
