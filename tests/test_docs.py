@@ -71,14 +71,14 @@ def test_references_to_the_task_lead_to_a_section():
             seen += 1
     own = list(references(unwrapped(DOCS / "task.md"), ""))
     assert set(own) <= known
-    assert seen + len(own) > 40
+    assert seen > 10, "the pattern above finds too few references"
 
 
 def test_quirks_that_code_names_are_described():
     described = set(re.findall(r"\*\*\((\w)\)\*\*", (DOCS / "task.md").read_text(encoding="utf-8")))
     for path in sources(".py", ".yaml"):
-        named = re.findall(r"docs/task\.md,? section 9,? quirk (\w)\b", unwrapped(path))
-        assert set(named) <= described, path
+        named = re.findall(r"docs/task\.md,? section 9,? (?:quirk (\w)\b|(\w)\))", unwrapped(path))
+        assert {letter for pair in named for letter in pair if letter} <= described, path
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
