@@ -2,10 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 
-from .runner import ROOT, mapush, the_run
+from .runner import ROOT, environment, mapush, the_run
 
 PAGE = ROOT / "docs" / "extend.md"
 
@@ -55,3 +57,14 @@ def test_a_triage_rule_is_found(folder):
     log.write_text("saving\nOSError: [Errno 122] Disk quota exceeded\n")
     out, _ = mapush("triage", "--plugin", "lab.py", log, cwd=folder)
     assert "cluster-quota" in out
+
+
+def test_the_readme_example_runs():
+    pytest.importorskip("mujoco")
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for long, short in (("256", "8"), ("range(400)", "range(2)")):
+        assert long in example
+        example = example.replace(long, short)
+    command = [sys.executable, "-c", example]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0 and "episodes succeeded" in done.stdout, done.stderr
