@@ -38,10 +38,11 @@ def test_each_is_thirty_lines_at_most():
     assert len(longest) >= 7 and max(longest.values()) <= 30, longest
 
 
-def test_a_term_a_layout_an_object_a_robot_and_a_simulator_train_together(folder):
+def test_a_term_an_object_a_robot_a_layout_a_learner_and_a_simulator_train_together(folder):
     pytest.importorskip("mujoco")
-    plugins = [word for name in ("calm", "rover", "short", "windy") for word in ("--plugin", f"{name}.py")]
+    plugins = [word for name in ("calm", "greedy", "rover", "short", "windy") for word in ("--plugin", f"{name}.py")]
     named = ["--object", "plank.yaml", "--team", "rover,planar", "--backend", "windy", "task.observation=short"]
+    named += ["--learner", "greedy", "--algo", "greedy"]
     command = ["train", *plugins, *named, "task.rewards.calm=0.01", "--steps", "640", "--results", "results"]
     out, _ = mapush(*command, *small("learner.actor_minibatches=1", "learner.critic_minibatches=1"), cwd=folder)
     assert "rover" in out and "plank" in out
