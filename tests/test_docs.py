@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import mapush_stack
+from mapush_stack.training import config as configuration
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -99,6 +100,25 @@ def test_pages_that_code_names_exist():
     for path in sources(".py", ".yaml", ".yml", ".sh", ".toml"):
         for name in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8")):
             assert (ROOT / name).is_file(), f"{path.relative_to(ROOT)} names {name}"
+
+
+def test_files_that_pages_name_exist():
+    upstream = {"task/train.sh"}
+    for page in PAGES:
+        for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|yaml|sh|diff|c|lock))`", page.read_text(encoding="utf-8")):
+            known = (ROOT / name).exists() or (ROOT / "mapush_stack" / name).exists()
+            assert known or name in upstream, f"{page.relative_to(ROOT)} names {name}"
+
+
+def test_fields_that_pages_name_exist():
+    of_plugins = {"task.rewards.calm", "sim.cart.max_force"}
+    path, seen = r"((?:task|sim|learner|training|evaluation)(?:\.[a-z_0-9]+)+)", set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        seen |= {*re.findall(rf"\b{path}=", text), *re.findall(rf"`{path}`", text)}
+    assert len(seen) > 20
+    for field in seen - of_plugins:
+        configuration.check_path(configuration.ExperimentConfig, field.split("."))
 
 
 def test_the_task_page_lists_the_weights_of_the_presets():
