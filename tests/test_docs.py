@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 import mapush_stack
-from mapush_stack.training import config as configuration
+from mapush_stack.settings import check_path
+from mapush_stack.training.config import ExperimentConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -118,7 +119,7 @@ def test_fields_that_pages_name_exist():
         seen |= {*re.findall(rf"\b{path}=", text), *re.findall(rf"`{path}`", text)}
     assert len(seen) > 20
     for field in seen - of_plugins:
-        configuration.check_path(configuration.ExperimentConfig, field.split("."))
+        check_path(ExperimentConfig, field.split("."))
 
 
 def test_the_task_page_lists_the_weights_of_the_presets():
