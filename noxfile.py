@@ -36,11 +36,12 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes: ruff, and linters of the Dockerfile, the workflows and the shell scripts."""
+    """Style, types and common mistakes: ruff, mypy, and linters of the Dockerfile, workflows and shell scripts."""
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/lint.lock")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
     session.run("hadolint", "Dockerfile")
     session.run("actionlint")
     session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))

@@ -7,7 +7,7 @@ from typing import Any, Callable, Optional, Sequence, Type, TypeVar, Union
 
 from . import plugins, presets
 from .envs import factory
-from .envs.push_env import PushEnv
+from .envs.push_env import PushEnv as PushEnv
 from .evaluation import policies, pretrained
 from .learning.contract import LearnerKind, TeamPolicy
 from .learning.registry import LEARNERS
