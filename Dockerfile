@@ -1,13 +1,13 @@
-# Three images of one file: `docker build --target cpu|warp|isaacgym`. docs/docker.md says how and why.
+# Three images: `docker build --target cpu|warp|isaacgym`. See docs/docker.md.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG CUDA_IMAGE=nvidia/cuda:11.6.2-cudnn8-runtime-ubuntu20.04@sha256:ea2af6ed2bc770f83ed30235f7369b8c83a49b58cdb0bfd55f1227d89edfad8f
 
-# The checkout without NVIDIA's package, which has a stage of its own.
+# The checkout without NVIDIA's package, which has its own stage.
 FROM ${PYTHON_IMAGE} AS checkout
 COPY . /opt/mapush
 RUN rm -f /opt/mapush/env/isaacgym/*.tar.gz && mkdir -p /opt/mapush/results && chmod 1777 /opt/mapush/results
 
-# uv, which installs the rest, and nox, by which the images run the project's sessions.
+# uv, which installs the rest, and nox, which runs the project's sessions in the images.
 FROM ${PYTHON_IMAGE} AS tools
 ARG PIP_INDEX_URL=https://pypi.org/simple
 COPY env/nox.lock /tmp/
@@ -16,7 +16,7 @@ RUN --mount=type=secret,id=ca \
     && python3 -m venv /opt/tools \
     && /opt/tools/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/nox.lock
 
-# What cpu and warp share. HOME is for anyone's caches: containers run as whoever started them.
+# Shared by cpu and warp. Everyone may write into HOME, because a container runs as any user.
 FROM ${PYTHON_IMAGE} AS python
 RUN useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache /opt/mapush
@@ -41,10 +41,10 @@ RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
        python3 env/install.py /opt/venv/bin/python --editable
 COPY --from=checkout /opt/mapush /opt/mapush
 USER 1000:1000
-# Unhealthy is what is broken (2); a warning (1), as of Docker's small /dev/shm, is none.
+# Exit code 2 (broken) is unhealthy; 1 (a warning, such as Docker's small /dev/shm) is not.
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend mujoco || [ $? -eq 1 ]"]
 
-# MuJoCo Warp on current NVIDIA GPUs. torch brings CUDA's libraries along, NVIDIA's container runtime the driver.
+# MuJoCo Warp on current NVIDIA GPUs. torch contains CUDA's libraries; NVIDIA's container runtime adds the driver.
 FROM python AS warp
 ARG PIP_INDEX_URL=https://pypi.org/simple
 RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
@@ -56,14 +56,14 @@ ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend warp || [ $? -eq 1 ]"]
 
-# NVIDIA's package: what its licence forbids to pass on. Nothing else of the target isaacgym starts before it is in order.
+# NVIDIA's package, which its licence forbids to pass on. It is checked before anything else of the target isaacgym runs.
 FROM ${PYTHON_IMAGE} AS isaacgym-package
 COPY env/isaacgym /tmp/isaacgym
 RUN python3 /tmp/isaacgym/check.py --recorded \
     && tar -xzf /tmp/isaacgym/IsaacGym_Preview_4_Package.tar.gz -C /opt --no-same-owner --exclude=isaacgym/docs \
     && rm -r /tmp/isaacgym
 
-# The sources that Isaac Gym's task and HARL's learners come from.
+# The sources of MAPush and HARL.
 FROM isaacgym-package AS isaacgym-sources
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
@@ -77,10 +77,10 @@ RUN --mount=type=secret,id=ca \
     && /tmp/fetch.sh "$HARL_URL" d539bad20f677bc4ce9fa200fa5de31b5f0b9d37 \
        161c043f7e621ff9ec2220d742b8cb0dfd844b61d0ad7aef83a11b082167dfe5 /opt/HARL
 
-# Isaac Gym Preview 4 with what was published for it: Ubuntu 20.04, CUDA 11.6, Python 3.8, torch 1.13.1.
+# Isaac Gym Preview 4 on Ubuntu 20.04, CUDA 11.6, Python 3.8 and torch 1.13.1.
 FROM ${CUDA_IMAGE} AS isaacgym
 COPY --from=isaacgym-sources /opt /opt
-# gymtorch is compiled when it is first imported (g++, Python's headers); the X and GL libraries are Isaac Gym's.
+# g++ and Python's headers compile gymtorch at its first import; Isaac Gym needs the X and GL libraries.
 # hadolint ignore=DL3008
 RUN rm -f /etc/apt/sources.list.d/cuda*.list /etc/apt/sources.list.d/nvidia*.list \
     && apt-get update \
@@ -111,7 +111,7 @@ ENV HOME=/home/mapush PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 \
     LD_LIBRARY_PATH=/usr/lib/x86_64-linux-gnu:$LD_LIBRARY_PATH \
     NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,graphics,utility \
     VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/nvidia_icd.json
-# CUDA 12's packages beside CUDA 11.6 break torch in ways that name neither.
+# Packages of CUDA 12 would break torch for CUDA 11.6, with errors that name neither.
 RUN --mount=type=bind,from=tools,source=/opt/tools/bin/uv,target=/usr/local/bin/uv \
     uv pip install --python /opt/venv --offline --no-cache --no-deps --no-build-isolation \
        -e /opt/isaacgym/python -e /opt/MAPush -e /opt/HARL -e /opt/mapush \

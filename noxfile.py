@@ -1,4 +1,4 @@
-"""Sessions: `nox` is lint and tests; `nox -s train` trains a team; `nox -l` lists the rest."""
+"""Sessions: `nox` runs lint and tests, `nox -s train` trains a team, `nox -l` lists all."""
 
 import os
 import re
@@ -18,14 +18,14 @@ ROOT = Path(__file__).parent
 MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
-LIBRARIES = ["3.8", "3.11"]  # those that have locks for OpenRL and HARL
+LIBRARIES = ["3.8", "3.11"]  # Pythons with locks for OpenRL and HARL
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
 def install(session: nox.Session, *options: str) -> None:
-    """The locked environment and the project, installed once for each state of the locks; options of env/install.py."""
+    """Install the locked environment and the project if the locks have changed; `options` go to env/install.py."""
     if session.virtualenv.venv_backend == "none":
-        return  # in a container, which has it all: `nox --no-venv`
+        return  # `nox --no-venv` in a container, where everything is installed
     python = str(Path(session.bin) / "python")
     stamp = Path(session.virtualenv.location) / "locks"
     locks = "".join([*options, *(path.read_text() for path in sorted((ROOT / "env").glob("*.lock")))])
@@ -36,11 +36,12 @@ def install(session: nox.Session, *options: str) -> None:
 
 @nox.session(python=MAIN)
 def lint(session: nox.Session) -> None:
-    """Style and common mistakes: ruff, and the linters of the Dockerfile, the workflows and the shell scripts."""
+    """Style, types and common mistakes: ruff, mypy, and linters of the Dockerfile, workflows and shell scripts."""
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/lint.lock")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
     session.run("hadolint", "Dockerfile")
     session.run("actionlint")
     session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
@@ -48,16 +49,16 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
-    """The fast tests; on Python 3.8 those that need torch alone."""
+    """The fast tests; on Python 3.8 those that need only torch."""
     install(session, *([] if session.python == "3.8" else ["--extras"]))
-    # One process a core; the tests of one module stay together, for what they share takes seconds to make.
+    # One process a core. The tests of a module stay together, because their fixtures take seconds to make.
     workers = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
     session.run("pytest", "-m", "not slow and not docker", *workers, *session.posargs)
 
 
 @nox.session(python=LIBRARIES)
 def patches(session: nox.Session) -> None:
-    """The patches of OpenRL on its real wheel; `-- -m slow` imports it in wholly fresh interpreters, a minute."""
+    """The patches of OpenRL on its real wheel; `-- -m slow` imports it in fresh interpreters, a minute."""
     try:
         install(session, "--openrl")
     except CommandFailed:
@@ -67,20 +68,20 @@ def patches(session: nox.Session) -> None:
 
 @nox.session(python=LIBRARIES)
 def openrl(session: nox.Session) -> None:
-    """The real OpenRL trains, is stopped and goes on; PettingZoo's own tests; the real wandb. A few minutes."""
+    """The real OpenRL trains, stops and resumes; PettingZoo's own tests; the real wandb. A few minutes."""
     try:
         install(session, "--openrl")
     except CommandFailed:
         session.skip("OpenRL's wheel, or what it needs, could not be installed: see above")
     session.run("mapush", "patches", "apply")
     files = ["learning/openrl", "envs/test_pettingzoo.py"]
-    files += ["cli/test_reproduce.py", "cli/test_train_wandb.py"]  # wandb is one of OpenRL's packages
+    files += ["cli/test_reproduce.py", "cli/test_train_wandb.py"]  # OpenRL installs wandb
     session.run("pytest", *(f"tests/{name}" for name in files), *session.posargs)
 
 
 @nox.session(python=LIBRARIES)
 def harl(session: nox.Session) -> None:
-    """The real HARL trains, is stopped and goes on, and our learners do as it does; HARL_SRC as MAPUSH_SRC."""
+    """The real HARL trains, stops and resumes, and our learners match it; HARL_SRC names its source tree."""
     source = os.environ.get("HARL_SRC") or fetch(session, "HARL")
     install(session, "--harl")
     files = ["learning/harl", "cli/test_reproduce.py"]
@@ -96,9 +97,9 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def browser(session: nox.Session) -> None:
-    """The report in a real browser, with screenshots for docs/; CHROMIUM names one that is not on the PATH."""
+    """The report in Chromium, with screenshots for docs/; CHROMIUM names one that is not on the PATH."""
     if not any(map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser"])):
-        session.skip("there is no Chromium: install the system's (apt-get install chromium), or name one in CHROMIUM")
+        session.skip("there is no Chromium: install it (apt-get install chromium), or name one in CHROMIUM")
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock")
     session.run("pytest", "-rs", "tests/browser", *session.posargs)
@@ -113,7 +114,7 @@ def docker(session: nox.Session) -> None:
 
 @nox.session(python="3.8")
 def isaacgym(session: nox.Session) -> None:
-    """MAPush's own code on a stand-in for Isaac Gym; MAPUSH_SRC names its source tree, else it is fetched."""
+    """MAPush's own code on a stand-in for Isaac Gym; MAPUSH_SRC names its source tree, or it is fetched."""
     source = os.environ.get("MAPUSH_SRC") or fetch(session, "MAPush")
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/isaacgym/requirements.lock")
@@ -122,7 +123,7 @@ def isaacgym(session: nox.Session) -> None:
 
 
 def fetch(session: nox.Session, name: str) -> str:
-    """MAPush or HARL at the commit that the Dockerfile names; skips the session where it cannot be reached."""
+    """Fetch MAPush or HARL at the commit in the Dockerfile; skips the session if it cannot be reached."""
     dockerfile, key = (ROOT / "Dockerfile").read_text(), name.upper()
     url = os.environ.get(f"{key}_URL") or re.search(rf"ARG {key}_URL=(\S+)", dockerfile)[1]
     commit, digest = re.search(rf'"\${key}_URL" (\w{{40}})[\s\\]+(\w{{64}})', dockerfile).groups()
@@ -142,33 +143,33 @@ def fetch(session: nox.Session, name: str) -> str:
 
 @nox.session(python=MAIN)
 def train(session: nox.Session) -> None:
-    """Train a team, evaluate it, and say where it is; arguments go to `mapush train`."""
+    """Train a team, evaluate it, and print its folder; arguments go to `mapush train`."""
     install(session)
     session.run("mapush", "train", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def smoke(session: nox.Session) -> None:
-    """Try everything on the simulator that this machine has, a minute; `-- --backend mujoco` forces one."""
+    """Try everything on this machine's simulator, a minute; `-- --backend mujoco` names one."""
     install(session, "--extras")
     session.run("mapush", "smoke", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def cleanup(session: nox.Session) -> None:
-    """The clean exit: crashes at teardown, signals, and what is left behind, in real processes; minutes."""
+    """The clean exit in real processes: crashes at teardown, signals, leftovers; minutes."""
     install(session, "--extras")
     session.run("pytest", "-rs", *map(str, sorted(ROOT.glob("tests/**/test_exit*.py"))), *session.posargs)
 
 
 @nox.session(python=MAIN)
 def vram_probe(session: nox.Session) -> None:
-    """How many environments fit into the GPU's memory, or without a GPU into the host's: `mapush vram-probe`."""
+    """`mapush vram-probe`: how many environments fit into the memory of the GPU, or of the host."""
     install(session, "--extras")
     session.run("mapush", "vram-probe", *session.posargs)
 
 
 @nox.session(python=MAIN)
 def lock(session: nox.Session) -> None:
-    """Resolve the locks under env/ anew (needs the network)."""
+    """Resolve the locks under env/ again (needs the network)."""
     session.run("python", "env/lock.py", external=False)

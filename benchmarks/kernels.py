@@ -1,7 +1,7 @@
-"""Which kernels a decision consists of, on a GPU: `python benchmarks/kernels.py [--envs 16384] [FIELD=VALUE ...]`.
+"""Kernels of one decision on a GPU: `python benchmarks/kernels.py [--envs 16384] [FIELD=VALUE ...]`.
 
-Prints env-steps/s of the environment alone under random actions, and the kernels of one decision by their share of the
-time (torch's profiler). Under Nsight Compute, `--step` shows one physics step, kernel by kernel:
+Prints the environment steps a second under random actions, without a learner, and each kernel's share of the time
+(torch's profiler). Under Nsight Compute, `--step` shows one physics step, kernel by kernel:
 
     ncu --profile-from-start off --metrics dram__throughput.avg.pct_of_peak_sustained_elapsed,\\
     sm__throughput.avg.pct_of_peak_sustained_elapsed python benchmarks/kernels.py --step sim.robot=go1
@@ -21,7 +21,7 @@ WARM_UP, TIMED, SHOWN = 16, 10, 25
 
 
 def physics_step(engine):
-    """One physics step outside the graph, between the marks that Nsight Compute looks for."""
+    """Run one physics step outside of the CUDA graph, between the marks that Nsight Compute looks for."""
     torch.cuda.synchronize()
     torch.cuda.cudart().cudaProfilerStart()
     with engine._warp.ScopedDevice(engine._wp_device):
@@ -33,7 +33,7 @@ def physics_step(engine):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--envs", type=int, default=16384)
-    parser.add_argument("--step", action="store_true", help="one physics step for Nsight Compute, and nothing else")
+    parser.add_argument("--step", action="store_true", help="only run one physics step, for Nsight Compute")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
     settings = configuration.load("default", "", [f"sim.num_envs={arguments.envs}", *arguments.overrides])

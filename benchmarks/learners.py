@@ -1,12 +1,12 @@
 """Learners side by side: `python benchmarks/learners.py native harl [--steps 2_000_000] [--seeds 1,2]`.
 
-Every library trains the same team on the same simulator for the same steps with one thread, one run after the other,
-and all its checkpoints are evaluated under the published protocol from the same starts. Prints the table in Markdown
-and draws success over steps. What is there already is not done again. Libraries: `native`, `harl`, `openrl`, and
-`native-harl`: this project's learner with the settings of `--with harl`.
+Every library trains the same team on the same simulator for the same steps with one thread, one run after the other.
+All checkpoints are evaluated under the published protocol from the same starts. Prints the table in Markdown and draws
+success over steps. Runs and evaluations that exist already are kept. Libraries: `native`, `harl`, `openrl`, and
+`native-harl`, this project's learner with the settings of `--with harl`.
 
-Speed is environment steps per second of processor time of the whole command, start-up included: with one thread that is
-the rate on an idle machine, and on a shared one what others do hardly changes it.
+Speed is environment steps per second of processor time of the whole command, start included: with one thread, the rate
+on an idle machine, which other programs hardly change.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def mapush(*arguments):
 
 
 def train(folder, library, seed, steps, overrides):
-    """One run, unless it is there; its folder, and how many seconds of processor time the command took."""
+    """Train one run if it is missing; returns its folder and the seconds of processor time that the command took."""
     took = folder / "seconds.txt"
     if not took.exists():
         common = ["--results", folder, "--seed", seed, "--steps", steps, "--no-evaluation"]
@@ -48,7 +48,7 @@ def train(folder, library, seed, steps, overrides):
 
 
 def evaluate(run, episodes):
-    """[(steps, evaluation)] of a run's checkpoints, oldest first."""
+    """Evaluations of a run's checkpoints, oldest first: `[(steps, evaluation)]`."""
     found = run / f"evaluation-{episodes}.json"
     if not found.exists():
         found.write_text(mapush("evaluate", run, "--episodes", episodes, "--json"))
@@ -56,7 +56,7 @@ def evaluate(run, episodes):
 
 
 def row(library, runs):
-    """A line of the table; `runs` are (folder, environment steps per second of processor time, curve)."""
+    """One line of the table; `runs` are (folder, environment steps per second of processor time, curve)."""
     algorithm = json.loads((runs[0][0] / "config.json").read_text())["learner"]["algorithm"].upper()
     last = [curve[-1][1] for _, _, curve in runs]
     rates = [rate for _, rate, _ in runs]
@@ -72,7 +72,7 @@ def row(library, runs):
 
 
 def draw(path, curves):
-    """Success over steps: each library's mean, and its seeds as thin lines."""
+    """Draw success over steps: each library's mean, and its seeds as thin lines."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
@@ -100,7 +100,7 @@ def main():
     arguments = parser.parse_args()
     found = {library: [] for library in arguments.libraries}
     for seed in arguments.seeds.split(","):
-        for library in arguments.libraries:  # in turn, so that what else the machine does befalls all alike
+        for library in arguments.libraries:  # in turn, so that other programs slow all of them alike
             folder = arguments.results / library / seed
             folder.mkdir(parents=True, exist_ok=True)
             run, seconds = train(folder, library, seed, arguments.steps, arguments.overrides)

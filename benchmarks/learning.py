@@ -1,8 +1,8 @@
-"""The README's learning table: `python benchmarks/learning.py` (hours) or `--rows default-happo` (minutes).
+"""The learning table of docs/benchmarks.md: `python benchmarks/learning.py [--rows default-happo]`, hours or minutes.
 
-Trains every row's seeds with `mapush train`, by default two at a time on one thread each, skips what is there
-already, evaluates each last checkpoint over 1000 first episodes, and prints the table in Markdown. Evaluation starts
-differ from those of the training and from those that settings were chosen on (seed 777).
+Trains every row's seeds with `mapush train`, by default two at a time on one thread each, and keeps runs that exist
+already. Evaluates each last checkpoint over 1000 first episodes and prints the table in Markdown. The episodes start
+differently from those of the training and from those on which settings were chosen (seed 777).
 """
 
 import argparse
@@ -32,7 +32,7 @@ def mapush(*arguments):
 
 
 def train(results, threads, row, seed):
-    """One run of a row, new or resumed; returns its folder."""
+    """Train or resume one run of a row; returns its folder."""
     options, steps, _ = ROWS[row]
     threads = [f"sim.threads={threads}", f"training.torch_threads={threads}"]
     folder = results / row / str(seed)
@@ -47,7 +47,7 @@ def train(results, threads, row, seed):
 
 
 def evaluate(run):
-    """The evaluation of a run's last checkpoint."""
+    """Evaluate a run's last checkpoint, unless that was done before."""
     last = max((run / "models").iterdir(), key=lambda path: int(path.name.split("_")[2]))
     found = run / f"evaluation-{last.name}.json"
     if not found.exists():
@@ -56,7 +56,7 @@ def evaluate(run):
 
 
 def line(row, evaluations):
-    """A line of the table."""
+    """One line of the table."""
     _, steps, _ = ROWS[row]
 
     def spread(name, digits, scale=1.0):

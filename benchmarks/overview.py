@@ -1,7 +1,7 @@
 """The README's picture: `python benchmarks/overview.py RUN`, where RUN is a run directory.
 
-Left, success of each of the run's checkpoints over the environment steps it was trained for; right, the first six
-evaluation episodes of the last checkpoint from above, whatever became of them. The committed picture is of the run
+Left: success of the run's checkpoints over environment steps. Right: the first six evaluation episodes of the last
+checkpoint from above, successful or not. The committed picture shows the run
 
     mapush train --seed 2 --results results/overview training.checkpoint_interval=250000
 """
@@ -23,11 +23,11 @@ ROWS, COLUMNS = 2, 3
 ROBOT_COLOURS = ("#0072B2", "#D55E00", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#999999", "#F0E442")
 OBJECT_COLOUR, TARGET_COLOUR, CURVE_COLOUR = "#555555", "#009E73", "#0072B2"
 HALF_LENGTH, HALF_WIDTH = 0.28, 0.13
-"""Of a robot's trunk as it is drawn, m."""
+"""Half the length and width of a robot's trunk as it is drawn, m."""
 
 
 def success_curve(candidates, episodes):
-    """(steps, evaluation) of every checkpoint."""
+    """Evaluate every checkpoint: `[(steps, evaluation)]`."""
     curve = []
     for candidate in candidates:
         env = policies.environment(candidate, episodes, candidate.config.evaluation.seed)
@@ -38,14 +38,14 @@ def success_curve(candidates, episodes):
 
 
 def placed(outline, pose):
-    """An outline `[K, 2]` at a pose (x, y, yaw)."""
+    """An outline `[K, 2]` (m) moved to a pose (x, y, yaw)."""
     x, y, yaw = pose
     cos, sin = np.cos(yaw), np.sin(yaw)
     return outline @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
 
 
 def part_outline(part):
-    """A part of the object from above, `[K, 2]` in the object's frame."""
+    """The outline of a part of the object from above, `[K, 2]` in the object's frame, m."""
     if part.shape == "cylinder":
         angle = np.linspace(0, 2 * np.pi, 60)
         corners = part.size[0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
@@ -55,13 +55,13 @@ def part_outline(part):
 
 
 def robot_outline():
-    """A robot from above, `[K, 2]`: a rectangle with a pointed head."""
+    """The outline of a robot from above, `[K, 2]` (m): a rectangle with a pointed head."""
     length, width = HALF_LENGTH, HALF_WIDTH
     return np.array([[-length, -width], [0.6 * length, -width], [length, 0], [0.6 * length, width], [-length, width]])
 
 
 def draw_curve(axes, curve, settings):
-    """Success over environment steps, of all resets with its interval and of the valid ones."""
+    """Draw success over environment steps: of all resets with its interval, and of the valid ones."""
     steps = [at / 1e6 for at, _ in curve]
     found = [evaluation for _, evaluation in curve]
     axes.fill_between(steps, *zip(*(one.success_interval for one in found)), color=CURVE_COLOUR, alpha=0.2, lw=0)
@@ -84,7 +84,7 @@ def draw_curve(axes, curve, settings):
 
 
 def draw_episode(axes, episode, settings):
-    """One episode from above."""
+    """Draw one episode from above."""
     distance, poses, cause, seconds = episode.target, episode.poses, episode.cause.replace("_", " "), episode.seconds
     axes.add_patch(
         Circle((distance, 0), settings.task.success_distance, fc=TARGET_COLOUR, ec="none", alpha=0.08, zorder=0)
@@ -114,7 +114,7 @@ def _rgb(colour):
 
 
 def set_limits(panels, episodes, settings):
-    """The same piece of floor in every panel, large enough for all of them."""
+    """Show the same piece of floor in every panel, large enough for all episodes."""
     reach = settings.task.success_distance
     low = np.min([np.minimum(one.poses[..., :2].min((0, 1)), -0.85) for one in episodes], axis=0) - 0.35
     high = np.max([np.maximum(one.poses[..., :2].max((0, 1)), (one.target + reach, reach)) for one in episodes], axis=0)
@@ -127,7 +127,7 @@ def set_limits(panels, episodes, settings):
 
 
 def add_legend(figure, settings):
-    """What the marks of the episodes mean."""
+    """Explain the marks of the episodes."""
     marks = [
         Patch(fc=(*_rgb(OBJECT_COLOUR), 0.3), ec=OBJECT_COLOUR, label="object: start, middle, end (darker later)"),
         Line2D([], [], color=TARGET_COLOUR, ls="--", label=f"target, {settings.task.success_distance:g} m"),
@@ -138,7 +138,7 @@ def add_legend(figure, settings):
 
 
 def draw(curve, episodes, settings, out):
-    """The whole picture as a PNG."""
+    """Write the picture as a PNG."""
     figure = Figure(figsize=(12, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subfigures(1, 2, width_ratios=(4, 8), wspace=0.02)

@@ -1,7 +1,7 @@
 """The same policies on both simulators: `python benchmarks/parity.py [--episodes 1000] [POLICY ...]`.
 
-Evaluates every shipped team, and the POLICY files given (published actors as .npz), under the published protocol with
-MuJoCo on the CPU and with MuJoCo Warp on the GPU: the same first episodes, deterministic actions.
+Evaluates every team that comes with the project, and the POLICY files given (published actors as .npz), under the
+published protocol, with MuJoCo on the CPU and MuJoCo Warp on the GPU: the same first episodes, deterministic actions.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""Several GPUs beside one: `python benchmarks/scaling.py [--gpus 1,2,4] [--updates 16] [OPTION ...]`.
+"""Training rate on several GPUs: `python benchmarks/scaling.py [--gpus 1,2,4] [--updates 16] [OPTION ...]`.
 
 Runs `mapush train --with gpu --gpus N OPTION ...` for the same number of updates; every GPU has `sim.num_envs`
-environments. Env-steps/s are the median of the logged `perf/fps` over the second half of the updates: whole updates, as
-the first GPU sees them, waiting for the others included.
+environments. The rate is the median of the logged `perf/fps` over the second half of the updates: whole updates on the
+first GPU, including the time in which it waits for the others.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from mapush_stack.training import config as configuration
 
 
 def train(gpus, steps, options):
-    """(env-steps/s, wall time of the command) of one training."""
+    """Train once; returns environment steps a second and the wall time of the command, s."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "mapush_stack", "train", "--with", "gpu", "--gpus", str(gpus), *options]
         command += ["--steps", str(steps), "--results", folder, "--no-evaluation"]

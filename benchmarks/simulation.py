@@ -1,8 +1,8 @@
-"""Rate of `sim/mujoco` beside a bare loop of the same physics: `python benchmarks/simulation.py`.
+"""Rate of `sim/mujoco`, and of a bare loop of the same physics: `python benchmarks/simulation.py`.
 
 The bare loop steps the same model with the same controls on the same threads (`mujoco.batch.Batch.step`) and reads
-nothing; on legs it replays the joint targets, so that the ratio holds the walking policy too. Both alternate in one
-process, so that a noisy machine disturbs them alike; medians of the rounds are shown.
+nothing back. On legs it replays the joint targets, so the ratio contains the cost of the walking policy. The two
+alternate in one process, so that other programs slow both alike. Shows medians of the rounds.
 """
 
 import argparse

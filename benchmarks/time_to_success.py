@@ -1,9 +1,8 @@
-"""How long a training takes to a success rate: `python benchmarks/time_to_success.py [--seeds 1,2,3] [OPTION ...]`.
+"""Seconds of training to a success rate: `python benchmarks/time_to_success.py [--seeds 1,2,3] [OPTION ...]`.
 
-Runs `mapush train --with gpu OPTION ...` as a user does, one seed after the other, and evaluates its checkpoints
-under the published protocol, oldest first until 90 % is passed, and the last one. Seconds are those from the moment
-when the run's folder appears, before anything is captured, to the checkpoint on the disk; the whole command's time is
-shown too.
+Runs `mapush train --with gpu OPTION ...`, one seed after the other. Evaluates its checkpoints under the published
+protocol, oldest first until 90 % is passed, and the last one. Seconds run from the moment when the run's folder
+appears, before CUDA graphs are captured, to the checkpoint on the disk. The time of the whole command is shown too.
 """
 
 import argparse
@@ -20,7 +19,7 @@ MARKS = (0.6, 0.9)
 
 
 def train(results, seed, options):
-    """One run; its folder and the wall time of the command."""
+    """Train one run; returns its folder and the wall time of the command, s."""
     folder = results / str(seed)
     common = ["--results", folder, "--seed", seed, "--no-evaluation", "training.checkpoint_interval=2_000_000"]
     command = [sys.executable, "-m", "mapush_stack", "train", "--with", "gpu", *options, *common]
@@ -37,7 +36,7 @@ def evaluate(path, episodes):
 
 
 def crossings(run, episodes):
-    """(steps, seconds, success) of the first checkpoint at or above each mark, and the last one's evaluation."""
+    """The first checkpoint at or above each mark as (steps, seconds, success), and the evaluation of the last one."""
     begun = (run / "config.json").stat().st_mtime
     saved = sorted((int(path.name.split("_")[2]), path) for path in (run / "models").iterdir())
     found = {}
@@ -67,7 +66,7 @@ def main():
         cells = [f"{found[mark][1]:.1f} s, {found[mark][0] / 1e6:.1f} M" if mark in found else "-" for mark in MARKS]
         shares = [f"{last[name]:.1%}" for name in ("success_rate", "valid_success_rate")]
         row = [str(seed), f"{seconds:.1f} s", *cells, f"{last['steps']:,}", *shares, f"{last['finished_time']:.2f} s"]
-        print(*row, sep=" | ", file=sys.stderr, flush=True)  # a long benchmark that is stopped has shown something
+        print(*row, sep=" | ", file=sys.stderr, flush=True)  # shown even if the benchmark is stopped
         table.add_row(*row)
     Console(width=140).print(table)
 

@@ -1,11 +1,11 @@
-"""Rate of training end to end and where its time goes.
+"""Rate of a whole training, and the share of each part.
 
     python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [FIELD=VALUE ...]
 
 Counts environment steps of 0.02 s. Shares are of the wall time of whole updates: physics (MuJoCo), walking (the policy
-that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the
-rollout), update (critic and actors). On a GPU times are those of CUDA events in the stream of work, and memory is
-what the process has taken on the device for this row; a line through several rows gives the cost of an environment.
+that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the rollout),
+update (critic and actors). On a GPU times come from CUDA events in the stream of work. Memory is what the process has
+taken on the device for this row; a line through several rows gives the cost of an environment.
 """
 
 import argparse
@@ -31,7 +31,7 @@ PARTS = ("physics", "walking", "task", "inference", "update")
 
 
 class Timed:
-    """Adds up the time that calls of a method take on the device."""
+    """Sums the time that calls of a method take on the device."""
 
     def __init__(self, owner, name, device):
         self._call, self._device, self._watches = getattr(owner, name), device, []
@@ -59,7 +59,7 @@ def wait(device):
 
 
 def held(device):
-    """MiB in use on a GPU, once what earlier rows left is given back; 0 on a CPU."""
+    """MiB in use on a GPU after releasing what earlier rows left; 0 on a CPU."""
     if device.type != "cuda":
         return 0.0
     gc.collect()
@@ -75,11 +75,11 @@ def measure(settings, updates):
     before = held(device)
     with session.prepared(settings, settings.training.torch_threads) as (env, learner):
         trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
-        for _ in range(3):  # the first ones load and capture
+        for _ in range(3):  # the first ones load kernels and capture CUDA graphs
             trainer._finish(trainer._launch(stop))
         wait(device)
         memory = held(device) - before
-        # Twice: undisturbed for the rate, then with marks in the stream for the shares.
+        # Two passes: the marks in the stream that give the shares would lower the rate.
         rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
         timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
         timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))

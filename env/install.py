@@ -2,14 +2,14 @@
 
 Needs uv on the PATH.
 
-Everything but torch comes from the ordinary package index, by hash. torch is the CPU build where there is no NVIDIA
-GPU, by hash too; it is looked for, in this order,
+Everything comes by hash. With an NVIDIA GPU torch is the ordinary index's build, which contains CUDA. Without one it is
+the CPU build, looked for in this order:
 
-1. where pip or uv is told to look for files (PIP_FIND_LINKS, UV_FIND_LINKS), without any network;
-2. on PyTorch's CPU index, or on the mirror of it that MAPUSH_TORCH_INDEX names;
-3. on the ordinary index, whose Linux build carries CUDA (2 to 3 GB): a last resort, said aloud.
+1. in the folders of PIP_FIND_LINKS and UV_FIND_LINKS, without network;
+2. on PyTorch's CPU index, or on its mirror that MAPUSH_TORCH_INDEX names;
+3. if it is in neither, the ordinary index's build is installed (2 to 3 GB), with a message.
 
-With a GPU the ordinary index's CUDA build is what is wanted. MAPUSH_TORCH=cpu or =cuda decides by hand.
+MAPUSH_TORCH=cpu or MAPUSH_TORCH=cuda overrides the choice.
 """
 
 import argparse
@@ -24,14 +24,14 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA driver answers."""
+    """True if an NVIDIA driver answers."""
     if not shutil.which("nvidia-smi"):
         return False
     return subprocess.run(["nvidia-smi", "-L"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def install(python: str, lock: Path, *options: str, quiet_failure: bool = False) -> bool:
-    """Install a lock file with hashes; whether it worked."""
+    """Install a lock file with hashes; true if that worked."""
     command = ["uv", "pip", "install", "--quiet", "--python", python, "--no-deps", "--require-hashes"]
     environment = dict(os.environ, UV_HTTP_TIMEOUT=os.environ.get("UV_HTTP_TIMEOUT", "120"))
     errors = subprocess.DEVNULL if quiet_failure else None
@@ -39,7 +39,7 @@ def install(python: str, lock: Path, *options: str, quiet_failure: bool = False)
 
 
 def install_torch(python: str, tag: str) -> bool:
-    """Install the torch that suits the machine; whether it worked."""
+    """Install the torch that suits the machine; true if that worked."""
     wanted = os.environ.get("MAPUSH_TORCH", "cuda" if has_gpu() else "cpu")
     cpu, cuda = HERE / "torch-cpu.lock", HERE / f"torch-cuda-py{tag}.lock"
     if wanted == "cuda":
@@ -51,18 +51,18 @@ def install_torch(python: str, tag: str) -> bool:
     index = os.environ.get("MAPUSH_TORCH_INDEX", CPU_INDEX)
     if install(python, cpu, "--index", index, quiet_failure=True):
         return True
-    print(f"No CPU build of torch at {index}: taking the ordinary index's, with 2 to 3 GB of CUDA.", file=sys.stderr)
+    print(f"No CPU build of torch at {index}: installing the CUDA build instead (2 to 3 GB).", file=sys.stderr)
     return install(python, cuda)
 
 
 def main() -> int:
-    """The command line; 0 if everything was installed."""
+    """Run the command line; 0 if everything was installed."""
     parser = argparse.ArgumentParser(description="Install the locked environment into a Python.")
     parser.add_argument("python", help="path of the Python to install into")
-    parser.add_argument("--editable", action="store_true", help="the project as it lies here, not a copy")
-    parser.add_argument("--extras", action="store_true", help="what the extras sweep, walk and warp need too")
-    parser.add_argument("--openrl", action="store_true", help="OpenRL too, and what it needs")
-    parser.add_argument("--harl", action="store_true", help="what HARL needs; HARL itself is sources (HARL_SRC)")
+    parser.add_argument("--editable", action="store_true", help="install this checkout itself, not a copy")
+    parser.add_argument("--extras", action="store_true", help="also what the extras sweep, walk and warp need")
+    parser.add_argument("--openrl", action="store_true", help="also OpenRL and what it needs")
+    parser.add_argument("--harl", action="store_true", help="also what HARL (a source tree, HARL_SRC) needs")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()

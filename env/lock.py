@@ -1,6 +1,6 @@
-"""Resolve the hash-locked requirements of every supported Python anew: `nox -s lock`. Needs uv on the PATH.
+"""Resolve the hash-locked requirements of every supported Python again: `nox -s lock`. Needs uv on the PATH.
 
-torch's own version is pinned here; its CPU wheels' hashes are kept by hand in torch-cpu.lock.
+torch's version is pinned here. The hashes of its CPU wheels are kept by hand in torch-cpu.lock.
 """
 
 import re
@@ -14,7 +14,7 @@ TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 PINNED = {"3.8": ["numpy==1.23.5"]}
 EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp"]
 PLATFORM = "x86_64-manylinux_2_28"
-# The Pythons that get what OpenRL and HARL need beside the rest: Isaac Gym's, and a current one.
+# Pythons with locks for OpenRL and HARL: Isaac Gym's, and a current one.
 LIBRARIES = ["3.8", "3.11"]
 COMMON = ["uv", "pip", "compile", "--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate"]
 

@@ -1,18 +1,21 @@
 """A plug-in: a reward term, an object, a robot and a learner of your own, in your own file.
 
-    mapush train --plugin examples/my_lab.py --object plank --robot cart task.rewards.calm=0.01
+    mapush train --plugin examples/my_lab.py --object plank --robot cart --learner greedy task.rewards.calm=0.01
 
 docs/extend.md explains each part.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Type
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from mapush_stack import register_object, register_reward_term, register_robot
+from mapush_stack import register_learner, register_object, register_reward_term, register_robot
+from mapush_stack.learning.contract import Metrics
+from mapush_stack.learning.native.kind import NativeKind
+from mapush_stack.learning.native.mappo import MAPPO
 from mapush_stack.sim.contacts import ROBOT_FRICTION, SLIDING_ROBOT, friction, mean_friction
 from mapush_stack.sim.robots.base import Bodies, Joints, RobotKind, RobotSettings
 from mapush_stack.sim.robots.planar import add_velocity_servo
@@ -93,3 +96,23 @@ class Cart(RobotKind[CartSettings]):
         vx, vy, _ = joints.qvel.unbind(-1)
         yaw = joints.qpos[..., 2]
         return (vx * torch.cos(yaw) + vy * torch.sin(yaw)).unsqueeze(-1)
+
+
+class Greedy(MAPPO):
+    """MAPPO that learns only from actions that were better than expected."""
+
+    def _update_actors(self, advantages: Tensor) -> Metrics:
+        return super()._update_actors(advantages.clamp_min(0.0))
+
+
+class GreedyKind(NativeKind):
+    """What `--learner greedy` makes."""
+
+    algorithms = ("greedy",)
+
+    def algorithm(self, name: str) -> Type[MAPPO]:
+        """The class of the algorithm."""
+        return Greedy
+
+
+register_learner("greedy", GreedyKind())

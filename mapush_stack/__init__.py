@@ -8,7 +8,9 @@ __version__ = "0.1.0"
 __all__ = [
     "PushEnv",
     "load_config",
+    "load_policy",
     "make_env",
+    "register_learner",
     "register_object",
     "register_observation_layout",
     "register_reward_term",
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from .api import (
         PushEnv,
         load_config,
+        load_policy,
         make_env,
+        register_learner,
         register_object,
         register_observation_layout,
         register_reward_term,

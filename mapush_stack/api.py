@@ -7,7 +7,10 @@ from typing import Any, Callable, Optional, Sequence, Type, TypeVar, Union
 
 from . import plugins, presets
 from .envs import factory
-from .envs.push_env import PushEnv
+from .envs.push_env import PushEnv as PushEnv
+from .evaluation import policies, pretrained
+from .learning.contract import LearnerKind, TeamPolicy
+from .learning.registry import LEARNERS
 from .sim.robots import ROBOTS
 from .sim.robots.base import RobotKind
 from .sim.simulator import SimulatorKind
@@ -57,6 +60,23 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
     )
 
 
+def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
+    """A trained team that acts in `env`: `policy.act(observations)`, `[N, A, D]` to `[N, A, K]`, deterministic.
+
+    Args:
+        path: a run (its last checkpoint), a checkpoint, or the name of a policy that comes with the project.
+        env: an environment of the team's task.
+
+    Raises:
+        UserError: there is no policy, it is damaged, or it does not fit the environment.
+
+    """
+    plugins.load_installed()
+    known = str(path) in pretrained.names()
+    found = policies.find(pretrained.path(str(path)) if known else Path(path), "", [])
+    return policies.policy(found[-1], env)
+
+
 def register_reward_term(function: Term) -> Term:
     """Register a reward term under its function's name; a decorator.
 
@@ -104,6 +124,16 @@ def register_object(name: str, file: Union[str, Path]) -> None:
 
     """
     presets.OBJECTS.register(name, Path(file))
+
+
+def register_learner(name: str, kind: LearnerKind) -> None:
+    """Register a family of learners under the name that `learner.library` can have.
+
+    Raises:
+        UserError: the name is taken.
+
+    """
+    LEARNERS.register(name, kind)
 
 
 def register_simulator(name: str, kind: SimulatorKind) -> None:

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Check NVIDIA's Isaac Gym package: it is there, is Preview 4, and is the file that it was the first time.
+"""Check that NVIDIA's Isaac Gym package is there, is Preview 4, and has not changed since the first check.
 
-`python3 env/isaacgym/check.py` records the file's SHA-256 beside it, in the format of `sha256sum`; from then on another
-file is refused. `--recorded`, for the image's build, which cannot write here, insists on a record.
+`python3 env/isaacgym/check.py` records the file's SHA-256 beside it, in the format of `sha256sum`; later another file
+is refused. `--recorded` refuses a package without a record: the build of the image, which cannot write here, uses it.
 """
 
 import argparse
@@ -17,20 +17,20 @@ from pathlib import Path
 
 NAME = "IsaacGym_Preview_4_Package.tar.gz"
 VERSIONS = {"1.0.preview4", "1.0rc4"}
-"""What its setup.py says, and what pip makes of that (PEP 440)."""
+"""The version in its setup.py, and the same as pip writes it (PEP 440)."""
 SETUP = "isaacgym/python/setup.py"
 NEEDED = (SETUP, "isaacgym/python/isaacgym/gymapi.py", "isaacgym/python/isaacgym/_bindings/linux-x86_64/gym_38.so")
 
 
 class PackageError(Exception):
-    """One sentence on what is wrong and what to do."""
+    """The package cannot be used; the message says why and what to do."""
 
 
 def check(folder: Path, must_be_recorded: bool) -> str:
-    """Check the package in `folder` and record its checksum; returns what was found, in one sentence.
+    """Check the package in `folder` and record its checksum; returns the result in one sentence.
 
     Raises:
-        PackageError: it is absent, damaged, of another version, or another file than the recorded one.
+        PackageError: it is absent, damaged, of another version, or not the recorded file.
 
     """
     package, record = folder / NAME, folder / f"{NAME}.sha256"
@@ -65,7 +65,7 @@ def check(folder: Path, must_be_recorded: bool) -> str:
 
 
 def sha256(path: Path) -> str:
-    """The digest in hexadecimal."""
+    """A file's SHA-256 in hexadecimal."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -74,7 +74,7 @@ def sha256(path: Path) -> str:
 
 
 def look_inside(package: Path) -> None:
-    """Read the archive to its end.
+    """Read the archive to its end and look for files and version.
 
     Raises:
         PackageError: it is damaged, lacks a file that Python 3.8 needs, or holds another version.
@@ -102,7 +102,7 @@ def look_inside(package: Path) -> None:
 
 
 def main() -> int:
-    """The command line; 0 if the package is in order, 2 if not."""
+    """Run the command line; 0 if the package is in order, 2 if not."""
     parser = argparse.ArgumentParser(description="Check NVIDIA's Isaac Gym package and record its checksum.")
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).resolve().parent)
     parser.add_argument("--recorded", action="store_true", help="refuse a package whose checksum is not recorded")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# fetch.sh URL COMMIT SHA256 FOLDER: one commit of a git repository, without its history. git has checked every file
-# against the commit's name (SHA-1); the Python sources are checked once more, all together, against SHA256.
+# fetch.sh URL COMMIT SHA256 FOLDER: fetch one commit of a git repository, without its history. git checks every file
+# against the commit's name (SHA-1); the Python sources are also checked, all together, against SHA256.
 set -eu
 mkdir -p "$4"
 cd "$4"

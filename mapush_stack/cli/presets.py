@@ -38,6 +38,7 @@ def command(preset: Optional[str], parts: Tuple[str, ...], object_name: str) -> 
 def _named() -> Iterator[Tuple[str, Iterable[str]]]:
     """Everything else that has a name."""
     from .. import presets
+    from ..learning.registry import LEARNERS
     from ..sim.robots import ROBOTS
     from ..sim.simulators import SIMULATORS
     from ..task.observations import LAYOUTS
@@ -47,5 +48,6 @@ def _named() -> Iterator[Tuple[str, Iterable[str]]]:
     yield "objects (--object)", presets.OBJECTS
     yield "robots (--robot, --team)", ROBOTS
     yield "simulators (--backend)", ["auto", *SIMULATORS]
+    yield "learners (--learner)", LEARNERS
     yield "observation layouts (task.observation)", LAYOUTS
     yield "reward terms (task.rewards)", TERMS

@@ -85,6 +85,8 @@ def command(
         "training.total_steps": steps,
         "training.seed": seed,
     }
+    if library is not None and algo is None:
+        shorthands["learner.algorithm"] = _first_algorithm(library)
     changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
     changes += [*_team(robot, team), *overrides]
     initial, weights = _initial(initial, pretrained), None
@@ -142,6 +144,14 @@ def _with_learners_part(library: Optional[str], parts: Tuple[str, ...]) -> Tuple
 
     own = None if library is None else LEARNERS[library].preset_part
     return parts if own is None or own in parts else (own, *parts)
+
+
+def _first_algorithm(library: str) -> Optional[str]:
+    """The first algorithm of a plug-in's learner; None where the preset names one that the learner has."""
+    from ..learning.registry import LEARNERS
+
+    kind = LEARNERS[library]
+    return None if kind.preset_part or "happo" in kind.algorithms else kind.algorithms[0]
 
 
 def without_gpus(arguments: List[str]) -> List[str]:

@@ -14,13 +14,13 @@ from .registry import LEARNERS
 class NetworkConfig(Settings):
     """A multilayer perceptron."""
 
-    hidden: List[int] = Field(default=[128, 128], min_length=1, max_length=8, description="width of each hidden layer")
-    activation: Literal["elu", "relu", "tanh"] = Field(default="tanh", description="nonlinearity of the hidden layers")
-    layer_norm: bool = Field(default=False, description="LayerNorm after the activation of each hidden layer")
+    hidden: List[int] = Field([128, 128], min_length=1, max_length=8, description="width of each hidden layer")
+    activation: Literal["elu", "relu", "tanh"] = Field("tanh", description="nonlinearity of the hidden layers")
+    layer_norm: bool = Field(False, description="LayerNorm after the activation of each hidden layer")
     last_activation: bool = Field(
-        default=True, description="whether the last hidden layer has an activation (upstream's has none)"
+        True, description="whether the last hidden layer has an activation (upstream's has none)"
     )
-    input_norm: bool = Field(default=False, description="LayerNorm of the input (HARL's use_feature_normalization)")
+    input_norm: bool = Field(False, description="LayerNorm of the input (HARL's use_feature_normalization)")
 
     @model_validator(mode="after")
     def _check(self) -> NetworkConfig:
@@ -33,18 +33,16 @@ class PolicyConfig(Settings):
     """The Gaussian policy of each robot."""
 
     network: NetworkConfig = NetworkConfig()
-    squash: bool = Field(default=False, description="mean = tanh(network), else the network's output")
-    mirror: bool = Field(default=False, description="mean is equivariant under reflection about the robot's heading")
+    squash: bool = Field(False, description="mean = tanh(network), else the network's output")
+    mirror: bool = Field(False, description="mean is equivariant under reflection about the robot's heading")
     std: Literal["exp", "sigmoid"] = Field(
-        default="exp", description="deviation = exp(parameter), or as HARL's exp(log_std_max) * sigmoid(parameter)"
+        "exp", description="deviation = exp(parameter), or as HARL's exp(log_std_max) * sigmoid(parameter)"
     )
     log_std_init: float = Field(
-        default=-0.2, ge=-10, le=5, description="log standard deviation at the start: how much is explored"
+        -0.2, ge=-10, le=5, description="log standard deviation at the start: how much is explored"
     )
-    log_std_min: float = Field(default=-1.6, ge=-20, le=5, description="lower bound of the log standard deviation")
-    log_std_max: float = Field(
-        default=0.0, ge=-20, le=20, description="upper bound; upstream's is unbounded and ends near 4.4"
-    )
+    log_std_min: float = Field(-1.6, ge=-20, le=5, description="lower bound of the log standard deviation")
+    log_std_max: float = Field(0.0, ge=-20, le=20, description="upper bound; upstream's is unbounded and ends near 4.4")
 
     @model_validator(mode="after")
     def _check(self) -> PolicyConfig:
@@ -65,66 +63,54 @@ class LearnerConfig(Settings):
     """The learner; names follow HARL where it has one."""
 
     library: Annotated[str, name_in(lambda: LEARNERS)] = Field(
-        default="native", description="native: this project's own learners; harl, openrl, or a plug-in's"
+        "native", description="native: this project's own learners; harl, openrl, or a plug-in's"
     )
     algorithm: str = Field(
-        default="happo",
+        "happo",
         description="happo: robots are updated one after the other; mappo: all at once; or another of a library",
     )
-    options: Dict[str, Any] = Field(default={}, description="settings that only the library of a plug-in has")
-    share_actor: bool = Field(default=False, description="one actor for all robots; mappo only")
+    options: Dict[str, Any] = Field({}, description="settings that only the library of a plug-in has")
+    share_actor: bool = Field(False, description="one actor for all robots; mappo only")
     policy: PolicyConfig = PolicyConfig()
     critic: NetworkConfig = NetworkConfig()
-    gamma: float = Field(default=0.99, ge=0, le=1, description="discount per decision")
-    gae_lambda: float = Field(default=0.95, ge=0, le=1, description="advantages: 0 trusts the critic, 1 the returns")
+    gamma: float = Field(0.99, ge=0, le=1, description="discount per decision")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="advantages: 0 trusts the critic, 1 the returns")
     actor_lr: float = Field(
-        default=1e-3, ge=0, le=1, description="Adam's step size for the actors, at the start of the schedule"
+        1e-3, ge=0, le=1, description="Adam's step size for the actors, at the start of the schedule"
     )
     critic_lr: float = Field(
-        default=1e-3, ge=0, le=1, description="Adam's step size for the critic, at the start of the schedule"
+        1e-3, ge=0, le=1, description="Adam's step size for the critic, at the start of the schedule"
     )
     lr_schedule: Literal["constant", "linear"] = Field(
-        default="constant", description="linear: both rates fall over the training"
+        "constant", description="linear: both rates fall over the training"
     )
     lr_final_fraction: float = Field(
-        default=0.05, ge=0, le=1, description="what a linear schedule leaves of the rate at the end"
+        0.05, ge=0, le=1, description="what a linear schedule leaves of the rate at the end"
     )
-    adam_eps: float = Field(default=1e-5, gt=0, le=1, description="added to the root of Adam's second moment")
-    epochs: int = Field(default=3, ge=1, le=100, description="passes over a rollout for the actors")
-    critic_epochs: int = Field(default=3, ge=1, le=100, description="passes over a rollout for the critic")
-    actor_minibatches: int = Field(
-        default=8, ge=1, le=10_000, description="parts of a rollout for one gradient step each"
-    )
-    critic_minibatches: int = Field(default=8, ge=1, le=10_000, description="the same for the critic")
-    clip: float = Field(default=0.2, gt=0, le=10, description="clip range of the probability ratio")
+    adam_eps: float = Field(1e-5, gt=0, le=1, description="added to the root of Adam's second moment")
+    epochs: int = Field(3, ge=1, le=100, description="passes over a rollout for the actors")
+    critic_epochs: int = Field(3, ge=1, le=100, description="passes over a rollout for the critic")
+    actor_minibatches: int = Field(8, ge=1, le=10_000, description="parts of a rollout for one gradient step each")
+    critic_minibatches: int = Field(8, ge=1, le=10_000, description="the same for the critic")
+    clip: float = Field(0.2, gt=0, le=10, description="clip range of the probability ratio")
     target_kl: Optional[float] = Field(
-        default=None, gt=0, description="an actor's epochs stop above this KL divergence; null: never"
+        None, gt=0, description="an actor's epochs stop above this KL divergence; null: never"
     )
-    entropy_coef: float = Field(
-        default=0.0, ge=0, le=10, description="weight of the entropy bonus: keeps the policy noisy"
-    )
-    actor_max_grad_norm: float = Field(default=1.0, gt=0, description="bound of the norm of an actor's gradient")
-    critic_max_grad_norm: float = Field(default=1.0, gt=0, description="bound of the norm of the critic's gradient")
+    entropy_coef: float = Field(0.0, ge=0, le=10, description="weight of the entropy bonus: keeps the policy noisy")
+    actor_max_grad_norm: float = Field(1.0, gt=0, description="bound of the norm of an actor's gradient")
+    critic_max_grad_norm: float = Field(1.0, gt=0, description="bound of the norm of the critic's gradient")
     advantage_norm: bool = Field(
-        default=True, description="advantages of a rollout are shifted and scaled to mean 0, deviation 1"
+        True, description="advantages of a rollout are shifted and scaled to mean 0, deviation 1"
     )
-    value_norm: bool = Field(default=True, description="the critic predicts normalised returns")
-    value_norm_beta: float = Field(
-        default=0.95, ge=0, lt=1, description="memory of the returns' running mean and variance"
-    )
+    value_norm: bool = Field(True, description="the critic predicts normalised returns")
+    value_norm_beta: float = Field(0.95, ge=0, lt=1, description="memory of the returns' running mean and variance")
     value_norm_per: Literal["rollout", "minibatch"] = Field(
-        default="rollout", description="how often these are updated (HARL: minibatch)"
+        "rollout", description="how often these are updated (HARL: minibatch)"
     )
-    value_loss: Literal["mse", "huber"] = Field(
-        default="mse", description="huber: linear for errors beyond huber_delta"
-    )
-    huber_delta: float = Field(
-        default=10.0, gt=0, description="error at which the Huber loss turns from quadratic to linear"
-    )
-    value_loss_coef: float = Field(
-        default=1.0, gt=0, description="factor of the critic's loss, before its gradient is clipped"
-    )
-    value_clip: Optional[float] = Field(default=None, gt=0, description="clip range of the value update; null: none")
+    value_loss: Literal["mse", "huber"] = Field("mse", description="huber: linear for errors beyond huber_delta")
+    huber_delta: float = Field(10.0, gt=0, description="error at which the Huber loss turns from quadratic to linear")
+    value_loss_coef: float = Field(1.0, gt=0, description="factor of the critic's loss, before its gradient is clipped")
+    value_clip: Optional[float] = Field(None, gt=0, description="clip range of the value update; null: none")
 
     @model_validator(mode="after")
     def _check(self) -> LearnerConfig:

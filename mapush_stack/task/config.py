@@ -34,49 +34,42 @@ class Quirks(Settings):
     """Where upstream departs from common practice (sections of docs/task.md); preset `paper` switches them on."""
 
     stale_yaw: bool = Field(
-        default=False,
-        description="observations after a reset are rotated by the yaw before it (docs/task.md section 5)",
+        False, description="observations after a reset are rotated by the yaw before it (docs/task.md section 5)"
     )
     reset_step_reward: bool = Field(
-        default=False, description="the last step's distance terms see the new episode (docs/task.md section 9 a)"
+        False, description="the last step's distance terms see the new episode (docs/task.md section 9 a)"
     )
     terminal_time_limit: bool = Field(
-        default=False, description="the learner takes a time limit for a termination (docs/task.md section 9 c)"
+        False, description="the learner takes a time limit for a termination (docs/task.md section 9 c)"
     )
     late_time_limit: bool = Field(
-        default=False, description="the time limit fires one control step late (docs/task.md section 2)"
+        False, description="the time limit fires one control step late (docs/task.md section 2)"
     )
     target_times_100: bool = Field(
-        default=False, description="the target term's weight is multiplied by 100 (docs/task.md section 9)"
+        False, description="the target term's weight is multiplied by 100 (docs/task.md section 9)"
     )
     approach_height: bool = Field(
-        default=False, description="the approach terms' distance includes the height (docs/task.md section 9 d)"
+        False, description="the approach terms' distance includes the height (docs/task.md section 9 d)"
     )
 
 
 class ObjectTask(Settings):
     """What the task knows of the object that is pushed (docs/task.md section 1)."""
 
-    num_robots: int = Field(default=2, ge=1, le=8, description="robots in the team")
+    num_robots: int = Field(2, ge=1, le=8, description="robots in the team")
     vertices: List[Tuple[float, float]] = Field(
         min_length=3, description="convex outline in the object's frame, counter-clockwise, m"
     )
     symmetry_fold: int = Field(
-        default=1, ge=0, le=64, description="rotations about z that leave the object unchanged; 0: round"
+        1, ge=0, le=64, description="rotations about z that leave the object unchanged; 0: round"
     )
-    mirror_axis: Literal[0, 90] = Field(
-        default=0, description="direction of the mirror axis in the object's frame, degrees"
-    )
-    start_height: float = Field(default=0.3, gt=0, description="height of the object's frame at the start, m")
-    start_tilt: float = Field(
-        default=0.0, ge=0, le=0.2, description="roll and pitch at the start are U(-tilt, tilt), rad"
-    )
+    mirror_axis: Literal[0, 90] = Field(0, description="direction of the mirror axis in the object's frame, degrees")
+    start_height: float = Field(0.3, gt=0, description="height of the object's frame at the start, m")
+    start_tilt: float = Field(0.0, ge=0, le=0.2, description="roll and pitch at the start are U(-tilt, tilt), rad")
     robot_start_radius: Tuple[float, float] = Field(
-        default=(1.2, 1.3), description="distance of a robot from the object at the start, m"
+        (1.2, 1.3), description="distance of a robot from the object at the start, m"
     )
-    min_robot_distance: float = Field(
-        default=0.25, gt=0, description="two robot bases nearer than this end the episode, m"
-    )
+    min_robot_distance: float = Field(0.25, gt=0, description="two robot bases nearer than this end the episode, m")
 
     @model_validator(mode="after")
     def _check(self) -> ObjectTask:
@@ -92,41 +85,32 @@ class TaskConfig(Settings):
     """The task itself; the object's part comes from the object's file under `presets/objects/`."""
 
     observation: Annotated[str, name_in(_layouts)] = Field(
-        default="published", description="layout of what a robot's actor sees"
+        "published", description="layout of what a robot's actor sees"
     )
     global_state: Literal["published", "target_frame", "observation"] = Field(
-        default="published",
+        "published",
         description="what the critic sees; `observation` gives each robot's critic that robot's observation",
     )
-    action_repeat: int = Field(
-        default=1, ge=1, le=50, description="control steps (0.02 s) for which a decision is held"
-    )
-    action_gain: float = Field(default=1.0, gt=0, description="command = limit * clip(gain * action, -1, 1)")
+    action_repeat: int = Field(1, ge=1, le=50, description="control steps (0.02 s) for which a decision is held")
+    action_gain: float = Field(1.0, gt=0, description="command = limit * clip(gain * action, -1, 1)")
     command_limit: Tuple[float, float, float] = Field(
-        default=(0.5, 0.5, 0.5), description="largest vx, vy (m/s) and yaw rate (rad/s)"
+        (0.5, 0.5, 0.5), description="largest vx, vy (m/s) and yaw rate (rad/s)"
     )
-    episode_seconds: float = Field(default=20.0, ge=CONTROL_DT, le=3600, description="time limit of an episode, s")
-    success_distance: float = Field(
-        default=1.0, gt=0, description="the object's centre this near the target finishes, m"
-    )
+    episode_seconds: float = Field(20.0, ge=CONTROL_DT, le=3600, description="time limit of an episode, s")
+    success_distance: float = Field(1.0, gt=0, description="the object's centre this near the target finishes, m")
     target_distance: Tuple[float, float] = Field(
-        default=(1.5, 3.0), description="distance of the target from the object at the start, m"
+        (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
-    max_roll: float = Field(default=0.8, gt=0, description="a robot that rolls further ends the episode, rad")
-    max_pitch: float = Field(default=1.6, gt=0, description="a robot that pitches further ends the episode, rad")
-    max_height_change: float = Field(
-        default=0.35, gt=0, description="a body whose height changes more ends the episode, m"
-    )
+    max_roll: float = Field(0.8, gt=0, description="a robot that rolls further ends the episode, rad")
+    max_pitch: float = Field(1.6, gt=0, description="a robot that pitches further ends the episode, rad")
+    max_height_change: float = Field(0.35, gt=0, description="a body whose height changes more ends the episode, m")
     collaboration_distance: float = Field(
-        default=1.0, gt=0, description="robots this near the object count as collaborating, m"
+        1.0, gt=0, description="robots this near the object count as collaborating, m"
     )
-    separation_distance: float = Field(default=0.5, gt=0, description="range of the separation term, m")
-    ocb_expanded: bool = Field(
-        default=False, description="upstream's expanded occlusion term (arc towards the target's yaw)"
-    )
+    separation_distance: float = Field(0.5, gt=0, description="range of the separation term, m")
+    ocb_expanded: bool = Field(False, description="upstream's expanded occlusion term (arc towards the target's yaw)")
     rewards: Annotated[Dict[str, float], NamesOf(_reward_terms)] = Field(
-        default={},
-        description="weight of each reward term by name; a term that is not named, or has weight 0, is not computed",
+        {}, description="weight of each reward term by name; a term that is not named, or has weight 0, is not computed"
     )
     quirks: Quirks = Quirks()
 

@@ -34,7 +34,7 @@ class ObjectConfig(Settings):
 
     name: str = Field(description="what is pushed; see presets/objects/")
     team: List[Annotated[str, name_in(_robots)]] = Field(
-        default=[], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
+        [], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
     )
     task: ObjectTask
     body: ObjectBody
@@ -45,26 +45,22 @@ class StageConfig(Settings):
 
     name: str
     steps: int = Field(ge=1, description="environment steps of the stage")
-    changes: Dict[str, Any] = Field(default={}, description="fields of `task` and `learner` that differ in this stage")
+    changes: Dict[str, Any] = Field({}, description="fields of `task` and `learner` that differ in this stage")
 
 
 class TrainingConfig(Settings):
     """The loop."""
 
     total_steps: Optional[int] = Field(
-        default=None, ge=1, le=10**12, description="environment steps of 0.02 s; null with stages"
+        None, ge=1, le=10**12, description="environment steps of 0.02 s; null with stages"
     )
-    stages: List[StageConfig] = Field(default=[], description="a curriculum; empty for a single stage of total_steps")
-    rollout_length: int = Field(
-        default=16, ge=1, le=100_000, description="decisions per environment between two updates"
-    )
-    random_initial_ages: bool = Field(
-        default=False, description="first episodes start at random ages, so that they end apart"
-    )
-    checkpoint_interval: int = Field(default=1_000_000, ge=1, description="environment steps between checkpoints")
-    seed: int = Field(default=1, ge=0, lt=2**63, description="of everything that is random in the training")
+    stages: List[StageConfig] = Field([], description="a curriculum; empty for a single stage of total_steps")
+    rollout_length: int = Field(16, ge=1, le=100_000, description="decisions per environment between two updates")
+    random_initial_ages: bool = Field(False, description="first episodes start at random ages, so that they end apart")
+    checkpoint_interval: int = Field(1_000_000, ge=1, description="environment steps between checkpoints")
+    seed: int = Field(1, ge=0, lt=2**63, description="of everything that is random in the training")
     torch_threads: int = Field(
-        default=0,
+        0,
         ge=0,
         le=1024,
         description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used",
@@ -81,8 +77,8 @@ class TrainingConfig(Settings):
 class EvaluationConfig(Settings):
     """The published protocol (docs/task.md section 11)."""
 
-    episodes: int = Field(default=1000, ge=1, le=1_000_000, description="first episodes of as many environments")
-    seed: int = Field(default=1_000_003, ge=0, lt=2**63, description="of the starts")
+    episodes: int = Field(1000, ge=1, le=1_000_000, description="first episodes of as many environments")
+    seed: int = Field(1_000_003, ge=0, lt=2**63, description="of the starts")
 
 
 class ExperimentConfig(Settings):
@@ -90,11 +86,9 @@ class ExperimentConfig(Settings):
 
     preset: str = "default"
     description: str = ""
-    experiment: str = Field(
-        default="default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder"
-    )
+    experiment: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
     team: List[Annotated[str, name_in(_robots)]] = Field(
-        default=[], description="kinds of the robots in order; empty: the object's team"
+        [], description="kinds of the robots in order; empty: the object's team"
     )
     object: ObjectConfig
     task: TaskConfig = TaskConfig()

@@ -15,14 +15,15 @@ MY_LAB = ROOT / "examples/my_lab.py"
 
 @pytest.fixture(scope="module")
 def trained(mujoco, tmp_path_factory):
-    """A run with the example's reward term, object and robot."""
-    options = ["--plugin", MY_LAB, "--object", "plank", "--robot", "cart", "task.rewards.calm=0.01"]
+    """A run with the example's reward term, object, robot and learner."""
+    options = ["--plugin", MY_LAB, "--object", "plank", "--robot", "cart", "--learner", "greedy"]
+    options += ["task.rewards.calm=0.01"]
     return train_small(tmp_path_factory.mktemp("results"), *options)
 
 
-def test_a_reward_term_an_object_and_a_robot_of_a_plugin_train(trained):
+def test_a_reward_term_an_object_a_robot_and_a_learner_of_a_plugin_train(trained):
     out, run = trained
-    assert "2 cart robots push the plank" in out
+    assert out.startswith("GREEDY · 2 cart robots push the plank")
     config = json.loads((run / "config.json").read_text())
     assert config["task"]["rewards"]["calm"] == 0.01 and config["sim"]["cart"]["max_force"] == 80.0
     recorded = json.loads((run / "manifest.json").read_text())["plugins"]
@@ -100,7 +101,7 @@ def test_a_plugin_that_is_not_there_is_one_sentence(name):
 
 def test_what_a_plugin_adds_is_listed_and_hinted_at():
     out, _ = mapush("presets", "--plugin", MY_LAB)
-    for name in ("plank", "cart", "calm"):
+    for name in ("plank", "cart", "calm", "greedy"):
         assert name in out
     _, err = mapush("train", "--plugin", MY_LAB, "--robot", "cat", code=2)
     assert "did you mean cart?" in err
@@ -174,6 +175,10 @@ def test_the_public_interface(mujoco):
     observations, _ = env.reset()
     step = env.step(torch.zeros(2, 2, 3))
     assert observations.shape == step.observations.shape and isinstance(env, mapush_stack.PushEnv)
+    policy = mapush_stack.load_policy("cuboid-planar", env)
+    assert policy.act(observations).shape == (2, 2, 3)
+    with pytest.raises(UserError):
+        mapush_stack.load_policy("cylinder-planar", env)
     with pytest.raises(UserError, match=r"shape \[2, 2, 3\], not \[2, 3\]"):
         env.step(torch.zeros(2, 3))
     with pytest.raises(AttributeError):

@@ -1,0 +1,182 @@
+"""Pages, their links, and what code says about them."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mapush_stack
+from mapush_stack.settings import check_path
+from mapush_stack.training.config import ExperimentConfig
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "env" / "README.md", ROOT / "patches" / "README.md"])
+PRESETS = ROOT / "mapush_stack" / "presets"
+SKIPPED = {"build", "dist", "results", "node_modules"}
+"""Folders that hold no sources of this project; hidden ones are skipped too."""
+
+pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="images hold no docs/")
+
+
+def sources(*endings):
+    """Text files of the repository with one of these endings."""
+    for path in sorted(ROOT.rglob("*")):
+        parts = path.relative_to(ROOT).parts
+        hidden = any(part.startswith(".") or part in SKIPPED or part.endswith(".egg-info") for part in parts[:-1])
+        if path.is_file() and not hidden and path.suffix in endings:
+            yield path
+
+
+def unwrapped(path):
+    """A file's text with wrapped lines and their comment marks joined."""
+    return re.sub(r"\s*\n[ \t]*(?:#[ \t]*)?", " ", path.read_text(encoding="utf-8"))
+
+
+def without_code(text):
+    """Markdown without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page):
+    """What links to a page's headings may end with, as GitHub makes it."""
+    found = []
+    for heading in re.findall(r"^#+ +(.+?) *$", without_code(page.read_text(encoding="utf-8")), re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+        found.append(re.sub(r"[^\w\- ]", "", plain.lower()).replace(" ", "-"))
+    return found
+
+
+def sections():
+    """Numbers of the sections of docs/task.md."""
+    return set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", (DOCS / "task.md").read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def references(text, prefix):
+    """Section numbers in `prefix section 9`, `prefix sections 3, 12 and 12.1`, with or without a comma."""
+    number = r"\d+(?:\.\d+)?"
+    for match in re.finditer(rf"{prefix}sections? ({number}(?:(?:, | and | to |, and ){number})*)", text):
+        yield from re.findall(number, match[1])
+
+
+def test_the_task_has_its_twelve_sections():
+    assert sections() == {*map(str, range(1, 13)), "12.1", "12.2"}
+
+
+def test_references_to_the_task_lead_to_a_section():
+    known, seen = sections(), 0
+    for path in sources(".py", ".yaml", ".yml", ".md"):
+        for number in references(unwrapped(path), r"docs/task\.md,? "):
+            assert number in known, f"{path.relative_to(ROOT)}: docs/task.md has no section {number}"
+            seen += 1
+    own = list(references(unwrapped(DOCS / "task.md"), ""))
+    assert set(own) <= known
+    assert seen > 10, "the pattern above finds too few references"
+
+
+def test_quirks_that_code_names_are_described():
+    described = set(re.findall(r"\*\*\((\w)\)\*\*", (DOCS / "task.md").read_text(encoding="utf-8")))
+    for path in sources(".py", ".yaml"):
+        named = re.findall(r"docs/task\.md,? section 9,? (?:quirk (\w)\b|(\w)\))", unwrapped(path))
+        assert {letter for pair in named for letter in pair if letter} <= described, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page):
+    text = without_code(page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'<img src="([^"]+)"', text)
+    for link in links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        assert target.exists(), f"{link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{link}: no such heading"
+
+
+def test_pages_that_code_names_exist():
+    for path in sources(".py", ".yaml", ".yml", ".sh", ".toml"):
+        for name in re.findall(r"\bdocs/[\w/-]+\.md\b", path.read_text(encoding="utf-8")):
+            assert (ROOT / name).is_file(), f"{path.relative_to(ROOT)} names {name}"
+
+
+def test_files_that_pages_name_exist():
+    upstream = {"task/train.sh"}
+    for page in PAGES:
+        for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|yaml|sh|diff|c|lock))`", page.read_text(encoding="utf-8")):
+            known = (ROOT / name).exists() or (ROOT / "mapush_stack" / name).exists()
+            assert known or name in upstream, f"{page.relative_to(ROOT)} names {name}"
+
+
+def test_fields_that_pages_name_exist():
+    of_plugins = {"task.rewards.calm", "sim.cart.max_force"}
+    path, seen = r"((?:task|sim|learner|training|evaluation)(?:\.[a-z_0-9]+)+)", set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        seen |= {*re.findall(rf"\b{path}=", text), *re.findall(rf"`{path}`", text)}
+    assert len(seen) > 20
+    for field in seen - of_plugins:
+        check_path(ExperimentConfig, field.split("."))
+
+
+def test_the_task_page_lists_the_weights_of_the_presets():
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (-?[\d.]+) \| (-?[\d.]+) \|$", (DOCS / "task.md").read_text(), re.MULTILINE)
+    told = {term: (float(default), float(paper)) for term, default, paper in rows}
+    default, paper = (
+        yaml.safe_load((PRESETS / name).read_text())["task"]["rewards"]
+        for name in ("default.yaml", "parts/rewards-paper.yaml")
+    )
+    weights = {name: (default.get(name, 0.0), paper.get(name, 0.0)) for name in {**default, **paper}}
+    assert told == weights
+
+
+def test_the_task_page_shows_the_figures_that_its_script_draws(tmp_path):
+    pytest.importorskip("matplotlib")
+    namespace = {"__file__": str(DOCS / "figures" / "task.py"), "__name__": "figures"}
+    exec(compile((DOCS / "figures" / "task.py").read_text(), "task.py", "exec"), namespace)
+    namespace["main"](tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir()}
+    shown = re.findall(r'<img src="figures/([^"]+)"', (DOCS / "task.md").read_text(encoding="utf-8"))
+    assert drawn == set(shown) == {path.name for path in (DOCS / "figures").glob("*.svg")}
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in drawn)
+
+
+def lint_commands():
+    """Commands of `nox -s lint`, each as its words up to the first that is computed."""
+    tree = ast.parse((ROOT / "noxfile.py").read_text())
+    (lint,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "lint")
+    for call in (node for node in ast.walk(lint) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "run":
+            yield [word.value for word in call.args if isinstance(word, ast.Constant)]
+
+
+def test_pre_commit_runs_what_lint_runs():
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"].replace(".nox/lint/bin/", "").split() for hook in repository["hooks"]]
+    commands = list(lint_commands())
+    for command in commands:
+        files_follow = command[0] == "shellcheck"
+        wanted = command[:1] if files_follow else command
+        assert any(entry[: len(wanted)] == wanted for entry in entries), f"no hook runs {' '.join(command)}"
+    assert {entry[0] for entry in entries} - {"mypy"} == {command[0] for command in commands} - {"mypy"}
+
+
+def test_the_citation_file_is_complete():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors", "version", "license"} <= set(citation)
+    assert str(citation["version"]) == mapush_stack.__version__
+    (paper,) = citation["references"]
+    assert paper["identifiers"] == [{"type": "other", "value": "arXiv:2411.07104"}]
+
+
+def test_the_changelog_knows_this_version():
+    assert f"## [{mapush_stack.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_nothing_refers_to_a_file_that_is_not_here():
+    gone = "task" + "_spec"
+    for path in sources(".py", ".yaml", ".yml", ".md", ".toml", ".sh", ".json"):
+        assert gone not in path.read_text(encoding="utf-8"), f"{path.relative_to(ROOT)} refers to {gone}"
