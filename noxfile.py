@@ -105,6 +105,26 @@ def browser(session: nox.Session) -> None:
     session.run("pytest", "-rs", "tests/browser", *session.posargs)
 
 
+@nox.session(python=MODERN, reuse_venv=False)
+@nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
+def wheel(session: nox.Session, kind: str) -> None:
+    """Build wheel and sdist, install one into a fresh environment, offline, and run every verb; minutes each."""
+    python = str(Path(session.bin) / "python")
+    fill = ["python", "env/install.py", python, "--extras", "--project"]
+    session.run(*fill, "none", external=False)
+    built, outside = Path(session.create_tmp()) / "dist", Path(session.create_tmp()) / "outside"
+    for folder in (built, outside):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+    session.run(
+        "uv", "build", "--quiet", "--no-build-isolation", "--python", python, "--out-dir", str(built), external=True
+    )
+    (path,) = built.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    session.run(*fill, str(path), external=False, env={"UV_OFFLINE": "1"})
+    session.chdir(outside)
+    session.run("python", str(ROOT / "tests" / "installed.py"), python, str(ROOT / "examples"), *session.posargs)
+
+
 @nox.session(python=MAIN)
 def docker(session: nox.Session) -> None:
     """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
