@@ -39,7 +39,7 @@ VERBS = {
     "doctor": [["doctor", "--backend", "mujoco"]],
     "patches": [["patches", "list"]],
     "presets": [["presets"], ["presets", "paper", "--object", "tblock"]],
-    "sweep": [["sweep", "--seeds", "1", "--steps", "320", "--backend", "mujoco", *SMALL]],
+    "sweep": [["sweep", "--seeds", "1", "--backend", "mujoco", *SMALL]],
     "smoke": [["smoke", "--backend", "mujoco"]],
 }
 """The commands of each verb, in an order in which each finds what it needs."""
