@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -112,17 +113,14 @@ def wheel(session: nox.Session, kind: str) -> None:
     python = str(Path(session.bin) / "python")
     fill = ["python", "env/install.py", python, "--extras", "--project"]
     session.run(*fill, "none", external=False)
-    built, outside = Path(session.create_tmp()) / "dist", Path(session.create_tmp()) / "outside"
-    for folder in (built, outside):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    session.run(
-        "uv", "build", "--quiet", "--no-build-isolation", "--python", python, "--out-dir", str(built), external=True
-    )
-    (path,) = built.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    build = ["uv", "build", "--quiet", "--no-build-isolation", "--python", python, "--out-dir", str(dist)]
+    session.run(*build, external=True, env={"UV_OFFLINE": "1"})
+    (path,) = dist.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     session.run(*fill, str(path), external=False, env={"UV_OFFLINE": "1"})
-    session.chdir(outside)
-    session.run("python", str(ROOT / "tests" / "installed.py"), python, str(ROOT / "examples"), *session.posargs)
+    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
+        session.run("python", str(ROOT / "tests" / "installed.py"), python, str(ROOT / "examples"), *session.posargs)
 
 
 @nox.session(python=MAIN)

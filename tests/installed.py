@@ -51,7 +51,7 @@ OTHER_CODES = {"diagnose": {1}, "doctor": {1}, "vram-probe": {1}}
 def run(python: str, arguments: "list[str]") -> None:
     """One command, its output passed through; SystemExit if it fails."""
     words = [str(next(Path().glob(word), word)) if "*" in word else word for word in arguments]
-    command = [python, "-m", "mapush_stack", *words]
+    command = [str(Path(python).with_name("mapush")), *words]
     print("$ mapush", *words, flush=True)
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     good = {0, *OTHER_CODES.get(arguments[0], ())}
