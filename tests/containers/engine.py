@@ -1,6 +1,5 @@
 """Docker as this machine has it: its commands, and what a build needs to reach a package index from here."""
 
-import contextlib
 import functools
 import http.server
 import os
@@ -54,7 +53,7 @@ VARIABLES = {
     "CUDA_IMAGE": "MAPUSH_PYTHON_IMAGE",
     "PIP_INDEX_URL": "PIP_INDEX_URL",
 }
-"""The variable that names each build argument here. CUDA_IMAGE is the base of what is not built as far as its first step."""
+"""The variable of this machine for each build argument. The CUDA image is replaced where the Python image is."""
 
 
 def given(argument):
@@ -76,10 +75,9 @@ def build(target, tag, context=ROOT, *more, **arguments):
     authorities = os.environ.get("PIP_CERT", os.environ.get("SSL_CERT_FILE", ""))
     if authorities:
         options += ["--secret", f"id=ca,src={authorities}"]
-    with torch_index() as index:
-        if index:
-            options += ["--build-arg", f"TORCH_INDEX={index}", "--network", "host"]
-        return docker("build", "--progress", "plain", *options, str(context))
+    if torch_index():
+        options += ["--build-arg", f"TORCH_INDEX={torch_index()}", "--network", "host"]
+    return docker("build", "--progress", "plain", *options, str(context))
 
 
 def files(image):
@@ -93,13 +91,15 @@ def files(image):
     return {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
 
 
-@contextlib.contextmanager
+@functools.lru_cache(maxsize=None)
 def torch_index():
-    """The address of an index with the CPU build of torch: MAPUSH_TORCH_INDEX, or pip's folder served on loopback."""
+    """The address of an index with the CPU build of torch: MAPUSH_TORCH_INDEX, or pip's folder served on loopback.
+
+    The same for all builds of a process: another address would install the packages again.
+    """
     folders = [folder for folder in os.environ.get("PIP_FIND_LINKS", "").split() if list(Path(folder).glob("torch-*"))]
     if os.environ.get("MAPUSH_TORCH_INDEX") or not folders:
-        yield os.environ.get("MAPUSH_TORCH_INDEX", "")
-        return
+        return os.environ.get("MAPUSH_TORCH_INDEX", "")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         """An index of one project, `/torch/`."""
@@ -111,7 +111,6 @@ def torch_index():
             pass
 
     handler = functools.partial(Handler, directory=folders[0])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
