@@ -7,7 +7,9 @@ user=$(id -u)
 
 for part in /checkout/*; do
     [ -d "$part" ] || continue
-    if changed=$(diff -rq --no-dereference -x __pycache__ "$part" "/opt/mapush/${part##*/}"); then continue; fi
+    code=0
+    changed=$(diff -rq --no-dereference -x __pycache__ "$part" "/opt/mapush/${part##*/}" 2>/dev/null) || code=$?
+    [ "$code" = 1 ] || continue
     echo "warning: the image was built from other sources than the checkout ($(echo "$changed" | wc -l) files differ, the first:" \
          "$(echo "$changed" | head -n 1)); build it again, or use the service dev" >&2
 done

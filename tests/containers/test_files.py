@@ -44,7 +44,7 @@ def test_a_service_adds_its_options_to_a_new_run_alone(tmp_path, service):
 def test_services_have_the_least_privilege(service):
     settings = SERVICES[service]
     assert settings["cap_drop"] == ["ALL"]
-    assert set(settings["cap_add"]) == {"CHOWN", "KILL", "SETGID", "SETUID"}
+    assert set(settings["cap_add"]) == {"CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID"}
     assert settings["security_opt"] == ["no-new-privileges:true"]
     assert settings["network_mode"] == ("bridge" if service == "tensorboard" else "none")
     assert "privileged" not in settings
