@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -199,6 +200,21 @@ def test_an_index_that_does_not_answer_is_named(checkout):
         "The package index http://127.0.0.1:9/simple failed, see above: another one is --build-arg PIP_INDEX_URL="
         in done.stdout
     )
+
+
+def test_compose_builds_with_the_certificates_of_a_proxy(checkout):
+    """The first stage that fetches, anew, with docker-compose.ca.yml."""
+    if engine.docker("compose", "version").returncode:
+        pytest.skip("build secrets need Compose 2.5")
+    bundle = engine.authorities() or ssl.get_default_verify_paths().cafile
+    (checkout / "tools.yml").write_text("services: {cpu: {image: 'mapush-stack:tools', build: {target: tools}}}\n")
+    given = {"PACKAGE_INDEX": "PIP_INDEX_URL", "PYTHON_IMAGE": "PYTHON_IMAGE"}
+    variables = {f"MAPUSH_{name}": engine.given(argument) for name, argument in given.items() if engine.given(argument)}
+    variables.update(MAPUSH_CA_BUNDLE=str(bundle), MAPUSH_BUILD_NETWORK="host")
+    files = ["-f", "docker-compose.yml", "-f", "docker-compose.ca.yml", "-f", "tools.yml"]
+    done = engine.run([engine.DOCKER, "compose", *files, "build", "--no-cache", "cpu"], checkout, **variables)
+    engine.docker("image", "rm", "mapush-stack:tools")
+    assert done.returncode == 0, done.stdout[-4000:]
 
 
 @pytest.mark.parametrize("wrong", ["absent", "renamed", "hollow", "unrecorded", "another"])
