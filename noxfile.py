@@ -125,7 +125,7 @@ def wheel(session: nox.Session, kind: str) -> None:
 
 @nox.session(python=MAIN)
 def docker(session: nox.Session) -> None:
-    """Build the images and try them with every Compose; needs a Docker engine; `-- -k warp` is a part (docs/docker.md)."""
+    """Build the images and try them; needs a Docker engine (docs/docker.md); `-- -k warp` is a part."""
     install(session)
     session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 
