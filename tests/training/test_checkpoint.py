@@ -91,6 +91,19 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, file, damage)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_checkpoint_of_a_newer_version_is_refused_and_one_without_a_number_is_read(tmp_path):
+    path = checkpoint.save(tmp_path, example())
+    file = path / "progress.json"
+    plain = json.loads(file.read_text())
+    assert plain == {"schema": checkpoint.SCHEMA, "steps": 160, "a": [1]}
+    file.write_text(json.dumps({"steps": 160, "a": [1]}))
+    assert checkpoint.load(path).progress == {"a": [1]}
+    file.write_text(json.dumps({**plain, "schema": checkpoint.SCHEMA + 1}))
+    with pytest.raises(UserError, match=r"was written by a newer version of mapush_stack .*: upgrade with") as caught:
+        checkpoint.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_json_is_replaced_whole(tmp_path):
     file = tmp_path / "a.json"
     atomic.write_json(file, {"old": 1})
