@@ -1,4 +1,4 @@
-"""`mapush vram-probe`: how many environments fit into memory, and what each costs."""
+"""`mapush vram-probe`: measures how many environments fit into memory, and what each costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .console import make_console
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
-"""Parameters that make up the configuration."""
+"""Parameters that the configuration is made of."""
 
 
 @click.command(name="vram-probe")
@@ -33,7 +33,9 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
-@click.option("--limit-mib", type=click.IntRange(1), default=None, help="Be a card (or host) of so little memory.")
+@click.option(
+    "--limit-mib", type=click.IntRange(1), default=None, help="Act as a card (or host) with only so much memory."
+)
 @click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
 @click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
 @click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
@@ -58,9 +60,9 @@ def command(
 ) -> int:
     """Measure how many environments fit into memory, what each costs, and how fast they are.
 
-    Trains each size for a few updates in a process of its own: ever more environments, then bisection, until --max-envs
-    or the memory's end is reached. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials
-    are kept: after Ctrl-C or worse --resume goes on. Exit code 1: a trial failed for another reason than its size.
+    Trains each size for a few updates in its own process: more and more environments, then bisection, up to --max-envs
+    or the end of the memory. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials are
+    kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
     """
     from ..harness.vram import probe
     from ..harness.vram.folder import ProbeFolder
@@ -99,7 +101,7 @@ def _create(given: Dict[str, Any], path: Path) -> Any:
 
 
 def _settings(given: Dict[str, Any]) -> Any:
-    """What the command line asks for, checked."""
+    """The checked settings of the command line."""
     from ..harness.vram.folder import ProbeSettings
 
     config = _config(given)
@@ -116,7 +118,7 @@ def _kind(device: str) -> str:
 
 
 def _on(config: Any, device: str) -> Dict[str, Any]:
-    """The configuration for this device; in Isaac Gym where a GPU's only simulator is that."""
+    """The configuration for this device; with Isaac Gym if that is the only simulator for GPUs here."""
     from ..training.config import overridden
 
     changes = [f"sim.device={_kind(device)}"]
@@ -141,7 +143,7 @@ def _config(given: Dict[str, Any]) -> Any:
 
 
 def _device(wanted: str, config: Any) -> str:
-    """`cpu`, or the card of `cuda:N`."""
+    """The device: `cpu` or `cuda:N`."""
     from ..system import gpu
 
     if wanted == "auto":
@@ -158,14 +160,17 @@ def _device(wanted: str, config: Any) -> str:
 
 
 def _check_same(context: click.Context, settings: Any) -> None:
-    """Refuse options that would change a probe that exists."""
+    """Raise `UserError` for options that would change an existing probe."""
+    from ..training.config import validated
+
     given = {
         name
         for name in context.params
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+    same = validated(settings.config).model_dump(mode="json")  # an older version may have written it
+    if given & set(_ASKED) and _on(_config(context.params), settings.device) != same:
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -174,21 +179,23 @@ def _check_same(context: click.Context, settings: Any) -> None:
 
 
 def _run(console: Console, folder: Any, as_json: bool) -> int:
-    from ..harness.vram import probe, report
+    from ..harness.vram import probe, summary
 
     failure = ""
     with folder.locked(), StopRequest() as stop:
         _introduce(console, folder)
         try:
-            finished = probe.run(folder, lambda event: _tell(console, event), lambda: stop.signal_number is not None)
+            finished = probe.run(
+                folder, lambda event: _print_trial(console, event), lambda: stop.signal_number is not None
+            )
         except probe.TrialFailedError as error:
             finished, failure = False, str(error)
-        summary = report.summarise(folder, finished)
-        missing = report.write(summary, folder.path)
+        results = summary.summarise(folder, finished)
+        missing = summary.write(results, folder.path)
     if as_json:
-        print(json.dumps(report.plain(summary), indent=2))
+        print(json.dumps(summary.plain(results), indent=2))
     else:
-        _show(console, summary)
+        _print_tables(console, results)
     if missing:
         _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
     _say(console, f"probe: {folder.path}")
@@ -218,8 +225,8 @@ def _introduce(console: Console, folder: Any) -> None:
     )
 
 
-def _tell(console: Console, event: Any) -> None:
-    """One line for a trial that has ended."""
+def _print_trial(console: Console, event: Any) -> None:
+    """Print a line about a trial that has ended."""
     record = event.record
     rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
     about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
@@ -231,8 +238,7 @@ def _tell(console: Console, event: Any) -> None:
     )
 
 
-def _show(console: Console, summary: Any) -> None:
-    """The tables."""
+def _print_tables(console: Console, summary: Any) -> None:
     if not summary.trials:
         return
     console.print(_measured(summary))
@@ -268,7 +274,7 @@ def _measured(summary: Any) -> Table:
 
 
 def _sentences(summary: Any) -> List[str]:
-    """The limit, the line, how far it is from the held out size, and the recommendation."""
+    """Sentences on the limit, the fitted line, its error at the held out size, and the recommendation."""
     said = []
     if summary.largest is None:
         said.append("No size fits.")
@@ -305,7 +311,7 @@ def _predicted(summary: Any) -> Table:
 
 
 def _pairs(summary: Any) -> Table:
-    """What Isaac Gym's room for contact pairs takes at the largest size, and how much of it is used."""
+    """Memory of Isaac Gym's room for contact pairs at the largest size, and how much of the room is used."""
     table = Table(title=f"contact pairs at {summary.largest:,} environments")
     for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
         table.add_column(heading, justify="right")
