@@ -14,7 +14,7 @@ from .errors import UserError
 M = TypeVar("M", bound=BaseModel)
 
 
-def load_rules(path: Path, model: Type[M], content: str) -> M:
+def load_rules(path: Path, model: Type[M], content: str, remedy: str = "install mapush_stack again") -> M:
     """The content of a YAML file as a `model`; `content` is what messages call it, such as "the rules of triage".
 
     Raises:
@@ -28,7 +28,7 @@ def load_rules(path: Path, model: Type[M], content: str) -> M:
         reason = first_error(error)
     except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         reason = str(error)
-    raise UserError(f"{path} does not hold {content}: {reason}; install mapush_stack again")
+    raise UserError(f"{path} does not hold {content}: {reason}; {remedy}")
 
 
 def first_error(error: ValidationError) -> str:

@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import UserError
 from ..sweep import engine, summary
 from ..sweep.display import SweepDisplay
-from ..sweep.folder import SweepFolder, SweepFile, TrialState
+from ..sweep.folder import SweepFile, SweepFolder, TrialState
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
 from ..system.signals import StopRequest
 from .console import make_console

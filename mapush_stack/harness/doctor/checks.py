@@ -405,7 +405,7 @@ def _versions(facts: Facts, names: Dict[str, str]) -> str:
 
 def _explain(error: str, otherwise: str) -> str:
     """The remedy that triage knows for an error."""
-    findings = diagnose(Log(error.encode()), rules.load(), exit_code=1).findings
+    findings = diagnose(Log(error.encode()), rules.registered(), exit_code=1).findings
     return findings[0].remedy if findings else otherwise
 
 

@@ -76,7 +76,7 @@ def classify(
         )
     if measured.stopped == "limit":
         return Classification(Outcome.OUT_OF_MEMORY, f"{measured.peak_mib:,.0f} MiB held: ended at the limit")
-    log, known = Log(output), rules.load()
+    log, known = Log(output), rules.registered()
     share = measured.peak_mib / capacity_mib
     fact = rules.Fact.GPU_MEMORY if on_gpu else rules.Fact.HOST_MEMORY
     # A trial that was killed for its time has not crashed.
