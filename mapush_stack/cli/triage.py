@@ -104,7 +104,7 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
 
 def _read(log: Path) -> Log:
     if str(log) == "-":
-        with open(sys.stdin.fileno(), "rb", closefd=False) as file:  # noqa: PTH123 (a descriptor has no path)
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
             return Log(file)
     try:
         with log.open("rb") as file:

@@ -117,7 +117,7 @@ def _kind(device: str) -> str:
     return "cpu" if device == "cpu" else "cuda"
 
 
-def _on(config: Any, device: str) -> Dict[str, Any]:
+def _on(config: Any, device: str) -> Any:
     """The configuration for this device; with Isaac Gym if that is the only simulator for GPUs here."""
     from ..training.config import overridden
 
@@ -125,7 +125,7 @@ def _on(config: Any, device: str) -> Dict[str, Any]:
     only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
     if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
         changes += ["sim.backend=isaacgym", "sim.robot=go1"]
-    return overridden(config, changes).model_dump(mode="json")
+    return overridden(config, changes)
 
 
 def _config(given: Dict[str, Any]) -> Any:
@@ -161,16 +161,13 @@ def _device(wanted: str, config: Any) -> str:
 
 def _check_same(context: click.Context, settings: Any) -> None:
     """Raise `UserError` for options that would change an existing probe."""
-    from ..training.config import validated
-
     given = {
         name
         for name in context.params
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    same = validated(settings.config).model_dump(mode="json")  # an older version may have written it
-    if given & set(_ASKED) and _on(_config(context.params), settings.device) != same:
+    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -214,13 +211,12 @@ def _say(console: Console, text: str) -> None:
 def _introduce(console: Console, folder: Any) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
-    sim, learner = config["sim"], config["learner"]
-    simulator = "" if sim["backend"] == "auto" else f"{sim['backend']} on "
+    simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
     _say(
         console,
-        f"{learner['algorithm'].upper()} · {sim['robot']} robots push the {config['object']['name']} · "
+        f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name} · "
         f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
     )
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import yaml
-from pydantic import field_validator
 
 from ..errors import UserError
 from ..settings import Settings
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
+from ..training.stored_config import StoredConfig
 
 MOST_TRIALS = 10_000
 FIELDS = {"algo": "learner.algorithm", "robot": "sim.robot"}
@@ -37,13 +37,7 @@ class Trial(TrialName):
 
     train: List[str]
     """The `mapush train` command that repeats it without the sweep."""
-    config: ExperimentConfig
-
-    @field_validator("config", mode="before")
-    @classmethod
-    def _validated(cls, plain: Any) -> Any:
-        """Check a stored configuration as that of a run, which may be older than this version."""
-        return config.validated(plain) if isinstance(plain, dict) else plain
+    config: StoredConfig
 
 
 class _Point(NamedTuple):

@@ -17,11 +17,6 @@ Content = TypeVar("Content", bound=Settings)
 Upgrade = Callable[[Dict[str, Any]], Dict[str, Any]]
 
 
-def unchanged(content: Dict[str, Any]) -> Dict[str, Any]:
-    """The upgrade from files without a schema number to schema 1: they are alike."""
-    return content
-
-
 class StoredFile(Generic[Content]):
     """A kind of file: its model, and the upgrades from older schemas.
 
@@ -29,10 +24,10 @@ class StoredFile(Generic[Content]):
     meaning, needs an upgrade.
     """
 
-    def __init__(self, model: Type[Content], upgrades: Sequence[Upgrade] = (unchanged,)) -> None:
-        """`upgrades[n]` turns the content of schema n into that of schema n + 1; without a number a file has schema 0."""
+    def __init__(self, model: Type[Content], upgrades: Sequence[Upgrade] = ()) -> None:
+        """`upgrades[n - 1]` turns the content of schema n into that of n + 1. A file without a number has schema 1."""
         self._model, self._upgrades = model, upgrades
-        self.schema = len(upgrades)
+        self.schema = 1 + len(upgrades)
         """The number that `write` writes."""
 
     def plain(self, content: Content, **options: Any) -> Dict[str, Any]:
@@ -52,23 +47,31 @@ class StoredFile(Generic[Content]):
         """
         try:
             content = parse_json(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise ValueError("it is not an object")
-            schema = content.pop("schema", 0)
-            if isinstance(schema, int) and schema > self.schema:
-                raise UserError(
-                    f"{path} was written by a newer version: it has schema {schema}, this version reads up to "
-                    f"{self.schema}; upgrade mapush_stack"
-                )
-            for upgrade in self._upgrades[schema:]:
-                content = upgrade(content)
             # Strict JSON mode takes no number for a string and no string for a number.
-            return self._model.model_validate_json(json.dumps(content), strict=True)
+            return self._model.model_validate_json(json.dumps(self._upgraded(content)), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             reason = " ".join([".".join(map(str, first["loc"])), first["msg"]]).strip()
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
         except (ValueError, TypeError, LookupError) as error:
             reason = str(error)
         raise UserError(f"{path} is damaged or of another version: {reason}")
+
+    def _upgraded(self, content: Any) -> Dict[str, Any]:
+        """The content of a file of any schema, as this version has it."""
+        if not isinstance(content, dict):
+            raise ValueError("it is not an object")
+        schema = content.pop("schema", 1)
+        if not isinstance(schema, int) or schema < 1:
+            raise ValueError(f"schema {schema!r} is not a schema number")
+        if schema > self.schema:
+            raise UserError(
+                f"it was written by a newer version (schema {schema}, this version reads up to {self.schema}); "
+                "upgrade mapush_stack"
+            )
+        for upgrade in self._upgrades[schema - 1 :]:
+            content = upgrade(content)
+        return content

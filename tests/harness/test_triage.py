@@ -243,7 +243,9 @@ def registries(monkeypatch):
 @pytest.mark.usefixtures("registries")
 def test_a_plug_in_adds_rules_and_endings(tmp_path):
     landed = {"pattern": "^it has landed$"}
-    rules.register_triage_rules(write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed}))
+    rules.register_triage_rules(
+        write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
+    )
     known = rules.registered()
     assert [rule.name for rule in known.rules] == [*NAMES, "mine"] and "mine" in rules.RULES
     for end in (b"it has landed\n", b"Aborted (core dumped)\n"):

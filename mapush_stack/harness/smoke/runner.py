@@ -99,9 +99,7 @@ class StepRunner:
         self.results += [StepResult(step=name, passed=None) for name in names]
 
 
-def mapush(
-    log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Optional[Callable[[], bool]] = None
-) -> Ended:
+def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Optional[Callable[[], bool]] = None) -> Ended:
     """Run `mapush ARGUMENTS` to its end.
 
     Args:

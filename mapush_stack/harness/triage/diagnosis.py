@@ -95,7 +95,9 @@ def diagnose(
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
     # Of two equally sure rules the fatal one comes first: what a run can survive is less likely to have ended it.
-    succeeded = exit_code == 0 or (exit_code is None and not ended and any(log.spans(pattern, last=_SHOWN) for pattern in rules.success))
+    succeeded = exit_code == 0 or (
+        exit_code is None and not ended and any(log.spans(pattern, last=_SHOWN) for pattern in rules.success)
+    )
     tried = [rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and succeeded)]
     found = [_try(rule, log, ended, known) for rule in tried]
     matches = sorted((match for match in found if match), key=lambda match: match.confidence.rank)

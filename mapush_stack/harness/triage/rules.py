@@ -136,7 +136,9 @@ class Rule(_Entry):
     conditions: List[Condition] = []
     fatal: bool = Field(default=True, description="false if a run that ends with exit code 0 can have had it")
 
-    _expressions = field_validator("lines", "anywhere", "unless")(lambda patterns: [*map(_checked_expression, patterns)])
+    _expressions = field_validator("lines", "anywhere", "unless")(
+        lambda patterns: [*map(_checked_expression, patterns)]
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Rule:

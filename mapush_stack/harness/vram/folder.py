@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Literal, Optional, Tuple
+from typing import List, Literal, Optional, Tuple
 
 from ...settings import Settings
 from ...system import trials_folder
 from ...system.stored_file import StoredFile
 from ...system.trials_folder import FolderKind, TrialsFolder
-from .outcome import Outcome
+from ...training.stored_config import StoredConfig
 from .outcome import Outcome
 from .trial import TrialResult
 
@@ -22,7 +22,7 @@ Method = Literal["process", "device", "rss"]
 class ProbeSettings(Settings):
     """What was asked for."""
 
-    config: Dict[str, Any]
+    config: StoredConfig
     """The experiment; the probe chooses its number of environments."""
     device: str
     """`cpu` or `cuda:N`."""

@@ -10,12 +10,12 @@ from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequenc
 
 import psutil
 
-from ... import presets
 from ...errors import UserError
 from ...sim.isaacgym_import import VARIABLE as ISAACGYM_FIRST
 from ...system.atomic import TEMPORARY_PREFIX, write_json
 from ...system.gpu import Card
 from ...system.machine import available_memory, processor
+from ...training.config import overridden
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
@@ -132,7 +132,7 @@ def _run_trial(
     on_gpu = settings.device != "cpu"
     request, result = (folder.log(number).with_name(TEMPORARY_PREFIX + name) for name in ("request", "result"))
     _delete(request, result)
-    config = presets.merge(settings.config, {"sim": {"num_envs": trial.num_envs}})
+    config = overridden(settings.config, [f"sim.num_envs={trial.num_envs}"])
     asked = TrialRequest(config=config, updates=settings.updates, result=str(result))
     write_json(request, asked.model_dump(mode="json"))
     measured = measure(

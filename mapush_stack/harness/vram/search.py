@@ -24,7 +24,7 @@ class Trial(NamedTuple):
 
 def next_trial(settings: ProbeSettings, records: Sequence[TrialRecord]) -> Optional[Trial]:
     """The trial to run after these; None if the probe is finished."""
-    isaacgym = settings.config["sim"]["backend"] == "isaacgym"
+    isaacgym = settings.config.sim.backend == "isaacgym"
     one = MULTIPLIERS[0] if isaacgym else None
     searched = [record for record in records if record.purpose == "search"]
     size = _next_size(settings, searched)

@@ -18,6 +18,7 @@ from ...system.atomic import write_json
 from ...training import config as configuration
 from ...training.config import ExperimentConfig
 from ...training.progress import ProgressDisplay
+from ...training.stored_config import StoredConfig
 
 _WARM_UP = {"cuda": 3, "cpu": 1}
 """Updates before the timed ones; on a GPU they load kernels and capture CUDA graphs."""
@@ -27,7 +28,7 @@ _MOST_UPDATES = 1000
 class TrialRequest(Settings):
     """What the probe asks a trial to do."""
 
-    config: Dict[str, Any]
+    config: StoredConfig
     """The experiment, with the number of environments of this trial."""
     updates: int
     """Number of timed updates."""
@@ -87,7 +88,7 @@ def run(path: Path) -> None:
 
     """
     request = TrialRequest.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
-    config = _endless(configuration.validated(request.config))
+    config = _endless(request.config)
     if config.sim.backend == "isaacgym":
         isaacgym_import.require()
     # These import torch, which must come after Isaac Gym.
