@@ -35,7 +35,7 @@ _OBJECT_STORE_BYTES = 80 * 2**20
 """About the smallest that Ray accepts; results go through the sweep's folder."""
 _TEMPORARY_PREFIX = "mapush-ray-"
 _LONGEST_TEMPORARY = 20
-"""Longest path of the folder for temporary files: 85 characters follow up to Ray's sockets, whose paths may have 107."""
+"""Longest path for temporary files: Ray's sockets add up to 85 characters, and their paths may have 107."""
 
 
 class Resources(NamedTuple):

@@ -1,4 +1,4 @@
-"""Writing so that a kill at any instant leaves either the old or the new, never a half."""
+"""Atomic writes: if the process is killed, the old content or the new one is there, never a part."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Iterator
 
 TEMPORARY_PREFIX = ".writing-"
-"""Start of the name of whatever a killed process may have left unfinished."""
+"""Start of the name of unfinished files and folders, which a killed process leaves."""
 
 
 @contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A temporary directory that becomes `path` when the block ends well, and vanishes when it does not.
+    """A temporary directory that becomes `path` at the end of the block, or is removed if that fails.
 
-    Files and directory entries are on the disk before the rename is.
+    All of it is synchronised to the disk before the rename.
 
     Raises:
         OSError: `path` exists and is not empty.
@@ -40,12 +40,12 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON to `path` by way of a temporary file."""
+    """Write JSON to `path` atomically."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write text to `path` by way of a temporary file."""
+    """Write text to `path` atomically."""
     handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=str(path.parent))
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -61,7 +61,7 @@ def write_text(path: Path, content: str) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what killed writers left in `folder`; only for the one process that may write there."""
+    """Delete unfinished files of killed processes in `folder`; only for the one process that may write there."""
     for leftover in folder.glob(TEMPORARY_PREFIX + "*"):
         if leftover.is_dir():
             shutil.rmtree(str(leftover), ignore_errors=True)

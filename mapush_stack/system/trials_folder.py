@@ -1,4 +1,4 @@
-"""A folder of trials: a settings file, `trials/` with what each trial leaves, and a lock for the process that runs it."""
+"""A folder of trials: a settings file, `trials/` with the files of each trial, and a lock for who runs them."""
 
 from __future__ import annotations
 

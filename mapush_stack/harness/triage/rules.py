@@ -20,7 +20,7 @@ _EXIT = (
     r"(?:\b(?:exit(?:ed|s)?|return(?:ed)?)(?: with)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[\"']? *[:=(]? *"
     r"|\b(?:exit(?:ed)?|exit_?code|return_?code|rc)[\"']? *[:=(] *|\bexit(?:ed)? with )"
 )
-"""What is printed before an exit code: `exited with code `, `exitcode  : `, `returned non-zero exit status `, `Exited (`.
+"""What is printed before an exit code, such as `exited with code `, `returned non-zero exit status ` or `Exited (`.
 
 It is neither the `exit ` of a shell script nor the return of an episode.
 """

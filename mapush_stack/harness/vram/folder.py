@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import List, Literal, Optional, Tuple
 
+from pydantic import Field
+
 from ...settings import Settings
 from ...system import trials_folder
 from ...system.stored_file import StoredFile
@@ -69,7 +71,7 @@ class TrialRecord(Settings):
     peak_mib: float
     measured_by: Method
     seconds: float
-    trace: List[Tuple[float, float]] = []
+    trace: List[Tuple[float, float]] = Field(default=[])
     """Seconds since the start and MiB; `vram.json` leaves it out."""
     result: Optional[TrialResult]
 
