@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -14,7 +14,7 @@ TEMPORARY_PREFIX = ".writing-"
 """Start of the name of unfinished files and folders, which a killed process leaves."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
     """A temporary directory that becomes `path` at the end of the block, or is removed if that fails.
 
@@ -29,11 +29,11 @@ def new_directory(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
-            _sync(file)
-        _sync(temporary)
+            sync(file)
+        sync(temporary)
         temporary.chmod(0o755)
         temporary.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     except BaseException:
         shutil.rmtree(str(temporary), ignore_errors=True)
         raise
@@ -46,18 +46,37 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """Write text to `path` atomically."""
-    handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=str(path.parent))
+    temporary = staged(path, content.encode("utf-8"))
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        temporary.chmod(0o644)
+        temporary.replace(path)
+        sync(path.parent)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        raise
+
+
+def staged(path: Path, content: bytes, prefix: str = TEMPORARY_PREFIX) -> Path:
+    """A new file beside `path` with this content, synchronised to the disk; renaming it replaces `path`.
+
+    If `path` exists, it gets the same mode and, if permitted, the same owner.
+    """
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=str(path.parent))
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if path.exists():
+                shutil.copymode(str(path), name)
+                with contextlib.suppress(PermissionError):
+                    os.chown(name, path.stat().st_uid, path.stat().st_gid)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-        _sync(path.parent)
     except BaseException:
-        Path(name).unlink()
+        temporary.unlink()
         raise
+    return temporary
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -69,7 +88,8 @@ def remove_leftovers(folder: Path) -> None:
             leftover.unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Synchronise a file or a directory's entries to the disk."""
     descriptor = os.open(str(path), os.O_RDONLY)
     try:
         os.fsync(descriptor)

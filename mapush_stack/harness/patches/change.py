@@ -10,15 +10,13 @@ Renames also leave other environments alone, whose files may be hard links to th
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from filelock import FileLock, Timeout
 
 from ...errors import UserError
+from ...system.atomic import staged, sync
 from . import manifest
 from .state import PatchStatus, State, checksum, find, survey
 from .unified_diff import apply
@@ -109,21 +107,21 @@ def _rewrites(status: PatchStatus, goal: State) -> Iterator[_Rewrite]:
 
 def _replace(rewrites: Sequence[_Rewrite]) -> None:
     """Give every file its new bytes; on an error, also on Ctrl-C, every file gets its old bytes back."""
-    staged: List[Path] = []
+    temporaries: List[Path] = []
     replaced: List[_Rewrite] = []
     try:
         for rewrite in rewrites:
-            staged.append(_stage(rewrite.path, rewrite.new))
-        for temporary, rewrite in zip(staged, rewrites):
+            temporaries.append(staged(rewrite.path, rewrite.new, _TEMPORARY_PREFIX))
+        for temporary, rewrite in zip(temporaries, rewrites):
             replaced.append(rewrite)
             temporary.replace(rewrite.path)
         for directory in {rewrite.path.parent for rewrite in rewrites}:
-            _sync(directory)
+            sync(directory)
     except BaseException:
         _put_back(replaced)
         raise
     finally:
-        for temporary in staged:
+        for temporary in temporaries:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
 
@@ -131,28 +129,10 @@ def _replace(rewrites: Sequence[_Rewrite]) -> None:
 def _put_back(rewrites: Sequence[_Rewrite]) -> None:
     for rewrite in rewrites:
         try:
-            _stage(rewrite.path, rewrite.old).replace(rewrite.path)
+            staged(rewrite.path, rewrite.old, _TEMPORARY_PREFIX).replace(rewrite.path)
         except OSError as error:
             problem = f"{rewrite.path} could neither be kept nor put back: {error.strerror}"
             raise UserError(f"{problem}; see `mapush patches verify`") from None
-
-
-def _stage(path: Path, content: bytes) -> Path:
-    """Write a file beside `path` with this content and the mode and, if permitted, the owner of `path`."""
-    handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=str(path.parent))
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            shutil.copymode(str(path), name)
-            with contextlib.suppress(PermissionError):
-                os.chown(name, path.stat().st_uid, path.stat().st_gid)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink()
-        raise
-    return temporary
 
 
 def _paths(status: PatchStatus) -> List[Path]:
@@ -164,11 +144,3 @@ def _leftovers(statuses: Sequence[PatchStatus]) -> Set[Path]:
     """Temporary files of a process that was killed, or that is still running."""
     folders = {path.parent for status in statuses for path in _paths(status)}
     return {leftover for folder in folders for leftover in folder.glob(_TEMPORARY_PREFIX + "*")}
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(str(directory), os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
