@@ -56,7 +56,13 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.pass_context
 def command(
-    context: click.Context, out: Optional[Path], resume: Optional[Path], as_json: bool, trial: Optional[Path], **_: Any
+    context: click.Context,
+    /,
+    out: Optional[Path],
+    resume: Optional[Path],
+    as_json: bool,
+    trial: Optional[Path],
+    **_: Any,
 ) -> int:
     """Measure how many environments fit into memory, what each costs, and how fast they are.
 

@@ -97,7 +97,7 @@ def _train_and_evaluate(trial: TrialFolder, commands: _Commands) -> Dict[str, An
     if _steps(run) < total_steps:
         code = commands.mapush("train", "--resume", str(run.path), "--no-evaluation")
         progress = trial.progress()
-        trial.update(steps=_steps(run), fps=progress and progress.fps, train_exit_code=code)
+        trial.update(steps=_steps(run), fps=(progress and progress.fps) or None, train_exit_code=code)
         if _steps(run) < total_steps or code:
             return _failed_or_interrupted(trial, "train", code, commands.stop)
     if commands.stop.signal_number:

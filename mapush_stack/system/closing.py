@@ -71,7 +71,7 @@ class Closer:
         warn(f"{self.name} {self._error}" + ("; what it was to save may be missing" if self.saves else ""))
 
 
-watchdog: Callable[[Closer], ContextManager[None]] = contextlib.nullcontext
+watchdog: Callable[[Closer], ContextManager[object]] = contextlib.nullcontext
 """A context manager around every closing; `system/exit.py` sets it to end the process if all of Python is blocked."""
 
 

@@ -64,7 +64,8 @@ class StoredFile(Generic[Content]):
         """The content of a file of any schema, as this version has it."""
         if not isinstance(content, dict):
             raise ValueError("it is not an object")
-        schema = content.pop("schema", 1)
+        upgraded: Dict[str, Any] = content
+        schema = upgraded.pop("schema", 1)
         if not isinstance(schema, int) or schema < 1:
             raise ValueError(f"schema {schema!r} is not a schema number")
         if schema > self.schema:
@@ -73,5 +74,5 @@ class StoredFile(Generic[Content]):
                 "upgrade mapush_stack"
             )
         for upgrade in self._upgrades[schema - 1 :]:
-            content = upgrade(content)
-        return content
+            upgraded = upgrade(upgraded)
+        return upgraded

@@ -21,7 +21,7 @@ from typing import IO, Any, Callable, Iterator, List, Mapping, Optional, Sequenc
 import psutil
 
 _LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 1, 36, 37
 """Options of Linux's prctl(2): the signal at the parent's death, and adopting descendants whose parent has died."""
 _SEARCH_SECONDS = 1.0
 """Seconds between two searches for a command's descendants; each reads the table of all processes."""
@@ -100,8 +100,8 @@ class ChildProcess:
 
         """
         self._keep = keep_descendants
-        if not keep_descendants:
-            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        self._adopts_already = ctypes.c_int()
+        _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(self._adopts_already))
         self._others = set(psutil.Process().children())
         self._terminals = list(dict.fromkeys(one for one in (stdout, stderr) if isinstance(one, Terminal)))
         self._open = list(self._terminals)
@@ -109,6 +109,7 @@ class ChildProcess:
         self.stop_reason = ""
         """The argument of `kill`; empty if that was not called."""
         try:
+            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, self._adopts_already.value or not keep_descendants)
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=stdin,
@@ -120,7 +121,7 @@ class ChildProcess:
                 preexec_fn=_prepare_child(os.getpid(), death_signal),
             )
         except BaseException:
-            self._close_terminals()
+            self._clean_up()
             raise
         finally:
             for terminal in self._terminals:
@@ -137,7 +138,7 @@ class ChildProcess:
                 self._kill_group()
         if not self._keep:
             self._kill_orphans()
-        self._close_terminals()
+        self._clean_up()
 
     @property
     def seconds(self) -> float:
@@ -206,7 +207,8 @@ class ChildProcess:
         ready, _, _ = select.select([terminal.outside for terminal in self._open], [], [], seconds)
         self._open = [one for one in self._open if one.outside not in ready or one.pass_on()]
 
-    def _close_terminals(self) -> None:
+    def _clean_up(self) -> None:
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, self._adopts_already.value)
         for terminal in self._terminals:
             os.close(terminal.outside)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from importlib.util import find_spec
 
 import pytest
 
@@ -72,15 +71,3 @@ def test_a_newer_one_is_refused_in_a_sentence(sweep, capsys, option, file):
     assert main(["sweep", option, str(sweep.path)]) == 2
     err = capsys.readouterr().err
     assert "written by a newer version (schema 99" in err and "upgrade mapush_stack" in err and err.count("\n") == 1
-
-
-@pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
-@pytest.mark.slow
-@pytest.mark.usefixtures("mujoco")
-def test_ray_resumes_it(sweep, capsys):
-    for folder in sweep.trials:
-        for file in [folder.path / "trial.json", *folder.path.glob("mapush/*/*/*/*/config.json")]:
-            file.write_text(file.read_text().replace('"total_steps": 960000', '"total_steps": 160'))
-    assert main(["sweep", "--resume", str(sweep.path)]) == 0
-    out = capsys.readouterr().out
-    assert "2 of 4 trials to run" in out and "4 of 4 trials finished" in out

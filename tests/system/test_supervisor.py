@@ -68,7 +68,9 @@ def test_output_goes_into_files(tmp_path):
 
 
 def test_a_terminal_keeps_the_last_lines_of_a_crash_and_the_streams_apart():
-    program = "import ctypes, os; ctypes.CDLL(None).printf(b'last line\\n'); os.write(2, b'err\\n'); os.kill(os.getpid(), 11)"
+    program = (
+        "import ctypes, os; ctypes.CDLL(None).printf(b'last line\\n'); os.write(2, b'err\\n'); os.kill(os.getpid(), 11)"
+    )
     out, err = [], []
     with ChildProcess(python(program), Terminal(out.append), Terminal(err.append)) as process:
         wait_until(process, lambda: False)
@@ -80,17 +82,21 @@ def test_a_lot_of_output_is_passed_on_whole():
     assert out == b"0123456789" * 200_000 and process.exit_code == 0
 
 
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_a_command_that_is_not_there_is_an_error_and_leaves_nothing_open():
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(FileNotFoundError):
         ChildProcess(["no-such-program-anywhere"], Terminal(print), Terminal(print))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_block_leaves_no_descriptor_open():
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     printed(python("print(1)"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_everything_that_a_killed_command_started_is_killed():
@@ -139,7 +145,7 @@ def test_what_is_left_behind_can_be_left_alone():
 def test_a_terminal_held_open_by_another_process_holds_nobody_up():
     before = time.monotonic()
     program = "import subprocess; print(subprocess.Popen(['sleep', '600']).pid, flush=True)"
-    out, process = printed(python(program))
+    out, _ = printed(python(program))
     assert time.monotonic() - before < 10 and gone(int(out), 0.1)
 
 
@@ -191,7 +197,12 @@ def test_signals_are_forwarded_once_each_within_the_block():
 
 
 def test_sigterm_goes_to_the_command_alone():
-    program = "import signal, time; signal.signal(15, lambda *_: print('asked') or exit(7)); print('ready', flush=True); time.sleep(60)"
+    program = """
+    import signal, time
+    signal.signal(signal.SIGTERM, lambda *_: print("asked") or exit(7))
+    print("ready", flush=True)
+    time.sleep(60)
+    """
     parts = []
     terminal = Terminal(parts.append)
     with ChildProcess(python(program), terminal, terminal) as process:
