@@ -256,9 +256,9 @@ def test_a_plug_in_adds_rules_and_endings(tmp_path):
 
 @pytest.mark.usefixtures("registries")
 def test_a_name_that_is_taken_is_refused(tmp_path):
-    with pytest.raises(UserError, match=f"there is a triage rule called {NAMES[0]} already"):
+    with pytest.raises(UserError, match=f"the triage rule {NAMES[0]} exists already"):
         rules.register_triage_rules(write_rules(tmp_path, {**MINE, "name": NAMES[0]}))
-    with pytest.raises(UserError, match="there is a process ending called abort already"):
+    with pytest.raises(UserError, match="the process ending abort exists already"):
         rules.register_triage_rules(write_rules(tmp_path, endings={"abort": {"pattern": "x"}}))
 
 
