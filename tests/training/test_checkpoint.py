@@ -66,8 +66,8 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
     events = []
-    real_sync, real_rename = atomic._sync, Path.rename
-    monkeypatch.setattr(atomic, "_sync", lambda path: (events.append(("sync", Path(path).name)), real_sync(path)))
+    real_sync, real_rename = atomic.sync, Path.rename
+    monkeypatch.setattr(atomic, "sync", lambda path: (events.append(("sync", Path(path).name)), real_sync(path)))
     monkeypatch.setattr(Path, "rename", lambda old, new: (events.append(("rename", new.name)), real_rename(old, new)))
     checkpoint.save(tmp_path, example())
     renamed = events.index(("rename", "rl_model_160_steps"))

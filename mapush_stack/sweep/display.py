@@ -1,10 +1,10 @@
-"""What a sweep says while it runs: a table in place on a terminal, plain lines elsewhere."""
+"""What `mapush sweep` shows while it runs: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import List, Optional, Type
+from typing import List, Optional, Tuple, Type
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,19 +14,19 @@ from rich.text import Text
 from ..system.signals import StopRequest
 from .folder import TrialFolder
 
-_LINE_INTERVAL = 30.0
+_LINE_SECONDS = 30.0
 """Seconds between two rounds of plain lines."""
 
 
-class SweepReport:
-    """Shows what every running trial is at, and how each of them ended."""
+class SweepDisplay:
+    """Shows how far each running trial is, and how each trial ended."""
 
     def __init__(self, console: Console, stop: StopRequest) -> None:
-        self._console, self._stop, self._told = console, stop, False
+        self._console, self._stop, self._stop_shown = console, stop, False
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self._last_lines = time.monotonic()
 
-    def __enter__(self) -> SweepReport:
+    def __enter__(self) -> SweepDisplay:
         if self._live is not None:
             self._live.start()
         return self
@@ -41,13 +41,20 @@ class SweepReport:
             self._live.stop()
 
     def update(self, given: List[TrialFolder], ended: List[TrialFolder], waiting: int) -> None:
-        """Show where the sweep stands: trials that Ray has, those that have just ended, and how many are to come."""
+        """Show the state of the sweep.
+
+        Args:
+            given: trials that Ray has.
+            ended: trials that have ended since the last call.
+            waiting: trials that Ray does not have yet.
+
+        """
         for trial in ended:
             self.line(_end(trial))
-        if self._stop.signal_number and not self._told:
-            self._told = True
-            self.line("stopping: the running trials write their checkpoints; the same once more ends all at once")
-        due = time.monotonic() - self._last_lines >= _LINE_INTERVAL
+        if self._stop.signal_number and not self._stop_shown:
+            self._stop_shown = True
+            self.line("stopping: the running trials write their checkpoints; the same signal again ends all at once")
+        due = time.monotonic() - self._last_lines >= _LINE_SECONDS
         if self._live is None and not due:
             return
         running = [trial for trial in given if trial.state().state == "running"]
@@ -66,7 +73,7 @@ class SweepReport:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(figures: List[tuple]) -> Table:
+def _table(figures: List[Tuple[str, str, str, str]]) -> Table:
     table = Table()
     for heading in ("running", "steps", "FPS", "success"):
         table.add_column(heading, justify="left" if heading == "running" else "right")
@@ -75,8 +82,8 @@ def _table(figures: List[tuple]) -> Table:
     return table
 
 
-def _figures(trial: TrialFolder) -> tuple:
-    """Steps of all steps, rate and success, as the training said last."""
+def _figures(trial: TrialFolder) -> Tuple[str, str, str]:
+    """Environment steps done and to do, their rate, and the success rate; each "-" if it is not known yet."""
     progress = trial.progress()
     if progress is None:
         return "-", "-", "-"
@@ -85,7 +92,7 @@ def _figures(trial: TrialFolder) -> tuple:
 
 
 def _end(trial: TrialFolder) -> str:
-    """How a trial ended, in a line."""
+    """The line that says how a trial ended."""
     state = trial.state()
     if state.state == "finished" and state.evaluation:
         row = state.evaluation
