@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
-LOW = {"errors", "settings", "registry", "plugins", "system", "device"}
+LOW = {"errors", "settings", "registry", "plugins", "rules", "system", "device"}
 ALLOWED = {
     "system": {"errors"},
     "device": {"errors"},
