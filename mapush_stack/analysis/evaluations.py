@@ -103,7 +103,7 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # there is none, or it is damaged and replaced
     for row in rows:
-        if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
+        if row["episodes"] >= kept.get(row["steps"], {}).get("episodes", 0):
             kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
     write_json(file, {"schema": SCHEMA, "rows": [kept[steps] for steps in sorted(kept)]})
 

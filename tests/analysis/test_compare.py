@@ -11,6 +11,7 @@ from mapush_stack.analysis import run
 from mapush_stack.analysis.comparison import compare
 from mapush_stack.analysis.comparison import load as load_runs
 from mapush_stack.analysis.comparison.curves import hours
+from mapush_stack.analysis.comparison.export import to_json
 from mapush_stack.errors import UserError
 from mapush_stack.training.config import load
 from mapush_stack.training.log import MetricsLog
@@ -259,3 +260,13 @@ def test_the_hours_of_a_stopped_run_leave_out_its_rest(tmp_path):
     stopped = series._replace(wall=wall)
     rested = replace(found, series={"mapush/success_rate": stopped}, started=1e9)
     assert hours(rested, stopped)[-1] == pytest.approx(490 / 3600)
+
+
+def test_a_reward_term_is_explained_by_its_own_words(tmp_path):
+    found = comparison(make_run(tmp_path / "a"), make_run(tmp_path / "b", "task.rewards.push=0.1"))
+    (difference,) = found.differences
+    assert difference.field == "task.rewards.push" and "0.1 m/s" in difference.meaning
+
+
+def test_json_says_its_schema(tmp_path):
+    assert to_json(comparison(make_run(tmp_path / "a")))["schema"] == 2

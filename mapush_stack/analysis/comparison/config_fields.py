@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import inspect
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Set, Type
 
 from pydantic import BaseModel
 
 from ...rules import load_rules
-from ...settings import Settings
+from ...settings import NamesOf, Settings
 from ...training.config import ExperimentConfig
 from .model import Difference
 
@@ -89,7 +90,7 @@ def meaning(field: str) -> str:
 
 @functools.lru_cache(maxsize=None)
 def _descriptions(model: Type[BaseModel]) -> Dict[str, str]:
-    """The description of every field by its dotted name."""
+    """The description of every field by its dotted name; of a registry's names the first line of the docstring."""
     found = {}
     for name, field in model.model_fields.items():
         inner: Optional[Any] = field.annotation
@@ -97,6 +98,10 @@ def _descriptions(model: Type[BaseModel]) -> Dict[str, str]:
             found.update({f"{name}.{below}": text for below, text in _descriptions(inner).items()})
         elif field.description:
             found[name] = field.description
+        for registry in (mark.registry() for mark in field.metadata if isinstance(mark, NamesOf)):
+            found.update(
+                {f"{name}.{one}": (inspect.getdoc(registry[one]) or "").partition("\n")[0] for one in registry}
+            )
     return found
 
 
