@@ -1,4 +1,4 @@
-"""`mapush doctor`: the machine and the environment at a glance."""
+"""`mapush doctor`: checks the machine and the Python environment."""
 
 from __future__ import annotations
 
@@ -15,55 +15,54 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..harness.doctor import checks, fixes, probes
-from ..harness.doctor.facts import Facts
+from ..harness.doctor.machine_info import MachineInfo
+from ..harness.doctor.results import CheckResult, Status
 from .console import make_console
 
 _COLOURS = {
-    checks.Status.FINE: "green",
-    checks.Status.ABSENT: "dim",
-    checks.Status.WARNING: "yellow",
-    checks.Status.BROKEN: "red",
+    Status.FINE: "green",
+    Status.ABSENT: "dim",
+    Status.WARNING: "yellow",
+    Status.BROKEN: "red",
 }
 
 
 @click.command(name="doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print findings and facts as JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print results and facts as JSON, and nothing else.")
 @click.option("--backend", type=click.Choice(list(checks.BACKENDS)), help="What it needs counts as broken if absent.")
-@click.option("--fix", is_flag=True, help="Say what can be mended safely, ask, and do it.")
+@click.option("--fix", is_flag=True, help="List what can be fixed safely, ask, and do it.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
-@click.option(
-    "--report", type=click.Path(path_type=Path), default=None, help="Look at the machine of this --json file."
-)
+@click.option("--report", type=click.Path(path_type=Path), default=None, help="Check the machine of this --json file.")
 def command(as_json: bool, backend: Optional[str], fix: bool, yes: bool, report: Optional[Path]) -> int:
-    """Look over the machine and the environment.
+    """Check the machine and the Python environment.
 
-    Exit code 0 if all is well, 1 if something hinders, 2 if something is broken. What is absent, such as a GPU, is no
-    fault unless --backend names a simulator that needs it. --fix deletes a half compiled gymtorch and applies patches;
-    it uninstalls nothing.
+    Exit code 0: all is well; 1: there are warnings; 2: something is broken. What is absent, such as a GPU, is no fault
+    unless --backend names a simulator that needs it. --fix deletes a half compiled gymtorch and applies patches; it
+    uninstalls nothing.
     """
     if yes and not fix:
         raise UserError("--yes goes with --fix")
     if fix and (as_json or report):
-        raise UserError("--fix mends this machine and prints no JSON; leave --json and --report out")
-    facts = probes.gather() if report is None else _read(report)
-    findings = checks.examine(facts, backend)
-    code = checks.exit_code(findings)
+        raise UserError("--fix changes this machine and prints no JSON; leave --json and --report out")
+    machine = probes.collect() if report is None else _read(report)
+    results = checks.examine(machine, backend)
+    code = checks.exit_code(results)
     if as_json:
-        told = [finding.model_dump(mode="json") for finding in findings]
-        print(json.dumps({"exit_code": code, "findings": told, "facts": facts.model_dump(mode="json")}, indent=2))
+        findings = [result.model_dump(mode="json") for result in results]
+        print(json.dumps({"exit_code": code, "findings": findings, "facts": machine.model_dump(mode="json")}, indent=2))
         return code
     console = make_console()
-    _show(console, findings)
-    if not fix or not _mend(console, facts, yes):
+    _print_table(console, results)
+    if not fix or not _fix(console, machine, yes):
         return code
-    findings = checks.examine(probes.gather(), backend)
-    _show(console, findings)
-    return checks.exit_code(findings)
+    results = checks.examine(probes.collect(), backend)
+    _print_table(console, results)
+    return checks.exit_code(results)
 
 
-def _mend(console: Console, facts: Facts, yes: bool) -> bool:
-    """Say what can be done, and do it if that is wanted; returns whether something was done."""
-    planned = fixes.plan(facts)
+def _fix(console: Console, machine: MachineInfo, yes: bool) -> bool:
+    """List the possible fixes and, if wanted, apply them; returns whether any was applied."""
+    planned = fixes.plan(machine)
     for one in planned:
         console.print(f"can be done: {one.description}", highlight=False, markup=False, soft_wrap=True)
     if not planned:
@@ -78,26 +77,26 @@ def _mend(console: Console, facts: Facts, yes: bool) -> bool:
     return True
 
 
-def _read(report: Path) -> Facts:
-    """The facts of a machine whose doctor printed JSON."""
+def _read(report: Path) -> MachineInfo:
+    """The information about a machine, from the output of `mapush doctor --json` there."""
     try:
-        return Facts.model_validate(json.loads(report.read_text(encoding="utf-8"))["facts"])
+        return MachineInfo.model_validate(json.loads(report.read_text(encoding="utf-8"))["facts"])
     except OSError as error:
         raise UserError(f"{report} cannot be read: {error.strerror}") from None
     except (ValidationError, ValueError, KeyError, TypeError):
         raise UserError(f"{report} is not what this version's `mapush doctor --json` prints") from None
 
 
-def _show(console: Console, findings: List[checks.Finding]) -> None:
-    """A table, and below it the remedies, whole, so that their commands can be copied."""
+def _print_table(console: Console, results: List[CheckResult]) -> None:
+    """Print a table and below it the remedies, unwrapped, so that their commands can be copied."""
     table = Table()
     for heading in ("check", "status"):
         table.add_column(heading, no_wrap=True)
     table.add_column("found", overflow="fold")
-    for finding in findings:
-        status = f"[{_COLOURS[finding.status]}]{finding.status.value}[/]"
-        table.add_row(finding.check, status, escape(finding.found))
+    for result in results:
+        status = f"[{_COLOURS[result.status]}]{result.status.value}[/]"
+        table.add_row(result.check, status, escape(result.found))
     console.print(table)
-    for finding in findings:
-        if finding.remedy:
-            console.print(f"{finding.check}: {finding.remedy}", highlight=False, markup=False, soft_wrap=True)
+    for result in results:
+        if result.remedy:
+            console.print(f"{result.check}: {result.remedy}", highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`mapush patches`: list, apply, verify and revert the edits that other programs' files need."""
+"""`mapush patches`: list, apply, verify and revert the patches that OpenRL and MAPush need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..harness.patches import manifest
 from ..harness.patches.change import change
-from ..harness.patches.state import Finding, State, find, survey
+from ..harness.patches.state import PatchStatus, State, find, survey
 from .console import make_console
 
 _names = click.argument("names", nargs=-1, metavar="[PATCH]...")
@@ -28,7 +28,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON and not
 
 @click.group(name="patches")
 def command() -> None:
-    """Edits that OpenRL's and MAPush's files need, and why.
+    """Patches that files of OpenRL and MAPush need, and why.
 
     Without PATCH: every patch whose distribution is there.
     """
@@ -38,18 +38,18 @@ def command() -> None:
 @_target
 @_json
 def list_patches(target: Optional[Path], as_json: bool) -> None:
-    """What there is, what for, and what each patch finds."""
-    findings = survey(manifest.load(), target)
+    """List the patches, what they are for, and their states."""
+    statuses = survey(manifest.load(), target)
     if as_json:
-        print(json.dumps([_row(finding) for finding in findings], indent=2))
+        print(json.dumps([_row(status) for status in statuses], indent=2))
         return
     table = Table(show_lines=True)
     for heading in ("patch", "of", "state", "where"):
         table.add_column(heading, overflow="fold")
     table.add_column("why", ratio=1)
-    for finding in findings:
-        where = "" if finding.state is State.ABSENT else str(finding.directory)
-        table.add_row(finding.patch.name, finding.patch.origin, finding.state.value, where, finding.patch.reason)
+    for status in statuses:
+        where = "" if status.state is State.ABSENT else str(status.directory)
+        table.add_row(status.patch.name, status.patch.origin, status.state.value, where, status.patch.reason)
     make_console().print(table)
 
 
@@ -65,7 +65,7 @@ def apply_patches(names: Tuple[str, ...], target: Optional[Path]) -> None:
 @_names
 @_target
 def revert_patches(names: Tuple[str, ...], target: Optional[Path]) -> None:
-    """Give the files the very bytes back that they had: all or none."""
+    """Restore the original files exactly: all or none."""
     _change(names, target, State.NOT_APPLIED)
 
 
@@ -78,37 +78,37 @@ def verify_patches(names: Tuple[str, ...], target: Optional[Path], as_json: bool
 
     Writes nothing.
     """
-    findings = find(names, target)
+    statuses = find(names, target)
     if as_json:
-        print(json.dumps([_row(finding) for finding in findings], indent=2))
+        print(json.dumps([_row(status) for status in statuses], indent=2))
     else:
-        _tell(findings, lambda finding: finding.state.value)
-    for finding in findings:
-        if finding.problem:
-            raise UserError(finding.problem)
-    return 0 if all(finding.state is State.APPLIED for finding in findings) else 1
+        _print_statuses(statuses, lambda status: status.state.value)
+    for status in statuses:
+        if status.problem:
+            raise UserError(status.problem)
+    return 0 if all(status.state is State.APPLIED for status in statuses) else 1
 
 
 def _change(names: Tuple[str, ...], target: Optional[Path], goal: State) -> None:
     words = {State.APPLIED: "applied", State.NOT_APPLIED: "reverted"}
     already = {State.APPLIED: "was applied already", State.NOT_APPLIED: "was not applied"}
-    findings = change(names, goal, target)
-    _tell(findings, lambda finding: already[goal] if finding.state is goal else words[goal])
+    statuses = change(names, goal, target)
+    _print_statuses(statuses, lambda status: already[goal] if status.state is goal else words[goal])
 
 
-def _tell(findings: List[Finding], what: Callable[[Finding], str]) -> None:
-    for finding in findings:
-        line = f"{finding.patch.name}: {what(finding)} ({finding.patch.origin} in {finding.directory})"
+def _print_statuses(statuses: List[PatchStatus], what: Callable[[PatchStatus], str]) -> None:
+    for status in statuses:
+        line = f"{status.patch.name}: {what(status)} ({status.patch.origin} in {status.directory})"
         make_console().print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _row(finding: Finding) -> Dict[str, Any]:
-    patch = finding.patch
-    files = [{**file.model_dump(), "state": state.value} for file, state in zip(patch.files, finding.files)]
+def _row(status: PatchStatus) -> Dict[str, Any]:
+    patch = status.patch
+    files = [{**file.model_dump(), "state": state.value} for file, state in zip(patch.files, status.files)]
     return {
         **patch.model_dump(),
         "files": files or [file.model_dump() for file in patch.files],
-        "directory": None if finding.directory is None else str(finding.directory),
-        "state": finding.state.value,
-        "problem": finding.problem,
+        "directory": None if status.directory is None else str(status.directory),
+        "state": status.state.value,
+        "problem": status.problem,
     }

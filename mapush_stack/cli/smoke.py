@@ -1,7 +1,8 @@
-"""`mapush smoke`: does everything work on this machine?"""
+"""`mapush smoke`: tries whether everything works on this machine."""
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Optional
@@ -11,42 +12,43 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..harness import smoke
+from ..harness.smoke import steps
+from ..harness.smoke.runner import SMOKE_FILE, SmokeResult
 from .console import make_console
 
 _RESULTS = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]left out[/]"}
 
 
 @click.command(name="smoke")
-@click.option("--backend", type=click.Choice(smoke.BACKENDS), default=None, help="[default: the best that there is]")
+@click.option("--backend", type=click.Choice(steps.BACKENDS), default=None, help="[default: the best that there is]")
 @click.option("--robot", type=click.Choice(["planar", "go1"]), default=None, help="[default: planar; isaacgym: go1]")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(backend: Optional[str], robot: Optional[str], results: Path, as_json: bool) -> int:
     """Try everything on this machine: doctor, HAPPO and MAPPO, checkpoints, evaluation, a clean exit.
 
-    Each step is a `mapush` of its own. Exit code 0: all passed; 1: not all; the table says why. Logs, runs and
-    smoke.json are in RESULTS/smoke/DATE.
+    Each step is a `mapush` command in its own process. Exit code 0: all passed; 1: not all, and the table says why.
+    Logs, runs and smoke.json are in RESULTS/smoke/DATE.
     """
     console = make_console(stderr=as_json)
     folder = results / "smoke" / time.strftime("%Y-%m-%d-%H-%M-%S")
     with console.status("starting") as status:
-        report = smoke.run(folder, backend, robot, lambda step: status.update(f"{step} ..."))
+        result = steps.run(folder, backend, robot, lambda step: status.update(f"{step} ..."))
     if as_json:
-        print(report.model_dump_json(indent=2))
+        print(json.dumps(SMOKE_FILE.plain(result), indent=2))
     else:
-        _show(console, report)
+        _print_table(console, result)
         console.print(f"logs and runs: {folder}", highlight=False, markup=False, soft_wrap=True)
-    return 0 if report.passed else 1
+    return 0 if result.passed else 1
 
 
-def _show(console: Console, report: smoke.Report) -> None:
-    table = Table(title=f"{report.backend} ({report.reason}): {report.seconds:.0f} s")
+def _print_table(console: Console, result: SmokeResult) -> None:
+    table = Table(title=f"{result.backend} ({result.reason}): {result.seconds:.0f} s")
     table.add_column("step", no_wrap=True)
     table.add_column("result", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    for row in report.steps:
+    for row in result.steps:
         seconds = f"{row.seconds:.1f}" if row.passed is not None else ""
         table.add_row(row.step, _RESULTS[row.passed], seconds, escape(row.told))
     console.print(table)

@@ -1,4 +1,4 @@
-"""`mapush sweep`: many trainings over seeds, presets and fields, and a table of what they reach."""
+"""`mapush sweep`: trains over seeds, presets and fields, and prints a table of the results."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
 
 import click
 from click.core import ParameterSource
@@ -18,14 +18,14 @@ from rich.table import Table
 from .. import __version__
 from ..errors import UserError
 from ..sweep import engine, summary
+from ..sweep.display import SweepDisplay
 from ..sweep.folder import SweepFile, SweepFolder, TrialState
-from ..sweep.report import SweepReport
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
 from ..system.signals import StopRequest
 from .console import make_console
 
 _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address", "gpus_per_trial", "max_concurrent"}}
-"""Options that go with --show and with --resume."""
+"""Options that may be given with --show and with --resume."""
 
 
 @click.command(name="sweep")
@@ -84,9 +84,9 @@ def command(
 ) -> int:
     """Train and evaluate every combination of presets, objects, algorithms, robots and --grid, with every seed.
 
-    A trial is a `mapush train` and a `mapush evaluate` of its own, run by Ray on this machine or a cluster; one that
-    fails does not end the others. After Ctrl-C, --resume goes on: finished trials are kept, the others continue from
-    their checkpoints. FIELD=VALUE changes a field of every trial. Exit code 0: every trial is finished; 1: not every.
+    A trial is a `mapush train` and a `mapush evaluate`, run by Ray on this machine or a cluster; one that fails does
+    not end the others. --resume goes on after Ctrl-C: finished trials are kept, the others continue from their
+    checkpoints. FIELD=VALUE changes a field of every trial. Exit code 0: all trials are finished; 1: some are not.
     """
     console = make_console(stderr=as_json)
     given = _given(context)
@@ -94,13 +94,13 @@ def command(
         mode = "resume" if show is None else "show"
         _refuse(given - _KEPT[mode], mode, context)
     if show is not None:
-        _tell(console, SweepFolder(show), as_json)
+        _print_results(console, SweepFolder(show), as_json)
         return 0
     if resume is not None:
         sweep = SweepFolder(resume)
         gpus = gpus_per_trial if "gpus_per_trial" in given else sweep.file.gpus_per_trial
         most = max_concurrent or sweep.file.max_concurrent
-        code = _go_on(console, sweep, engine.Resources(sweep.file.cpus_per_trial, gpus), most, address)
+        code = _resume(console, sweep, engine.Resources(sweep.file.cpus_per_trial, gpus), most, address)
     else:
         common = {"sim.backend": backend, "training.total_steps": steps}
         request = SweepRequest(
@@ -115,12 +115,12 @@ def command(
         )
         path = results / "sweeps" / _checked(name or time.strftime("%Y-%m-%d-%H-%M-%S"))
         sweep, code = _start(console, request, path, max_concurrent, address)
-    finished = _tell(console, sweep, as_json)
+    finished = _print_results(console, sweep, as_json)
     return code or (0 if finished else 1)
 
 
-def _given(context: click.Context) -> set:
-    """Names of the options that the command line has, and of the overrides if there are any."""
+def _given(context: click.Context) -> Set[str]:
+    """Names of the options on the command line, and of the overrides if there are any."""
     return {
         name
         for name, value in context.params.items()
@@ -128,8 +128,8 @@ def _given(context: click.Context) -> set:
     }
 
 
-def _refuse(names: set, mode: str, context: click.Context) -> None:
-    """Refuse options that would change a sweep that exists."""
+def _refuse(names: Set[str], mode: str, context: click.Context) -> None:
+    """Raise `UserError` for options that would change an existing sweep."""
     for parameter in context.command.params:
         if parameter.name in names:
             called = parameter.opts[0] if isinstance(parameter, click.Option) else "FIELD=VALUE"
@@ -143,7 +143,7 @@ def _checked(name: str) -> str:
 
 
 def _axes(options: Dict[str, Sequence[str]], grid: Sequence[str]) -> Dict[str, List[str]]:
-    """Fields and their values, from the options that stand for one and from --grid."""
+    """Fields and their values, from --algo, --robot and --grid."""
     axes = {FIELDS[name]: list(values) for name, values in options.items() if values}
     for field, values in map(parse_axis, grid):
         if field in axes:
@@ -155,7 +155,7 @@ def _axes(options: Dict[str, Sequence[str]], grid: Sequence[str]) -> Dict[str, L
 def _start(
     console: Console, request: SweepRequest, path: Path, most: Optional[int], address: str
 ) -> Tuple[SweepFolder, int]:
-    """Run a new sweep; returns it, and the exit code of a signal that ended it."""
+    """Run a new sweep; returns it and the exit code for the signal that stopped it, 0 without one."""
     trials = request.trials()
     engine.check_installed()
     resources = engine.Resources(request.cpus_per_trial, request.gpus_per_trial)
@@ -171,8 +171,10 @@ def _start(
             return sweep, _run(console, sweep, resources, most)
 
 
-def _go_on(console: Console, sweep: SweepFolder, resources: engine.Resources, most: Optional[int], address: str) -> int:
-    """Run what is left of a sweep; returns the exit code of a signal that ended it."""
+def _resume(
+    console: Console, sweep: SweepFolder, resources: engine.Resources, most: Optional[int], address: str
+) -> int:
+    """Run the unfinished trials; returns the exit code for the signal that stopped the sweep, 0 without one."""
     with sweep.locked():
         left = sweep.unfinished()
         for trial in left:
@@ -198,12 +200,12 @@ def _introduce(console: Console, path: Path, left: int, total: int, resources: e
 
 
 def _run(console: Console, sweep: SweepFolder, resources: engine.Resources, most: Optional[int]) -> int:
-    with StopRequest() as stop, SweepReport(console, stop) as report:
+    with StopRequest() as stop, SweepDisplay(console, stop) as display:
         if not resources.gpus and engine.gpus():
-            report.line(f"none of the {engine.gpus()} GPUs will be used; --gpus-per-trial 1 gives each trial one")
+            display.line(f"none of the {engine.gpus()} GPUs will be used; --gpus-per-trial 1 gives each trial one")
         if not engine.nodes(resources):
-            report.line("no node of the cluster is large enough for a trial; waiting for one")
-        engine.run(sweep, sweep.unfinished(), resources, most, stop, report.update)
+            display.line("no node of the cluster is large enough for a trial; waiting for one")
+        engine.run(sweep, sweep.unfinished(), resources, most, stop, display.update)
     if stop.signal_number:
         console.print(f"go on with: mapush sweep --resume {sweep.path}", highlight=False, soft_wrap=True)
     return stop.exit_code
@@ -222,8 +224,8 @@ def _file(request: SweepRequest, trials: List[Trial], most: Optional[int]) -> Sw
     )
 
 
-def _tell(console: Console, sweep: SweepFolder, as_json: bool) -> bool:
-    """Print what a sweep amounts to; returns whether all of its trials are finished."""
+def _print_results(console: Console, sweep: SweepFolder, as_json: bool) -> bool:
+    """Print a sweep's results; returns whether all of its trials are finished."""
     states = sweep.states()
     rows = summary.rows(sweep, states)
     if as_json:
@@ -241,7 +243,7 @@ def _tell(console: Console, sweep: SweepFolder, as_json: bool) -> bool:
 def _table(sweep: SweepFolder, states: Sequence[TrialState], rows: List[Dict[str, Any]]) -> Table:
     finished = sum(state.state == "finished" for state in states)
     table = Table(title=f"{sweep.path.name}: {finished} of {len(states)} trials finished; means over seeds")
-    # Where all trials push the same object with the same robot, a column would say nothing.
+    # No column for an object or a robot that is the same in all trials.
     names = [
         name for name in rows[0]["point"] if name in ("preset", "algo") or len({row["point"][name] for row in rows}) > 1
     ]

@@ -1,4 +1,4 @@
-"""`mapush triage`: what happened to a run, from its log or from watching it."""
+"""`mapush triage`: why a run crashed, from its log or from watching it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,21 @@ import click
 
 from ..errors import UserError
 from ..harness.triage import rules
-from ..harness.triage.diagnosis import Diagnosis, Evidence, Finding, Verdict, describe_exit, diagnose, say_fact
+from ..harness.triage.diagnosis import (
+    Diagnosis,
+    Match,
+    MatchedLine,
+    Verdict,
+    describe_exit,
+    describe_fact,
+    diagnose,
+)
 from ..harness.triage.log import Log, is_text
-from ..harness.triage.watch import Sample, watch
+from ..harness.triage.monitor import Sample, run_command
 from .console import make_console
 
 _SAMPLE = 4096
-"""Bytes by which text is told from other files."""
+"""Bytes read to tell text from other files."""
 
 
 @click.command(name="triage")
@@ -47,17 +55,17 @@ def command(
 ) -> int:
     """Say in one paragraph what happened to a run.
 
-    LOG is a file of what it printed, "-" standard input; exit code 0 if the cause is known or nothing went wrong, 1 if
-    it is unknown. With --run, CMD is run without a shell, its output passes through, the answer follows on stderr,
-    and the exit code is CMD's own (128 + N after signal N).
+    LOG is a file with what the run printed, or "-" for standard input. Exit code 0: the cause is known or nothing went
+    wrong; 1: the cause is unknown. With --run, CMD is run without a shell, its output is passed on, the answer follows
+    on standard error, and the exit code is that of CMD (128 + N for signal N).
     """
     if (log is None) == (run is None):
         raise UserError("give LOG or --run CMD, one of them; CMD is one quoted word, as in --run 'python train.py'")
     if run is not None:
-        if not (exit_code is signal_name is compute_capability is gpu_memory is None):
+        if any(one is not None for one in (exit_code, signal_name, compute_capability, gpu_memory)):
             raise UserError("--run measures exit code, signal, GPU and memory itself; leave those options out")
         return _run(run, keep, as_json)
-    if keep is not None:
+    if keep is not None or log is None:
         raise UserError("--keep says where --run keeps the log; it goes with --run")
     if signal_name is not None:
         if exit_code is not None:
@@ -66,14 +74,14 @@ def command(
     facts = {rules.Fact.COMPUTE_CAPABILITY: compute_capability}
     facts[rules.Fact.GPU_MEMORY] = None if gpu_memory is None else gpu_memory / 100
     known = {fact: value for fact, value in facts.items() if value is not None}
-    diagnosis = diagnose(_read(log), rules.load(), exit_code, known)
-    _tell(diagnosis, as_json, stderr=False)
+    diagnosis = diagnose(_read(log), rules.registered(), exit_code, known)
+    _print_diagnosis(diagnosis, as_json, stderr=False)
     return 1 if diagnosis.verdict is Verdict.UNKNOWN else 0
 
 
 def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
-    """Run a command, then say what happened; returns its exit code."""
-    known = rules.load()
+    """Run a command and print what happened; returns its exit code."""
+    known = rules.registered()
     try:
         words = shlex.split(run)
     except ValueError as error:
@@ -81,21 +89,23 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
     if not words:
         raise UserError("--run needs a command, such as --run 'mapush train --steps 100000'")
     log = keep or Path(tempfile.mkdtemp(prefix="mapush-triage-")) / "log.txt"
-    watched = watch(words, log, quiet_stdout=as_json)
-    diagnosis = diagnose(_read(log), known, watched.exit_code, watched.facts)
-    _tell(diagnosis, as_json, stderr=not as_json, trace=watched.trace)
+    ended = run_command(words, log, quiet_stdout=as_json)
+    facts, trace = ended.measurements
+    diagnosis = diagnose(_read(log), known, ended.exit_code, facts)
+    _print_diagnosis(diagnosis, as_json, stderr=not as_json, trace=trace)
     if keep is None and diagnosis.verdict is Verdict.HEALTHY:
         shutil.rmtree(str(log.parent))
     else:
         answer = log.with_name(log.name + ".json")
-        answer.write_text(_json(diagnosis, watched.trace), encoding="utf-8")
+        answer.write_text(_json(diagnosis, trace), encoding="utf-8")
         print(f"log: {log}; what was measured: {answer}", file=sys.stderr)
-    return watched.exit_code if watched.exit_code >= 0 else 128 - watched.exit_code
+    return ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
 
 
 def _read(log: Path) -> Log:
     if str(log) == "-":
-        return Log(sys.stdin.buffer)
+        with open(sys.stdin.fileno(), "rb", closefd=False) as file:
+            return Log(file)
     try:
         with log.open("rb") as file:
             if not is_text(file.peek(_SAMPLE)[:_SAMPLE]):
@@ -106,7 +116,7 @@ def _read(log: Path) -> Log:
 
 
 def _signal(name: str) -> int:
-    """The number of a signal by its name or number."""
+    """The number of a signal given by name or number."""
     names: Dict[str, int] = {one.name[3:]: one.value for one in signal.Signals}
     number = int(name) if name.isdigit() else names.get(name.upper().replace("SIG", "", 1), 0)
     if number not in names.values():
@@ -115,12 +125,14 @@ def _signal(name: str) -> int:
 
 
 def _json(diagnosis: Diagnosis, trace: Sequence[Sample]) -> str:
-    """The answer and, where the run was watched, its memory over time."""
-    told = diagnosis.model_dump(mode="json")
-    return json.dumps({**told, "trace": [sample._asdict() for sample in trace]} if trace else told, indent=2)
+    """The diagnosis as JSON, with the memory over time if the run was ended."""
+    plain = diagnosis.model_dump(mode="json")
+    if trace:
+        plain["trace"] = [sample._asdict() for sample in trace]
+    return json.dumps(plain, indent=2)
 
 
-def _tell(diagnosis: Diagnosis, as_json: bool, stderr: bool, trace: Sequence[Sample] = ()) -> None:
+def _print_diagnosis(diagnosis: Diagnosis, as_json: bool, stderr: bool, trace: Sequence[Sample] = ()) -> None:
     if as_json:
         print(_json(diagnosis, trace))
         return
@@ -138,7 +150,7 @@ def _paragraph(diagnosis: Diagnosis) -> str:
     return f"{_sentence(first)}{_others(others)}"
 
 
-def _survived(exception: Evidence) -> str:
+def _survived(exception: MatchedLine) -> str:
     return f" It went on after the exception at line {exception.line}; if that was its end, say so with --exit-code."
 
 
@@ -146,7 +158,7 @@ def _unknown(diagnosis: Diagnosis, ended: str) -> str:
     if not diagnosis.last_lines and diagnosis.exit_code is None:
         return f"Unknown: the log is empty; --exit-code or --signal can say how it ended. {_report(diagnosis)}"
     lines = f"Its last lines: {_quote(diagnosis.last_lines)}." if diagnosis.last_lines else "It printed nothing."
-    memory = ", ".join(say_fact(fact, value) for fact, value in diagnosis.facts.items())
+    memory = ", ".join(describe_fact(fact, value) for fact, value in diagnosis.facts.items())
     known = f" Known of it: {memory}." if memory else ""
     return f"Unknown: it failed, and no rule knows why.{ended} {lines}{known} {_report(diagnosis)}"
 
@@ -155,19 +167,19 @@ def _report(diagnosis: Diagnosis) -> str:
     return f"A report needs {'; '.join(diagnosis.attach)}."
 
 
-def _sentence(finding: Finding) -> str:
+def _sentence(match: Match) -> str:
     return (
-        f"{finding.cause} Evidence: {_quote(finding.evidence)}. Remedy: {finding.remedy} Confidence: "
-        f"{finding.confidence.value} (rule {finding.rule}; {finding.source[0]})."
+        f"{match.cause} Evidence: {_quote(match.evidence)}. Remedy: {match.remedy} Confidence: "
+        f"{match.confidence.value} (rule {match.rule}; {match.source[0]})."
     )
 
 
-def _others(findings: List[Finding]) -> str:
-    if not findings:
+def _others(matches: List[Match]) -> str:
+    if not matches:
         return ""
-    told = ", ".join(f"{finding.rule} ({finding.confidence.value})" for finding in findings)
-    return f" What fits too: {told}; --json has all of it."
+    listed = ", ".join(f"{match.rule} ({match.confidence.value})" for match in matches)
+    return f" Other rules that fit: {listed}; --json shows them in full."
 
 
-def _quote(evidence: List[Evidence]) -> str:
+def _quote(evidence: List[MatchedLine]) -> str:
     return "; ".join(one.text if one.line is None else f'line {one.line} "{one.text}"' for one in evidence)

@@ -1,4 +1,4 @@
-"""`mapush vram-probe`: how many environments fit into memory, and what each costs."""
+"""`mapush vram-probe`: measures how many environments fit into memory, and what each costs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .console import make_console
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
-"""Parameters that make up the configuration."""
+"""Parameters that the configuration is made of."""
 
 
 @click.command(name="vram-probe")
@@ -33,7 +33,9 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
-@click.option("--limit-mib", type=click.IntRange(1), default=None, help="Be a card (or host) of so little memory.")
+@click.option(
+    "--limit-mib", type=click.IntRange(1), default=None, help="Act as a card (or host) with only so much memory."
+)
 @click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
 @click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
 @click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
@@ -54,13 +56,19 @@ _ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend
 @click.argument("overrides", nargs=-1, metavar="[FIELD=VALUE]...")
 @click.pass_context
 def command(
-    context: click.Context, out: Optional[Path], resume: Optional[Path], as_json: bool, trial: Optional[Path], **_: Any
+    context: click.Context,
+    /,
+    out: Optional[Path],
+    resume: Optional[Path],
+    as_json: bool,
+    trial: Optional[Path],
+    **_: Any,
 ) -> int:
     """Measure how many environments fit into memory, what each costs, and how fast they are.
 
-    Trains each size for a few updates in a process of its own: ever more environments, then bisection, until --max-envs
-    or the memory's end is reached. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials
-    are kept: after Ctrl-C or worse --resume goes on. Exit code 1: a trial failed for another reason than its size.
+    Trains each size for a few updates in its own process: more and more environments, then bisection, up to --max-envs
+    or the end of the memory. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials are
+    kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
     """
     from ..harness.vram import probe
     from ..harness.vram.folder import ProbeFolder
@@ -99,7 +107,7 @@ def _create(given: Dict[str, Any], path: Path) -> Any:
 
 
 def _settings(given: Dict[str, Any]) -> Any:
-    """What the command line asks for, checked."""
+    """The checked settings of the command line."""
     from ..harness.vram.folder import ProbeSettings
 
     config = _config(given)
@@ -115,15 +123,15 @@ def _kind(device: str) -> str:
     return "cpu" if device == "cpu" else "cuda"
 
 
-def _on(config: Any, device: str) -> Dict[str, Any]:
-    """The configuration for this device; in Isaac Gym where a GPU's only simulator is that."""
+def _on(config: Any, device: str) -> Any:
+    """The configuration for this device; with Isaac Gym if that is the only simulator for GPUs here."""
     from ..training.config import overridden
 
     changes = [f"sim.device={_kind(device)}"]
     only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
     if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
         changes += ["sim.backend=isaacgym", "sim.robot=go1"]
-    return overridden(config, changes).model_dump(mode="json")
+    return overridden(config, changes)
 
 
 def _config(given: Dict[str, Any]) -> Any:
@@ -141,7 +149,7 @@ def _config(given: Dict[str, Any]) -> Any:
 
 
 def _device(wanted: str, config: Any) -> str:
-    """`cpu`, or the card of `cuda:N`."""
+    """The device: `cpu` or `cuda:N`."""
     from ..system import gpu
 
     if wanted == "auto":
@@ -158,7 +166,7 @@ def _device(wanted: str, config: Any) -> str:
 
 
 def _check_same(context: click.Context, settings: Any) -> None:
-    """Refuse options that would change a probe that exists."""
+    """Raise `UserError` for options that would change an existing probe."""
     given = {
         name
         for name in context.params
@@ -174,21 +182,23 @@ def _check_same(context: click.Context, settings: Any) -> None:
 
 
 def _run(console: Console, folder: Any, as_json: bool) -> int:
-    from ..harness.vram import probe, report
+    from ..harness.vram import probe, summary
 
     failure = ""
     with folder.locked(), StopRequest() as stop:
         _introduce(console, folder)
         try:
-            finished = probe.run(folder, lambda event: _tell(console, event), lambda: stop.signal_number is not None)
+            finished = probe.run(
+                folder, lambda event: _print_trial(console, event), lambda: stop.signal_number is not None
+            )
         except probe.TrialFailedError as error:
             finished, failure = False, str(error)
-        summary = report.summarise(folder, finished)
-        missing = report.write(summary, folder.path)
+        results = summary.summarise(folder, finished)
+        missing = summary.write(results, folder.path)
     if as_json:
-        print(json.dumps(report.plain(summary), indent=2))
+        print(json.dumps(summary.plain(results), indent=2))
     else:
-        _show(console, summary)
+        _print_tables(console, results)
     if missing:
         _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
     _say(console, f"probe: {folder.path}")
@@ -207,19 +217,18 @@ def _say(console: Console, text: str) -> None:
 def _introduce(console: Console, folder: Any) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
-    sim, learner = config["sim"], config["learner"]
-    simulator = "" if sim["backend"] == "auto" else f"{sim['backend']} on "
+    simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
     _say(
         console,
-        f"{learner['algorithm'].upper()} · {sim['robot']} robots push the {config['object']['name']} · "
+        f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name} · "
         f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
     )
 
 
-def _tell(console: Console, event: Any) -> None:
-    """One line for a trial that has ended."""
+def _print_trial(console: Console, event: Any) -> None:
+    """Print a line about a trial that has ended."""
     record = event.record
     rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
     about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
@@ -231,8 +240,7 @@ def _tell(console: Console, event: Any) -> None:
     )
 
 
-def _show(console: Console, summary: Any) -> None:
-    """The tables."""
+def _print_tables(console: Console, summary: Any) -> None:
     if not summary.trials:
         return
     console.print(_measured(summary))
@@ -268,7 +276,7 @@ def _measured(summary: Any) -> Table:
 
 
 def _sentences(summary: Any) -> List[str]:
-    """The limit, the line, how far it is from the held out size, and the recommendation."""
+    """Sentences on the limit, the fitted line, its error at the held out size, and the recommendation."""
     said = []
     if summary.largest is None:
         said.append("No size fits.")
@@ -305,7 +313,7 @@ def _predicted(summary: Any) -> Table:
 
 
 def _pairs(summary: Any) -> Table:
-    """What Isaac Gym's room for contact pairs takes at the largest size, and how much of it is used."""
+    """Memory of Isaac Gym's room for contact pairs at the largest size, and how much of the room is used."""
     table = Table(title=f"contact pairs at {summary.largest:,} environments")
     for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
         table.add_column(heading, justify="right")

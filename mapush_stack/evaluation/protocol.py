@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv
+from ..envs.push_env import PushEnv, Step
 from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES
 
@@ -55,8 +55,8 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def run_episodes(act: Act, env: PushEnv) -> Episodes:
-    """Run every environment until its first episode has ended."""
+def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None]] = None) -> Episodes:
+    """Run every environment until its first episode has ended; `on_step` is given every decision's result."""
     size = env.num_envs
     pending = torch.ones(size, dtype=torch.bool, device=env.device)
     kept = Episodes(
@@ -69,6 +69,8 @@ def run_episodes(act: Act, env: PushEnv) -> Episodes:
     observations, _ = env.reset()
     while bool(pending.any()):
         step = env.step(act(observations))
+        if on_step is not None:
+            on_step(step)
         observations, ended = step.observations, step.episode
         first = ended.done & pending
         seen = Episodes(

@@ -1,4 +1,4 @@
-"""Trials as Ray tasks: Ray decides where and when, on this machine or on a cluster."""
+"""Runs trials as Ray tasks, on this machine or on a cluster; Ray decides where and when."""
 
 from __future__ import annotations
 
@@ -27,64 +27,61 @@ from .folder import SweepFolder, TrialFolder
 from .trial import run as run_trial
 
 LOCAL = "local"
-"""The address of a Ray of one's own, on this machine, for as long as the sweep runs."""
+"""The address that means: start Ray on this machine for as long as the sweep runs."""
 _POLL_SECONDS = 1.0
 _PROBE_SECONDS = 60.0
-"""How long a cluster's machine may take to answer."""
+"""How long a node of a cluster may take to answer."""
 _OBJECT_STORE_BYTES = 80 * 2**20
-"""About the least that Ray takes; results go through the sweep's folder."""
+"""About the smallest that Ray accepts; results go through the sweep's folder."""
 _TEMPORARY_PREFIX = "mapush-ray-"
 _LONGEST_TEMPORARY = 20
-"""With the rest of the folder's name and Ray's sockets in it 85 characters follow; a socket's path can have 107."""
+"""Longest path for temporary files: Ray's sockets add up to 85 characters, and their paths may have 107."""
 
 
 class Resources(NamedTuple):
-    """What a trial takes."""
+    """CPUs and GPUs of a trial."""
 
     cpus: int
     gpus: float
 
 
 def check_installed() -> None:
-    """Refuse a sweep where Ray is missing.
-
-    Raises:
-        UserError: it is not installed.
-
-    """
+    """Raise `UserError` if Ray is not installed."""
     if find_spec("ray") is None:
         raise UserError("Ray is not installed; sweeps need it: pip install 'mapush_stack[sweep]'")
 
 
 @contextmanager
 def connected(address: str, resources: Resources, trials: int) -> Iterator[None]:
-    """Ray for as long as the block lasts: the cluster at `address`, or one of our own that leaves nothing behind.
+    """Within the block, be connected to Ray: to the cluster at `address`, or to one started here and removed after.
 
     Args:
-        address: `local`, `auto` for the cluster that this machine belongs to, or its head's HOST:PORT.
+        address: `local`, `auto` for the cluster that this machine belongs to, or HOST:PORT of a cluster's head.
         resources: of a trial.
-        trials: how many can run side by side at most.
+        trials: how many may run at a time.
 
     Raises:
         UserError: there is no such cluster, or this machine is too small for a trial.
 
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to Ray's makers unless asked for
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # older ones warn; trials see to it themselves
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage statistics unless asked to
+    os.environ.setdefault(
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+    )  # no warning of older versions; trials hide GPUs themselves
     if address == LOCAL:
-        # Ray listens on the network, for those who have its token. Without one here it would leave one in the home
-        # folder, which changes how other clusters behave.
+        # Ray listens on the network and accepts who has its token. Without this one it would write a token to the home
+        # folder, which other clusters would then use too.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     quiet: Dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    with _temporary_folder() if address == LOCAL else nullcontext() as folder_of_ray:
+    with _temporary_folder() if address == LOCAL else nullcontext() as ray_folder:
         try:
-            if folder_of_ray is None:
+            if ray_folder is None:
                 _join(address, quiet)
             else:
-                _start(folder_of_ray, resources, trials, quiet)
+                _start(ray_folder, resources, trials, quiet)
             yield
         finally:
             ray.shutdown()
@@ -105,7 +102,7 @@ def _join(address: str, quiet: Dict[str, Any]) -> None:
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address at which nobody listens, which Ray would try for minutes."""
+    """Raise `UserError` for an address where nobody listens; Ray would try it for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")
@@ -120,7 +117,7 @@ def _check_address(address: str) -> None:
 
 @contextmanager
 def _native_stderr_hidden() -> Iterator[None]:
-    """Nothing written to descriptor 2 is seen: Ray's native code repeats there what its exceptions say."""
+    """Within the block, hide standard error: Ray's native code prints there what its exceptions say too."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -132,7 +129,7 @@ def _native_stderr_hidden() -> Iterator[None]:
         os.close(kept)
 
 
-def _start(folder_of_ray: str, resources: Resources, trials: int, quiet: Dict[str, Any]) -> None:
+def _start(ray_folder: str, resources: Resources, trials: int, quiet: Dict[str, Any]) -> None:
     import ray
 
     cpus = usable_cpus()
@@ -143,7 +140,7 @@ def _start(folder_of_ray: str, resources: Resources, trials: int, quiet: Dict[st
         num_cpus=min(cpus, resources.cpus * trials),
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=folder_of_ray,
+        _temp_dir=ray_folder,
         **quiet,
     )
     if not nodes(resources):
@@ -152,11 +149,11 @@ def _start(folder_of_ray: str, resources: Resources, trials: int, quiet: Dict[st
 
 @contextmanager
 def _temporary_folder() -> Iterator[str]:
-    """A folder for Ray's logs and sockets that goes when the block ends; those of killed sweeps go with it."""
+    """A folder for Ray's logs and sockets, removed after the block; those of killed sweeps are removed before."""
     usual = tempfile.gettempdir()
     place = Path(usual if len(usual) <= _LONGEST_TEMPORARY else "/tmp")
-    for folder_of_another in place.glob(_TEMPORARY_PREFIX + "*"):
-        _remove_if_abandoned(folder_of_another)
+    for other in place.glob(_TEMPORARY_PREFIX + "*"):
+        _remove_if_abandoned(other)
     path = tempfile.mkdtemp(prefix=_TEMPORARY_PREFIX, dir=str(place))
     try:
         with FileLock(str(Path(path) / ".lock")):
@@ -166,25 +163,25 @@ def _temporary_folder() -> Iterator[str]:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    """Remove a folder of `_temporary_folder` that no living sweep has locked."""
+    """Remove a folder made by `_temporary_folder` unless a running sweep has locked it."""
     lock = path / ".lock"
     try:
         if lock.is_file() and lock.stat().st_uid == os.getuid():
             with FileLock(str(lock)).acquire(timeout=0):
                 shutil.rmtree(str(path), ignore_errors=True)
-    except (OSError, Timeout):  # in use
+    except (OSError, Timeout):  # it is in use
         pass
 
 
 def gpus() -> int:
-    """How many GPUs Ray has."""
+    """The number of GPUs that Ray has."""
     import ray
 
     return int(ray.cluster_resources().get("GPU", 0))
 
 
 def nodes(resources: Resources) -> List[Dict[str, Any]]:
-    """What Ray says of the nodes that are large enough for a trial."""
+    """Ray's descriptions of the living nodes that have enough CPUs and GPUs for a trial."""
     import ray
 
     alive = [(node, node["Resources"]) for node in ray.nodes() if node["Alive"]]
@@ -192,16 +189,11 @@ def nodes(resources: Resources) -> List[Dict[str, Any]]:
 
 
 def check_nodes(sweep: SweepFolder, resources: Resources) -> None:
-    """Make sure that every node that can run trials has this version of the project and sees the sweep's folder.
-
-    Raises:
-        UserError: one does not.
-
-    """
+    """Raise `UserError` unless every node that can run trials has this version and can write the sweep's folder."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    path, expected = sweep.path.resolve(), folder.contents(sweep.path)
+    path, expected = sweep.path.resolve(), folder.settings_text(sweep.path)
     probe = ray.remote(num_cpus=0, max_retries=0)(_probe)
     asked = nodes(resources)
     there = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in asked]
@@ -226,21 +218,20 @@ def run(
     resources: Resources,
     most: Optional[int],
     stop: StopRequest,
-    watch: Callable[[List[TrialFolder], List[TrialFolder], int], None],
+    show: Callable[[List[TrialFolder], List[TrialFolder], int], None],
 ) -> None:
-    """Run trials until they have ended; what became of each is in its folder.
+    """Run trials to their ends; `state.json` of each says how it ended.
 
-    A trial that fails is data. When a stop is requested, the running trials are asked to write their checkpoints, and
-    are waited for.
+    A failed trial does not stop the others. When a stop is requested, the running trials write checkpoints and end.
 
     Args:
         sweep: their sweep.
         trials: those to run, in order.
-        resources: of each.
+        resources: of each trial.
         most: how many Ray may have at a time; None for all.
         stop: a request to end early.
-        watch: called about once a second with the trials that Ray has, those that have just ended, and how many are
-            left to give to it.
+        show: called about once a second with the trials that Ray has, those that have just ended, and the number of
+            those that it does not have yet.
 
     """
     import ray
@@ -248,7 +239,7 @@ def run(
     remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus, max_retries=0)(run_trial)
     waiting: Deque[TrialFolder] = deque(trials)
     given: Dict[Any, TrialFolder] = {}
-    told = False
+    cancelled = False
     while waiting or given:
         while waiting and len(given) < (most or len(trials)):
             trial = waiting.popleft()
@@ -257,16 +248,16 @@ def run(
         ended = [given.pop(reference) for reference in done]
         for reference, trial in zip(done, ended):
             _settle(reference, trial)
-        if stop.signal_number and not told:
-            told = True
+        if stop.signal_number and not cancelled:
+            cancelled = True
             waiting.clear()
             for reference in given:
                 ray.cancel(reference)
-        watch(list(given.values()), ended, len(waiting))
+        show(list(given.values()), ended, len(waiting))
 
 
 def _settle(reference: Any, trial: TrialFolder) -> None:
-    """Write down the end of a trial whose process could not."""
+    """Write the state of a trial whose process could not do it."""
     import ray
 
     try:
@@ -280,12 +271,12 @@ def _settle(reference: Any, trial: TrialFolder) -> None:
 
 
 def _probe(path: str) -> Tuple[str, str]:
-    """On a node: the project's version, and the sweep's file as it is seen there; empty where none can be written."""
-    return __version__, folder.contents(Path(path)) if os.access(path, os.W_OK) else ""
+    """On a node: the version there, and the text of `sweep.json` seen there; empty if the folder is not writable."""
+    return __version__, folder.settings_text(Path(path)) if os.access(path, os.W_OK) else ""
 
 
 def _reason(error: Exception) -> str:
-    """What one of Ray's exceptions says happened; a worker's traceback ends with it, other texts begin with it."""
+    """The reason in one of Ray's exceptions: the last line of a worker's traceback, else the first sentence."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     if getattr(error, "cause", None) and lines:
         return lines[-1]

@@ -1,41 +1,33 @@
-"""The folder of a sweep: `sweep.json`, and `trials/<name>/` with `trial.json`, `state.json`, `trial.log` and the run.
+"""The folder of a sweep: `sweep.json`, and `trials/NAME/` with `trial.json`, `state.json`, `trial.log` and the run.
 
-A trial's folder is a results folder like any other: its run lies in it as `mapush/<task>/<algorithm>/...`.
+A trial's folder is a results folder like any other: its run is `mapush/<task>/<algorithm>/...` in it.
 """
 
 from __future__ import annotations
 
-import re
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Literal, NamedTuple, Optional, Type, TypeVar
+from typing import Any, Dict, List, Literal, Optional
 
-from filelock import FileLock, Timeout
-from pydantic import ValidationError
-
-from ..errors import UserError
 from ..settings import Settings
-from ..system.atomic import new_directory, write_json
+from ..system import trials_folder
+from ..system.stored_file import StoredFile
+from ..system.trials_folder import FolderKind, TrialsFolder
+from ..training import progress_file
+from ..training.progress_file import TrainingProgress
 from .request import Trial, TrialName
 
-_SWEEP, _TRIALS, _TRIAL, _STATE, _LOG, _LOCK = "sweep.json", "trials", "trial.json", "state.json", "trial.log", ".lock"
-_LOG_TAIL = 8192
-"""Bytes at a log's end that surely hold its last line of progress."""
-_PROGRESS = re.compile(r"([\d,]+) / ([\d,]+) steps +([\d,]+) FPS +success (?:([\d.]+)%|-)")
-_RATE = re.compile(r"\(([\d,]+) FPS\)")
-
-Model = TypeVar("Model", bound=Settings)
+_SWEEP, _TRIAL, _STATE, _LOG = "sweep.json", "trial.json", "state.json", "trial.log"
 
 
 class SweepFile(Settings):
-    """`sweep.json`: how the sweep was asked for."""
+    """`sweep.json`: what the sweep was asked for."""
 
     mapush_stack: str
     """The version that made it."""
     started: str
     command: List[str]
     cwd: str
-    """Where the command was given; paths within configurations are relative to it."""
+    """The folder in which the command was given; paths in configurations are relative to it."""
     cpus_per_trial: int
     gpus_per_trial: float
     max_concurrent: Optional[int]
@@ -50,11 +42,11 @@ class TrialState(Settings):
     attempts: int = 0
     host: str = ""
     gpu: str = ""
-    """`CUDA_VISIBLE_DEVICES`, as Ray gave it."""
+    """`CUDA_VISIBLE_DEVICES`, as Ray set it."""
     seconds: float = 0.0
     """Wall time of all attempts."""
     run: Optional[str] = None
-    """The run directory, relative to the trial's."""
+    """The run directory, relative to the trial's folder."""
     steps: int = 0
     """Environment steps of the last checkpoint."""
     fps: Optional[float] = None
@@ -68,18 +60,12 @@ class TrialState(Settings):
     """The row of `mapush evaluate --json`."""
 
 
-class Progress(NamedTuple):
-    """What a training said last."""
-
-    steps: int
-    total_steps: int
-    fps: float
-    success_rate: Optional[float]
-    """None until an episode has ended."""
+SWEEP_FILE, TRIAL_FILE, STATE_FILE = StoredFile(SweepFile), StoredFile(Trial), StoredFile(TrialState)
+_KIND = FolderKind("sweep", _SWEEP, SWEEP_FILE, "mapush sweep --resume", "--name")
 
 
 class TrialFolder:
-    """One trial's folder. Its state is written by the process that runs it, and by the sweep where that one died."""
+    """The folder of a trial. The process that runs the trial writes the state; if that dies, the sweep does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,163 +80,101 @@ class TrialFolder:
         """What the trial is.
 
         Raises:
-            UserError: the file is missing, damaged, or of another version.
+            UserError: the file cannot be read.
 
         """
-        return _read(self.path / _TRIAL, Trial)
+        return TRIAL_FILE.read(self.path / _TRIAL)
 
     def state(self) -> TrialState:
-        """How far it is; waiting where nobody has started it.
+        """How far it is; "waiting" if nobody has started it.
 
         Raises:
-            UserError: the file is damaged, or of another version.
+            UserError: the file cannot be read.
 
         """
         file = self.path / _STATE
-        return _read(file, TrialState) if file.is_file() else TrialState()
+        return STATE_FILE.read(file) if file.is_file() else TrialState()
 
     def update(self, **changes: Any) -> TrialState:
         """Change fields of the state."""
         changed = self.state().model_copy(update=changes)
-        write_json(self.path / _STATE, changed.model_dump(mode="json"))
+        STATE_FILE.write(self.path / _STATE, changed)
         return changed
 
-    def progress(self) -> Optional[Progress]:
-        """What the training said last, by its log; None before it has said anything."""
-        try:
-            with self.log.open("rb") as file:
-                file.seek(max(self.log.stat().st_size - _LOG_TAIL, 0))
-                found = _PROGRESS.findall(file.read().decode(errors="replace"))
-        except OSError:
-            return None
-        if not found:
-            return None
-        steps, total, fps, success = found[-1]
-        return Progress(_int(steps), _int(total), _int(fps), float(success) / 100.0 if success else None)
+    def run(self) -> Optional[Path]:
+        """The trial's run directory; None before there is one."""
+        runs = sorted(self.path.glob("mapush/*/*/*/seed-*"))
+        return runs[-1] if runs else None
 
-    def rate(self) -> Optional[float]:
-        """Environment steps per second of the last process that trained to its end or a stop."""
-        found = _RATE.findall(self.log.read_text(encoding="utf-8", errors="replace"))
-        return float(_int(found[-1])) if found else None
+    def progress(self) -> Optional[TrainingProgress]:
+        """How far the training is; None before its first update."""
+        run = self.run()
+        return None if run is None else progress_file.read(run)
 
     def last_line(self) -> str:
-        """The log's last line with something on it."""
+        """The last line of the log that is not blank."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-class SweepFolder:
+class SweepFolder(TrialsFolder[SweepFile]):
     """A sweep that exists."""
 
     def __init__(self, path: Path) -> None:
         """Open the sweep at `path`.
 
         Raises:
-            UserError: there is none, or its file is damaged.
+            UserError: there is none, or its file cannot be read.
 
         """
-        self.path = path
-        if not (path / _SWEEP).is_file():
-            raise UserError(f"{path} is not the folder of a sweep: it has no {_SWEEP}")
-        self.file = _read(path / _SWEEP, SweepFile)
-        self.trials = [TrialFolder(path / _TRIALS / trial.name) for trial in self.file.trials]
-        self._lock = FileLock(str(path / _LOCK))
+        super().__init__(path, _KIND)
+        self.trials = [TrialFolder(self.trials_path / trial.name) for trial in self.file.trials]
 
     @classmethod
-    def create(cls, path: Path, file: SweepFile, trials: List[Trial]) -> SweepFolder:
+    def create(cls, path: Path, settings: SweepFile, trials: List[Trial]) -> SweepFolder:
         """Make the folder of a new sweep; it appears with everything in it.
 
         Raises:
             UserError: it exists, or cannot be written.
 
         """
-        if path.exists():
-            raise UserError(f"{path} exists; go on with mapush sweep --resume {path}, or choose another --name")
-        try:
-            with new_directory(path) as temporary:
-                write_json(temporary / _SWEEP, file.model_dump(mode="json"))
-                for trial in trials:
-                    folder = temporary / _TRIALS / trial.name
-                    folder.mkdir(parents=True)
-                    write_json(folder / _TRIAL, trial.model_dump(mode="json"))
-        except OSError as error:
-            raise UserError(f"no sweep can be started at {path}: {error.strerror or error}") from None
+
+        def fill(folder: Path) -> None:
+            for trial in trials:
+                (folder / trial.name).mkdir()
+                TRIAL_FILE.write(folder / trial.name / _TRIAL, trial)
+
+        trials_folder.create(path, _KIND, settings, fill)
         return cls(path)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """The sweep belongs to this process for as long as the block lasts.
-
-        Raises:
-            UserError: another process runs it, or the folder cannot be written.
-
-        """
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(f"{self.path} is being run by another process; wait for it or stop it") from None
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be gone on with: {error.strerror or error}") from None
-        try:
-            yield
-        finally:
-            self._lock.release()
 
     def unfinished(self) -> List[TrialFolder]:
         """The trials that are not finished, in order.
 
         Raises:
-            UserError: a state file is damaged.
+            UserError: a state file cannot be read.
 
         """
         return [trial for trial in self.trials if trial.state().state != "finished"]
 
     def states(self) -> List[TrialState]:
-        """Every trial's state; one that says that it runs while nobody runs the sweep was interrupted.
+        """The state of every trial; "interrupted" for one that was running when the sweep's process died.
 
         Raises:
-            UserError: a state file is damaged.
+            UserError: a state file cannot be read.
 
         """
         states = [trial.state() for trial in self.trials]
-        if any(state.state == "running" for state in states) and not self._is_in_use():
-            states = [trial.state() for trial in self.trials]  # it may have ended in between
-            states = [
-                state.model_copy(update={"state": "interrupted"}) if state.state == "running" else state
-                for state in states
-            ]
-        return states
-
-    def _is_in_use(self) -> bool:
-        if self._lock.is_locked:
-            return True
-        try:
-            with FileLock(str(self.path / _LOCK)).acquire(timeout=0):
-                return False
-        except Timeout:
-            return True
-        except OSError:  # a folder that can only be read
-            return False
+        if not any(state.state == "running" for state in states) or self.in_use():
+            return states
+        states = [trial.state() for trial in self.trials]  # the sweep may have ended in between
+        return [
+            state.model_copy(update={"state": "interrupted"}) if state.state == "running" else state for state in states
+        ]
 
 
-def contents(path: Path) -> str:
-    """`sweep.json` of the sweep at `path` as it can be read here; empty where it cannot."""
+def settings_text(path: Path) -> str:
+    """The text of `sweep.json` of the sweep at `path`; empty if it cannot be read."""
     try:
         return (path / _SWEEP).read_text(encoding="utf-8")
     except OSError:
         return ""
-
-
-def _read(file: Path, model: Type[Model]) -> Model:
-    try:
-        return model.model_validate_json(file.read_text(encoding="utf-8"), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = " ".join([".".join(map(str, first["loc"])), first["msg"]]).strip()
-        raise UserError(f"{file} is damaged or of another version: {reason}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} cannot be read: {error}") from None
-
-
-def _int(text: str) -> int:
-    return int(text.replace(",", ""))

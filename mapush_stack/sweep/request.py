@@ -1,4 +1,4 @@
-"""What a sweep is asked for, as trials: every combination of its axes with every seed, checked before any starts."""
+"""The trials of a sweep: every combination of its axes with every seed, all checked before the first starts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import yaml
 
@@ -14,20 +14,21 @@ from ..errors import UserError
 from ..settings import Settings
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
+from ..training.stored_config import StoredConfig
 
 MOST_TRIALS = 10_000
 FIELDS = {"algo": "learner.algorithm", "robot": "sim.robot"}
-"""Axes that have an option, and a column, of their own."""
+"""Fields that have a command-line option, and a column in tables, of their own."""
 _SEED = "training.seed"
 
 
 class TrialName(Settings):
-    """What tells a trial of a sweep from the others."""
+    """What distinguishes a trial from the others of its sweep."""
 
     name: str
-    """Its folder's name."""
+    """The name of its folder."""
     point: Dict[str, str]
-    """`preset`, `object`, `algo`, `robot` and the fields of the grid: what it has in common with its other seeds."""
+    """`preset`, `object`, `algo`, `robot` and the fields of the grid: the same for all seeds of a combination."""
     seed: int
 
 
@@ -35,12 +36,12 @@ class Trial(TrialName):
     """One training of a sweep."""
 
     train: List[str]
-    """The `mapush train` command that repeats it by itself."""
-    config: ExperimentConfig
+    """The `mapush train` command that repeats it without the sweep."""
+    config: StoredConfig
 
 
 class _Point(NamedTuple):
-    """One combination of presets, objects and fields."""
+    """One combination of a preset, an object and values of fields."""
 
     name: str
     columns: Dict[str, str]
@@ -50,29 +51,29 @@ class _Point(NamedTuple):
 
 
 class SweepRequest(NamedTuple):
-    """What to sweep over, and what is the same in every trial."""
+    """The axes of a sweep, and what all of its trials share."""
 
     presets: Sequence[str]
     """Names or YAML files."""
     objects: Sequence[str]
     """Names or YAML files; an empty name is the preset's own object."""
     axes: Dict[str, List[str]]
-    """Fields with their values as they are written in an override."""
+    """Fields and their values, written as in an override."""
     seeds: Sequence[int]
     parts: Sequence[str]
     """Laid over every preset."""
     overrides: Sequence[str]
-    """`path.to.field=value`, of every trial."""
+    """`path.to.field=value`, applied to every trial."""
     cpus_per_trial: int
-    """Threads of torch (at most `MOST_TORCH_THREADS`) and of the physics, where the configuration leaves them at 0."""
+    """Also the threads of torch (at most `MOST_TORCH_THREADS`) and the physics, if the configuration has 0 for them."""
     gpus_per_trial: float
     """0, or a share of one GPU."""
 
     def trials(self) -> List[Trial]:
-        """Every trial; the first seed of every combination comes before the second of any.
+        """All trials; the first seed of every combination comes before the second seed of any.
 
         Raises:
-            UserError: something cannot be had, or is asked for twice, said in one sentence.
+            UserError: a value is not allowed, or is given twice.
 
         """
         self._refuse_repetitions()
@@ -88,17 +89,17 @@ class SweepRequest(NamedTuple):
         listed = {"--preset": self.presets, "--object": self.objects, "--seeds": self.seeds, **self.axes}
         for name, values in listed.items():
             twice = _repeated(values)
-            if twice:
-                raise UserError(f"{name} has {twice[0]} twice; a sweep takes every value once")
+            if twice is not None:
+                raise UserError(f"{name} has {twice} twice; a sweep takes every value once")
         fields = [*self.axes, *(override.partition("=")[0].strip() for override in self.overrides)]
         if _SEED in fields:
             raise UserError(f"{_SEED} is what --seeds is for; leave it out")
         twice = _repeated(fields)
-        if twice:
-            raise UserError(f"{twice[0]} is given twice; name a field once, with all of its values")
+        if twice is not None:
+            raise UserError(f"{twice} is given twice; name a field once, with all of its values")
 
     def _point(self, preset: str, object_name: str, values: Sequence[str]) -> _Point:
-        """One combination, with its configuration checked."""
+        """A combination with its checked configuration."""
         chosen = dict(zip(self.axes, values))
         words = [Path(preset).stem, *([Path(object_name).stem] if len(self.objects) > 1 else [])]
         words += [value if field == FIELDS["algo"] else f"{field.rpartition('.')[2]}={value}"
@@ -133,7 +134,7 @@ class SweepRequest(NamedTuple):
         )
 
     def _threads(self, settings: ExperimentConfig) -> List[str]:
-        """Overrides for the numbers of threads, so that trials side by side leave each other their CPUs."""
+        """Overrides for the numbers of threads, so that concurrent trials do not share CPUs."""
         changes = []
         if not settings.training.torch_threads:
             changes.append(f"training.torch_threads={min(self.cpus_per_trial, MOST_TORCH_THREADS)}")
@@ -143,10 +144,10 @@ class SweepRequest(NamedTuple):
 
 
 def parse_seeds(text: str) -> List[int]:
-    """`1-3,7` as [1, 2, 3, 7].
+    """The seeds in a list such as `1-3,7`: [1, 2, 3, 7].
 
     Raises:
-        UserError: it is not a list of seeds, or one of too many.
+        UserError: it is not a list of seeds, or has too many.
 
     """
     seeds: List[int] = []
@@ -162,10 +163,10 @@ def parse_seeds(text: str) -> List[int]:
 
 
 def parse_axis(text: str) -> Tuple[str, List[str]]:
-    """`path.to.field=value,value` as the field and its values; commas within brackets belong to a value.
+    """The field and the values of `path.to.field=value,value`; commas within brackets belong to a value.
 
     Raises:
-        UserError: there is no field, no value, or no valid YAML.
+        UserError: the field or the values are missing, or are not valid YAML.
 
     """
     field, _, values = text.partition("=")
@@ -179,19 +180,24 @@ def parse_axis(text: str) -> Tuple[str, List[str]]:
 
 
 def _written(value: Any) -> str:
-    """A value as an override says it."""
+    """A value as it is written in an override."""
     if isinstance(value, str) and yaml.safe_load(value) == value:
         return value
     return json.dumps(value, default=str)
 
 
-def _repeated(values: Iterable[Any]) -> List[Any]:
-    seen: set = set()
-    return [value for value in values if value in seen or seen.add(value)]
+def _repeated(values: Sequence[Any]) -> Optional[Any]:
+    """The first value that occurs twice; None if each occurs once."""
+    seen: Set[Any] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None
 
 
 def check_device(settings: ExperimentConfig, gpus: float) -> None:
-    """Refuse what could only fail on a worker, whose GPUs are those that Ray gives it."""
+    """Raise `UserError` for a device that no trial can have: Ray chooses each trial's GPU."""
     sim = settings.sim
     if sim.device.startswith("cuda:") and sim.device != "cuda:0":
         raise UserError(f"sim.device={sim.device} is not allowed in a sweep: Ray chooses the GPU; leave it at auto")

@@ -1,4 +1,4 @@
-"""What a sweep amounts to: a row for every point, with an interval over its seeds."""
+"""The results of a sweep: one row for every combination, with a confidence interval over its seeds."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .folder import SweepFolder, TrialState
 
 
 def rows(sweep: SweepFolder, states: Sequence[TrialState]) -> List[Dict[str, Any]]:
-    """One row for every point of a sweep, in the order in which they were asked for.
+    """One row for every combination, in the order of the request.
 
-    Means are over the seeds that are finished, and None where there is none; the interval is the 95 % interval of the
-    mean success rate over seeds, and None for fewer than two.
+    Means are over finished seeds, None without any. `success_interval` is the 95 % confidence interval of the mean
+    success rate over seeds, None for fewer than two.
     """
     points: Dict[Tuple[str, ...], List[TrialState]] = {}
     named: Dict[Tuple[str, ...], Dict[str, str]] = {}
@@ -41,12 +41,12 @@ def _row(point: Dict[str, str], states: List[TrialState]) -> Dict[str, Any]:
 
 
 def mean(values: Sequence[float]) -> Optional[float]:
-    """The arithmetic mean; None of nothing."""
+    """The arithmetic mean; None without values."""
     return math.fsum(values) / len(values) if values else None
 
 
 def mean_interval(values: Sequence[float]) -> Optional[Tuple[float, float]]:
-    """95 % interval of the mean of rates by Student's t, within 0 and 1; None for fewer than two values."""
+    """95 % confidence interval of a mean rate by Student's t, cut to [0, 1]; None for fewer than two values."""
     size = len(values)
     if size < 2:
         return None
@@ -57,7 +57,7 @@ def mean_interval(values: Sequence[float]) -> Optional[Tuple[float, float]]:
 
 
 def student_quantile(freedom: int, coverage: float = 0.95) -> float:
-    """The t that Student's distribution with `freedom` degrees of freedom stays within, either side, by `coverage`."""
+    """The t with P(|T| < t) = `coverage` for Student's distribution with `freedom` degrees of freedom."""
     low, high = 0.0, math.pi / 2
     for _ in range(60):
         middle = (low + high) / 2
@@ -66,7 +66,7 @@ def student_quantile(freedom: int, coverage: float = 0.95) -> float:
 
 
 def _student_coverage(angle: float, freedom: int) -> float:
-    """P(|T| < sqrt(freedom) tan(angle)), the finite series of Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
+    """P(|T| < sqrt(freedom) tan(angle)), by the finite series of Abramowitz and Stegun (1964), 26.7.3 and 26.7.4."""
     cosine, odd = math.cos(angle), freedom % 2
     term = cosine if odd else 1.0
     total = term if freedom > 1 else 0.0

@@ -1,1 +1,1 @@
-"""The operating system: atomic files, signals, processes, exit, GPU queries."""
+"""The operating system: atomic and stored files, signals, child processes, exit, GPU queries."""

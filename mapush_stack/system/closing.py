@@ -1,6 +1,6 @@
-"""What a process still has to close before it may end, registered by whoever opened it; `system/exit.py` ends it.
+"""Closers: functions that close what a process has opened, called before it ends (`system/exit.py`).
 
-It lies below all layers, so that a simulator, a training or a program of one's own can register.
+This module imports nothing else of the project, so that simulators, trainings and users' programs can register closers.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import time
 from typing import Callable, ContextManager, Iterator, List, Set
 
 PATIENCE = 10.0
-"""Seconds that closing something may take unless it says otherwise."""
+"""Default time limit of a closer, seconds."""
 _POLL_SECONDS = 0.05
 
 _open: List[Closer] = []
-"""In the order of their registration."""
+"""In the order of registration."""
 _abandoned: List[str] = []
 _lost: List[str] = []
 _unsafe: Set[str] = {"isaacgym"}
 
 
 class Closer:
-    """Something that is closed once: when `close` is called, at the latest when the process ends."""
+    """Closes something once: when `close` is called, or else before the process ends."""
 
     def __init__(self, name: str, function: Callable[[], object], seconds: float, saves: bool) -> None:
         self.name, self.seconds, self.saves = name, seconds, saves
@@ -32,9 +32,10 @@ class Closer:
         self._hurried = False
 
     def close(self) -> None:
-        """Close it unless that was done; what fails, or takes too long and is abandoned, is said in a line on stderr.
+        """Close it, unless that was done before.
 
-        It runs in a thread of its own, so that there is a way on where it blocks. Never raises what it raises.
+        The function runs in a thread of its own. If it raises, or takes longer than its time limit and is abandoned, a
+        line on standard error says so; nothing is raised here.
         """
         if self not in _open:
             return
@@ -46,42 +47,42 @@ class Closer:
                 thread.start()
                 while thread.is_alive() and time.monotonic() < due and not self._hurried:
                     thread.join(_POLL_SECONDS)
-        finally:  # a signal may raise an exception above
+        finally:  # a signal handler may raise an exception in the loop
             if thread.is_alive():
                 _abandoned.append(self.name)
                 why = "when a signal came" if time.monotonic() < due else f"after {self.seconds:g} s"
                 self._error = f"was still closing {why} and is abandoned"
             if self._error:
-                self._tell()
+                self._warn()
 
     def hurry(self) -> None:
-        """Wait no longer."""
+        """Stop waiting for the function; it is then abandoned."""
         self._hurried = True
 
     def _run(self) -> None:
         try:
             self._function()
-        except BaseException as error:  # not even a SystemExit may end a process that is about to end
+        except BaseException as error:  # also SystemExit: the process is ending already
             self._error = f"could not be closed: {type(error).__name__}: {error}"
 
-    def _tell(self) -> None:
+    def _warn(self) -> None:
         if self.saves:
             _lost.append(self.name)
         warn(f"{self.name} {self._error}" + ("; what it was to save may be missing" if self.saves else ""))
 
 
-watchdog: Callable[[Closer], ContextManager] = contextlib.nullcontext
-"""Watches over the closing of something where Python cannot: while C code blocks with the interpreter's lock held."""
+watchdog: Callable[[Closer], ContextManager[object]] = contextlib.nullcontext
+"""A context manager around every closing; `system/exit.py` sets it to end the process if all of Python is blocked."""
 
 
 def register(name: str, close: Callable[[], object], seconds: float = PATIENCE, saves: bool = False) -> Closer:
-    """Have `close` called before the process ends, unless the `Closer` that this returns has been closed by then.
+    """Have `close` called before the process ends; returns a `Closer` that can do it earlier.
 
     Args:
-        name: what it is, as a warning begins with it: "the TensorBoard log".
+        name: what is closed, as warnings begin: "the TensorBoard log".
         close: closes it.
-        seconds: how long that may take.
-        saves: whether it writes what users count on. If that fails, a process that did all else does not end with 0.
+        seconds: time limit.
+        saves: whether it saves something that users need. If it fails, the process does not end with exit code 0.
 
     """
     closer = Closer(name, close, seconds, saves)
@@ -91,7 +92,7 @@ def register(name: str, close: Callable[[], object], seconds: float = PATIENCE, 
 
 @contextlib.contextmanager
 def ensured(name: str, close: Callable[[], object], seconds: float = PATIENCE, saves: bool = False) -> Iterator[None]:
-    """A block at whose end `close` is called, as `register` has it, however the block ends."""
+    """Call `close` at the end of the block, however that ends; arguments as of `register`."""
     closer = register(name, close, seconds, saves)
     try:
         yield
@@ -100,43 +101,42 @@ def ensured(name: str, close: Callable[[], object], seconds: float = PATIENCE, s
 
 
 def close_all() -> None:
-    """Close all that is open, the newest first."""
+    """Close everything that is still open, the newest first."""
     while _open:
         _open[-1].close()
 
 
 def abandoned() -> List[str]:
-    """What did not close in time."""
+    """Names of closers that took too long."""
     return _abandoned
 
 
 def lost() -> List[str]:
-    """What users count on and may not have been saved."""
+    """Names of failed closers that were to save something."""
     return _lost
 
 
 def unsafe_teardown(module: str) -> None:
-    """Declare that Python's way of taking itself down crashes or hangs where this module is loaded, as with Isaac Gym.
+    """Declare that Python crashes or hangs at exit when this module is loaded, as with Isaac Gym.
 
-    `mapush` then leaves without it: registered closers run and files are flushed, but no atexit handlers and no
-    destructors, of Python or of C.
+    `mapush` then exits without running atexit handlers or destructors; it still runs closers and flushes files.
     """
     _unsafe.add(module)
 
 
 def loaded_unsafe() -> List[str]:
-    """The modules declared by `unsafe_teardown` that are loaded, be it in part."""
-    # A package whose import failed half-way is gone; its binary modules are still there.
+    """The loaded modules, or parts of them, that were declared by `unsafe_teardown`."""
+    # When the import of a package fails, the package is removed from sys.modules, but its binary modules stay.
     loaded = {name.split(".")[0] for name in list(sys.modules)} | set(sys.modules)
     return sorted(_unsafe & loaded)
 
 
 def warn(text: str) -> None:
-    """Say something on one line of stderr, if anybody listens."""
+    """Print a warning on one line of standard error, if that is open."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"mapush: warning: {' '.join(text.split())}\n")
         sys.stderr.flush()
 
 
-# What a process has opened is not its forked children's to close.
+# Forked children must not close what their parent has opened.
 os.register_at_fork(after_in_child=_open.clear)

@@ -1,8 +1,8 @@
-"""The one way out of every process of this project.
+"""How every process of this project ends.
 
-Isaac Gym crashes when the interpreter takes itself down, after all work is done. The usual remedy, `os._exit(0)`,
-loses what is not flushed, leaves child processes behind, and reports success after a failure. Here the exit code is
-what happened: 0 done, 1 failed, 2 a request that cannot be met, 128 + N stopped by signal N.
+Isaac Gym crashes when the Python interpreter shuts down, after all work is done. `os._exit(0)` avoids the crash, but
+it loses unflushed output, leaves child processes running, and reports success after a failure. This module closes,
+flushes and reaps first, and ends with the true exit code: 0 done, 1 failed, 2 refused, 128 + N stopped by signal N.
 """
 
 from __future__ import annotations
@@ -24,33 +24,38 @@ from . import closing
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WATCHDOG_SECONDS = 1.0
-"""How much later than a closer's deadline the watchdog acts."""
+"""Time after a closer's limit at which the process is ended."""
 _CHILD_GRACE_SECONDS, _CHILD_SECONDS = 1.0, 10.0
-"""How long child processes have to end by themselves, and then upon SIGTERM."""
+"""How long child processes may take to end by themselves, and then after SIGTERM."""
 _TEARDOWN_SECONDS = 30.0
-"""How long the interpreter has to take itself down, and streams to be flushed."""
+"""Time limit for flushing, and for the shutdown of the interpreter."""
 _OUTLIVES_US = "multiprocessing.resource_tracker"
-"""A helper of Python's that ends after the process that it cleans up behind."""
+"""A process of Python's own that must outlive this one, to clean up after it."""
 _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
-    """Run a program and end this process as it should end: `sys.exit(main())`, but clean."""
+    """Run `main` and end this process with the exit code that it returns, as `sys.exit(main())` should."""
     _listen()
     closing.watchdog = functools.partial(_watchdog, 1)
     leave(_outcome(main))
 
 
 def leave(code: int) -> NoReturn:
-    """Close what is registered, end child processes, flush, and end this process.
+    """Run all closers, end child processes, flush, and end this process.
 
-    The interpreter takes itself down unless something is loaded that would crash then. The exit code is `code`; 0
-    becomes 1, with a line on stderr, where something that was to be saved could not be. A signal that arrives
-    meanwhile does not change the code: what is being waited for is abandoned.
+    The interpreter shuts down as usual, unless a loaded module would make it crash or hang. The exit code is `code`,
+    but 1 instead of 0 if something could not be saved or printed, which a warning then says. A signal during this does
+    not change the code; it ends the wait for the closer that is running.
     """
     waited_for: List[closing.Closer] = []
+
+    def hurry(_number: int, _frame: Optional[FrameType]) -> None:
+        for closer in waited_for:
+            closer.hurry()
+
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: [closer.hurry() for closer in waited_for])
+        signal.signal(number, hurry)
 
     @contextlib.contextmanager
     def watchdog(closer: closing.Closer) -> Iterator[None]:
@@ -75,7 +80,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _outcome(main: Callable[[], Optional[int]]) -> int:
-    """Run `main`; the exit code that Python itself would give, and 130 for Ctrl-C."""
+    """Run `main`; returns the exit code that Python would give, and 130 for Ctrl-C."""
     try:
         return _as_code(main())
     except SystemExit as stop:
@@ -88,7 +93,7 @@ def _outcome(main: Callable[[], Optional[int]]) -> int:
 
 
 def _as_code(value: Any) -> int:
-    """What `sys.exit(value)` makes of a value."""
+    """The exit code of `sys.exit(value)`."""
     if value is None:
         return 0
     if isinstance(value, int):
@@ -98,7 +103,7 @@ def _as_code(value: Any) -> int:
 
 
 def _listen() -> None:
-    """Make SIGTERM an exception, as Ctrl-C is one, so that blocks end as they should; 143 is the exit code."""
+    """Make SIGTERM raise SystemExit(143), so that `with` and `finally` blocks end as they do after Ctrl-C."""
 
     def stop(number: int, _frame: Optional[FrameType]) -> None:
         raise SystemExit(128 + number)
@@ -108,7 +113,7 @@ def _listen() -> None:
 
 
 def _reap() -> None:
-    """End all child processes, and theirs, and take note of their ends, so that none is left as a zombie."""
+    """End all descendants and wait for them, so that none stays as a zombie."""
     import psutil
 
     children = []
@@ -128,7 +133,7 @@ def _reap() -> None:
 
 
 def _flush() -> bool:
-    """Put on its way what was printed and logged; whether that could be done."""
+    """Flush the logs and the standard streams; returns whether that succeeded."""
     with contextlib.suppress(Exception):
         logging.shutdown()
     done = True
@@ -136,7 +141,7 @@ def _flush() -> bool:
         try:
             if stream is not None and not stream.closed:
                 stream.flush()
-        except BrokenPipeError:  # its reader has left, which it may
+        except BrokenPipeError:  # the reader has left, which is no error
             done = False
         except OSError as error:
             closing.warn(f"what was printed could not be written: {error.strerror or error}")
@@ -145,18 +150,18 @@ def _flush() -> bool:
 
 
 def _must_not_tear_down() -> bool:
-    """Whether the interpreter would crash or hang when it takes itself down."""
+    """Whether the shutdown of the interpreter could crash or hang."""
     return bool(closing.loaded_unsafe() or closing.abandoned() or _in_process_group())
 
 
 def _in_process_group() -> bool:
-    """Whether this process is still one of several that train together: their communicator would wait for them."""
+    """Whether this process is still in a group that trains together; the shutdown would wait for the others."""
     distributed = sys.modules.get("torch.distributed")
     return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
 
 def _flush_files() -> None:
-    """Flush what else is open for writing, such as other libraries' logs."""
+    """Flush all other files that are open for writing, such as the logs of libraries."""
     for thing in gc.get_objects():
         if type(thing) in _FILES:
             with contextlib.suppress(OSError, ValueError):
@@ -164,7 +169,7 @@ def _flush_files() -> None:
 
 
 def _flush_c() -> None:
-    """Flush what C code has printed."""
+    """Flush the output of C code."""
     ctypes.CDLL(None).fflush(None)
 
 
@@ -172,18 +177,19 @@ def _leave_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-# Time limits that hold even where C code blocks with the interpreter's lock held, so that no Python can run
+# Time limits that work even if C code blocks while it holds the interpreter lock, so that no Python code can run.
 
 
 @contextlib.contextmanager
 def _watchdog(code: int, closer: closing.Closer) -> Iterator[None]:
-    """End the process with `code` where a closer blocks, and Python with it; faulthandler says where."""
+    """End the process with `code` if a closer blocks the interpreter; faulthandler prints where."""
     with _time_limit(closer.seconds + _WATCHDOG_SECONDS, code):
         yield
 
 
 @contextlib.contextmanager
 def _time_limit(seconds: float, code: int) -> Iterator[None]:
+    """Within the block, a timer that ends the process with `code` after so many seconds."""
     stop = _start_timer(seconds, code)
     try:
         yield
@@ -215,7 +221,7 @@ _CLOCK_MONOTONIC = 1
 
 
 def _start_timer(seconds: float, code: int) -> Callable[[], None]:
-    """Have the C library call `_exit(code)` after so long, from a thread without Python; returns what stops it."""
+    """Let the C library call `_exit(code)` after so many seconds, in a thread of its own; returns what stops that."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "timer_create"):  # glibc before 2.34
         library = ctypes.CDLL("librt.so.1")
@@ -227,7 +233,8 @@ def _start_timer(seconds: float, code: int) -> Callable[[], None]:
     whole = int(seconds)
     library.timer_settime(timer, 0, ctypes.byref(_TimerSpec(0, 0, whole, int((seconds - whole) * 1e9))), None)
     with contextlib.suppress(Exception):  # stderr may be closed
-        faulthandler.dump_traceback_later(max(seconds - _WATCHDOG_SECONDS / 2, 0.1), file=sys.__stderr__)
+        if sys.__stderr__ is not None:
+            faulthandler.dump_traceback_later(max(seconds - _WATCHDOG_SECONDS / 2, 0.1), file=sys.__stderr__)
 
     def stop() -> None:
         library.timer_delete(timer)

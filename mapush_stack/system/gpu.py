@@ -1,6 +1,6 @@
-"""NVIDIA's driver and its GPUs as the driver's own library (NVML) tells of them: without CUDA, and without torch.
+"""NVIDIA's driver and its GPUs, read through the driver's library NVML, without CUDA or torch.
 
-NVML counts the machine's GPUs whatever CUDA_VISIBLE_DEVICES says, and sees the memory of every process on them.
+NVML lists all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES says, and the memory of all processes on them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..errors import UserError
 
 
 class Gpu(BaseModel):
-    """One card."""
+    """One GPU."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -23,25 +23,25 @@ class Gpu(BaseModel):
     compute_capability: Tuple[int, int]
     memory_mib: int
     free_mib: int
-    """What no process holds."""
+    """Memory that no process holds."""
 
 
 class Nvidia(BaseModel):
-    """The driver and the cards; without a driver both are empty."""
+    """The driver and its GPUs; without a driver both are empty."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     driver: Optional[str] = None
-    """As 535.104.05."""
+    """Its version, such as 535.104.05."""
     cuda: Optional[Tuple[int, int]] = None
-    """The newest CUDA that the driver knows."""
+    """The newest CUDA version that the driver supports."""
     gpus: List[Gpu] = []
     problem: str = ""
-    """What NVML said where a driver is there and does not answer."""
+    """NVML's error message if there is a driver that does not answer."""
 
 
 def look() -> Nvidia:
-    """The driver and its GPUs."""
+    """The driver and GPUs of this machine."""
     import pynvml
 
     try:
@@ -58,7 +58,7 @@ def look() -> Nvidia:
 
 
 class MemoryMeter:
-    """Reads how full the cards are, again and again; tells nothing where there is no driver."""
+    """Reads the share of GPU memory in use, while the `with` block lasts; None without a driver."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
@@ -74,7 +74,7 @@ class MemoryMeter:
         self._stack.close()
 
     def fullest(self) -> Optional[float]:
-        """The share (0 to 1) of its memory that is in use on the fullest card, by whatever process."""
+        """The share (0 to 1) of memory in use, by all processes, on the fullest card."""
         import pynvml
 
         try:
@@ -85,7 +85,7 @@ class MemoryMeter:
 
 
 class Memory(NamedTuple):
-    """Of one card, MiB."""
+    """Memory of one card, MiB."""
 
     total: float
     used: float
@@ -94,10 +94,10 @@ class Memory(NamedTuple):
 
 
 class Card:
-    """One card, watched for as long as it is entered."""
+    """One card, whose memory can be read while the `with` block lasts."""
 
     def __init__(self, number: int) -> None:
-        """`number` counts the cards that CUDA_VISIBLE_DEVICES leaves to this process, in the order of their buses."""
+        """`number` is the index among the cards that CUDA_VISIBLE_DEVICES shows, in the order of their buses."""
         self._number = number
         self._stack = contextlib.ExitStack()
 
@@ -118,7 +118,7 @@ class Card:
             self._handle = visible[self._number]
             self.name = _text(pynvml.nvmlDeviceGetName(self._handle))
             self.uuid = _text(pynvml.nvmlDeviceGetUUID(self._handle))
-            """As CUDA_VISIBLE_DEVICES takes it."""
+            """In the form that CUDA_VISIBLE_DEVICES accepts."""
         except pynvml.NVMLError as error:
             self._stack.close()
             raise UserError(f"no NVIDIA GPU can be watched here: {error}") from None
@@ -131,20 +131,20 @@ class Card:
         self._stack.close()
 
     def memory(self) -> Memory:
-        """What is in use and what is not."""
+        """The memory in use and free."""
         import pynvml
 
         memory = pynvml.nvmlDeviceGetMemoryInfo(self._handle)
         return Memory(memory.total / 2**20, memory.used / 2**20, memory.free / 2**20)
 
     def held_by(self, pids: Collection[int]) -> Optional[float]:
-        """MiB that these processes hold on the card.
+        """Memory that these processes hold on the card, MiB.
 
-        None where NVML shows none of them: in a container it knows processes by other numbers.
+        None if NVML lists none of them: in a container it knows processes by other numbers.
         """
         import pynvml
 
-        # The second one is raised where the driver is older than this call.
+        # The second error means that the driver is older than this function.
         silent = (pynvml.NVMLError, getattr(pynvml, "NVMLLibraryMismatchError", pynvml.NVMLError))
         try:
             running = pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
@@ -172,7 +172,7 @@ def _handles() -> List[object]:
 
 
 def _visible() -> List[object]:
-    """The cards that CUDA shows to this process: CUDA_VISIBLE_DEVICES, numbers in the order of the buses, or UUIDs."""
+    """The cards named in CUDA_VISIBLE_DEVICES, by their index in the order of the buses or by UUID; all without it."""
     import pynvml
 
     handles, wanted = _handles(), os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -187,7 +187,7 @@ def _visible() -> List[object]:
             matches = [pynvml.nvmlDeviceGetHandleByUUID(entry.encode())]
         else:
             matches = [handle for handle, uuid in zip(handles, uuids) if uuid.startswith(entry)]
-        if not matches:  # CUDA, too, takes what stands before an entry that it does not know
+        if not matches:  # CUDA also ignores everything after an entry that it does not know
             break
         found += matches[:1]
     return found
@@ -206,5 +206,5 @@ def _gpu(handle: object) -> Gpu:
 
 
 def _text(value: object) -> str:
-    """Older NVML bindings return bytes."""
+    """NVML's text, which older bindings return as bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Reading JSON that anybody may have written."""
+"""JSON from files that this project may not have written."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text holds.
+    """The content of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or is nested deeper than Python reads.
+        ValueError: it is not JSON, or is nested too deeply for Python.
 
     """
     try:

@@ -1,4 +1,4 @@
-"""What this process may use of the machine."""
+"""CPUs and memory of the machine that this process may use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/c
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may run on: its affinity, bounded by a container's quota (`docker run --cpus`)."""
+    """CPUs that this process may run on: its affinity, limited by a container's quota (`docker run --cpus`)."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota()
     return cpus if quota is None else max(1, min(cpus, math.ceil(quota)))
@@ -26,12 +26,12 @@ def _quota() -> Optional[float]:
         else:
             quota, period = (path.read_text().strip() for path in _CGROUP_V1)
         return float(quota) / float(period) if float(quota) > 0 else None
-    except (OSError, ValueError):  # no limit is the word "max", or no such file
+    except (OSError, ValueError):  # no limit ("max"), or no such file
         return None
 
 
 def available_memory() -> Optional[int]:
-    """Free memory in bytes, None where the system does not say."""
+    """Free memory in bytes; None if the system does not say."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
@@ -42,7 +42,7 @@ def available_memory() -> Optional[int]:
 
 
 def processor() -> str:
-    """The model of this machine's CPU, as far as the system names it."""
+    """The name of the CPU model, if the system gives it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

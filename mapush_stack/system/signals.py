@@ -8,15 +8,16 @@ from typing import Any, Dict, Optional
 
 
 class StopRequest:
-    """While active, the first SIGINT or SIGTERM is only noted; a second one ends the process at once.
+    """Within the block, the first SIGINT or SIGTERM is only noted; the second ends the process at once.
 
-    With `once` false that is not so: a process among several gets the terminal's Ctrl-C and its launcher's signal.
+    With `once` false, later signals are ignored too: one of several processes gets Ctrl-C from the terminal and another
+    signal from its launcher.
     """
 
     def __init__(self, once: bool = True) -> None:
         self._once = once
         self.signal_number: Optional[int] = None
-        """The signal that was received, if any."""
+        """The first signal that was received, if any."""
         self._previous: Dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -35,5 +36,5 @@ class StopRequest:
 
     @property
     def exit_code(self) -> int:
-        """128 plus the signal, as a shell reports it; 0 without one."""
+        """128 plus the number of the signal, as in shells; 0 without a signal."""
         return 128 + self.signal_number if self.signal_number else 0

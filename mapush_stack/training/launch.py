@@ -16,7 +16,7 @@ from ..errors import UserError
 def launch(processes: int, arguments: List[str]) -> int:
     """Run `mapush ARGUMENTS` in so many processes that train together; returns the exit code.
 
-    Where one of them fails the others are stopped; what it was is said in one sentence. SIGINT and SIGTERM reach all
+    If one of them fails, the others are stopped and one sentence says what happened. SIGINT and SIGTERM reach all
     of them: they write a checkpoint and stop.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
@@ -51,14 +51,14 @@ def check(gpus: int) -> None:
 
 
 def _tell(processes: int, failure: Any) -> int:
-    """Say which process ended how; 2 or a signal's code where that is what the user should see, else 1."""
+    """Print which process failed and how; returns 2 or a signal's code if it has said why itself, else 1."""
     code = int(failure.exitcode)
     if code in (2, 128 + signal.SIGINT, 128 + signal.SIGTERM):
         return code  # a request that cannot be met, or a stop: the process has said it itself
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     print(
-        f"mapush: process {failure.local_rank} of {processes} ended with {how}, so that the others were stopped; what "
-        f"it said stands above. Go on from the last checkpoint with: mapush train --gpus {processes} --resume RUN",
+        f"mapush: process {failure.local_rank} of {processes} ended with {how}, and the others were stopped; its "
+        f"message is above. Go on from the last checkpoint with: mapush train --gpus {processes} --resume RUN",
         file=sys.stderr,
     )
     return 1

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Dict, Optional, Type
+from typing import Dict, Literal, Optional, Type
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from ..system.atomic import write_json
+from . import progress_file
+from .progress_file import TrainingProgress
 
 _LINE_INTERVAL = 5.0
 """Seconds between two plain lines."""
 _FILE_INTERVAL = 1.0
 """Seconds between two versions of the file."""
-PROGRESS_FILE = "progress.json"
-"""In the run's folder."""
-_SCHEMA = 1
 
 
 class ProgressDisplay:
@@ -79,41 +78,38 @@ class ProgressDisplay:
 
 
 class ProgressFile:
-    """`progress.json` of a run: how far the process is that trains it, or was when it ended.
-
-    `schema`, `steps` and `total_steps` of the run, `fps` and `seconds` of this process, `success_rate` of the last
-    updates (null until an episode has ended), and `state`: training, stopped or finished.
-    """
+    """Writes `progress.json` of a run while a process trains it."""
 
     def __init__(self, run: Optional[Path], steps: int, total_steps: int) -> None:
         """Begin at `steps`; without the folder of a run nothing is written."""
-        self._file = None if run is None else run / PROGRESS_FILE
-        self._started, self._first_steps, self._written = time.monotonic(), steps, 0.0
-        self._known: Dict[str, Any] = {
-            "schema": _SCHEMA,
-            "steps": steps,
-            "total_steps": total_steps,
-            "fps": 0.0,
-            "success_rate": None,
-            "seconds": 0.0,
-            "state": "training",
-        }
-        self._write()
+        self._run, self._first_steps, self._total = run, steps, total_steps
+        self._started, self._written = time.monotonic(), 0.0
+        self._steps, self._fps = steps, 0.0
+        self._success_rate: Optional[float] = None
+        self._write("training")
 
     def update(self, steps: int, metrics: Dict[str, float]) -> None:
         """Take note of an update; it is written if the file is a second old."""
         seconds = time.monotonic() - self._started
-        fps = (steps - self._first_steps) / max(seconds, 1e-9)
-        self._known.update(steps=steps, fps=fps, success_rate=metrics.get("mapush/success_rate"), seconds=seconds)
+        self._steps, self._fps = steps, (steps - self._first_steps) / max(seconds, 1e-9)
+        success_rate = metrics.get("mapush/success_rate", math.nan)
+        self._success_rate = success_rate if math.isfinite(success_rate) else None
         if seconds - self._written >= _FILE_INTERVAL:
             self._written = seconds
-            self._write()
+            self._write("training")
 
-    def end(self, state: str) -> None:
-        """The training has ended: `state` is stopped or finished."""
-        self._known.update(state=state, seconds=time.monotonic() - self._started)
-        self._write()
+    def end(self, state: Literal["stopped", "finished"]) -> None:
+        """Write the last version: the training was stopped, or has finished."""
+        self._write(state)
 
-    def _write(self) -> None:
-        if self._file is not None:
-            write_json(self._file, self._known)
+    def _write(self, state: Literal["training", "stopped", "finished"]) -> None:
+        if self._run is not None:
+            progress = TrainingProgress(
+                steps=self._steps,
+                total_steps=self._total,
+                fps=self._fps,
+                success_rate=self._success_rate,
+                seconds=time.monotonic() - self._started,
+                state=state,
+            )
+            progress_file.FILE.write(self._run / progress_file.NAME, progress)

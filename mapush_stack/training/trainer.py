@@ -42,7 +42,7 @@ _GENERATOR, _ENV = "generator.", "env."
 
 
 class _Update(NamedTuple):
-    """An update whose numbers are on their way."""
+    """An update whose numbers are being copied to the host."""
 
     steps: int
     """Environment steps of the run after it."""

@@ -1,4 +1,4 @@
-"""Metrics on Weights & Biases as well (https://wandb.ai): `mapush train --wandb`."""
+"""Metrics on Weights & Biases (https://wandb.ai): `mapush train --wandb`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PROJECT = "mapush"
 class WandbLog:
     """Hands every update's metrics to wandb's own process, which sends or stores them.
 
-    Whatever goes wrong with that ends this log, with one line, and never the training.
+    If that fails, one line says so, and the training goes on without it.
     """
 
     def __init__(self) -> None:
-        """Look whether wandb is there, before anything starts.
+        """Check that wandb is installed and has an account, before anything starts.
 
         Raises:
             UserError: it is not installed, or has no account to log to.
@@ -51,7 +51,7 @@ class WandbLog:
             ) from None
 
     def begin(self, run: RunDirectory, config: ExperimentConfig, tell: Callable[[str], None]) -> WandbLog:
-        """Open the run's counterpart, a new one or the one that it had before; returns itself.
+        """Open the run on wandb, a new one or the one that it had before; returns itself.
 
         Args:
             run: the run.
@@ -78,7 +78,7 @@ class WandbLog:
         return self
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
-        """Hand over an update's metrics. Those of steps that are there already, before a kill, are left as they are."""
+        """Hand over an update's metrics. Steps that wandb has already, from before a kill, stay as they are."""
         if self._run is not None:
             try:
                 self._run.log(metrics, step=steps)

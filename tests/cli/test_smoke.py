@@ -70,7 +70,7 @@ if "evaluate" in sys.orig_argv and "--run" not in sys.orig_argv:
 
 
 def test_a_simulator_that_is_not_there_is_no_crash_of_smoke(tmp_path):
-    code = "from mapush_stack.harness import smoke; smoke._choose({'packages': {}, 'isaacgym': None})"
+    code = "from mapush_stack.harness.smoke import steps; steps.choose_backend({'packages': {}, 'isaacgym': None})"
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert "UserError: no simulator was found" in done.stderr
 
@@ -85,9 +85,9 @@ def test_a_simulator_that_is_not_there_is_no_crash_of_smoke(tmp_path):
     ],
 )
 def test_the_simulator_that_the_machine_has(facts, backend):
-    from mapush_stack.harness.smoke import _choose
+    from mapush_stack.harness.smoke.steps import choose_backend
 
-    assert _choose({"packages": {"mujoco": "4", "mujoco-warp": "4"}, **facts})[0] == backend
+    assert choose_backend({"packages": {"mujoco": "4", "mujoco-warp": "4"}, **facts})[0] == backend
 
 
 def test_a_results_folder_that_cannot_be_written_is_said(tmp_path):

@@ -37,7 +37,7 @@ def test_failures_count_as_the_time_limit_and_collaboration_over_successes():
 
 
 def test_the_published_figures_mean_what_the_description_says():
-    # task_spec section 11: 0.597 and 13.61 s together mean 9.3 s per success.
+    # docs/task.md section 11: 0.597 and 13.61 s together mean 9.3 s per success.
     wins = 179
     found = summarize(
         episodes([True] * wins + [False] * (300 - wins), [9.29] * 300, [0.0] * 300, ["finished"] * 300), 20.0

@@ -8,8 +8,8 @@ import pytest
 
 from mapush_stack.errors import UserError
 from mapush_stack.harness.doctor import checks, fixes, probes
-from mapush_stack.harness.doctor.checks import Status
-from mapush_stack.harness.doctor.facts import Disk, Drift, Facts, Gymtorch, PatchState, Python, Torch
+from mapush_stack.harness.doctor.machine_info import Disk, Drift, Gymtorch, MachineInfo, PatchState, Python, Torch
+from mapush_stack.harness.doctor.results import CheckResult, Status
 from mapush_stack.harness.patches.state import State
 from mapush_stack.system.gpu import Gpu, Nvidia
 
@@ -26,7 +26,7 @@ def patch(state, problem="", directory="/opt/venv"):
     return PatchState(name="openrl-circular-import", state=state, problem=problem, directory=directory)
 
 
-ISAACGYM = Facts(
+ISAACGYM = MachineInfo(
     python=Python(version=(3, 8, 10), executable="/opt/venv/bin/python"),
     packages={"isaacgym": "1.0rc4", "openrl": "0.2.0", "harl": "1.0", "torch": "1.13.1+cu116", "pip": "23.0"},
     torch=Torch(
@@ -68,7 +68,7 @@ MODERN = ISAACGYM.model_copy(
 
 def told(check, facts, **changes):
     """What one check says of a machine that differs in `changes`."""
-    changed = Facts.model_validate({**facts.model_dump(), **changes})
+    changed = MachineInfo.model_validate({**facts.model_dump(), **changes})
     (finding,) = [finding for finding in checks.examine(changed) if finding.check == check]
     return finding.status, f"{finding.found} | {finding.remedy}"
 
@@ -78,7 +78,7 @@ def test_a_machine_in_order(facts):
     findings = checks.examine(facts)
     assert {finding.status for finding in findings} <= {Status.FINE, Status.ABSENT}
     assert not any(finding.remedy for finding in findings) and checks.exit_code(findings) == 0
-    assert Facts.model_validate_json(facts.model_dump_json()) == facts
+    assert MachineInfo.model_validate_json(facts.model_dump_json()) == facts
 
 
 def test_no_gpu_is_no_fault():
@@ -211,7 +211,9 @@ def _plain(value):
     ],
 )
 def test_what_a_named_simulator_needs_may_not_be_absent(backend, facts, changes, status, words):
-    changed = Facts.model_validate({**facts.model_dump(), **{name: _plain(value) for name, value in changes.items()}})
+    changed = MachineInfo.model_validate(
+        {**facts.model_dump(), **{name: _plain(value) for name, value in changes.items()}}
+    )
     *_, last = checks.examine(changed, backend)
     assert (last.check, last.status) == (f"backend {backend}", status) and words in f"{last.found} | {last.remedy}"
     assert len(checks.examine(changed)) == len(checks.examine(changed, backend)) - 1
@@ -230,7 +232,7 @@ def test_every_check_is_tried_on_more_than_one_machine():
 
 def test_the_worst_finding_decides_the_exit_code():
     def code(*statuses):
-        return checks.exit_code([checks.Finding(check="x", status=status, found="") for status in statuses])
+        return checks.exit_code([CheckResult(check="x", status=status, found="") for status in statuses])
 
     assert code(Status.FINE, Status.ABSENT) == 0
     assert code(Status.FINE, Status.WARNING) == 1

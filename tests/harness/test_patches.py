@@ -313,5 +313,5 @@ def test_a_damaged_manifest_or_diff_is_refused(patches, site, damage):
 @pytest.mark.parametrize("text", ["", "patches: [", "patches: 3", "\x00"])
 def test_a_manifest_that_is_none_is_refused(patches, text):
     (patches / "manifest.yaml").write_text(text)
-    with pytest.raises(UserError, match="is not a manifest of patches"):
+    with pytest.raises(UserError, match="does not hold a manifest of patches"):
         manifest.load()

@@ -13,7 +13,7 @@ from mapush_stack.harness.triage.log import Log, is_text
 from mapush_stack.harness.triage.rules import Fact
 
 LOGS = Path(__file__).parent / "logs"
-KNOWN = rules.load()
+KNOWN = rules.registered()
 NAMES = [rule.name for rule in KNOWN.rules]
 HEALTHY = sorted((LOGS / "healthy").glob("*.log"))
 UNKNOWN = sorted((LOGS / "unknown").glob("*.log"))
@@ -222,11 +222,51 @@ def test_a_large_log_takes_a_moment(filling):
     assert time.monotonic() - before < 10
 
 
+def write_rules(folder, *entries, **others):
+    """A file of rules as a plug-in has one."""
+    file = folder / "rules.yaml"
+    file.write_text(yaml.safe_dump({"rules": list(entries), **others}))
+    return file
+
+
+MINE = {"name": "mine", "cause": "c", "remedy": "r", "confidence": "high", "source": ["s"], "lines": ["ufo seen"]}
+
+
+@pytest.fixture
+def registries(monkeypatch):
+    """Registers that forget what a test adds."""
+    for registry in (rules.RULES, rules._ENDINGS):
+        monkeypatch.setattr(registry, "_things", dict(registry._things))
+    monkeypatch.setattr(rules, "_FILES", list(rules._FILES))
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_plug_in_adds_rules_and_endings(tmp_path):
+    landed = {"pattern": "^it has landed$"}
+    rules.register_triage_rules(
+        write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
+    )
+    known = rules.registered()
+    assert [rule.name for rule in known.rules] == [*NAMES, "mine"] and "mine" in rules.RULES
+    for end in (b"it has landed\n", b"Aborted (core dumped)\n"):
+        (match,) = diagnose(Log(b"a ufo seen\n" + end), known).findings
+        assert match.rule == "mine" and match.evidence[0].line == 1
+    assert diagnose(Log(b"a ufo seen\n"), known).findings == []
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    with pytest.raises(UserError, match=f"the triage rule {NAMES[0]} exists already"):
+        rules.register_triage_rules(write_rules(tmp_path, {**MINE, "name": NAMES[0]}))
+    with pytest.raises(UserError, match="the process ending abort exists already"):
+        rules.register_triage_rules(write_rules(tmp_path, endings={"abort": {"pattern": "x"}}))
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         ({"lines": ["(unclosed"]}, "not a regular expression"),
-        ({"ends": ["sunset"]}, "names the ending sunset"),
+        ({"ends": ["sunset"]}, "in the rule mine, there is no process ending called sunset"),
         ({"confidence": "certain"}, "confidence"),
         ({"sources": []}, "sources"),
         ({"conditions": [{"fact": "gpu_memory"}]}, "at_least or below"),
@@ -235,8 +275,7 @@ def test_a_large_log_takes_a_moment(filling):
 )
 def test_a_wrong_rule_is_named(tmp_path, change, complaint):
     plain = yaml.safe_load(rules.PATH.read_text())
-    plain["rules"] = [{**plain["rules"][0], **change}]
-    file = tmp_path / "rules.yaml"
-    file.write_text(yaml.safe_dump(plain))
-    with pytest.raises(UserError, match=complaint):
-        rules.load(file)
+    file = write_rules(tmp_path, {**plain["rules"][0], "name": "mine", **change})
+    with pytest.raises(UserError, match=complaint) as error:
+        rules.register_triage_rules(file)
+    assert str(error.value).startswith(str(file)) and rules.registered() == KNOWN

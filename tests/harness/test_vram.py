@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from mapush_stack.errors import UserError
-from mapush_stack.harness.vram import model, probe, report, search, trial
+from mapush_stack.harness.vram import model, probe, search, summary, trial
 from mapush_stack.harness.vram.folder import Machine, ProbeFile, ProbeFolder, ProbeSettings
+from mapush_stack.harness.vram.measurement import Measurement
 from mapush_stack.harness.vram.outcome import Outcome, classify
-from mapush_stack.harness.vram.watch import Watched
-from mapush_stack.system import processes
 from mapush_stack.training import memory
 from tests.cli.runner import ROOT, environment
 from tests.conftest import small_config
@@ -57,12 +56,12 @@ def fake(tmp_path, monkeypatch):
 def test_it_grows_to_the_most_that_is_asked_for_and_holds_one_size_out(fake):
     folder, tried, finished = fake({"each": 0.25, "fixed": 40}, capacity=4000.0)
     assert finished and tried == [16, 64, 256, 128]
-    summary = report.summarise(folder, finished)
-    assert summary.largest == 256 and summary.too_many is None
-    assert summary.line.kib_per_env == pytest.approx(256, rel=0.2)
-    assert summary.held_out.num_envs == 128 and abs(summary.held_out.error) < 0.1
+    results = summary.summarise(folder, finished)
+    assert results.largest == 256 and results.too_many is None
+    assert results.line.kib_per_env == pytest.approx(256, rel=0.2)
+    assert results.held_out.num_envs == 128 and abs(results.held_out.error) < 0.1
     again, tried_again, _ = fake({}, capacity=4000.0)
-    assert tried_again == tried and again.records() == folder.records() == summary.trials
+    assert tried_again == tried and again.records() == folder.records() == results.trials
     (folder.path / "trials/002.json").write_text("{")
     with pytest.raises(UserError, match=r"002.json is damaged"):
         folder.records()
@@ -129,22 +128,22 @@ def test_a_trial_that_hangs_counts_as_too_large(fake):
     assert finished and record.num_envs == 256 and record.outcome is Outcome.HUNG and 1.0 <= record.seconds < 10
 
 
-def watched(exit_code=-signal.SIGSEGV, peak=100.0):
-    return Watched(exit_code, 1.0, peak, "device", [], "")
+def measured(exit_code=-signal.SIGSEGV, peak=100.0):
+    return Measurement(exit_code, 1.0, peak, "device", [], "")
 
 
 def test_a_death_is_put_down_to_memory_that_was_expected_to_run_out():
-    assert classify(watched(), b"", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(watched(), b"", False, 400.0, 399.0, True).outcome is Outcome.FAILED
-    assert classify(watched(1), b"KeyError", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(watched(2), b"mapush: no", False, 400.0, 401.0, True).outcome is Outcome.FAILED
-    assert classify(watched(), b"", True, 400.0, None, True).outcome is Outcome.FITS
+    assert classify(measured(), b"", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
+    assert classify(measured(), b"", False, 400.0, 399.0, True).outcome is Outcome.FAILED
+    assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
+    assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True).outcome is Outcome.FAILED
+    assert classify(measured(), b"", True, 400.0, None, True).outcome is Outcome.FITS
 
 
 def test_a_segfault_of_isaac_gym_with_little_memory_in_use_is_not_put_down_to_it():
     log = b"+++ Using GPU PhysX\nGPU Pipeline: enabled\n"
-    assert classify(watched(peak=300.0), log, False, 400.0, None, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(watched(peak=100.0), log, False, 400.0, None, True).outcome is Outcome.FAILED
+    assert classify(measured(peak=300.0), log, False, 400.0, None, True).outcome is Outcome.OUT_OF_MEMORY
+    assert classify(measured(peak=100.0), log, False, 400.0, None, True).outcome is Outcome.FAILED
 
 
 def test_the_contact_pairs_of_isaac_gym_are_swept(fake, tmp_path):
@@ -157,7 +156,7 @@ def test_the_contact_pairs_of_isaac_gym_are_swept(fake, tmp_path):
     swept = [record for record in folder.records() if record.purpose == "contact-pairs"]
     assert [record.outcome for record in swept] == [Outcome.FITS, Outcome.FITS, Outcome.OUT_OF_MEMORY]
     assert swept[0].result.contact_pairs.available == 2**24 and swept[0].result.contact_pairs.used == 40 * 256
-    assert report.summarise(folder, True).line.points == 3
+    assert summary.summarise(folder, True).line.points == 3
 
 
 def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path, monkeypatch, mujoco):
@@ -206,23 +205,6 @@ def test_predictions_say_what_is_beyond_the_measured_sizes():
     assert sorted(rows) == [4, 8, 12, 16, 24, 48, 80]
     assert rows[8].num_envs == 7168 and rows[8].with_spare == 6348
     assert not rows[8].extrapolated and rows[12].extrapolated
-
-
-# Processes.
-
-
-def test_what_is_started_dies_with_the_one_that_started_it(tmp_path):
-    code = (
-        "import sys, time; from mapush_stack.harness.vram import processes\n"
-        "child = processes.start([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
-        "print(child.pid, flush=True); time.sleep(600)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment())
-    child = int(parent.stdout.readline())
-    assert [process.pid for process in processes.Family(child).members()] == [child]
-    parent.kill()
-    parent.communicate()
-    assert gone(child)
 
 
 def gone(pid, seconds=10.0):

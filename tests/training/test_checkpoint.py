@@ -66,8 +66,8 @@ def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_everything_is_on_the_disk_before_the_name_appears(tmp_path, monkeypatch):
     events = []
-    real_sync, real_rename = atomic._sync, Path.rename
-    monkeypatch.setattr(atomic, "_sync", lambda path: (events.append(("sync", Path(path).name)), real_sync(path)))
+    real_sync, real_rename = atomic.sync, Path.rename
+    monkeypatch.setattr(atomic, "sync", lambda path: (events.append(("sync", Path(path).name)), real_sync(path)))
     monkeypatch.setattr(Path, "rename", lambda old, new: (events.append(("rename", new.name)), real_rename(old, new)))
     checkpoint.save(tmp_path, example())
     renamed = events.index(("rename", "rl_model_160_steps"))
@@ -87,6 +87,19 @@ def test_a_damaged_checkpoint_is_refused_in_one_sentence(tmp_path, file, damage)
     else:
         target.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "garbage": b"\xff" * 100}[damage])
     with pytest.raises(UserError) as caught:
+        checkpoint.load(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_a_newer_version_is_refused_and_one_without_a_number_is_read(tmp_path):
+    path = checkpoint.save(tmp_path, example())
+    file = path / "progress.json"
+    plain = json.loads(file.read_text())
+    assert plain == {"schema": checkpoint.SCHEMA, "steps": 160, "a": [1]}
+    file.write_text(json.dumps({"steps": 160, "a": [1]}))
+    assert checkpoint.load(path).progress == {"a": [1]}
+    file.write_text(json.dumps({**plain, "schema": checkpoint.SCHEMA + 1}))
+    with pytest.raises(UserError, match=r"was written by a newer version of mapush_stack .*: upgrade with") as caught:
         checkpoint.load(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 

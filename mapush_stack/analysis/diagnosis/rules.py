@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from pathlib import Path
 from typing import Dict, List, Optional, Union
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ...errors import UserError
+from ...rules import load_rules
+from ...settings import Settings
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
 
@@ -24,13 +23,7 @@ class Severity(str, Enum):
     """Worth knowing; the run may well be good."""
 
 
-class _Entry(BaseModel):
-    """Unknown names are errors, values are fixed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ChangeRule(_Entry):
+class ChangeRule(Settings):
     """A field of this project's configuration to change: to a value, or by a factor."""
 
     field: str
@@ -45,7 +38,7 @@ class ChangeRule(_Entry):
         return self
 
 
-class Rule(_Entry):
+class Rule(Settings):
     """Something that can be wrong with a run; the check of its name is in `checks.py`."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -58,7 +51,7 @@ class Rule(_Entry):
     source: List[str] = Field(min_length=1)
 
 
-class Criterion(_Entry):
+class Criterion(Settings):
     """A line of the checklist; the check of its name is in `checklist.py`."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -66,7 +59,7 @@ class Criterion(_Entry):
     tolerance: float = Field(ge=0)
 
 
-class Published(_Entry):
+class Published(Settings):
     """What upstream's published run used, whose logs do not say it."""
 
     source: str
@@ -79,7 +72,7 @@ class Published(_Entry):
     )
 
 
-class Rules(_Entry):
+class Rules(Settings):
     """The whole file."""
 
     published: Published
@@ -115,12 +108,4 @@ def load(path: Path = PATH) -> Rules:
         UserError: the file is missing or damaged.
 
     """
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Rules.model_validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        reason = str(error)
-    raise UserError(f"{path} does not hold the rules of diagnosis: {reason}; install mapush_stack again")
+    return load_rules(path, Rules, "the rules of diagnosis")

@@ -1,1 +1,1 @@
-"""Whether machine and environment are fit: what is there (facts, probes), what that means (checks), mending (fixes)."""
+"""Checks of the machine and its environment: collecting information, judging it, fixing what can be fixed."""

@@ -1,4 +1,4 @@
-"""What `mapush doctor --fix` may do: what can be taken back or made again, without the network and without root."""
+"""What `mapush doctor --fix` does: only what can be undone or rebuilt, without network or root access."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Callable, List, NamedTuple
 from ...errors import UserError
 from ..patches.change import change
 from ..patches.state import State
-from .facts import Facts, PatchState
+from .machine_info import MachineInfo, PatchState
 
 
 class Fix(NamedTuple):
-    """Something that can be done."""
+    """A fix that can be applied."""
 
     description: str
     apply: Callable[[], None]
 
 
-def plan(facts: Facts) -> List[Fix]:
-    """What would mend what was found; nothing is done yet."""
+def plan(machine: MachineInfo) -> List[Fix]:
+    """The fixes for a machine; none is applied yet."""
     fixes = [
         Fix(f"delete {folder}, a cache that the next import makes anew", functools.partial(_delete, folder))
-        for folder in facts.gymtorch.unfinished
+        for folder in machine.gymtorch.unfinished
     ]
-    for patch in facts.patches:
+    for patch in machine.patches:
         if patch.state in (State.NOT_APPLIED, State.HALF_APPLIED):
             what = f"apply the patch {patch.name} in {patch.directory} (mapush patches revert takes it back)"
             fixes.append(Fix(what, functools.partial(_patch, patch)))

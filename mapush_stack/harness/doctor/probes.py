@@ -1,4 +1,4 @@
-"""How each fact is gathered. Whatever might crash or take the interpreter down is imported by a process of its own."""
+"""Collects the information about this machine; what could crash is imported in a separate process."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from ...system.machine import available_memory, usable_cpus
 from ..patches import manifest
 from ..patches.state import survey
 from ..triage.diagnosis import describe_exit
-from .facts import Disk, Drift, Facts, Gymtorch, PatchState, Python, Torch
+from .machine_info import Disk, Drift, Gymtorch, MachineInfo, PatchState, Python, Torch
 
 _SOURCE_TREE = Path(__file__).resolve().parents[3]
 _HOME = Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's raises for a user whom the system does not know)
 _SECONDS = 120
-"""How long an import may take on a cold and busy machine."""
+"""Time limit of an import, enough for a busy machine with cold caches."""
 _ERROR_LINES = 12
 _COMPILE_SECONDS = 600
-"""Compiling gymtorch takes about a minute; what has not changed for longer is not being compiled."""
-# torch.cuda.get_arch_list() is empty where there is no GPU.
+"""Compiling gymtorch takes about a minute; a folder unchanged for this long is not being compiled."""
+# torch.cuda.get_arch_list() is empty without a GPU.
 _TORCH = """
 import json, torch
 cuda = torch.version.cuda
@@ -47,11 +47,11 @@ print("facts:" + (found or ("mapush" if "torch" in sys.modules else "")))
 """
 
 
-def gather() -> Facts:
-    """Everything about this machine; takes some seconds, most of them for importing torch."""
+def collect() -> MachineInfo:
+    """The information about this machine; takes some seconds, mostly to import torch."""
     packages = installed()
     isaacgym = import_isaacgym()
-    return Facts(
+    return MachineInfo(
         python=Python(version=sys.version_info[:3], executable=sys.executable),
         packages=packages,
         torch=import_torch(),
@@ -73,17 +73,17 @@ def gather() -> Facts:
 
 
 def installed() -> Dict[str, str]:
-    """Distributions of this Python."""
-    found = {}
+    """Versions of the distributions installed in this Python, by normalized name."""
+    found: Dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
-        if name:  # not the remains of a failed installation
+        if name:  # None for the remains of a failed installation
             found.setdefault(_normalized(name), distribution.version)
     return dict(sorted(found.items()))
 
 
 def import_torch() -> Torch:
-    """torch, imported by a process of its own."""
+    """torch, imported in a separate process."""
     done = _python(_TORCH)
     if done.returncode:
         return Torch(error=_error(done), cuda=_built_for())
@@ -91,7 +91,7 @@ def import_torch() -> Torch:
 
 
 def _built_for() -> Optional[str]:
-    """The CUDA that a torch which cannot be imported was built for, from its file version.py."""
+    """The CUDA that torch was built for, from its file version.py, when it cannot be imported."""
     spec = find_spec("torch")
     version = Path(spec.origin or "?").parent / "version.py" if spec else Path("?")
     text = version.read_text(encoding="utf-8") if version.is_file() else ""
@@ -100,7 +100,7 @@ def _built_for() -> Optional[str]:
 
 
 def import_isaacgym() -> Optional[str]:
-    """What importing Isaac Gym, then torch, ends with in a process of its own; gymtorch is not compiled."""
+    """The error of importing Isaac Gym and then torch, in a separate process; does not compile gymtorch."""
     if find_spec("isaacgym") is None:
         return None
     done = _python("import isaacgym\nfrom isaacgym import gymapi\nimport torch")
@@ -108,19 +108,19 @@ def import_isaacgym() -> Optional[str]:
 
 
 def who_loads_torch() -> str:
-    """As `Facts.torch_loaded_by`."""
+    """As `MachineInfo.torch_loaded_by`."""
     done = _python(_WHO_LOADS_TORCH)
     return "" if done.returncode else _answer(done)
 
 
 def extensions_folder() -> Path:
-    """Where torch keeps the extensions that it compiles."""
+    """The folder for the extensions that torch compiles."""
     default = Path(os.environ.get("XDG_CACHE_HOME") or _HOME / ".cache") / "torch_extensions"
     return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or default)
 
 
 def gymtorch(root: Path) -> Gymtorch:
-    """The folders called gymtorch in torch's cache, itself or one below for each Python and CUDA."""
+    """The folders called gymtorch in torch's cache, directly in it or one level below."""
     built, unfinished = [], []
     for folder in sorted([*root.glob("gymtorch"), *root.glob("*/gymtorch")]):
         if (folder / "gymtorch.so").exists() and not (folder / "lock").exists():
@@ -131,34 +131,34 @@ def gymtorch(root: Path) -> Gymtorch:
 
 
 def patches(mapush_source: Optional[str]) -> List[PatchState]:
-    """Every patch, in what is installed and in MAPush's source tree, which nobody needs to install."""
+    """The state of every patch, in installed distributions or, for MAPush, in its source tree."""
     source = Path(mapush_source) if mapush_source and Path(mapush_source).is_dir() else None
     found = []
     for patch in manifest.load():
-        for finding in survey([patch], source if patch.distribution == "mapush" else None):
-            where = None if finding.directory is None else str(finding.directory)
-            found.append(PatchState(name=patch.name, state=finding.state, problem=finding.problem, directory=where))
+        for status in survey([patch], source if patch.distribution == "mapush" else None):
+            where = None if status.directory is None else str(status.directory)
+            found.append(PatchState(name=patch.name, state=status.state, problem=status.problem, directory=where))
     return found
 
 
 def disk(purpose: str, path: Path) -> Disk:
-    """Free space where a path is or would be made."""
+    """Free space at a path; if that does not exist yet, where it would be made."""
     there = next(one for one in (path, *path.parents, Path()) if one.exists())
     return Disk(purpose=purpose, path=str(path), free_mib=shutil.disk_usage(str(there)).free >> 20)
 
 
 def shared_memory(path: Path) -> Optional[int]:
-    """The size of the shared memory's file system in MiB."""
+    """Size of the shared memory in MiB; None without it."""
     return shutil.disk_usage(str(path)).total >> 20 if path.is_dir() else None
 
 
 def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[List[Drift]]:
-    """What is installed in other versions than the locks say; what is not installed is nobody's matter.
+    """Packages whose installed version is not the locked one; packages that are not installed are ignored.
 
     Args:
         folder: the source tree's env/.
         packages: what is installed.
-        isaacgym: whether this is Isaac Gym's environment, which has locks of its own.
+        isaacgym: whether this is the environment of Isaac Gym, which has its own lock files.
 
     """
     tag = "py{}{}".format(*sys.version_info[:2])
@@ -179,13 +179,13 @@ def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[Li
 
 
 def read_lock(path: Path) -> Dict[str, str]:
-    """The versions that a lock file pins, by normalized names; nothing where there is no file."""
+    """The versions in a lock file by normalized name; empty if there is no file."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return {_normalized(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)}
 
 
-def _python(program: str) -> subprocess.CompletedProcess:
-    """Run a program in this Python, as a process of its own."""
+def _python(program: str) -> subprocess.CompletedProcess[str]:
+    """Run a program in a separate process of this Python."""
     environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", program]
     try:
@@ -196,23 +196,24 @@ def _python(program: str) -> subprocess.CompletedProcess:
         return subprocess.CompletedProcess(command, 124, f"no answer within {_SECONDS} s")
 
 
-def _answer(done: subprocess.CompletedProcess) -> str:
-    """What a program printed after "facts:", among whatever else is printed by what it imports."""
-    return next(line[6:] for line in done.stdout.splitlines() if line.startswith("facts:"))
+def _answer(done: subprocess.CompletedProcess[str]) -> str:
+    """What a program printed after "facts:"; what it imports may print other lines."""
+    lines: List[str] = done.stdout.splitlines()
+    return next(line[6:] for line in lines if line.startswith("facts:"))
 
 
-def _error(done: subprocess.CompletedProcess) -> str:
+def _error(done: subprocess.CompletedProcess[str]) -> str:
     lines = done.stdout.strip().splitlines()[-_ERROR_LINES:]
     return "\n".join(lines if done.returncode > 0 and lines else [*lines, describe_exit(done.returncode)])
 
 
 def _normalized(name: str) -> str:
-    """PEP 503."""
+    """A distribution's name as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _public(version: str) -> str:
-    """A version without the build's name: 2.13.0 of 2.13.0+cpu."""
+    """A version without its build label: 2.13.0 for 2.13.0+cpu."""
     return version.partition("+")[0]
 
 

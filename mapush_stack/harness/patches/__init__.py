@@ -1,4 +1,4 @@
-"""Edits that other programs' files need: what they are (manifest), what a file is like (state), making them (change).
+"""Patches for files of other programs: the manifest, the status of the files, and applying and reverting.
 
 `files/` is the repository's folder `patches/`: a symbolic link in a checkout, a copy in a wheel.
 """

@@ -1,86 +1,82 @@
-"""Applying and reverting: all files of all patches asked for, or none.
+"""Applies and reverts patches: all files of all requested patches, or none.
 
-Every new file is written beside the old one and is on the disk before the first takes its place, by a rename. An error
-puts back what had been replaced. A kill between two renames cannot be undone by anybody, but each file then has one of
-its two known checksums, so the files are their own journal: the patch is *half applied*, `verify` and every other
-change in that folder say so, and `apply` completes it as `revert` takes it back.
+Every new file is written beside the old one and synchronised to the disk before the first rename. After an error all
+files have their old content. A kill between two renames leaves each file with one of its two known checksums: the
+patch is then half applied, `verify` says so, `apply` completes it and `revert` takes it back.
 
-A rename also leaves other environments alone, whose files may be hard links to the same package cache.
+Renames also leave other environments alone, whose files may be hard links to the same package cache.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Set
 
 from filelock import FileLock, Timeout
 
 from ...errors import UserError
+from ...system.atomic import staged, sync
 from . import manifest
-from .state import Finding, State, checksum, find, survey
+from .state import PatchStatus, State, checksum, find, survey
 from .unified_diff import apply
 
 LOCK = ".mapush-patches.lock"
-"""A file in the patched folder, empty, that stays there."""
+"""An empty file in the patched folder, which stays there."""
 _TEMPORARY_PREFIX = ".mapush-patches-"
 
 
 class _Rewrite(NamedTuple):
-    """A file and its bytes, old and new."""
+    """A file with its old and new bytes."""
 
     path: Path
     old: bytes
     new: bytes
 
 
-def change(names: Sequence[str], goal: State, target: Optional[Path] = None) -> List[Finding]:
-    """Bring patches to `goal`, State.APPLIED or State.NOT_APPLIED; returns what they were before.
+def change(names: Sequence[str], goal: State, target: Optional[Path] = None) -> List[PatchStatus]:
+    """Bring patches to `goal`, State.APPLIED or State.NOT_APPLIED; returns their statuses before.
 
     Args:
-        names: patches; for none, every patch whose distribution is there.
-        goal: what their files shall be.
-        target: a site-packages folder or a source tree; for none, where this Python has the distributions.
+        names: patches; without names, every patch whose distribution is there.
+        goal: the wanted state.
+        target: a site-packages folder or a source tree; None for the distributions installed in this Python.
 
     Raises:
-        UserError: a distribution is absent or unknown, another process is at it, or a file cannot be written;
-            nothing has been changed.
+        UserError: a distribution is absent or unknown, another process is changing it, or a file cannot be written;
+            nothing has been changed then.
 
     """
-    findings = find(names, target)
-    _refuse_problems(findings, target)
-    if all(finding.state is goal for finding in findings) and not _leftovers(findings):
-        return findings
+    statuses = _checked(names, target)
+    if all(status.state is goal for status in statuses) and not _leftovers(statuses):
+        return statuses
     try:
         with contextlib.ExitStack() as locks:
-            for directory in sorted({str(finding.directory) for finding in findings}):
+            for directory in sorted({str(status.directory) for status in statuses}):
                 locks.enter_context(_locked(Path(directory)))
-            # Once more, now that nobody else can change anything.
-            findings = find(names, target)
-            _refuse_problems(findings, target)
-            for leftover in _leftovers(findings):
+            statuses = _checked(names, target)  # again, now that no other process can change anything
+            for leftover in _leftovers(statuses):
                 leftover.unlink()
-            _replace([rewrite for finding in findings for rewrite in _rewrites(finding, goal)])
+            _replace([rewrite for status in statuses for rewrite in _rewrites(status, goal)])
     except OSError as error:
         path = error.filename or target
         raise UserError(f"{path} cannot be written: {error.strerror}; nothing was changed") from None
-    return findings
+    return statuses
 
 
-def _refuse_problems(findings: List[Finding], target: Optional[Path]) -> None:
-    """Half-applied patches are welcome if they are among those to change; whatever else is wrong is refused."""
-    for finding in findings:
-        if finding.state is State.UNKNOWN:
-            raise UserError(f"{finding.problem}; nothing was changed")
-    chosen = {finding.patch.name for finding in findings}
-    directories = {finding.directory for finding in findings}
-    for finding in survey(manifest.load(), target):
-        half = finding.state is State.HALF_APPLIED and finding.directory in directories
-        if half and finding.patch.name not in chosen:
-            raise UserError(finding.problem)
+def _checked(names: Sequence[str], target: Optional[Path]) -> List[PatchStatus]:
+    """The statuses of patches; raises `UserError` for unknown files and for other patches that are half applied."""
+    statuses = find(names, target)
+    for status in statuses:
+        if status.state is State.UNKNOWN:
+            raise UserError(f"{status.problem}; nothing was changed")
+    chosen = {status.patch.name for status in statuses}
+    directories = {status.directory for status in statuses}
+    for other in survey(manifest.load(), target):
+        half = other.state is State.HALF_APPLIED and other.directory in directories
+        if half and other.patch.name not in chosen:
+            raise UserError(other.problem)
+    return statuses
 
 
 @contextlib.contextmanager
@@ -92,42 +88,40 @@ def _locked(directory: Path) -> Iterator[None]:
         raise UserError(f"another process is patching {directory}; wait for it") from None
 
 
-def _rewrites(finding: Finding, goal: State) -> Iterator[_Rewrite]:
-    """The files that are not yet what they shall be."""
-    assert finding.directory is not None
-    hunks = finding.patch.hunks()
-    for file, state in zip(finding.patch.files, finding.files):
+def _rewrites(status: PatchStatus, goal: State) -> Iterator[_Rewrite]:
+    """The files that do not have the wanted state yet."""
+    hunks = status.patch.hunks()
+    forward = goal is State.APPLIED
+    for path, file, state in zip(_paths(status), status.patch.files, status.files):
         if state is goal:
             continue
-        path = finding.directory / file.path
         old = path.read_bytes()
-        forward = goal is State.APPLIED
         try:
             new = apply(old, hunks[file.path] if forward else [hunk.reversed for hunk in hunks[file.path]])
         except ValueError:
             new = b""
         if checksum(new) != (file.after if forward else file.before):
-            raise UserError(f"the diff of {finding.patch.name} does not fit its manifest; install mapush_stack again")
+            raise UserError(f"the diff of {status.patch.name} does not fit its manifest; install mapush_stack again")
         yield _Rewrite(path, old, new)
 
 
 def _replace(rewrites: Sequence[_Rewrite]) -> None:
-    """Give every file its new bytes; on an error, also Ctrl-C, all have their old ones."""
-    staged: List[Path] = []
+    """Give every file its new bytes; on an error, also on Ctrl-C, every file gets its old bytes back."""
+    temporaries: List[Path] = []
     replaced: List[_Rewrite] = []
     try:
         for rewrite in rewrites:
-            staged.append(_stage(rewrite.path, rewrite.new))
-        for temporary, rewrite in zip(staged, rewrites):
+            temporaries.append(staged(rewrite.path, rewrite.new, _TEMPORARY_PREFIX))
+        for temporary, rewrite in zip(temporaries, rewrites):
             replaced.append(rewrite)
             temporary.replace(rewrite.path)
         for directory in {rewrite.path.parent for rewrite in rewrites}:
-            _sync(directory)
+            sync(directory)
     except BaseException:
         _put_back(replaced)
         raise
     finally:
-        for temporary in staged:
+        for temporary in temporaries:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
 
@@ -135,41 +129,18 @@ def _replace(rewrites: Sequence[_Rewrite]) -> None:
 def _put_back(rewrites: Sequence[_Rewrite]) -> None:
     for rewrite in rewrites:
         try:
-            _stage(rewrite.path, rewrite.old).replace(rewrite.path)
+            staged(rewrite.path, rewrite.old, _TEMPORARY_PREFIX).replace(rewrite.path)
         except OSError as error:
             problem = f"{rewrite.path} could neither be kept nor put back: {error.strerror}"
             raise UserError(f"{problem}; see `mapush patches verify`") from None
 
 
-def _stage(path: Path, content: bytes) -> Path:
-    """A file beside `path`, on the disk, with other bytes and the same mode and, where permitted, owner."""
-    handle, name = tempfile.mkstemp(prefix=_TEMPORARY_PREFIX, dir=str(path.parent))
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            shutil.copymode(str(path), name)
-            with contextlib.suppress(PermissionError):
-                os.chown(name, path.stat().st_uid, path.stat().st_gid)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        temporary.unlink()
-        raise
-    return temporary
+def _paths(status: PatchStatus) -> List[Path]:
+    """The files of a patch, where its distribution lies."""
+    return [status.directory / file.path for file in status.patch.files] if status.directory else []
 
 
-def _leftovers(findings: Sequence[Finding]) -> Set[Path]:
-    """What a killed process had not yet put in place, or a running one has not."""
-    folders = {
-        finding.directory / file.path for finding in findings if finding.directory for file in finding.patch.files
-    }
-    return {leftover for file in folders for leftover in file.parent.glob(_TEMPORARY_PREFIX + "*")}
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(str(directory), os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _leftovers(statuses: Sequence[PatchStatus]) -> Set[Path]:
+    """Temporary files of a process that was killed, or that is still running."""
+    folders = {path.parent for status in statuses for path in _paths(status)}
+    return {leftover for folder in folders for leftover in folder.glob(_TEMPORARY_PREFIX + "*")}

@@ -1,16 +1,15 @@
-"""`patches/manifest.yaml`: which patches there are, for which files of which distribution, and why."""
+"""`patches/manifest.yaml`: the patches, the files and versions that they are for, and why they exist."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Literal, Optional, Sequence
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ...errors import UserError
 from ...registry import closest
+from ...rules import load_rules
 from .unified_diff import Hunk, parse
 
 FOLDER = Path(__file__).resolve().parent / "files"
@@ -25,10 +24,10 @@ class _Entry(BaseModel):
 
 
 class PatchedFile(_Entry):
-    """A file by its path below site-packages or the source tree's root, and its bytes' checksums."""
+    """A file: its path below site-packages or the root of the source tree, and its checksums."""
 
     path: str
-    before: str = Field(pattern=_SHA256, description="sha256 as its authors published it")
+    before: str = Field(pattern=_SHA256, description="sha256 as published by its authors")
     after: str = Field(pattern=_SHA256, description="sha256 with the patch")
 
     @field_validator("path")
@@ -40,13 +39,13 @@ class PatchedFile(_Entry):
 
 
 class Patch(_Entry):
-    """One edit: a diff over some files of one version of a distribution, applied whole or not at all."""
+    """A diff of files of one version of a distribution; it is applied as a whole or not at all."""
 
     name: str
     distribution: Literal["openrl", "mapush"]
     version: Optional[str] = Field(default=None, description="of a distribution from the package index")
     commit: Optional[str] = Field(default=None, pattern=r"^[0-9a-f]{40}$", description="of a source tree")
-    diff: str = Field(description="unified diff, beside the manifest")
+    diff: str = Field(description="file of the unified diff, beside the manifest")
     reason: str
     symptom: str = Field(description="how to see that it is needed")
     files: List[PatchedFile] = Field(min_length=1)
@@ -59,19 +58,19 @@ class Patch(_Entry):
 
     @property
     def origin(self) -> str:
-        """What it is a patch of, as people write it: `openrl 0.2.0`, `mapush at 0e61e1b`."""
+        """What it patches, such as `openrl 0.2.0` or `mapush at 0e61e1b`."""
         return f"{self.distribution} {self.version or 'at ' + str(self.commit)[:7]}"
 
     @property
     def packages(self) -> List[str]:
-        """The top-level packages that its files are in."""
+        """The top-level packages of its files."""
         return sorted({PurePosixPath(file.path).parts[0] for file in self.files})
 
     def hunks(self) -> Dict[str, List[Hunk]]:
-        """The diff's hunks by file.
+        """The hunks of the diff by file.
 
         Raises:
-            UserError: the diff is missing or damaged, or is over other files than the manifest says.
+            UserError: the diff is missing or damaged, or has other files than the manifest.
 
         """
         path = FOLDER / self.diff
@@ -89,39 +88,30 @@ class _Manifest(_Entry):
 
     @model_validator(mode="after")
     def _check(self) -> _Manifest:
-        # A checksum stands for a whole file: two patches of one file would need one for each combination.
-        files = [(patch.distribution, file.path) for patch in self.patches for file in patch.files]
-        for kind, values in (("name", [patch.name for patch in self.patches]), ("file", files)):
+        # A checksum is that of a whole file, so that no file can be in two patches.
+        names = [patch.name for patch in self.patches]
+        files = [f"{patch.distribution}: {file.path}" for patch in self.patches for file in patch.files]
+        for kind, values in (("name", names), ("file", files)):
             if len(set(values)) < len(values):
                 raise ValueError(f"a {kind} occurs twice in {values}")
         return self
 
 
 def load() -> List[Patch]:
-    """Every patch.
+    """All patches.
 
     Raises:
         UserError: the manifest is missing or damaged.
 
     """
-    path = FOLDER / "manifest.yaml"
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-        # Strict JSON mode takes each value for what it is, and nothing for something else.
-        return _Manifest.model_validate_json(json.dumps(plain), strict=True).patches
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        reason = str(error)
-    raise UserError(f"{path} is not a manifest of patches: {reason}; install mapush_stack again")
+    return load_rules(FOLDER / "manifest.yaml", _Manifest, "a manifest of patches").patches
 
 
 def select(names: Sequence[str]) -> List[Patch]:
-    """Patches by name, in the manifest's order; all of them for no names.
+    """The named patches in the order of the manifest; without names all of them.
 
     Raises:
-        UserError: there is none of a name.
+        UserError: there is no patch of that name.
 
     """
     patches = load()

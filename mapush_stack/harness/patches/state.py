@@ -1,4 +1,4 @@
-"""Where a distribution lies, and what its files are like there. Reads only, and imports nothing of what it looks at."""
+"""Finds installed distributions and the states of their files; only reads files, and imports none of them."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from .manifest import Patch, PatchedFile, select
 
 
 class State(str, Enum):
-    """What a file, or all of a patch's files together, can be."""
+    """The state of a file or of a whole patch."""
 
     APPLIED = "applied"
     NOT_APPLIED = "not applied"
     HALF_APPLIED = "half applied"
-    """Some files are patched and others are not: a process was killed between two of them."""
+    """Some files are patched and others are not, because a process was killed in between."""
     UNKNOWN = "unknown"
-    """A file that has neither of its checksums, or is not there, or is of another version."""
+    """A file is missing, or has neither of its checksums: it was edited or is of another version."""
     ABSENT = "absent"
-    """The distribution is not there at all."""
+    """The distribution is not installed."""
 
 
-class Finding(NamedTuple):
-    """What a patch found."""
+class PatchStatus(NamedTuple):
+    """A patch and the state of its files in one folder."""
 
     patch: Patch
     directory: Optional[Path]
-    """The site-packages folder or source tree that its paths start from; None where none is known."""
+    """The site-packages folder or source tree; None if none is known."""
     state: State
     problem: str
-    """A sentence on what is wrong and what to do; empty where the patch is applied or not applied."""
+    """What is wrong and what to do; empty if the patch is applied or not applied."""
     files: List[State]
-    """As `patch.files`; empty where the distribution is absent."""
+    """In the order of `patch.files`; empty if the distribution is absent."""
 
 
-def survey(patches: Sequence[Patch], target: Optional[Path] = None) -> List[Finding]:
-    """What each patch finds in `target`, or where the running Python has the patch's distribution installed.
+def survey(patches: Sequence[Patch], target: Optional[Path] = None) -> List[PatchStatus]:
+    """The status of each patch in `target`, or in the distribution installed in this Python.
 
     Raises:
-        UserError: `target` is no folder, or a file in it cannot be read.
+        UserError: `target` is not a folder, or a file in it cannot be read.
 
     """
     if target is not None and not target.is_dir():
@@ -55,31 +55,31 @@ def survey(patches: Sequence[Patch], target: Optional[Path] = None) -> List[Find
     return [_inspect(patch, where or installed(patch.distribution)) for patch in patches]
 
 
-def find(names: Sequence[str], target: Optional[Path] = None) -> List[Finding]:
-    """What the named patches find; for no names, what those find whose distribution is there.
+def find(names: Sequence[str], target: Optional[Path] = None) -> List[PatchStatus]:
+    """The status of the named patches; without names, of those whose distribution is there.
 
     Raises:
         UserError: there is no such patch, or a distribution that is asked for is absent.
 
     """
-    findings = survey(select(names), target)
-    present = [finding for finding in findings if finding.state is not State.ABSENT]
-    if names and len(present) < len(findings):
-        raise UserError(next(finding.problem for finding in findings if finding.state is State.ABSENT))
-    if not present:
-        known = " or ".join(dict.fromkeys(finding.patch.distribution for finding in findings))
+    statuses = survey(select(names), target)
+    absent = [status for status in statuses if status.state is State.ABSENT]
+    if names and absent:
+        raise UserError(absent[0].problem)
+    if len(absent) == len(statuses):
+        known = " or ".join(dict.fromkeys(status.patch.distribution for status in statuses))
         where = "is installed in this Python" if target is None else f"is in {target}"
         raise UserError(f"no {known} {where}; give the folder that holds its packages as --target")
-    return present
+    return [status for status in statuses if status.state is not State.ABSENT]
 
 
 def installed(distribution: str) -> Optional[Path]:
-    """The folder that holds an installed distribution's packages; None where it is not installed."""
+    """The folder with the packages of an installed distribution; None if it is not installed."""
     try:
         found = metadata.distribution(distribution)
     except metadata.PackageNotFoundError:
         return None
-    # PEP 610: what was installed as editable lies elsewhere.
+    # PEP 610: an editable installation has its files elsewhere.
     origin = json.loads(found.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         return Path(url2pathname(urlparse(origin["url"]).path)).resolve()
@@ -87,35 +87,35 @@ def installed(distribution: str) -> Optional[Path]:
 
 
 def checksum(content: bytes) -> str:
-    """sha256 in hexadecimal."""
+    """The sha256 in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
-def _inspect(patch: Patch, directory: Optional[Path]) -> Finding:
+def _inspect(patch: Patch, directory: Optional[Path]) -> PatchStatus:
     if directory is None:
         problem = f"{patch.distribution} is not installed in this Python; give the folder that holds it as --target"
-        return Finding(patch, None, State.ABSENT, problem, [])
+        return PatchStatus(patch, None, State.ABSENT, problem, [])
     if not any((directory / package).is_dir() for package in patch.packages):
         problem = f"{directory} does not hold {'/, '.join(patch.packages)}/ of {patch.origin}; give another --target"
-        return Finding(patch, directory, State.ABSENT, problem, [])
+        return PatchStatus(patch, directory, State.ABSENT, problem, [])
     versions = [found.version for found in metadata.distributions(name=patch.distribution, path=[str(directory)])]
     files = [_state(directory, file) for file in patch.files]
     if patch.version and versions and patch.version not in versions:
         problem = f"{patch.distribution} under {directory} is {versions[0]}, and {patch.name} is for {patch.version}"
-        return Finding(patch, directory, State.UNKNOWN, f"{problem}; install {_remedy(patch)}", files)
+        return PatchStatus(patch, directory, State.UNKNOWN, f"{problem}; install {_remedy(patch)}", files)
     if State.UNKNOWN in files:
         path = directory / patch.files[files.index(State.UNKNOWN)].path
         what = "has been edited or is of another version" if path.exists() else "is missing"
         problem = f"{path} {what}: {patch.name} is for the file of {patch.origin}; install {_remedy(patch)} anew"
-        return Finding(patch, directory, State.UNKNOWN, problem, files)
+        return PatchStatus(patch, directory, State.UNKNOWN, problem, files)
     if len(set(files)) == 1:
-        return Finding(patch, directory, files[0], "", files)
+        return PatchStatus(patch, directory, files[0], "", files)
     rest = f"{patch.name} --target {shlex.quote(str(directory))}"
     problem = (
         f"{patch.name} is half applied under {directory}, by a process that was killed or is still at work; "
         f"finish with `mapush patches apply {rest}` or take it back with `mapush patches revert {rest}`"
     )
-    return Finding(patch, directory, State.HALF_APPLIED, problem, files)
+    return PatchStatus(patch, directory, State.HALF_APPLIED, problem, files)
 
 
 def _state(directory: Path, file: PatchedFile) -> State:

@@ -1,20 +1,20 @@
-"""Unified diffs, applied to bytes exactly where they say.
+"""Applies unified diffs to bytes, each hunk exactly at its line.
 
-Libraries that apply diffs (patch-ng, patch itself) search for a hunk's place, allow fuzz and write files one by one.
-Here both ends of every change are checked by sha256, so that the forty lines below can only be right or refuse.
+Programs that apply diffs search for the place of a hunk and accept differences. Here each file has a known sha256
+before and after, so there is nothing to search for.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from typing import Dict, List, NamedTuple, Sequence
 
 _HUNK = re.compile(rb"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 class Hunk(NamedTuple):
-    """Lines that replace others. Numbers count from 1; lines have their ends."""
+    """Lines, with their line breaks, that replace others from line `old_start` on, counted from 1."""
 
     old_start: int
     old: List[bytes]
@@ -23,7 +23,7 @@ class Hunk(NamedTuple):
 
     @property
     def reversed(self) -> Hunk:
-        """The hunk that takes this one back."""
+        """The hunk that undoes this one."""
         return Hunk(self.new_start, self.new, self.old_start, self.old)
 
 
@@ -31,44 +31,42 @@ def parse(diff: bytes) -> Dict[str, List[Hunk]]:
     """The hunks of each file, by its path without the leading `b/`.
 
     Raises:
-        ValueError: it is not a unified diff of lines that all end.
+        ValueError: it is not a unified diff, or a line has no line break.
 
     """
     files: Dict[str, List[Hunk]] = {}
-    hunks: Optional[List[Hunk]] = None
     lines = iter(_lines(diff))
+    path = ""
     for line in lines:
         header = _HUNK.match(line)
         if line.startswith(b"+++ b/"):
-            hunks = files.setdefault(line[len(b"+++ b/") :].strip().decode(), [])
-        elif header and hunks is not None:
-            old_start, old_length, new_start, new_length = (int(group or b"1") for group in header.groups())
-            old: List[bytes] = []
-            new: List[bytes] = []
-            while len(old) < old_length or len(new) < new_length:
+            path = line[len(b"+++ b/") :].strip().decode()
+        elif header and path:
+            old_start, old_count, new_start, new_count = (int(group or b"1") for group in header.groups())
+            hunk = Hunk(old_start, [], new_start, [])
+            while len(hunk.old) < old_count or len(hunk.new) < new_count:
                 body = next(lines, b"")
                 if body[:1] not in (b" ", b"-", b"+"):
                     raise ValueError(f"a hunk ends early, at {body!r}")
-                if body[:1] != b"+":
-                    old.append(body[1:])
-                if body[:1] != b"-":
-                    new.append(body[1:])
-            hunks.append(Hunk(old_start, old, new_start, new))
+                for mark, side in ((b"-", hunk.old), (b"+", hunk.new)):
+                    if body[:1] in (b" ", mark):
+                        side.append(body[1:])
+            files.setdefault(path, []).append(hunk)
         elif not line.startswith(b"--- a/"):
             raise ValueError(f"{line!r} belongs to no unified diff")
     return files
 
 
 def apply(content: bytes, hunks: Sequence[Hunk]) -> bytes:
-    """`content` with hunks applied, each at the line that it names.
+    """The content after applying the hunks.
 
     Raises:
-        ValueError: other lines are there.
+        ValueError: the lines at a hunk's place are not those that it replaces.
 
     """
     lines = _lines(content)
-    for hunk in reversed(hunks):
-        # From the end, so that what comes before keeps its numbers. Without old lines the number is of the line before.
+    for hunk in reversed(hunks):  # from the end, so that the line numbers of earlier hunks stay right
+        # A hunk that only adds lines names the line before them.
         first = hunk.old_start - 1 if hunk.old else hunk.old_start
         if lines[first : first + len(hunk.old)] != hunk.old:
             raise ValueError(f"line {hunk.old_start} and what follows is not what the diff is over")
@@ -77,5 +75,5 @@ def apply(content: bytes, hunks: Sequence[Hunk]) -> bytes:
 
 
 def _lines(content: bytes) -> List[bytes]:
-    """Lines with their ends, as diff counts them: a carriage return alone ends none."""
+    """Lines with their line breaks; as for diff, a carriage return alone is none."""
     return io.BytesIO(content).readlines()

@@ -1,1 +1,1 @@
-"""What a crash was: rules as data (rules), what they say of a log (log, diagnosis), running a command (watch)."""
+"""Why a run crashed: rules, the log that they are applied to, the diagnosis, and running a command under watch."""

@@ -1,4 +1,4 @@
-"""What the rules say of a log and of how its process ended."""
+"""Applies the triage rules to a log and to the way in which its process ended."""
 
 from __future__ import annotations
 
@@ -13,91 +13,95 @@ from .log import Log
 from .rules import Confidence, Fact, Reading, Rule, Rules
 
 _TAIL = 200
-"""Lines at the end of a log where a crash is told: as long as faulthandler's account of some threads."""
+"""Last lines of a log in which an ending is looked for; faulthandler's output on several threads is that long."""
 _SHOWN = 5
-"""Last lines shown of an unknown crash."""
+"""Number of last lines that are shown of an unknown crash."""
 _TRACEBACK = r"Traceback \(most recent call last\)"
 _STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""How people and schedulers stop a run; no crash."""
+"""Signals by which people and schedulers stop a run; that is no crash."""
 
 
 class Verdict(str, Enum):
-    """What became of the run."""
+    """Whether the run failed, and whether the cause is known."""
 
     KNOWN = "known"
-    """A rule knows the crash."""
+    """A rule fired."""
     UNKNOWN = "unknown"
-    """It failed, and no rule knows why."""
+    """It failed, and no rule fired."""
     HEALTHY = "healthy"
-    """Nothing says that it failed."""
+    """Nothing shows that it failed."""
 
 
-class _Told(BaseModel):
+class _Result(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Evidence(_Told):
-    """A line of the log, or, without a number, something that was observed."""
+class MatchedLine(_Result):
+    """A line of the log or, without a number, another observation such as the exit code."""
 
     line: Optional[int]
     text: str
 
 
-class Finding(_Told):
-    """A rule that fired."""
+class Match(_Result):
+    """A rule that fired, with the lines that it fired on."""
 
     rule: str
     cause: str
     remedy: str
     confidence: Confidence
-    evidence: List[Evidence]
+    evidence: List[MatchedLine]
     source: List[str]
 
 
-class Diagnosis(_Told):
-    """The answer."""
+class Diagnosis(_Result):
+    """The verdict on a run, and what it is based on."""
 
     verdict: Verdict
-    findings: List[Finding]
+    findings: List[Match]
     """The surest first."""
     exit_code: Optional[int]
-    """0 to 255 or, for a signal, its negative number."""
+    """0 to 255, or a signal's negative number; None if unknown."""
     facts: Dict[Fact, float]
-    last_lines: List[Evidence]
+    last_lines: List[MatchedLine]
     """Of an unknown crash."""
-    exceptions: List[Evidence]
-    """Where nothing says that it failed: the last traceback, after which more was printed."""
+    exceptions: List[MatchedLine]
+    """Of a healthy run without an exit code: the last traceback, which it survived."""
     attach: List[str]
-    """To a report of an unknown crash."""
+    """What a report of an unknown crash should contain."""
 
 
-class _Ended(NamedTuple):
-    """An ending that was seen, and after which line it came."""
+class _Ending(NamedTuple):
+    """An ending that was observed, and the line after which it came."""
 
     after: int
-    evidence: Evidence
+    evidence: MatchedLine
 
 
-def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Optional[Dict] = None) -> Diagnosis:
-    """Say what happened.
+def diagnose(
+    log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Optional[Dict[Fact, float]] = None
+) -> Diagnosis:
+    """Find out what happened to a run.
 
     Args:
         log: what the process printed.
-        rules: what is known.
-        exit_code: of the process; a signal N as -N or, as shells have it, 128 + N. None where nobody knows it.
-        facts: what is known of the run and its machine beside the log, by `Fact`.
+        rules: the rules to apply.
+        exit_code: of the process, a signal N as -N or 128 + N; None if unknown.
+        facts: measured facts about the run and its machine; they win over those in the log.
 
     """
     if exit_code is not None and 128 < exit_code <= 128 + signal.NSIG:
         exit_code = 128 - exit_code
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
-    # Of two that are as sure, what a run can survive is less likely the reason that this one did not.
-    succeeded = exit_code == 0 or (exit_code is None and not ended and bool(log.spans(rules.success, last=_SHOWN)))
+    # Of two equally sure rules the fatal one comes first: what a run can survive is less likely to have ended it.
+    succeeded = exit_code == 0 or (
+        exit_code is None and not ended and any(log.spans(pattern, last=_SHOWN) for pattern in rules.success)
+    )
     tried = [rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and succeeded)]
     found = [_try(rule, log, ended, known) for rule in tried]
-    findings = sorted((finding for finding in found if finding), key=lambda finding: finding.confidence.rank)
-    if findings:
+    matches = sorted((match for match in found if match), key=lambda match: match.confidence.rank)
+    if matches:
         verdict = Verdict.KNOWN
     elif exit_code is None:
         verdict = Verdict.UNKNOWN if ended or not log.last(1) else Verdict.HEALTHY
@@ -108,7 +112,7 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
     unknown = verdict is Verdict.UNKNOWN
     return Diagnosis(
         verdict=verdict,
-        findings=findings,
+        findings=matches,
         exit_code=exit_code,
         facts=known,
         last_lines=_evidence(log, log.last(_SHOWN)) if unknown else [],
@@ -120,7 +124,7 @@ def diagnose(log: Log, rules: Rules, exit_code: Optional[int] = None, facts: Opt
 
 
 def describe_exit(exit_code: int) -> str:
-    """An exit code in words: `exit code 1`, `signal 11 (SIGSEGV)`."""
+    """An exit code in words, such as `exit code 1` or `signal 11 (SIGSEGV)`."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     try:
@@ -129,19 +133,19 @@ def describe_exit(exit_code: int) -> str:
         return f"signal {-exit_code}"
 
 
-def say_fact(fact: Fact, value: float) -> str:
+def describe_fact(fact: Fact, value: float) -> str:
     """A fact in words."""
     if fact is Fact.COMPUTE_CAPABILITY:
         return f"compute capability {value:.1f}"
     return f"{'GPU' if fact is Fact.GPU_MEMORY else 'host'} memory {100 * value:.0f} % full at the peak"
 
 
-def _evidence(log: Log, numbers: List[int]) -> List[Evidence]:
-    return [Evidence(line=number, text=log.line(number)) for number in numbers]
+def _evidence(log: Log, numbers: List[int]) -> List[MatchedLine]:
+    return [MatchedLine(line=number, text=log.line(number)) for number in numbers]
 
 
 def _read(log: Log, readings: List[Reading]) -> Dict[Fact, float]:
-    """The facts that lines give away; of two, the later line's."""
+    """The facts found in the log; of several readings of a fact, the one in the last line."""
     facts: Dict[Fact, Tuple[int, float]] = {}
     for reading in readings:
         found = log.groups(reading.pattern)
@@ -151,8 +155,8 @@ def _read(log: Log, readings: List[Reading]) -> Dict[Fact, float]:
     return {fact: value for fact, (_, value) in facts.items()}
 
 
-def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _Ended]:
-    """How it ended, by the names of rules.yaml."""
+def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _Ending]:
+    """The observed endings, by their names in the rules."""
     if exit_code == 0:
         return {}
     ended = {}
@@ -160,14 +164,14 @@ def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _End
         first, last = (log.spans(ending.wording, last=_TAIL) or [(0, 0)])[-1]
         went_on = [span for pattern in ending.unless for span in log.spans(pattern, last=_TAIL) if span[0] > first]
         if last and not went_on:
-            ended[name] = _Ended(last, *_evidence(log, [first]))
+            ended[name] = _Ending(last, *_evidence(log, [first]))
         elif exit_code is not None and ending.signal == -exit_code:
-            ended[name] = _Ended(len(log) + 1, Evidence(line=None, text=describe_exit(exit_code)))
+            ended[name] = _Ending(len(log) + 1, MatchedLine(line=None, text=describe_exit(exit_code)))
     return ended
 
 
-def _try(rule: Rule, log: Log, ended: Dict[str, _Ended], facts: Dict[Fact, float]) -> Optional[Finding]:
-    """What a rule says, None where it is silent."""
+def _try(rule: Rule, log: Log, ended: Dict[str, _Ending], facts: Dict[Fact, float]) -> Optional[Match]:
+    """The match of a rule; None if it does not fire."""
     lines = _sequence(log, rule.lines, rule.within)
     anywhere = [log.find(pattern)[-1:] for pattern in rule.anywhere]
     if lines is None or not all(anywhere):
@@ -184,11 +188,11 @@ def _try(rule: Rule, log: Log, ended: Dict[str, _Ended], facts: Dict[Fact, float
     evidence = _evidence(log, numbers)
     evidence += [ending.evidence for ending in endings[:1]]
     evidence += [
-        Evidence(line=None, text=say_fact(bound.fact, facts[bound.fact]))
+        MatchedLine(line=None, text=describe_fact(bound.fact, facts[bound.fact]))
         for bound in rule.conditions
         if bound.fact in facts
     ]
-    return Finding(
+    return Match(
         rule=rule.name,
         cause=" ".join(rule.cause.split()),
         remedy=" ".join(rule.remedy.split()),
@@ -199,7 +203,7 @@ def _try(rule: Rule, log: Log, ended: Dict[str, _Ended], facts: Dict[Fact, float
 
 
 def _sequence(log: Log, patterns: List[str], within: Optional[int]) -> Optional[List[int]]:
-    """Lines in which expressions are found one after the other, as near to the log's end as can be; None for none."""
+    """Numbers of lines that match expressions in this order, as near to the end as possible; None without any."""
     if not patterns:
         return []
     for last in reversed(log.find(patterns[-1])):
@@ -214,7 +218,7 @@ def _sequence(log: Log, patterns: List[str], within: Optional[int]) -> Optional[
 
 
 def _confidence(rule: Rule, facts: Dict[Fact, float]) -> Optional[Confidence]:
-    """How sure a rule is; None where a bound does not hold."""
+    """The confidence of a rule under these facts; None if a condition does not hold."""
     confidence = rule.confidence
     for condition in rule.conditions:
         if condition.fact in facts:

@@ -1,4 +1,4 @@
-"""A program's output, line by line as a terminal would have shown it; of a very long one, what tells."""
+"""A program's output, line by line as a terminal shows it; of a very long one, the lines that matter."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import collections
 import io
 import itertools
 import re
-from typing import BinaryIO, Deque, Dict, Iterator, List, Optional, TextIO, Tuple, Union
+from typing import Deque, Dict, Iterator, List, Optional, TextIO, Tuple, Union
 
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 """Colours, cursor movements and titles (ECMA-48)."""
@@ -28,75 +28,75 @@ _PREFIX = re.compile(
     r"|\([\w. ()-]*\bpid=\d+[^)]*\) "  # Ray
     r")"
 )
-"""What programs that gather others' output put before each line."""
+"""What programs that collect the output of others put before each line."""
 _LABEL = re.compile(r"^(?=\S)([^─╭\n]{1,60}?)Traceback \(most recent call last\)", re.MULTILINE)
-"""What a program not listed there puts before a line; before the others it is the same but for its numbers."""
+"""What an unlisted program puts before each line; it differs only in numbers from line to line."""
 _HALF = 1000
-"""Characters that are read at each end of a line: searching in longer ones takes time that grows as their square."""
+"""Characters kept at each end of a line; the time of a search can grow as the square of a line's length."""
 _SHOWN = 400
 """Characters of a line that are shown."""
 _BLOCK = 1 << 18
 _HEAD = 1 << 20
 _TAIL = 4 << 20
-"""Characters that are read whole at the log's start, where machine and versions are named, and end, where it died."""
+"""Characters read in full at the start of a log (machine, versions) and at its end (the crash)."""
 _MIDDLE = 20_000
-"""Lines kept of what lies between."""
-_TELLING = re.compile(
+"""Most lines kept of the part between start and end."""
+_KEPT = re.compile(
     r"rror\b|verflow|out of memory|allocate|Nan, Inf|^Traceback|Killed|\bfault\b|nvidia[-_]|PhysX|GPU Pipeline|lavapipe"
     r"|undefined symbol|Ninja is|too old|Exception",
     re.MULTILINE,
 )
-"""What a line between them is kept for."""
+"""Lines of that part are kept if they match."""
 _CONTROLS = bytes({*range(32), 127} - {*b"\t\n\r\b\f\x1b"})
 
 
 class Log:
-    """Lines, numbered from 1, and where expressions are found in them."""
+    """The lines of a log, numbered from 1, and searches in them."""
 
-    def __init__(self, output: Union[bytes, BinaryIO]) -> None:
-        """Read a program's output, of whatever length, in bounded memory.
+    def __init__(self, output: Union[bytes, io.BufferedReader]) -> None:
+        """Read a program's output of any length in bounded memory.
 
         Args:
-            output: bytes in UTF-8 or, as PowerShell writes them, UTF-16; whatever they are not is replaced.
+            output: UTF-8, or UTF-16 with a byte order mark (PowerShell); other bytes are replaced.
 
         """
-        lines, self._numbers, self._count = _read(_decoded(io.BytesIO(output) if isinstance(output, bytes) else output))
+        lines, self._numbers, self._count = _read(_decoded(output))
         self._text = _unlabelled("\n".join(lines))
         self._starts = [0, *(match.end() for match in re.finditer("\n", self._text))]
         self._found: Dict[str, List[int]] = {}
 
     def __len__(self) -> int:
-        """Lines; an empty one after the last line's end is none."""
+        """The number of lines; an empty one after the last line break does not count."""
         return self._count
 
     def line(self, number: int) -> str:
-        """A line without its end; a very long one is cut."""
+        """A line without its line break; a very long one is cut."""
         index = bisect.bisect_left(self._numbers, number)
         end = self._starts[index + 1] if index + 1 < len(self._starts) else len(self._text)
         line = self._text[self._starts[index] : end].strip()
         return line if len(line) <= _SHOWN else line[:_SHOWN] + " ..."
 
     def find(self, pattern: str) -> List[int]:
-        """The numbers of the lines in which an expression is found, in order."""
+        """The numbers of the lines that match an expression, ascending."""
         if pattern not in self._found:
             self._found[pattern] = sorted({first for first, _ in self.spans(pattern)})
         return self._found[pattern]
 
     def spans(self, pattern: str, last: Optional[int] = None) -> List[Tuple[int, int]]:
-        """First and last lines of what an expression finds in all lines, or in the last so many, in order."""
+        """First and last line of each match of an expression, in all lines or in the last `last` ones."""
         first = 0 if last is None else bisect.bisect_right(self._numbers, len(self) - last)
         start = self._starts[first] if first < len(self._numbers) else len(self._text)
         matches = re.compile(pattern, re.MULTILINE).finditer(self._text, start)
         return [(self._number(match.start()), self._number(match.end())) for match in matches]
 
     def groups(self, pattern: str) -> Optional[Tuple[int, Tuple[str, ...]]]:
-        """Where an expression is found last, and what its groups hold there."""
+        """The line and the groups of the last match of an expression."""
         for match in collections.deque(re.finditer(pattern, self._text, re.MULTILINE), maxlen=1):
             return self._number(match.start()), match.groups()
         return None
 
     def last(self, count: int) -> List[int]:
-        """The numbers of the last lines that are not blank, in order."""
+        """The numbers of the last `count` lines that are not blank, ascending."""
         numbers: List[int] = []
         for number in reversed(self._numbers):
             if len(numbers) == count:
@@ -110,10 +110,10 @@ class Log:
 
 
 def is_text(sample: bytes) -> bool:
-    """Whether a file that starts so can be a log, in whatever encoding.
+    """Whether a file that starts with these bytes can be a log, in any encoding.
 
-    A twentieth may be what no terminal shows, against a ninth of random bytes. NULs at either end do not count: a log
-    that was emptied while its program wrote on starts with them.
+    Up to a twentieth may be control characters; of random bytes it is a ninth. NULs at either end do not count: a log
+    that was emptied while its program wrote to it starts with them.
     """
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return True
@@ -121,14 +121,15 @@ def is_text(sample: bytes) -> bool:
     return len(shown) - len(shown.translate(None, _CONTROLS)) <= len(shown) / 20
 
 
-def _decoded(output: BinaryIO) -> TextIO:
-    stream = io.BufferedReader(output)  # type: ignore[arg-type]
-    utf16 = stream.peek(2)[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-    return io.TextIOWrapper(stream, "utf-16" if utf16 else "utf-8-sig", errors="replace", newline="")
+def _decoded(output: Union[bytes, io.BufferedReader]) -> TextIO:
+    start = output[:2] if isinstance(output, bytes) else output.peek(2)[:2]
+    encoding = "utf-16" if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    stream = io.BytesIO(output) if isinstance(output, bytes) else output
+    return io.TextIOWrapper(stream, encoding, errors="replace", newline="")
 
 
 def _read(text: TextIO) -> Tuple[List[str], List[int], int]:
-    """Lines that are kept, their numbers, and how many lines there are."""
+    """The kept lines, their numbers, and the number of all lines."""
     kept: List[Tuple[int, str]] = []
     waiting: Deque[Tuple[int, str]] = collections.deque()
     number, size, head, middle = 1, 0, 0, 0
@@ -143,9 +144,9 @@ def _read(text: TextIO) -> Tuple[List[str], List[int], int]:
                 head += len(oldest)
                 kept += _lines(first, oldest)
             elif middle < _MIDDLE:
-                telling = [*itertools.islice(_telling(first, oldest), _MIDDLE - middle)]
-                middle += len(telling)
-                kept += telling
+                matching = [*itertools.islice(_matching(first, oldest), _MIDDLE - middle)]
+                middle += len(matching)
+                kept += matching
     unfinished = bool(waiting) and not waiting[-1][1].endswith("\n")
     for first, block in waiting:
         kept += _lines(first, block)
@@ -153,14 +154,14 @@ def _read(text: TextIO) -> Tuple[List[str], List[int], int]:
 
 
 def _lines(first: int, block: str) -> Iterator[Tuple[int, str]]:
-    """The lines of a block, the first of which has the number `first`."""
+    """The numbered lines of a block whose first line has the number `first`."""
     return enumerate(block[: -1 if block.endswith("\n") else None].split("\n"), first)
 
 
-def _telling(first: int, block: str) -> Iterator[Tuple[int, str]]:
-    """Those of its lines that tell something."""
+def _matching(first: int, block: str) -> Iterator[Tuple[int, str]]:
+    """The numbered lines of a block that match `_KEPT`."""
     number, place = first, 0
-    for match in _TELLING.finditer(block):
+    for match in _KEPT.finditer(block):
         if match.start() >= place:
             number += block.count("\n", place, match.start())
             end = block.index("\n", match.start()) + 1
@@ -169,7 +170,7 @@ def _telling(first: int, block: str) -> Iterator[Tuple[int, str]]:
 
 
 def _blocks(text: TextIO) -> Iterator[str]:
-    """Blocks of whole lines; of a line that is longer than some blocks, its start and its end."""
+    """Blocks of whole lines; of a line that is longer than several blocks, only start and end."""
     rest = ""
     for block in iter(lambda: text.read(_BLOCK), ""):
         whole, end, rest = (rest + block).rpartition("\n")
@@ -182,13 +183,13 @@ def _blocks(text: TextIO) -> Iterator[str]:
 
 
 def _unlabelled(text: str) -> str:
-    """The lines without what stands before a traceback's first one; its numbers, such as times, may differ."""
+    """The lines without the label that stands before a traceback; numbers in the label, such as times, may differ."""
     labels = {re.sub(r"\d+", r"\\d+", re.escape(match.group(1))) for match in _LABEL.finditer(text)}
     return re.sub("^(?:" + "|".join(sorted(labels)) + ")", "", text, flags=re.MULTILINE) if labels else text
 
 
 def _visible(line: str) -> str:
-    """A line as it is shown: without colours, what a progress bar wrote over, and the middle of a very long one."""
+    """A line as a terminal shows it: without colours and overwritten parts; a very long one without its middle."""
     line = _ESCAPES.sub("", line).replace("\0", "").rstrip("\r")
     line = _PREFIX.sub("", line[line.rfind("\r") + 1 :])
     return line if len(line) <= 2 * _HALF else f"{line[:_HALF]} ... {line[-_HALF:]}"

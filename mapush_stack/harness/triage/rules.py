@@ -1,37 +1,40 @@
-"""`rules.yaml`: which crashes are known, by what they are known, and what to do about them."""
+"""Triage rules: YAML files that say which crashes are known, how they show, and what to do about them."""
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 from enum import Enum
 from pathlib import Path
 from typing import Dict, List, Optional
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ...errors import UserError
+from ...registry import Registry
+from ...rules import load_rules
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
+"""The project's own rules."""
 _EXIT = (
     r"(?:\b(?:exit(?:ed|s)?|return(?:ed)?)(?: with)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[\"']? *[:=(]? *"
     r"|\b(?:exit(?:ed)?|exit_?code|return_?code|rc)[\"']? *[:=(] *|\bexit(?:ed)? with )"
 )
-"""What stands before an exit code: `exited with code `, `exitcode  : `, `returned non-zero exit status `, `Exited (`;
-not the `exit ` of a script, nor the return of an episode."""
+"""What is printed before an exit code, such as `exited with code `, `returned non-zero exit status ` or `Exited (`.
+
+It is neither the `exit ` of a shell script nor the return of an episode.
+"""
 
 
 class Confidence(str, Enum):
     """How sure a rule is."""
 
     HIGH = "high"
-    """The lines say it themselves, or leave nothing else."""
+    """The lines say it themselves, or nothing else is possible."""
     MEDIUM = "medium"
-    """Usually this; other causes look alike."""
+    """The usual cause; others look alike."""
     LOW = "low"
-    """One of several that fit."""
+    """One of several possible causes."""
 
     @property
     def rank(self) -> int:
@@ -40,14 +43,14 @@ class Confidence(str, Enum):
 
 
 class Fact(str, Enum):
-    """What rules may ask of the run beside its lines; each is a number, or not known."""
+    """What rules may ask about the run and its machine besides lines; each is a number or unknown."""
 
     COMPUTE_CAPABILITY = "compute_capability"
-    """Of the GPU, as 8.6."""
+    """Of the GPU, such as 8.6."""
     GPU_MEMORY = "gpu_memory"
-    """The share (0 to 1) of the fullest card's memory in use at the peak."""
+    """Share (0 to 1) of the fullest card's memory in use at the peak."""
     HOST_MEMORY = "host_memory"
-    """The share (0 to 1) of the machine's or container's memory in use at the peak."""
+    """Share (0 to 1) of the machine's or container's memory in use at the peak."""
 
 
 class _Entry(BaseModel):
@@ -56,7 +59,7 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _expression(pattern: str) -> str:
+def _checked_expression(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
@@ -71,7 +74,7 @@ class Condition(_Entry):
     at_least: Optional[float] = None
     below: Optional[float] = None
     unknown: Optional[Confidence] = Field(
-        default=None, description="the most that may be said where the fact is not known; without it the rule is silent"
+        default=None, description="highest confidence if the fact is unknown; without it the rule then does not fire"
     )
 
     @model_validator(mode="after")
@@ -82,18 +85,19 @@ class Condition(_Entry):
 
     def holds(self, value: float) -> bool:
         """Whether a known value is within the bound."""
-        return value >= self.at_least if self.at_least is not None else value < self.below
+        above = self.at_least is None or value >= self.at_least
+        return above and (self.below is None or value < self.below)
 
 
 class Ending(_Entry):
-    """How a process can end, by its signal or by what is printed of it."""
+    """A way in which a process can end, known by its signal or by what is printed."""
 
     signal: Optional[int] = None
     pattern: str = Field(description="{EXIT} in it stands for what is printed before an exit code")
-    unless: List[str] = Field(default=[], description="expressions after it that say: that was not the end")
+    unless: List[str] = Field(default=[], description="expressions that, found later, show that the run went on")
 
-    _expression = field_validator("pattern")(_expression)
-    _expressions = field_validator("unless")(lambda patterns: [*map(_expression, patterns)])
+    _expression = field_validator("pattern")(_checked_expression)
+    _expressions = field_validator("unless")(lambda patterns: [*map(_checked_expression, patterns)])
 
     @property
     def wording(self) -> str:
@@ -107,17 +111,17 @@ class Ending(_Entry):
 
 
 class Reading(_Entry):
-    """How a line of the log gives a fact away: by a value, or by the number in its groups."""
+    """How a line of the log tells a fact: as a fixed value, or as the number in the expression's groups."""
 
     fact: Fact
     pattern: str
     value: Optional[float] = None
 
-    _expression = field_validator("pattern")(_expression)
+    _expression = field_validator("pattern")(_checked_expression)
 
 
 class Rule(_Entry):
-    """A known crash. It fires where all that it asks for is there."""
+    """A known crash. The rule fires if everything that it asks for is found."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     cause: str
@@ -126,13 +130,15 @@ class Rule(_Entry):
     source: List[str] = Field(min_length=1, description="where the wording or the explanation comes from")
     lines: List[str] = Field(default=[], description="expressions, each found in a line after the one before")
     within: Optional[int] = Field(default=None, gt=0, description="lines from the first of them to the last or the end")
-    anywhere: List[str] = Field(default=[], description="expressions found in whatever order")
-    unless: List[str] = Field(default=[], description="expressions that are nowhere after the first of `lines`")
-    ends: List[str] = Field(default=[], description="endings, one of which it was, after the last of `lines`")
+    anywhere: List[str] = Field(default=[], description="expressions found in any order")
+    unless: List[str] = Field(default=[], description="expressions not found after the first of `lines`")
+    ends: List[str] = Field(default=[], description="the process ended in one of these ways, after the last of `lines`")
     conditions: List[Condition] = []
-    fatal: bool = Field(default=True, description="a run that ended with exit code 0 cannot have had it")
+    fatal: bool = Field(default=True, description="false if a run that ends with exit code 0 can have had it")
 
-    _expressions = field_validator("lines", "anywhere", "unless")(lambda patterns: [*map(_expression, patterns)])
+    _expressions = field_validator("lines", "anywhere", "unless")(
+        lambda patterns: [*map(_checked_expression, patterns)]
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Rule:
@@ -142,41 +148,51 @@ class Rule(_Entry):
 
 
 class Rules(_Entry):
-    """The whole file."""
+    """A file of rules, or all registered files together."""
 
-    success: str = Field(description="found in the last lines of a run that was not ended by anything")
-    endings: Dict[str, Ending]
-    readings: List[Reading]
-    attach: List[str] = Field(min_length=1, description="what a report of an unknown crash needs")
-    rules: List[Rule] = Field(min_length=1, description="of two that are as sure, the first is told first")
+    success: List[str] = Field(default=[], description="found in the last lines of a run that succeeded")
+    endings: Dict[str, Ending] = {}
+    readings: List[Reading] = []
+    attach: List[str] = Field(default=[], description="what a report of an unknown crash needs")
+    rules: List[Rule] = Field(default=[], description="of two that are equally sure, the first is reported first")
 
-    _expression = field_validator("success")(_expression)
-
-    @model_validator(mode="after")
-    def _check(self) -> Rules:
-        names = [rule.name for rule in self.rules]
-        if len(set(names)) < len(names):
-            raise ValueError(f"a name occurs twice in {names}")
-        for rule in self.rules:
-            for ending in rule.ends:
-                if ending not in self.endings:
-                    raise ValueError(f"{rule.name} names the ending {ending}; there are {', '.join(self.endings)}")
-        return self
+    _expressions = field_validator("success")(lambda patterns: [*map(_checked_expression, patterns)])
 
 
-def load(path: Path = PATH) -> Rules:
-    """The rules.
+RULES: Registry[Rule] = Registry("triage rule")
+_ENDINGS: Registry[Ending] = Registry("process ending")
+_FILES: List[Rules] = []
+
+
+def register_triage_rules(path: Path) -> None:
+    """Add the rules of a YAML file like `rules.yaml`; they may use its endings.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, a name is taken, or a rule uses an unknown ending.
 
     """
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Rules.model_validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
-        reason = str(error)
-    raise UserError(f"{path} does not hold the rules of triage: {reason}; install mapush_stack again")
+    remedy = "install mapush_stack again" if path == PATH else "correct the file"
+    added = load_rules(path, Rules, "triage rules", remedy)
+    for rule in added.rules:
+        for ending in rule.ends:
+            if ending not in added.endings and ending not in _ENDINGS:
+                raise UserError(f"{path}: in the rule {rule.name}, {_ENDINGS.unknown(ending)}")
+    for name, one in added.endings.items():
+        _ENDINGS.register(name, one)
+    for rule in added.rules:
+        RULES.register(rule.name, rule)
+    _FILES.append(added)
+
+
+def registered() -> Rules:
+    """All registered rules."""
+    return Rules(
+        success=[pattern for file in _FILES for pattern in file.success],
+        endings={name: _ENDINGS[name] for name in _ENDINGS},
+        readings=[reading for file in _FILES for reading in file.readings],
+        attach=[item for file in _FILES for item in file.attach],
+        rules=[RULES[name] for name in RULES],
+    )
+
+
+register_triage_rules(PATH)

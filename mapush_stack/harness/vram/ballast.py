@@ -1,4 +1,4 @@
-"""A process that holds so much of a GPU that the rest is as much as a smaller card has.
+"""A process that holds part of a GPU's memory, so that the rest is that of a smaller card.
 
     python -m mapush_stack.harness.vram.ballast CUDA_INDEX FREE_MIB
 
@@ -11,24 +11,28 @@ import contextlib
 import os
 import subprocess
 import sys
-from typing import Iterator, List
+import tempfile
+from typing import TYPE_CHECKING, Iterator, List
 
 from ...errors import UserError
-from ...system import processes
 from ...system.gpu import Card
+from ...system.supervisor import ChildProcess
+
+if TYPE_CHECKING:
+    import torch
 
 _TOLERANCE_MIB = 64.0
-"""Between what is asked for and what NVML says is free."""
+"""Allowed difference between the free memory asked for and what NVML reports."""
 
 
 @contextlib.contextmanager
 def ballast(card: Card, free_mib: int) -> Iterator[float]:
-    """While the block lasts this much of the card is free; yields the MiB that NVML then says are.
+    """Within the block, so much of the card is free; yields the free MiB that NVML reports.
 
-    The memory is given back when this process ends, however it does.
+    The memory is freed when this process ends, however that happens.
 
     Raises:
-        UserError: less than that is free to begin with, or the rest cannot be held.
+        UserError: less than that is free, or the rest cannot be held.
 
     """
     free = card.memory().free
@@ -36,12 +40,13 @@ def ballast(card: Card, free_mib: int) -> Iterator[float]:
         raise UserError(f"--limit-mib {free_mib} is more than the {free:.0f} MiB that are free on {card.name}")
     command = [sys.executable, "-m", __name__, "0", str(free_mib)]
     environment = dict(os.environ, CUDA_VISIBLE_DEVICES=card.uuid)
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = processes.start(command, env=environment, **pipes)
-    try:
-        answer = process.stdout.readline()
+    with tempfile.TemporaryFile() as errors, ChildProcess(
+        command, subprocess.PIPE, errors, stdin=subprocess.PIPE, environment=environment
+    ) as child:
+        answer = child.process.stdout.readline() if child.process.stdout else b""
         if not answer.startswith(b"held"):
-            lines = process.stderr.read().decode(errors="replace").strip().split("\n")
+            errors.seek(0)
+            lines = errors.read().decode(errors="replace").strip().split("\n")
             raise UserError(f"--limit-mib {free_mib}: the rest of {card.name} cannot be held: {lines[-1]}")
         free = card.memory().free
         if abs(free - free_mib) > _TOLERANCE_MIB:
@@ -50,14 +55,10 @@ def ballast(card: Card, free_mib: int) -> Iterator[float]:
                 "uses the card: wait for it or leave --limit-mib out"
             )
         yield free
-    finally:
-        processes.end(process)
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
 
 
-def hold(index: int, free_mib: int) -> List[object]:
-    """Take of a GPU until `free_mib` are free; what is returned keeps it taken.
+def hold(index: int, free_mib: int) -> List[torch.Tensor]:
+    """Allocate memory of a GPU until `free_mib` are free; returns the tensors that hold it.
 
     Raises:
         RuntimeError: CUDA refuses.
@@ -66,8 +67,8 @@ def hold(index: int, free_mib: int) -> List[object]:
     import torch
 
     device = torch.device("cuda", index)
-    held = [torch.zeros(1, device=device)]  # CUDA's own share comes first
-    for _ in range(3):  # the driver's tables for the memory take of it too
+    held = [torch.zeros(1, device=device)]  # loads CUDA, which takes memory too
+    for _ in range(3):  # the driver's tables for the memory take memory too
         excess = torch.cuda.mem_get_info(device)[0] - free_mib * 2**20
         if excess >= 2 * 2**20:
             held.append(torch.empty(excess // 2**21 * 2**21, dtype=torch.uint8, device=device))

@@ -1,4 +1,4 @@
-"""From measured sizes to a line, and from the line to other cards."""
+"""A straight line through the measured memory of each size, and what it predicts for other cards."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 CARDS_GB = (4, 8, 12, 16, 24, 48, 80)
-"""Sizes of cards as they are sold; each GB is 1024 MiB there."""
+"""Memory of cards on the market; their makers count 1024 MiB as one GB."""
 SPARE = 0.1
-"""The share of the memory that a recommendation leaves."""
+"""The share of the memory that a recommendation leaves free."""
 _NEAR_PEAK = 0.97
 _TOLERANCE = 0.01
-"""A size whose memory is further from the line than this share counts less and less in the fit."""
+"""Relative distance from the line beyond which a size gets a lower weight in the fit."""
 _ROUNDS = 50
 
 Point = Tuple[int, float]
@@ -20,7 +20,7 @@ Point = Tuple[int, float]
 
 
 class MemoryModel(NamedTuple):
-    """A straight line."""
+    """Memory = fixed_mib + num_envs * kib_per_env / 1024, MiB."""
 
     fixed_mib: float
     kib_per_env: float
@@ -29,16 +29,16 @@ class MemoryModel(NamedTuple):
     points: int
 
     def mib(self, num_envs: int) -> float:
-        """What so many environments take."""
+        """Memory of so many environments, MiB."""
         return self.fixed_mib + num_envs * self.kib_per_env / 1024
 
     def envs(self, mib: float) -> int:
-        """How many environments fit into so much; 0 where none does."""
+        """The number of environments that fit into so many MiB."""
         return max(int((mib - self.fixed_mib) * 1024 / self.kib_per_env), 0)
 
 
 class Prediction(NamedTuple):
-    """What fits into a card."""
+    """The numbers of environments that fit into a card."""
 
     card_gb: int
     num_envs: int
@@ -49,10 +49,10 @@ class Prediction(NamedTuple):
 
 
 def fit(points: Sequence[Point]) -> Optional[MemoryModel]:
-    """The line through points, by least squares of relative distances; None where there are fewer than two sizes.
+    """The line with the least squares of relative distances; None for fewer than two sizes, or if it does not rise.
 
-    Allocators round up and keep more than they need, by shares of a per cent at a large size and by more at a small
-    one, so that outliers are weighed down (Huber's weights, iterated).
+    Allocators round up and keep spare memory, which matters most at small sizes. Outliers therefore get lower weights
+    (Huber's weights, iterated).
     """
     if len({size for size, _ in points}) < 2:
         return None
@@ -70,12 +70,12 @@ def fit(points: Sequence[Point]) -> Optional[MemoryModel]:
 
 
 def error(model: MemoryModel, point: Point) -> float:
-    """How far the line is from a point that it was not fitted to, as a share of the point's memory."""
+    """(predicted - measured) / measured memory of a point that the line was not fitted to."""
     return model.mib(point[0]) / point[1] - 1
 
 
 def predict(model: MemoryModel, largest: int) -> List[Prediction]:
-    """What fits into each of `CARDS_GB`; `largest` is the largest size that was measured."""
+    """The prediction for each of `CARDS_GB`; `largest` is the largest measured size."""
     rows = []
     for card_gb in CARDS_GB:
         mib = card_gb * 1024.0
@@ -85,11 +85,11 @@ def predict(model: MemoryModel, largest: int) -> List[Prediction]:
 
 
 def recommend(sizes: Sequence[Tuple[int, float, float]], capacity_mib: float) -> Optional[int]:
-    """The smallest size within 3 % of the highest rate among those that leave a tenth of the memory.
+    """The smallest size within 3 % of the highest rate, of those that leave a tenth of the memory free.
 
     Args:
         sizes: environments, MiB and environment steps per second of each.
-        capacity_mib: what there is.
+        capacity_mib: the memory that a trial may use.
 
     """
     allowed = [(size, fps) for size, mib, fps in sizes if mib <= capacity_mib * (1 - SPARE)]

@@ -1,37 +1,38 @@
-"""The probe: trial after trial, each in a process of its own, until the limits are known."""
+"""The probe: runs one trial after the other, each in its own process, until the limits are known."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sys
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Union
+from pathlib import Path
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 import psutil
 
-from ... import presets
 from ...errors import UserError
 from ...sim.isaacgym_import import VARIABLE as ISAACGYM_FIRST
 from ...system.atomic import TEMPORARY_PREFIX, write_json
 from ...system.gpu import Card
 from ...system.machine import available_memory, processor
+from ...training.config import overridden
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
+from .measurement import CardMeter, HostMeter, Meter, measure
 from .outcome import Outcome, classify
 from .trial import TrialRequest, TrialResult
-from .watch import CardMeter, HostMeter, watch
 
 COMMAND = (sys.executable, "-m", "mapush_stack", "vram-probe", "--trial")
 """Runs a trial; the file of its request follows."""
 _PAIR_MULTIPLIER = "MAPUSH_CONTACT_PAIR_MULTIPLIER"
-"""Read by MAPush with the patch contact-pairs."""
-_LESS = 0.95
-"""A machine that has less than this share of the memory that it had is another one."""
+"""The variable that MAPush reads with the patch contact-pairs."""
+_MIN_CAPACITY = 0.95
+"""Share of the memory at the start that must be free for a probe to be resumed."""
 
 
 class TrialFailedError(Exception):
-    """A trial ended for a reason that is not its size; the message says which and why."""
+    """A trial failed for a reason that is not its size; the message says which trial and why."""
 
 
 class Event(NamedTuple):
@@ -42,10 +43,10 @@ class Event(NamedTuple):
 
 
 def machine(settings: ProbeSettings) -> Machine:
-    """The machine that this process is on, with what is free of the memory in question, or its limit.
+    """This machine, and the memory that a trial may use: what is free, or the limit.
 
     Raises:
-        UserError: there is no such GPU, or less memory than the limit.
+        UserError: there is no such GPU, or less memory is free than the limit.
 
     """
     if settings.device == "cpu":
@@ -61,16 +62,11 @@ def machine(settings: ProbeSettings) -> Machine:
 
 
 def check_machine(folder: ProbeFolder) -> None:
-    """Refuse to go on with a probe on another machine than it began on, or with less memory.
-
-    Raises:
-        UserError: it is.
-
-    """
+    """Raise `UserError` if the probe began on another machine, or if much less memory is free now."""
     then, now = folder.file.machine, machine(folder.file.settings)
     if (now.name, round(now.total_mib)) != (then.name, round(then.total_mib)):
         raise UserError(f"{folder.path} was begun on {then.name}, this is {now.name}; start a new probe")
-    if now.capacity_mib < _LESS * then.capacity_mib:
+    if now.capacity_mib < _MIN_CAPACITY * then.capacity_mib:
         raise UserError(
             f"{now.capacity_mib:.0f} MiB are free, {then.capacity_mib:.0f} MiB were when {folder.path} was begun; end "
             "what uses the rest, or start a new probe"
@@ -79,30 +75,30 @@ def check_machine(folder: ProbeFolder) -> None:
 
 def run(
     folder: ProbeFolder,
-    tell: Callable[[Event], None],
+    show: Callable[[Event], None],
     stop: Callable[[], bool],
     command: Sequence[str] = COMMAND,
 ) -> bool:
-    """Run what is left of a probe; returns whether it is finished, False where `stop` ended it.
+    """Run the remaining trials of a probe; returns whether it is finished, False if `stop` ended it.
 
     Args:
         folder: the probe, locked.
-        tell: called with each trial that has ended.
-        stop: asked all the time.
-        command: what runs a trial.
+        show: called with each trial that has ended.
+        stop: asked again and again; true ends the probe.
+        command: runs a trial; the file of its request is added.
 
     Raises:
         TrialFailedError: a trial ended for a reason that is not its size.
-        UserError: the card or the ballast is not to be had.
+        UserError: the card is not there, or the ballast cannot be held.
 
     """
     settings, records = folder.file.settings, folder.records()
-    with _watched(settings) as make_meter:
+    with _meters(settings) as make_meter:
         while not stop():
             trial = search.next_trial(settings, records)
             if trial is None:
                 return True
-            record = _try(folder, trial, len(records) + 1, records, make_meter(), stop, command)
+            record = _run_trial(folder, trial, len(records) + 1, records, make_meter(), stop, command)
             if record is None:
                 return False
             if record.outcome is Outcome.FAILED:
@@ -112,39 +108,34 @@ def run(
                 )
             records.append(record)
             folder.add(len(records), record)
-            tell(Event(len(records), record))
+            show(Event(len(records), record))
     return False
 
 
 def fit(records: Sequence[TrialRecord]) -> Optional[model.MemoryModel]:
-    """The line through the searched sizes that fit."""
-    return model.fit([(record.num_envs, record.peak_mib) for record in records if _counts(record)])
+    """The line through the sizes of the search that fit."""
+    fitting = [one for one in records if one.purpose == "search" and one.outcome is Outcome.FITS]
+    return model.fit([(record.num_envs, record.peak_mib) for record in fitting])
 
 
-def _counts(record: TrialRecord) -> bool:
-    return record.purpose == "search" and record.outcome is Outcome.FITS
-
-
-def _try(
+def _run_trial(
     folder: ProbeFolder,
     trial: search.Trial,
     number: int,
     records: List[TrialRecord],
-    meter: Union[HostMeter, CardMeter],
+    meter: Meter,
     stop: Callable[[], bool],
     command: Sequence[str],
 ) -> Optional[TrialRecord]:
-    """Run one trial; None where it was stopped on request."""
+    """Run one trial; None if `stop` ended it."""
     settings, capacity = folder.file.settings, folder.file.machine.capacity_mib
     on_gpu = settings.device != "cpu"
     request, result = (folder.log(number).with_name(TEMPORARY_PREFIX + name) for name in ("request", "result"))
-    for left in (request, result):
-        if left.exists():
-            left.unlink()
-    config = presets.merge(settings.config, {"sim": {"num_envs": trial.num_envs}})
+    _delete(request, result)
+    config = overridden(settings.config, [f"sim.num_envs={trial.num_envs}"])
     asked = TrialRequest(config=config, updates=settings.updates, result=str(result))
     write_json(request, asked.model_dump(mode="json"))
-    watched = watch(
+    measured = measure(
         [*command, str(request)],
         _environment(settings, trial),
         folder.log(number),
@@ -153,39 +144,43 @@ def _try(
         None if on_gpu else capacity,
         stop,
     )
-    if watched.stopped == "request":
+    if measured.stopped == "request":
         return None
     found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
     line = fit(records)
     ended = classify(
-        watched,
+        measured,
         folder.log(number).read_bytes(),
         found is not None,
         capacity,
         None if line is None else line.mib(trial.num_envs),
         on_gpu,
     )
-    for file in (request, result):
-        if file.exists():
-            file.unlink()
-    peak = max(watched.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
+    _delete(request, result)
+    peak = max(measured.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
     return TrialRecord(
         purpose=trial.purpose,
         num_envs=trial.num_envs,
         multiplier=trial.multiplier,
         outcome=ended.outcome,
         evidence=ended.evidence,
-        exit_code=watched.exit_code,
+        exit_code=measured.exit_code,
         peak_mib=round(peak, 1),
-        measured_by=watched.measured_by,
-        seconds=round(watched.seconds, 2),
-        trace=watched.trace,
+        measured_by=measured.measured_by,
+        seconds=round(measured.seconds, 2),
+        trace=measured.trace,
         result=found,
     )
 
 
+def _delete(*files: Path) -> None:
+    for file in files:
+        with contextlib.suppress(FileNotFoundError):
+            file.unlink()
+
+
 def _environment(settings: ProbeSettings, trial: search.Trial) -> Dict[str, str]:
-    """A trial's environment: the probe's, a little noisier at a crash."""
+    """The environment variables of a trial: those of the probe, and more output at a crash."""
     environment = dict(os.environ, PYTHONFAULTHANDLER="1", PYTHONUNBUFFERED="1", NO_COLOR="1", TERM="dumb")
     if settings.device != "cpu":
         with _card(settings) as card:
@@ -201,8 +196,8 @@ def _card(settings: ProbeSettings) -> Card:
 
 
 @contextlib.contextmanager
-def _watched(settings: ProbeSettings) -> Iterator[Callable[[], Union[HostMeter, CardMeter]]]:
-    """Makers of meters, over a card with its ballast or over the host."""
+def _meters(settings: ProbeSettings) -> Iterator[Callable[[], Meter]]:
+    """Within the block, a maker of meters: of the host, or of the card while the ballast holds the rest."""
     if settings.device == "cpu":
         yield HostMeter
         return

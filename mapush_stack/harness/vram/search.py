@@ -1,30 +1,30 @@
-"""Which size to try next: exponential growth, then bisection, then a size held out of the fit."""
+"""Which size to try next: exponential growth, then bisection, then a size that is held out of the fit."""
 
 from __future__ import annotations
 
 import math
 from typing import List, NamedTuple, Optional, Sequence
 
-from .folder import ProbeSettings, TrialRecord
+from .folder import ProbeSettings, Purpose, TrialRecord
 from .outcome import Outcome
 
 MULTIPLIERS = (1, 2, 3, 5)
-"""Of Isaac Gym's contact pairs; MAPush as published has 5."""
+"""Multipliers of Isaac Gym's room for contact pairs; MAPush as published has 5."""
 _DIGITS = 7
-"""Binary digits of a size that is tried: one with more says no more."""
+"""Significant binary digits of the sizes that are tried."""
 
 
 class Trial(NamedTuple):
     """A trial to run."""
 
-    purpose: str
+    purpose: Purpose
     num_envs: int
     multiplier: Optional[int] = None
 
 
 def next_trial(settings: ProbeSettings, records: Sequence[TrialRecord]) -> Optional[Trial]:
-    """The next trial after these, None where the probe is finished; it depends on nothing else."""
-    isaacgym = settings.config["sim"]["backend"] == "isaacgym"
+    """The trial to run after these; None if the probe is finished."""
+    isaacgym = settings.config.sim.backend == "isaacgym"
     one = MULTIPLIERS[0] if isaacgym else None
     searched = [record for record in records if record.purpose == "search"]
     size = _next_size(settings, searched)
@@ -43,11 +43,12 @@ def next_trial(settings: ProbeSettings, records: Sequence[TrialRecord]) -> Optio
 
 
 def sizes(records: Sequence[TrialRecord], *outcomes: Outcome) -> List[int]:
-    """The sizes of trials that ended so, in order."""
+    """The sizes of trials with one of these outcomes, ascending."""
     return sorted(record.num_envs for record in records if record.outcome in outcomes)
 
 
 def _next_size(settings: ProbeSettings, searched: Sequence[TrialRecord]) -> Optional[int]:
+    """The next size of the search for the limit; None once that is known."""
     fitting = sizes(searched, Outcome.FITS)
     too_many = sizes(searched, Outcome.OUT_OF_MEMORY, Outcome.HUNG)
     if not searched:
@@ -65,7 +66,7 @@ def _next_size(settings: ProbeSettings, searched: Sequence[TrialRecord]) -> Opti
 
 
 def _between(fitting: Sequence[int]) -> Optional[int]:
-    """A size within the widest gap between two that fit, of such gaps the one at the larger sizes."""
+    """A size in the widest gap between two sizes that fit; of equally wide gaps, in the one at larger sizes."""
     gaps = [(upper / lower, lower, upper) for lower, upper in zip(fitting, fitting[1:])]
     if not gaps:
         return None
@@ -75,5 +76,5 @@ def _between(fitting: Sequence[int]) -> Optional[int]:
 
 
 def _rounded(size: float) -> int:
-    unit = 2 ** max(int(math.log2(size)) + 1 - _DIGITS, 0)
+    unit: int = 2 ** max(int(math.log2(size)) + 1 - _DIGITS, 0)
     return max(round(size / unit), 1) * unit

@@ -1,4 +1,4 @@
-"""One trial, in its own process: the real training of so many environments, until its rate and its memory are known."""
+"""One trial in its own process: trains so many environments for a few updates and reports rate and memory."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from ...system.atomic import write_json
 from ...training import config as configuration
 from ...training.config import ExperimentConfig
 from ...training.progress import ProgressDisplay
+from ...training.stored_config import StoredConfig
 
 _WARM_UP = {"cuda": 3, "cpu": 1}
-"""Updates that are not timed; on a GPU the first ones load kernels and capture graphs."""
+"""Updates before the timed ones; on a GPU they load kernels and capture CUDA graphs."""
 _MOST_UPDATES = 1000
 
 
 class TrialRequest(Settings):
-    """What the parent asks for."""
+    """What the probe asks a trial to do."""
 
-    config: Dict[str, Any]
-    """The experiment, its number of environments included."""
+    config: StoredConfig
+    """The experiment, with the number of environments of this trial."""
     updates: int
-    """To be timed."""
+    """Number of timed updates."""
     result: str
-    """File for the answer."""
+    """The file for the `TrialResult`."""
 
 
 class ContactPairs(Settings):
-    """Isaac Gym's, as `sim.isaacgym.ContactPairs`."""
+    """Isaac Gym's room for contact pairs, as `sim.isaacgym.ContactPairs`."""
 
     available: int
     used: int
@@ -44,53 +45,53 @@ class ContactPairs(Settings):
 
 
 class TrialResult(Settings):
-    """What a trial that ran to its end found."""
+    """What a trial measured."""
 
     backend: str
     device: str
     fps: float
-    """Environment steps of 0.02 s a second, the median over the timed updates."""
+    """Environment steps of 0.02 s per second, median over the timed updates."""
     updates: int
     torch_mib: Optional[float]
-    """The most that torch's allocator held of a GPU; the rest is the simulator's, CUDA's and its libraries'."""
+    """Peak of torch's allocator on a GPU; the simulator, CUDA and its libraries hold the rest."""
     host_mib: Optional[float]
-    """The most host memory that the process had, as the kernel counted it."""
+    """Peak of the process's host memory, by the kernel's count."""
     contact_pairs: Optional[ContactPairs]
 
 
-class _Enough(BaseException):
-    """The trial knows what it was started for; no library's `except Exception` should keep it."""
+class _Measured(BaseException):
+    """Ends the training after the measurement; not an `Exception`, which a library might catch."""
 
 
 class _Measurement(ProgressDisplay):
-    """Listens to a training and ends it after the updates that were asked for."""
+    """Receives the progress of a training and ends it after the updates that were asked for."""
 
     def __init__(self, warm_up: int, updates: int, measured: Callable[[List[float]], None]) -> None:
-        """`measured` is called with the timed rates, while the simulation is still there."""
+        """`measured` is called with the timed rates before the simulation is closed."""
         super().__init__(Console(file=sys.stderr), 1)
         self._warm_up, self._updates, self._measured = warm_up, updates, measured
         self._rates: List[float] = []
 
     def update(self, steps: int, metrics: Dict[str, float], last: bool = False) -> None:
-        """An update is done."""
+        """Record the rate of an update."""
         self._rates.append(metrics["perf/fps"])
         if last or len(self._rates) >= self._warm_up + self._updates:
             self._measured(self._rates[self._warm_up :] or self._rates)
-            raise _Enough
+            raise _Measured
 
 
 def run(path: Path) -> None:
-    """Do what the request at `path` says and write the result; how it ends otherwise is the parent's to see.
+    """Run the trial of the request at `path` and write its result.
 
     Raises:
-        UserError: the simulator, the learner or the device is not here.
+        UserError: the simulator, the learner or the device is missing.
 
     """
     request = TrialRequest.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
-    config = _endless(configuration.validated(request.config))
+    config = _endless(request.config)
     if config.sim.backend == "isaacgym":
         isaacgym_import.require()
-    # These import torch, which has to come after Isaac Gym.
+    # These import torch, which must come after Isaac Gym.
     from ...sim import backend
     from ...training import memory, session
 
@@ -109,12 +110,12 @@ def run(path: Path) -> None:
         write_json(Path(request.result), result.model_dump(mode="json"))
 
     measurement = _Measurement(_WARM_UP[chosen.device.type], request.updates, measured)
-    with tempfile.TemporaryDirectory() as results, memory.unchecked(), contextlib.suppress(_Enough):
+    with tempfile.TemporaryDirectory() as results, memory.unchecked(), contextlib.suppress(_Measured):
         session.start(config, Path(results), ["mapush", "vram-probe"], measurement)
 
 
 def _endless(config: ExperimentConfig) -> ExperimentConfig:
-    """The experiment, long enough to be measured, with no checkpoint on the way."""
+    """The experiment, long enough for the measurement and without checkpoints."""
     changes = [f"training.checkpoint_interval={10**12}"]
     if not config.training.stages:
         changes.append(f"training.total_steps={min(config.steps_per_update * _MOST_UPDATES, 10**12)}")
@@ -137,7 +138,7 @@ def _torch_mib(device: Any) -> Optional[float]:
 
 
 def _host_mib() -> Optional[float]:
-    """Linux's high-water mark of this process; `getrusage` has the parent's in it."""
+    """Linux's peak for this process; `getrusage` would include the parent's."""
     try:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     except OSError:

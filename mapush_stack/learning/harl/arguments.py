@@ -1,4 +1,4 @@
-"""This project's configuration in HARL's words."""
+"""This project's configuration by HARL's names."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Arguments = Dict[str, Dict[str, Any]]
 """HARL's `algo_args`: sections of settings."""
 
 _BETA = 0.99999
-"""The memory of HARL's value normaliser, which cannot be configured."""
+"""`beta` of HARL's value normaliser, which HARL has no setting for."""
 _TRUST_REGION = 0.01
 """HARL's bound of HATRPO's KL divergence."""
 _UNUSED = {
     "hatrpo": ("actor_lr", "epochs", "actor_minibatches", "clip", "entropy_coef", "actor_max_grad_norm"),
     "haa2c": ("clip",),
 }
-"""Fields that an algorithm's actors make no use of."""
+"""Fields that have no effect on an algorithm's actors."""
 
 
 def check(config: LearnerConfig) -> None:
@@ -45,7 +45,7 @@ def algo_args(learner: LearnerConfig, plan: TrainingPlan, threads: int, cuda: bo
     """
     policy = learner.policy
     return {
-        "seed": {"seed_specify": True, "seed": plan.seed % 2**32},  # NumPy takes no more
+        "seed": {"seed_specify": True, "seed": plan.seed % 2**32},  # NumPy's seeds have 32 bits
         "device": {"cuda": cuda, "cuda_deterministic": True, "torch_threads": threads},
         "train": {
             "n_rollout_threads": plan.num_envs,
@@ -107,7 +107,7 @@ def algo_args(learner: LearnerConfig, plan: TrainingPlan, threads: int, cuda: bo
 def unused(learner: LearnerConfig) -> str:
     """A sentence that names the fields without effect; empty where there are none."""
     fields = [f"learner.{name}" for name in _UNUSED.get(learner.algorithm, ())]
-    return f"the actors of {learner.algorithm.upper()} make no use of {', '.join(fields)}" if fields else ""
+    return f"the actors of {learner.algorithm.upper()} do not use {', '.join(fields)}" if fields else ""
 
 
 def _fixed(learner: LearnerConfig) -> List[Tuple[str, Any, Any]]:

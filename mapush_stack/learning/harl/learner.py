@@ -70,9 +70,9 @@ class HarlLearner(Learner):
         return self._progress.add(run, steps, metrics.get("train_episode_rewards"))
 
     def _order(self) -> List[int]:
-        """The agents in the order in which HARL is about to train them, and to return what it has to tell.
+        """The agents in the order in which HARL is about to train them, and will return their metrics.
 
-        HA algorithms draw it first of all; HARL's own loggers call whoever came first agent0.
+        HA algorithms draw it before anything else. HARL's own loggers call the agent that was trained first agent0.
         """
         agents = self.env.spec.num_agents
         if self.config.algorithm == "mappo" or self.runner.fixed_order:
@@ -143,5 +143,5 @@ class HarlLearner(Learner):
 
 
 def _actor_metrics(agents: List[int], infos: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """What HARL tells of each actor, as `agent0/policy_loss` and so on."""
+    """HARL's metrics of each actor, named `agent0/policy_loss` and so on."""
     return {f"agent{agent}/{name}": value for agent, info in zip(agents, infos) for name, value in info.items()}

@@ -1,4 +1,4 @@
-"""HARL itself (PKU-MARL/HARL): found, and its runner made over this project's environment. Never edited."""
+"""Finds HARL (PKU-MARL/HARL) and makes its runner over a team's environment; HARL's files are not edited."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def make_runner(runners: ModuleType, algorithm: str, algo_args: Dict[str, Dict[s
     """HARL's own runner of `algorithm` over `env`; it makes no folder and no log.
 
     Args:
-        runners: what `find` returned.
-        algorithm: one of those that HARL knows.
+        runners: HARL's package, from `find`.
+        algorithm: HARL's name of it.
         algo_args: HARL's arguments (`arguments.algo_args`).
         env: the environment.
 
@@ -68,7 +68,7 @@ def make_runner(runners: ModuleType, algorithm: str, algo_args: Dict[str, Dict[s
 def _hooked(env: HarlEnv) -> Iterator[None]:
     """Until the block ends HARL's runners get `env` and leave folders and logs to us.
 
-    HARL chooses all of these by the name of one of its own environments; it has no other way in.
+    HARL chooses all of these by the name of one of its own environments; there is no other way to pass them.
     """
     replaced: Dict[str, Any] = {
         "make_train_env": lambda *arguments: env,

@@ -1,4 +1,4 @@
-"""What HARL's users are used to see and to keep: its line on the console, and `progress.txt`."""
+"""HARL's line on the console, and its `progress.txt`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adam with a gradient norm that is truly bounded, and seen before and after."""
+"""Adam with a bound on the norm of the gradient."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ClippedAdam:
 
     The network's parameters become views of one vector, so that clipping and Adam are a handful of vector operations
     whatever the number of layers. Rate and step count lie on the device too, so that a step can be part of a CUDA
-    graph. torch.optim.Adam does the same sums (a test compares them), but takes its time: its first use imports
-    torch's compiler, four seconds of every command.
+    graph. torch.optim.Adam computes the same (a test compares them), but its first use imports torch's compiler,
+    which takes four seconds.
     """
 
     _BETA_1, _BETA_2 = 0.9, 0.999

@@ -22,10 +22,10 @@ class ValueNorm:
         """`beta` is the weight of the past at each update; moments are those of the whole `world`."""
         self._beta, self._world = beta, world
         self._sums = torch.zeros(3, device=device)
-        """Moving mean, moving mean of squares, and the weight that both have seen so far."""
+        """Moving mean, moving mean of squares, and the sum of the weights in both."""
 
     def update(self, values: Tensor) -> None:
-        """Take account of `values`, any shape."""
+        """Add `values` of any shape."""
         seen = torch.stack((values.mean(), (values**2).mean(), torch.ones_like(self._sums[2])))
         self._sums.copy_(self._beta * self._sums + (1.0 - self._beta) * self._world.mean(seen))
 
@@ -60,7 +60,7 @@ class NoNorm(ValueNorm):
         super().__init__(0.0, device)
 
     def update(self, values: Tensor) -> None:
-        """Nothing to take account of."""
+        """Do nothing."""
 
     def normalize(self, values: Tensor) -> Tensor:
         """Returns as they are."""

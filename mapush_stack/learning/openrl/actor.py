@@ -45,7 +45,7 @@ class OpenRLActor(nn.Module, TeamPolicy):
         for name in hidden:
             layers += [self._linear(f"{name}.0"), _ACTIVATIONS[activation](), self._norm(f"{name}.2")]
         layers += [self._linear("base.mlp.fc3.0"), self._norm("base.mlp.fc3.1"), self._linear("act.action_out.fc_mean")]
-        # OpenRL's layer to copy from stays in the file beside its copies.
+        # fc_h is the layer that OpenRL copies; it acts with the copies.
         unknown = [name for name in self._left if not name.startswith("base.mlp.fc_h.")]
         if unknown:
             raise UserError(f"the array {unknown[0]} belongs to no known part of an OpenRL MLP actor")

@@ -1,4 +1,4 @@
-"""This project's configuration in OpenRL's words."""
+"""This project's configuration by OpenRL's names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..contract import TrainingPlan
 _ACTIVATIONS = {"tanh": 0, "relu": 1, "elu": 3}
 """OpenRL's `activation_id`."""
 _BETA = 0.99999
-"""Memory of OpenRL's value normaliser, which it has no setting for."""
+"""`beta` of OpenRL's value normaliser, which OpenRL has no setting for."""
 
 
-def told(config: LearnerConfig, plan: TrainingPlan) -> Dict[str, Any]:
-    """What OpenRL is told, by the names of its own configuration; what is not here stays as OpenRL has it.
+def settings(config: LearnerConfig, plan: TrainingPlan) -> Dict[str, Any]:
+    """OpenRL's settings, by its own names; those that are not here keep OpenRL's defaults.
 
     Where OpenRL differs from this project's MAPPO and has no setting for it: it normalises advantages whatever
     `use_adv_normalize` says, clips the probability ratio of each number of an action by itself, counts the mean of
@@ -23,7 +23,7 @@ def told(config: LearnerConfig, plan: TrainingPlan) -> Dict[str, Any]:
     """
     network = config.policy.network
     return {
-        "seed": plan.seed % 2**32,  # numpy's seeds are that small
+        "seed": plan.seed % 2**32,  # NumPy's seeds have 32 bits
         "episode_length": plan.rollout_length,
         "hidden_size": network.hidden[0],
         "layer_N": len(network.hidden) - 1,
@@ -89,5 +89,5 @@ def check(config: LearnerConfig) -> None:
                 value = value[part]
             raise UserError(
                 f"learner.{field} must be {demand} with library=openrl, not {value}; "
-                "--with openrl says the default preset in OpenRL's terms"
+                "--with openrl gives the default preset in OpenRL's terms"
             )

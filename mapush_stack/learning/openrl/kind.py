@@ -44,7 +44,7 @@ class OpenRLKind(LearnerKind):
         from . import arguments
         from .learner import OpenRLLearner
 
-        return OpenRLLearner(arguments.told(config, plan), plan, env)
+        return OpenRLLearner(arguments.settings(config, plan), plan, env)
 
     def policy(
         self, config: LearnerConfig, spec: EnvSpec, device: torch.device, state: Dict[str, Tensor]

@@ -28,14 +28,14 @@ _TAGS = {
     "value_loss": "critic/value_loss",
     "critic_grad_norm": "critic/critic_grad_norm",
 }
-"""TensorBoard's tags for what OpenRL reports of an update."""
+"""TensorBoard's tags for OpenRL's metrics of an update."""
 
 
 class OpenRLLearner(Learner):
     """OpenRL's PPONet and PPOAgent over a team's environment, and what a checkpoint has to hold of them."""
 
-    def __init__(self, told: Dict[str, Any], plan: TrainingPlan, env: TeamEnv) -> None:
-        """With OpenRL's configuration `told`, as `arguments.told` gives it. Seeds torch's generator, as OpenRL does.
+    def __init__(self, settings: Dict[str, Any], plan: TrainingPlan, env: TeamEnv) -> None:
+        """With OpenRL's settings, as `arguments.settings` gives them. Seeds torch's generator, as OpenRL does.
 
         Raises:
             UserError: OpenRL is missing, of another version, or cannot be imported.
@@ -43,7 +43,7 @@ class OpenRLLearner(Learner):
         """
         library = import_openrl()
         config = library.create_config_parser().parse_args([])
-        for name, value in told.items():
+        for name, value in settings.items():
             setattr(config, name, value)
         self.plan, self.env = plan, env
         net = library.PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)

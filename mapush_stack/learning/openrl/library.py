@@ -1,4 +1,4 @@
-"""OpenRL itself: found, checked and imported."""
+"""Finds and imports OpenRL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Library(NamedTuple):
 
 
 def import_openrl() -> Library:
-    """What is used of OpenRL.
+    """Import OpenRL.
 
     Raises:
         UserError: it is missing, of another version, or cannot be imported.
@@ -38,7 +38,7 @@ def import_openrl() -> Library:
     if found != VERSION:
         raise UserError(f"library=openrl needs OpenRL {VERSION}, but {found} is installed: {_ADVICE}")
     try:
-        # gym, which OpenRL imports, tells everybody to stop using it.
+        # gym, which OpenRL imports, prints that it is no longer maintained.
         with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             from openrl.configs.config import create_config_parser

@@ -80,7 +80,7 @@ def test_happo_trains_stops_resumes_and_evaluates(harl, mujoco, tmp_path):
 def test_the_other_algorithms_train(harl, mujoco, tmp_path, algorithm, told):
     out, run = train_small(tmp_path, *HARL, "--algo", algorithm)
     assert f"Algo {algorithm} Exp harl updates 3/3 episodes" in out and "4 first episodes" in out
-    assert ("make no use of" in out) is (algorithm != "mappo")
+    assert ("do not use" in out) is (algorithm != "mappo")
     run = RunDirectory(run)
     assert [steps for steps, _ in run.checkpoints()] == [160, 320, 480]
     first, *_, last = (checkpoint.load_model(path) for _, path in run.checkpoints())
@@ -229,7 +229,7 @@ def test_another_version_of_harl_is_refused(monkeypatch):
             library.find()
 
 
-# This project's configuration in HARL's words
+# This project's configuration by HARL's names
 
 
 def test_the_part_is_what_harl_publishes():

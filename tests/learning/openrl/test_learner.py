@@ -1,4 +1,4 @@
-"""What OpenRL is told, and what is refused; none of it needs OpenRL."""
+"""OpenRL's settings, and what is refused; none of it needs OpenRL."""
 
 import pytest
 
@@ -42,7 +42,7 @@ OURS = {
 def told(*overrides, preset="default", parts=("openrl",)):
     config = configuration.load(preset, "", overrides, parts)
     arguments.check(config.learner)
-    return arguments.told(config.learner, plan_of(config))
+    return arguments.settings(config.learner, plan_of(config))
 
 
 def test_preset_paper_is_upstreams_training():

@@ -1,0 +1,135 @@
+"""Estimates over seeds as in rliable: interquartile mean, bootstrap intervals, probability of improvement.
+
+Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021. Scores are
+given as strata: an array `[seeds]` for each task. Intervals are percentile intervals of a bootstrap that draws seeds
+with replacement within each task.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ...errors import UserError
+
+Strata = Sequence[np.ndarray]
+"""Scores `[seeds]` of each task."""
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+"""rliable's default."""
+_FEWEST_SEEDS = 3
+"""Fewer seeds do not show how much seeds scatter."""
+_SEED = 0
+"""Of the bootstrap: the same runs give the same intervals."""
+
+
+class Estimate(NamedTuple):
+    """A number over seeds."""
+
+    value: float
+    interval: Optional[Tuple[float, float]]
+    """95 % bootstrap interval; None if a task has fewer than two seeds."""
+    seeds: int
+    """Seeds of the task that has the fewest."""
+
+
+class Improvement(NamedTuple):
+    """How probably a seed of X beats a seed of Y."""
+
+    probability: float
+    """P(X > Y), a tie counted half, averaged over tasks."""
+    interval: Optional[Tuple[float, float]]
+    p_value: Optional[float]
+    """Two-sided Mann-Whitney U test that X and Y are alike, exact without ties; None for several tasks."""
+
+
+def iqm(scores: Strata) -> float:
+    """Interquartile mean: the mean of all scores of all tasks without the lowest and the highest quarter.
+
+    rliable's `aggregate_iqm`, scipy's `trim_mean(scores, 0.25)`: of n scores floor(n / 4) are left out at each end.
+    """
+    return float(_stats().trim_mean(np.concatenate(scores), 0.25))
+
+
+def iqm_estimate(scores: Strata) -> Estimate:
+    """The interquartile mean with its interval."""
+
+    def trimmed(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(_stats().trim_mean(np.concatenate(strata, axis=axis), 0.25, axis=axis))
+
+    return Estimate(iqm(scores), _interval(scores, trimmed), min(len(stratum) for stratum in scores))
+
+
+def improvement(x: Strata, y: Strata) -> Improvement:
+    """Rliable's `probability_of_improvement`: Mann-Whitney's U over the number of pairs, averaged over tasks."""
+
+    def averaged(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
+        pairs = zip(strata[: len(x)], strata[len(x) :])
+        return np.asarray(np.mean([_beats(one, other) for one, other in pairs], axis=0))
+
+    p_value = None
+    if len(x) == 1 and np.ptp(np.concatenate([*x, *y])) > 0:
+        p_value = float(_stats().mannwhitneyu(x[0], y[0], alternative="two-sided").pvalue)
+    return Improvement(float(averaged(*x, *y)), _interval([*x, *y], averaged), p_value)
+
+
+def _beats(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """P(x > y) over the last axes of `[..., n]` and `[..., m]`, a tie counted half; `[...]`."""
+    difference = x[..., :, None] - y[..., None, :]
+    return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean((-2, -1)))
+
+
+def _interval(scores: Strata, statistic: Callable[..., np.ndarray]) -> Optional[Tuple[float, float]]:
+    """95 % percentile interval of a statistic of independent samples."""
+    if min(len(stratum) for stratum in scores) < 2:
+        return None
+    found = _stats().bootstrap(
+        tuple(scores),
+        statistic,
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        axis=-1,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        random_state=np.random.default_rng(_SEED),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def band(curves: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, first and third quartile over seeds of curves `[seeds, n]`, without NaN; `[n]` each, NaN if all are."""
+    some = np.isfinite(curves).any(0)
+    mean, low, high = (np.full(curves.shape[1], np.nan) for _ in range(3))
+    if some.any():
+        mean[some] = np.nanmean(curves[:, some], axis=0)
+        low[some], high[some] = np.nanpercentile(curves[:, some], [25, 75], axis=0)
+    return mean, low, high
+
+
+def significant(found: Improvement, seeds: Tuple[int, int]) -> str:
+    """What a comparison of so many seeds allows to say: "nothing", "apart" or "alike".
+
+    "nothing": one side has fewer than three seeds. "apart": the interval of the probability of improvement excludes one
+    half, and the test rejects at 5 %. The test is exact; the bootstrap alone is too confident for a few seeds.
+    """
+    if min(seeds) < _FEWEST_SEEDS or found.interval is None:
+        return "nothing"
+    low, high = found.interval
+    rejects = found.p_value is None or found.p_value < 1 - CONFIDENCE
+    return "apart" if (low > 0.5 or high < 0.5) and rejects else "alike"
+
+
+def _stats() -> Any:
+    """scipy.stats, imported when it is first needed.
+
+    Raises:
+        UserError: scipy is not installed.
+
+    """
+    try:
+        from scipy import stats
+    except ImportError:
+        raise UserError("comparing runs needs scipy: pip install 'mapush_stack[report]'") from None
+    return stats

@@ -1,0 +1,110 @@
+"""What a run's configuration says that its numbers are judged by."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Dict, NamedTuple, Optional
+
+from ..run import LoggedRun
+from .rules import Published, Rules
+
+
+class RunFacts(NamedTuple):
+    """Limits and scales of a run; None if its files do not say."""
+
+    weights: Dict[str, float]
+    """Weight of each reward term by name, 0 if it is off; empty if nothing says."""
+    actor_limit: Optional[float] = None
+    """Limit of the norm of an actor's gradient."""
+    critic_limit: Optional[float] = None
+    target_kl: Optional[float] = None
+    horizon: Optional[float] = None
+    """Control steps that the discount sees: 1 / (1 - gamma) decisions."""
+    saturation: float = 1.0
+    """|action| from which on a command does not grow."""
+    staged: bool = False
+    """True if the rewards' scales change during the training (a curriculum)."""
+    action_size: Optional[int] = None
+    """Numbers of an action."""
+
+
+def run_facts(run: LoggedRun, rules: Rules) -> RunFacts:
+    """What `run` says of itself, or what is published of upstream's run."""
+    facts = RunFacts(weights={})
+    if run.library == "harl" and "algo_args" in run.config:
+        facts = _harl(run.config)
+    elif get(run.config, "learner", "gamma") is not None:
+        facts = _own(run.config)
+    elif run.library == "openrl":
+        facts = _upstream(run.config, rules.published)
+    return facts._replace(action_size=rules.action_size) if _pushes(run) else facts
+
+
+def _pushes(run: LoggedRun) -> bool:
+    """True for MAPush's task, whose actions are velocities of a robot. OpenRL's runs are taken for MAPush's."""
+    environment = f"{run.task} {get(run.config, 'main_args', 'env')}".lower()
+    return run.library in ("mapush", "openrl") or "mapush" in environment or "go1push" in environment
+
+
+def get(config: Any, *path: str) -> Any:
+    """A value inside nested dictionaries, None without one."""
+    for name in path:
+        if not isinstance(config, dict) or name not in config:
+            return None
+        config = config[name]
+    return config
+
+
+def _number(value: Any) -> Optional[float]:
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if good else None
+
+
+def _limit(value: Any) -> Optional[float]:
+    """A limit of gradients, None if it is not positive."""
+    limit = _number(value)
+    return None if limit is None or limit <= 0 else limit
+
+
+def _own(config: Dict[str, Any]) -> RunFacts:
+    """From this project's `config.json`."""
+    weights = get(config, "task", "rewards") or {}
+    return RunFacts(
+        actor_limit=_limit(get(config, "learner", "actor_max_grad_norm")),
+        critic_limit=_limit(get(config, "learner", "critic_max_grad_norm")),
+        target_kl=_number(get(config, "learner", "target_kl")),
+        horizon=_horizon(get(config, "learner", "gamma"), get(config, "task", "action_repeat")),
+        saturation=1.0 / (_number(get(config, "task", "action_gain")) or 1.0),
+        weights={name: value for name, value in weights.items() if _number(value) is not None},
+        staged=bool(get(config, "training", "stages")),
+    )
+
+
+def _harl(config: Dict[str, Any]) -> RunFacts:
+    """From HARL's `config.json`: main_args, algo_args, env_args."""
+    algorithm = config["algo_args"]
+    limit = _limit(get(algorithm, "algo", "max_grad_norm")) if get(algorithm, "algo", "use_max_grad_norm") else None
+    return RunFacts(
+        weights={},
+        actor_limit=limit,
+        critic_limit=limit,
+        horizon=_horizon(get(algorithm, "algo", "gamma"), 1),
+    )
+
+
+def _upstream(config: Dict[str, Any], published: Published) -> RunFacts:
+    """From MAPush's `task/config.py` if it is beside the run, else what is published."""
+    scales = get(config, "rewards", "scales") or {}
+    weights = {name: _number(get(scales, field)) for name, field in published.fields.items()}
+    return RunFacts(
+        horizon=_horizon(published.gamma, published.action_repeat),
+        saturation=published.saturation,
+        weights={name: value for name, value in weights.items() if value is not None} or published.weights,
+    )
+
+
+def _horizon(gamma: Any, repeat: Any) -> Optional[float]:
+    discount, steps = _number(gamma), _number(repeat)
+    if discount is None or steps is None or not 0 <= discount < 1:
+        return None
+    return steps / (1.0 - discount)

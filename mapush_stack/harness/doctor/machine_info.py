@@ -1,0 +1,104 @@
+"""Information about a machine and its Python environment, as plain data that can come from another machine."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Tuple
+
+from pydantic import BaseModel, ConfigDict
+
+from ...system.gpu import Nvidia
+from ..patches.state import State
+
+
+class _Info(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Python(_Info):
+    """The Python that runs mapush."""
+
+    version: Tuple[int, int, int]
+    executable: str
+
+
+class Torch(_Info):
+    """torch, imported in a separate process."""
+
+    version: str = ""
+    cuda: Optional[str] = None
+    """The CUDA that it was built for, such as 11.6; None without CUDA."""
+    architectures: List[str] = []
+    """Architectures that it has code for: sm_86, compute_90, ..."""
+    sees_gpu: bool = False
+    error: str = ""
+    """The output of the failed import; empty if it succeeded."""
+
+    @property
+    def cuda_major(self) -> Optional[int]:
+        """The major version of CUDA, 11 for 11.6."""
+        return int(self.cuda.split(".")[0]) if self.cuda else None
+
+
+class PatchState(_Info):
+    """A patch and the state of its files."""
+
+    name: str
+    state: State
+    problem: str
+    directory: Optional[str]
+
+
+class Gymtorch(_Info):
+    """The compiled gymtorch in torch's cache: one folder for each Python and CUDA."""
+
+    built: List[str] = []
+    unfinished: List[str] = []
+    """Folders without the library, or with a lock that torch would wait for; none changed recently."""
+
+
+class Disk(_Info):
+    """Disk space for one purpose."""
+
+    purpose: str
+    path: str
+    free_mib: int
+
+
+class Drift(_Info):
+    """A package whose installed version is not the locked one."""
+
+    package: str
+    installed: str
+    locked: str
+    lock: str
+
+
+class MachineInfo(_Info):
+    """All information."""
+
+    python: Python
+    packages: Dict[str, str]
+    """Versions of the installed distributions by normalized name."""
+    torch: Torch
+    nvidia: Nvidia
+    visible_devices: Optional[str]
+    """CUDA_VISIBLE_DEVICES; None if it is not set."""
+    isaacgym: Optional[str]
+    """The error of importing isaacgym, empty for success; None if it is not installed."""
+    torch_loaded_by: str
+    """What imports torch before a program can import isaacgym: "python" at its start, "mapush", or nothing ("")."""
+    gymtorch: Gymtorch
+    compiler: Dict[str, bool]
+    """Whether each program that compiles gymtorch is on the PATH."""
+    patches: List[PatchState]
+    harl_source: bool
+    """Whether HARL_SRC names a folder."""
+    cpus: int
+    memory_mib: Optional[int]
+    """Available memory; None if the system does not say."""
+    disks: List[Disk]
+    container: bool
+    shared_memory_mib: Optional[int]
+    """Size of /dev/shm; None without it."""
+    drift: Optional[List[Drift]]
+    """None without lock files: the package is not in its source tree, or there are none for this Python."""

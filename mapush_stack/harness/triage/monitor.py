@@ -1,0 +1,184 @@
+"""Runs a command, passes on what it prints, and notes how it ended and how much memory it took."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, TextIO
+
+import psutil
+
+from ...errors import UserError
+from ...system.gpu import MemoryMeter, Nvidia, look
+from ...system.supervisor import ChildProcess, Terminal
+from .rules import Fact
+
+_SAMPLE_SECONDS = 0.25
+_SAMPLES = 1000
+"""Samples kept of a run; beyond that two become one, and half as many are taken."""
+_CGROUP = Path("/sys/fs/cgroup")
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Sample(NamedTuple):
+    """Memory at one moment; None if it cannot be measured."""
+
+    seconds: float
+    """Since the command started."""
+    gpu_memory: Optional[float]
+    """Share (0 to 1) in use on the fullest card."""
+    host_memory: Optional[float]
+    """Share (0 to 1) in use of the machine's memory or of the container's."""
+    resident_mib: float
+    """Of the command and its descendants."""
+
+
+class Measurements(NamedTuple):
+    """What was measured while a command ran."""
+
+    facts: Dict[Fact, float]
+    """The GPU and the peaks of memory, as far as they could be measured."""
+    trace: List[Sample]
+    """The memory from start to end."""
+
+
+class MonitoredRun(NamedTuple):
+    """How a command ended and what was measured."""
+
+    exit_code: int
+    """0 to 255, or a signal's negative number."""
+    measurements: Measurements
+
+
+def run_command(command: Sequence[str], log: Path, quiet_stdout: bool = False) -> MonitoredRun:
+    """Run a command to its end.
+
+    Ctrl-C, SIGTERM and SIGHUP are passed on to the command, which decides what follows. What it leaves running is left
+    alone.
+
+    Args:
+        command: the program and its arguments; no shell reads them.
+        log: the file for all that it prints.
+        quiet_stdout: pass its standard output on to our standard error.
+
+    Raises:
+        UserError: there is no such program, or the log cannot be written.
+
+    """
+    streams = [sys.stderr if quiet_stdout else sys.stdout, sys.stderr]
+    try:
+        with log.open("wb", buffering=0) as kept:
+            stdout, stderr = (Terminal(_writer(kept, stream)) for stream in streams)
+            with ChildProcess(
+                command,
+                stdout,
+                stderr,
+                stdin=None,
+                environment=crash_environment(colours=all(stream.isatty() for stream in streams)),
+                death_signal=None,
+                keep_descendants=True,
+            ) as process, process.forwarding(_FORWARDED):
+                measurements = monitor(process)
+        return MonitoredRun(process.exit_code, measurements)
+    except OSError as error:
+        raise UserError(f"{command[0]} cannot be run, or {log} written: {error.strerror}") from None
+
+
+def crash_environment(colours: bool = False) -> Dict[str, str]:
+    """Our environment variables, and those that make Python say more when it crashes."""
+    environment = {"PYTHONFAULTHANDLER": "1", "PYTHONUNBUFFERED": "1", **os.environ}
+    return environment if colours else {**environment, "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def monitor(process: ChildProcess, control: Callable[[ChildProcess], None] = lambda process: None) -> Measurements:
+    """Watch a command until it has ended; `control` is called with it several times a second."""
+    killed_before = _oom_kills()
+    with MemoryMeter() as meter:
+        trace = _trace(process, meter, control)
+    facts = {**_peaks(trace), **_capability(look())}
+    if process.exit_code == -signal.SIGKILL and _oom_kills() > killed_before:
+        facts[Fact.HOST_MEMORY] = 1.0  # memory filled up between two samples
+    return Measurements(facts, trace)
+
+
+def _writer(log: BinaryIO, stream: TextIO) -> Callable[[bytes], None]:
+    """A function that writes to the log and, until its reader has left, to a stream of ours."""
+    open_streams = [stream.fileno()]
+
+    def write(data: bytes) -> None:
+        log.write(data)
+        try:
+            while data and open_streams:
+                data = data[os.write(open_streams[0], data) :]
+        except BrokenPipeError:
+            open_streams.clear()
+
+    return write
+
+
+def _trace(process: ChildProcess, meter: MemoryMeter, control: Callable[[ChildProcess], None]) -> List[Sample]:
+    """The memory over time until the command has ended."""
+    trace: List[Sample] = []
+    interval = _SAMPLE_SECONDS
+    while True:
+        trace.append(Sample(process.seconds, meter.fullest(), _host_memory(), process.tree.resident_mib()))
+        if len(trace) == _SAMPLES:
+            trace, interval = _halved(trace), 2 * interval
+        if not process.running(interval):
+            return trace
+        control(process)
+
+
+def _halved(trace: List[Sample]) -> List[Sample]:
+    """Half as many samples, each with the maxima of two."""
+    return [
+        Sample(
+            late.seconds,
+            _max([early.gpu_memory, late.gpu_memory]),
+            _max([early.host_memory, late.host_memory]),
+            max(early.resident_mib, late.resident_mib),
+        )
+        for early, late in zip(trace[::2], trace[1::2])
+    ]
+
+
+def _max(values: Sequence[Optional[float]]) -> Optional[float]:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _peaks(trace: List[Sample]) -> Dict[Fact, float]:
+    """The highest share in use of each memory."""
+    peaks = {
+        Fact.GPU_MEMORY: _max([one.gpu_memory for one in trace]),
+        Fact.HOST_MEMORY: _max([one.host_memory for one in trace]),
+    }
+    return {fact: peak for fact, peak in peaks.items() if peak is not None}
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has killed for lack of memory since boot; 0 if it does not say."""
+    try:
+        counters = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return int(counters.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
+
+
+def _host_memory() -> float:
+    """Share of memory in use: of the machine or, if that is limited and fuller, of the container."""
+    machine = float(psutil.virtual_memory().percent) / 100
+    try:
+        limit = int((_CGROUP / "memory.max").read_text())
+        counters = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())
+        # Without cached files, which the kernel drops before it kills a process.
+        return max(machine, int(counters["anon"]) / limit)
+    except (OSError, ValueError, KeyError):  # no limit ("max"), or not cgroup v2
+        return machine
+
+
+def _capability(nvidia: Nvidia) -> Dict[Fact, float]:
+    """The compute capability, if all cards have the same."""
+    found = list({gpu.compute_capability for gpu in nvidia.gpus})
+    return {Fact.COMPUTE_CAPABILITY: float("{}.{}".format(*found[0]))} if len(found) == 1 else {}

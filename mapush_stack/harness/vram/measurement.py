@@ -1,0 +1,136 @@
+"""Runs the process of one trial and measures the memory that it takes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from ...system.gpu import Card
+from ...system.supervisor import ChildProcess, ProcessTree, Terminal
+from .folder import Method
+
+_SAMPLE_SECONDS = 0.05
+_SETTLE_SECONDS = 10.0
+"""How long the driver may take to free the memory of an ended process."""
+_SETTLED_MIB = 32.0
+_TRACE_POINTS = 100
+"""A memory trace keeps at most twice as many points."""
+
+Trace = List[Tuple[float, float]]
+"""Seconds since the start and MiB."""
+
+
+class Measurement(NamedTuple):
+    """How a process ended and the memory that it took."""
+
+    exit_code: int
+    """0 to 255, or a signal's negative number."""
+    seconds: float
+    peak_mib: float
+    measured_by: Method
+    trace: Trace
+    stopped: str
+    """`timeout`, `limit` or `request` if it was killed for that, else empty."""
+
+
+class HostMeter:
+    """Host memory of a process and its descendants."""
+
+    def __init__(self) -> None:
+        self._trace = _Trace()
+
+    def sample(self, tree: ProcessTree, seconds: float) -> float:
+        """Record the memory held now, and return it, MiB."""
+        held = tree.resident_mib()
+        self._trace.add(seconds, held)
+        return held
+
+    def result(self) -> Tuple[float, Method, Trace]:
+        """Peak in MiB, the method, and the trace."""
+        return self._trace.peak, "rss", self._trace.points
+
+
+class CardMeter:
+    """GPU memory of a process and its descendants.
+
+    It is what NVML reports for these processes. In a container, where NVML knows processes by other numbers, it is the
+    growth of the memory in use on the card.
+    """
+
+    def __init__(self, card: Card, idle_mib: float) -> None:
+        """Wait until no more than about `idle_mib` are in use, the amount without a trial."""
+        self._card = card
+        due = time.monotonic() + _SETTLE_SECONDS
+        while card.memory().used > idle_mib + _SETTLED_MIB and time.monotonic() < due:
+            time.sleep(_SAMPLE_SECONDS)
+        self._before = card.memory().used
+        self._of_process, self._of_card = _Trace(), _Trace()
+
+    def sample(self, tree: ProcessTree, seconds: float) -> float:
+        """As `HostMeter.sample`."""
+        grown = max(self._card.memory().used - self._before, 0.0)
+        self._of_card.add(seconds, grown)
+        held = self._card.held_by({process.pid for process in tree.members()})
+        if held is None:
+            return grown
+        self._of_process.add(seconds, held)
+        return held
+
+    def result(self) -> Tuple[float, Method, Trace]:
+        """As `HostMeter.result`."""
+        if self._of_process.points:
+            return self._of_process.peak, "process", self._of_process.points
+        return self._of_card.peak, "device", self._of_card.points
+
+
+Meter = Union[HostMeter, CardMeter]
+
+
+class _Trace:
+    """Samples, thinned out as they come in; the highest always stays."""
+
+    def __init__(self) -> None:
+        self.points: Trace = []
+        self.peak = 0.0
+        self._interval = 0.0
+
+    def add(self, seconds: float, mib: float) -> None:
+        if mib <= self.peak and self.points and seconds < self.points[-1][0] + self._interval:
+            return
+        self.peak = max(self.peak, mib)
+        self.points.append((round(seconds, 2), round(mib, 1)))
+        if len(self.points) > 2 * _TRACE_POINTS:
+            last = self.points[-1]
+            self._interval = 2 * seconds / len(self.points)
+            highest = max(self.points, key=lambda point: point[1])
+            self.points = sorted({*self.points[::2], highest, last})
+
+
+def measure(
+    command: Sequence[str],
+    environment: Dict[str, str],
+    log: Path,
+    meter: Meter,
+    timeout: float,
+    limit_mib: Optional[float],
+    stop: Callable[[], bool],
+) -> Measurement:
+    """Run a command to its end and measure its memory.
+
+    It is killed when it takes longer than `timeout` seconds, holds more than `limit_mib` MiB, or `stop` returns true.
+    What it prints goes into `log`.
+    """
+    with log.open("wb", buffering=0) as kept:
+        terminal = Terminal(kept.write)
+        with ChildProcess(command, terminal, terminal, environment=environment) as process:
+            while process.running(_SAMPLE_SECONDS):
+                held = meter.sample(process.tree, process.seconds)
+                if limit_mib is not None and held > limit_mib:
+                    process.kill("limit")
+                elif process.seconds > timeout:
+                    process.kill("timeout")
+                elif stop():
+                    process.kill("request")
+        seconds = process.seconds
+    return Measurement(process.exit_code, seconds, *meter.result(), process.stop_reason)

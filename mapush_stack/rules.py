@@ -1,0 +1,37 @@
+"""Rules and tables that are data: YAML files of the package, each checked by a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Type, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .errors import UserError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def load_rules(path: Path, model: Type[M], content: str, remedy: str = "install mapush_stack again") -> M:
+    """The content of a YAML file as a `model`; `content` is what messages call it, such as "the rules of triage".
+
+    Raises:
+        UserError: the file is missing or damaged; the message names the file and the field.
+
+    """
+    try:
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return model.model_validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        reason = first_error(error)
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        reason = str(error)
+    raise UserError(f"{path} does not hold {content}: {reason}; {remedy}")
+
+
+def first_error(error: ValidationError) -> str:
+    """The first of a model's complaints, as `field: what is wrong`."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
