@@ -45,7 +45,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("hadolint", "Dockerfile")
     session.run("actionlint")
-    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
+    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.s[hb]*"))))
 
 
 @nox.session(python=["3.8", *MODERN])
