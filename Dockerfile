@@ -8,7 +8,9 @@ ARG CUDA_IMAGE=nvidia/cuda:11.6.2-cudnn8-runtime-ubuntu20.04@sha256:ea2af6ed2bc7
 # git, for the commit of the checkout and for the sources of MAPush and HARL.
 FROM ${PYTHON_IMAGE} AS git
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
+RUN if ! command -v git && ! { apt-get update && apt-get install -y --no-install-recommends ca-certificates git; }; then \
+      echo "Debian's package git could not be installed, see above: a base that has it is --build-arg PYTHON_IMAGE=..." >&2; exit 1; fi \
+    && rm -rf /var/lib/apt/lists/*
 
 # The checkout without NVIDIA's package, which has its own stage, and without .git: .commit holds the commit, with a "+" if
 # files differ from it. It is empty if the build's folder is no clone; --build-arg COMMIT=... then names it.
@@ -35,7 +37,9 @@ RUN --mount=type=secret,id=ca \
 # Shared by cpu and warp. Everyone may write into HOME, because a container runs as any user. OSMesa draws for `mapush play`.
 FROM ${PYTHON_IMAGE} AS python
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends libosmesa6 \
+RUN if ! ls /usr/lib/x86_64-linux-gnu/libOSMesa.so* && ! { apt-get update && apt-get install -y --no-install-recommends libosmesa6; }; then \
+      echo "Debian's package libosmesa6 could not be installed, see above: a base that has it is --build-arg PYTHON_IMAGE=..." >&2; \
+      exit 1; fi \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache
