@@ -129,7 +129,7 @@ RUN rm -f /etc/apt/sources.list.d/cuda*.list /etc/apt/sources.list.d/nvidia*.lis
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
        g++ libegl1 libgl1 libglib2.0-0 libpython3.8 libvulkan1 libx11-6 libxcursor1 libxi6 libxinerama1 libxrandr2 \
-       python3.8 python3.8-dev python3.8-venv \
+       python3-distutils python3.8 python3.8-dev python3.8-venv \
     && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
     && rm -f /usr/lib/x86_64-linux-gnu/libEGL_mesa.so.0* /usr/share/glvnd/egl_vendor.d/50_mesa.json \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
