@@ -40,7 +40,7 @@ FROM ${PYTHON_IMAGE} AS python
 RUN if ! ls /usr/lib/x86_64-linux-gnu/libOSMesa.so* && ! { apt-get update && apt-get install -y --no-install-recommends libosmesa6; }; then \
       echo "Debian's package libosmesa6 could not be installed, see above: a base that has it is --build-arg PYTHON_IMAGE=..." >&2; \
       exit 1; fi \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache
 COPY --from=tools /opt/tools /opt/tools
@@ -130,7 +130,7 @@ RUN rm -f /etc/apt/sources.list.d/cuda*.list /etc/apt/sources.list.d/nvidia*.lis
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
        g++ libegl1 libgl1 libglib2.0-0 libpython3.8 libvulkan1 libx11-6 libxcursor1 libxi6 libxinerama1 libxrandr2 \
        python3-distutils python3.8 python3.8-dev python3.8-venv \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin \
     && rm -f /usr/lib/x86_64-linux-gnu/libEGL_mesa.so.0* /usr/share/glvnd/egl_vendor.d/50_mesa.json \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache

@@ -93,7 +93,11 @@ def files(image):
     )
     done = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", image, "-c", script)
     assert done.returncode == 0, done.stdout[-4000:]
-    return {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
+    found = {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
+    # Docker makes these for each container.
+    return {
+        path: found[path] for path in set(found) - {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/.dockerenv"}
+    }
 
 
 @functools.lru_cache(maxsize=None)
