@@ -15,7 +15,7 @@ RUN if ! command -v git && ! { apt-get update && apt-get install -y --no-install
 # The checkout without NVIDIA's package, which has its own stage, and without .git: .commit holds the commit, with a "+" if
 # files differ from it. It is empty if the build's folder is no clone; --build-arg COMMIT=... then names it.
 FROM git AS checkout
-ARG COMMIT
+ARG COMMIT=
 COPY . /opt/mapush
 WORKDIR /opt/mapush
 RUN commit=${COMMIT:-$(git -c safe.directory=/opt/mapush describe --always --abbrev=40 --exclude='*' --dirty=+ || true)} \
@@ -71,7 +71,7 @@ RUN PATH=/opt/tools/bin:$PATH env/install-here.sh
 USER 1000:1000
 # Exit code 2 (broken) is unhealthy; 1 (a warning, such as Docker's small /dev/shm) is not.
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend mujoco || [ $? -eq 1 ]"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:cpu" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush on MuJoCo, on the CPU" \
       org.opencontainers.image.licenses="BSD-3-Clause"
@@ -92,7 +92,7 @@ RUN PATH=/opt/tools/bin:$PATH env/install-here.sh
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend warp || [ $? -eq 1 ]"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:warp" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush on MuJoCo Warp, on NVIDIA GPUs" \
       org.opencontainers.image.licenses="BSD-3-Clause"
@@ -171,6 +171,6 @@ USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend isaacgym || [ $? -eq 1 ]"]
 ENTRYPOINT ["/opt/mapush/env/entrypoint.sh"]
 CMD ["mapush", "--help"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:isaacgym" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush in Isaac Gym. NVIDIA's licence: do not publish"
