@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Literal, Sequence, Tuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from ..registry import Registry
@@ -114,6 +114,16 @@ class TaskConfig(Settings):
     )
     quirks: Quirks = Quirks()
 
+    @field_validator("rewards")
+    @classmethod
+    def _known_and_not_zero(cls, rewards: Dict[str, float]) -> Dict[str, float]:
+        # Without the terms of weight 0, so that configurations that mean the same are equal.
+        terms = _reward_terms()
+        for name in rewards:
+            if name not in terms:
+                raise ValueError(terms.unknown(name))
+        return {name: weight for name, weight in rewards.items() if weight != 0}
+
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:
         low, high = self.target_distance
@@ -121,10 +131,6 @@ class TaskConfig(Settings):
             raise ValueError(f"target_distance must be two lengths, 0 <= low <= high, not [{low:g}, {high:g}]")
         if min(self.command_limit) <= 0:
             raise ValueError(f"command_limit must be three positive numbers, not {list(self.command_limit)}")
-        terms = _reward_terms()
-        for name in self.rewards:
-            if name not in terms:
-                raise ValueError(f"rewards.{name}: {terms.unknown(name)}")
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:
