@@ -16,7 +16,7 @@ CONFIG, MANIFEST, LOG, PROGRESS = "config.json", "manifest.json", "log.txt", "pr
 MARKS = (CONFIG, LOG)
 """A run's folder has at least one of these files."""
 _DEEPEST = 100
-"""Levels of a JSON file; deeper nesting would end in Python's recursion limit."""
+"""Most levels of a JSON file; deeper nesting would exceed Python's recursion limit."""
 _CHECKPOINT = re.compile(r"rl_model_(\d+)_steps")
 _CHECKPOINT_FOLDERS = ("models", "checkpoints")
 
@@ -99,7 +99,7 @@ def is_locked(folder: Path) -> Optional[bool]:
 
 
 def read_json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
-    """The JSON object in a file, empty without one, and what is wrong with the file."""
+    """The JSON object in a file (empty if there is no file), and what is wrong with it."""
     if not file.is_file():
         return {}, []
     try:

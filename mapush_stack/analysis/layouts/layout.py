@@ -28,16 +28,16 @@ class Layout:
     config: Dict[str, Any] = field(default_factory=dict)
     """Nested plain JSON, empty without one."""
     manifest: Dict[str, Any] = field(default_factory=dict)
-    """Where and with what the run was made, empty if it does not say."""
+    """Machine and software of the run; empty if they are not known."""
     total_steps: Optional[int] = None
-    """Environment steps that the run was to have, None if it does not say."""
+    """Configured environment steps; None if they are not known."""
     event_files: Dict[Path, List[Path]] = field(default_factory=dict)
     """By the folder that they are in."""
     text_logs: List[TextSource] = field(default_factory=list)
     checkpoints: List[Tuple[int, Path]] = field(default_factory=list)
     """(environment steps, path), in the order of their steps."""
     problems: List[str] = field(default_factory=list)
-    """What could not be read, a sentence each."""
+    """Sentences about what could not be read."""
 
 
 class Program(NamedTuple):
@@ -45,6 +45,6 @@ class Program(NamedTuple):
 
     library: str
     wrote: Callable[[Layout], bool]
-    """True if the program wrote a folder, of which files, `config` and `manifest` are known."""
+    """True if the program wrote the folder; files, `config` and `manifest` are already read."""
     describe: Callable[[Layout], Layout]
     """Adds task, algorithm, seed and so on."""
