@@ -40,7 +40,7 @@ class Evaluation(BaseModel):
     success_interval: Optional[Tuple[float, float]] = None
     """95 % interval of the success rate (Wilson's score interval)."""
     valid_success_rate: Optional[float] = None
-    """Success rate of the episodes whose start broke no rule."""
+    """Success rate over valid resets (docs/task.md section 4)."""
     finished_time: Optional[float] = None
     """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
     collaboration_degree: Optional[float] = None

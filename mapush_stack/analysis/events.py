@@ -128,7 +128,7 @@ def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
 
 
 def _append(records: Dict[str, _Records], content: _File) -> None:
-    """Add the records of a file to those of the files before it."""
+    """Add the records of a file to the records of the files before it."""
     met = set()
     for event in content.events():
         step, wall = event.step, event.wall_time

@@ -39,14 +39,14 @@ class RunState(NamedTuple):
     how: str
     """The evidence for the state."""
     steps: int
-    """Environment steps so far: those logged if it runs, else those of the last checkpoint."""
+    """Environment steps so far: as logged while it runs, else of the last checkpoint."""
 
 
 class Row(NamedTuple):
     """A run in the list."""
 
     run: Layout
-    """Its problems include those of its checkpoints and evaluations."""
+    """Its `problems` also name damaged checkpoints and evaluations."""
     state: RunState
     best_success: Optional[float] = None
     """The best success rate in training over the checkpoints."""

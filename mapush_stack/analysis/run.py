@@ -19,7 +19,7 @@ __all__ = ["Evaluation", "LoggedRun", "Series", "read"]
 
 _QUIET_SECONDS = 60.0
 _QUIET_INTERVALS = 5.0
-"""A run without a lock has ended if it logged nothing for so many seconds and intervals.
+"""A run without a lock has ended if it logged nothing for longer than both of these.
 
 An interval is the median time between two of its records.
 """
@@ -200,7 +200,7 @@ def _refuse_several(owners: Dict[str, List[Path]], path: Path) -> None:
     if len(folders) > 1:
         shown = ", ".join(str(relative(folder, path)) for folder in folders[:3])
         raise UserError(
-            f"{path} holds {len(folders)} runs, which all log {tag}; name those that are meant, such as {shown}"
+            f"{path} holds {len(folders)} runs, which all log {tag}; give the folders of those you want, such as {shown}"
         )
 
 

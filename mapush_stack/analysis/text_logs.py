@@ -110,7 +110,7 @@ def _parse_console(lines: List[str]) -> _Console:
 
 
 def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
-    """The values of the log, and those of the event files at other steps."""
+    """The values of the log, and at other steps the values of the event files."""
     by_step = {} if logged is None else {int(step): row for step, *row in zip(*logged)}
     by_step.update(((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
     steps = sorted(by_step)

@@ -41,7 +41,7 @@ def _load_plugins(context: click.Context, option: click.Parameter, names: Tuple[
 _PLUGIN = click.Option(
     ["--plugin"],
     multiple=True,
-    is_eager=True,  # what it registers may be named by other options
+    is_eager=True,  # other options may use the names that it registers
     expose_value=False,
     callback=_load_plugins,
     help="Python file or module that adds reward terms, robots, learners ...; repeatable (docs/extend.md).",

@@ -70,7 +70,9 @@ class ObjectTask(Settings):
     robot_start_radius: Tuple[float, float] = Field(
         (1.2, 1.3), description="distance of a robot from the object at the start, m"
     )
-    min_robot_distance: float = Field(0.25, gt=0, description="two robot bases nearer than this end the episode, m")
+    min_robot_distance: float = Field(
+        0.25, gt=0, description="an episode ends if two robot bases are nearer than this, m"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ObjectTask:
@@ -102,9 +104,11 @@ class TaskConfig(Settings):
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
-    max_roll: float = Field(0.8, gt=0, description="a robot that rolls further ends the episode, rad")
-    max_pitch: float = Field(1.6, gt=0, description="a robot that pitches further ends the episode, rad")
-    max_height_change: float = Field(0.35, gt=0, description="a body whose height changes more ends the episode, m")
+    max_roll: float = Field(0.8, gt=0, description="an episode ends if a robot rolls further, rad")
+    max_pitch: float = Field(1.6, gt=0, description="an episode ends if a robot pitches further, rad")
+    max_height_change: float = Field(
+        0.35, gt=0, description="an episode ends if the height of a body changes by more, m"
+    )
     collaboration_distance: float = Field(
         1.0, gt=0, description="robots this near the object count as collaborating, m"
     )

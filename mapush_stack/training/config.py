@@ -105,7 +105,9 @@ class ExperimentConfig(Settings):
         if self.learner.algorithm == "happo" and per_agent:
             raise ValueError("task.global_state must be published or target_frame for happo, which has one team value")
         if self.learner.policy.mirror and self.task.observation == "published":
-            raise ValueError("learner.policy.mirror must be false with task.observation=published, whose angles wrap")
+            raise ValueError(
+                "learner.policy.mirror must be false with task.observation=published, whose angles jump from 2 pi to 0"
+            )
         samples = self.sim.num_envs * self.training.rollout_length
         for name in ("actor_minibatches", "critic_minibatches"):
             if getattr(self.learner, name) > samples:

@@ -17,7 +17,7 @@ SCHEMA = 2
 
 
 def _name_only_the_rewards_that_count(plain: Dict[str, Any]) -> Dict[str, Any]:
-    """Schema 1 gave every reward term a weight; schema 2 names those whose weight is not 0."""
+    """Schema 1 gave every reward term a weight; schema 2 only names terms whose weight is not 0."""
     task = dict(plain.get("task") or {})
     task["rewards"] = {name: weight for name, weight in (task.get("rewards") or {}).items() if weight != 0}
     return {**plain, "task": task}

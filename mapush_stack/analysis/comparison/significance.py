@@ -51,5 +51,5 @@ def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) ->
         better, worse = (b, a) if found.probability > 0.5 else (a, b)
         sentence = f"by {score.name}, {better} is better than {worse}: {figures} ({seeds})"
     else:
-        sentence = f"by {score.name}, {seeds} do not tell {a} and {b} apart: {figures}"
+        sentence = f"by {score.name}, {seeds} show no difference between {a} and {b}: {figures}"
     return Verdict(pair, score.name, found, conclusion, sentence)

@@ -86,7 +86,7 @@ def scale(parts: List[Segment]) -> float:
 
 
 def _noise(values: np.ndarray) -> float:
-    """Noise of a value, from differences of values or of stretches, whichever is larger.
+    """Noise of a value: the larger of the noise of values and the noise of stretches.
 
     Stretches show the noise of a smoothed curve. A rise, a fall or a collapse makes only few differences large, so it
     does not count as noise.

@@ -39,12 +39,12 @@ def run_folder(path: Path) -> Path:
     runs = [Path(folder) for folder, _, names in os.walk(str(path)) if any(name in names for name in MARKS)]
     if len(runs) > 1:
         shown = ", ".join(str(run.relative_to(path)) for run in sorted(runs)[:3])
-        raise UserError(f"{path} holds {len(runs)} runs; name those that are meant, such as {shown}")
+        raise UserError(f"{path} holds {len(runs)} runs; give the folders of those you want, such as {shown}")
     return runs[0] if runs else path
 
 
 def is_event_file(name: str) -> bool:
-    """True if TensorBoard takes a file of this name for one of its own."""
+    """True if TensorBoard reads files of this name."""
     return "tfevents" in name or name.startswith("events")
 
 
@@ -75,7 +75,7 @@ def log_sizes(folder: Path) -> List[Tuple[Path, int]]:
 
 
 def status(file: Path) -> Optional[os.stat_result]:
-    """Size and times of a file; None if it was deleted meanwhile, or is a broken link."""
+    """Size and times of a file; None if it does not exist any more, or is a broken link."""
     try:
         return file.stat()
     except OSError:

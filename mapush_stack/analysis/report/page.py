@@ -157,7 +157,7 @@ def _section(index: int, found: Comparison, diagnosis: Diagnosis, played: Played
 
 
 def _films(folder: Path) -> Tuple[List[Film], List[str]]:
-    """Recordings and stills in a run's folder, and the names of those that are too large."""
+    """Recordings and stills in a run's folder, and the names of files that are too large."""
     films: List[Film] = []
     left_out: List[str] = []
     room = _MOST_BYTES

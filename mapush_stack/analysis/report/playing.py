@@ -128,7 +128,7 @@ def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
 
 
 def _order(count: int) -> List[int]:
-    """The last checkpoint, the first, then those that halve the largest gap."""
+    """Indices: the last checkpoint, the first, then the middle of the largest gap."""
     order = [count - 1, 0][: min(count, 2)] if count > 1 else list(range(count))
     while len(order) < count:
         known = sorted(order)

@@ -33,7 +33,7 @@ def policy_std_exploding(run: JudgedRun, limits: Dict[str, float]) -> Iterator[C
 
 
 def entropy_rising(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean entropy of the last quarter is above that of the lowest earlier quarter."""
+    """The mean entropy of the last quarter is above the lowest earlier quarter."""
     size = run.action_size()
     for tag, series in run.all_series(r"agent\d+/dist_entropy").items():
         parts = quarters(series)

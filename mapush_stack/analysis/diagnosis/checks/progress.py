@@ -92,7 +92,7 @@ def _lost_return(run: JudgedRun, objectives: List[Objective], limits: Limits) ->
     )
     success = next((one.quarters for one in objectives if one.tag == SUCCESS), None)
     if success is not None and success[3].mean > success[1].mean:
-        sentence += f", although success rises from {success[1].mean:.1%} to {success[3].mean:.1%} meanwhile."
+        sentence += f", although success rises from {success[1].mean:.1%} to {success[3].mean:.1%} at the same time."
         return CheckResult(sentence, evidence, severity=Severity.REMARK)
     return lost._replace(sentence=f"{sentence}; take an earlier checkpoint.", evidence=evidence)
 

@@ -43,7 +43,7 @@ def _ratio(run: JudgedRun, name: str, ratio: float) -> str:
 
 
 def reward_term_idle(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean size of a term is a tiny share of that of all terms."""
+    """The mean size of a term is a tiny share of the sum over all terms."""
     sizes = {name: float(np.abs(series.values).mean()) for name, series in run.reward_terms()}
     sizes = {name: size for name, size in sizes.items() if run.facts.weights.get(name, 1.0)}
     total = sum(sizes.values())
