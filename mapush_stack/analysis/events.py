@@ -45,7 +45,7 @@ class Series(NamedTuple):
 
 
 def longest(series: Dict[str, Series]) -> Optional[Series]:
-    """The series with the most records, None without any."""
+    """The series with the most records, None if there is none."""
     return max(series.values(), key=lambda one: len(one.steps), default=None)
 
 
@@ -62,9 +62,9 @@ class Events(NamedTuple):
     """The scalars of a folder's event files."""
 
     series: Dict[str, Series]
-    """By their tags."""
+    """Series by tag."""
     started: float
-    """Unix seconds of the first record, NaN without one."""
+    """Unix seconds of the first record, NaN if there is none."""
     half_written: List[Path]
     """Files that end within a record or line.
 
@@ -210,7 +210,7 @@ class _File:
             yield event
 
     def number(self, value: Any) -> Optional[float]:
-        """A summary's value as a number, None if it is not a number."""
+        """A summary's value as a number; None for a picture or other data."""
         kind = value.WhichOneof("value")
         if kind == "simple_value":
             return float(value.simple_value)
@@ -255,7 +255,7 @@ def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=None)
 def _crc_table() -> np.ndarray:
-    """`[256]` uint32: the table of CRC-32C, one entry a byte (RFC 3720, reflected polynomial)."""
+    """`[256]` uint32: the table of CRC-32C, one entry per byte value (RFC 3720, reflected polynomial)."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(0x82F63B78), np.uint32(0))
@@ -273,7 +273,7 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndar
 
 
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record of a file, found in its last bytes; None without one."""
+    """The step of the last whole record of a file, found in its last bytes; None if there is none."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 

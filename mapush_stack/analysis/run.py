@@ -50,7 +50,7 @@ class LoggedRun(layouts.Layout):
 
     @property
     def last_logged(self) -> float:
-        """Unix seconds of the last record, NaN without one."""
+        """Unix seconds of the last record, NaN if there is none."""
         return max((float(one.wall[-1]) for one in self._all()), default=float("nan"))
 
     @property
@@ -200,7 +200,8 @@ def _refuse_several(owners: Dict[str, List[Path]], path: Path) -> None:
     if len(folders) > 1:
         shown = ", ".join(str(relative(folder, path)) for folder in folders[:3])
         raise UserError(
-            f"{path} holds {len(folders)} runs, which all log {tag}; give the folders of those you want, such as {shown}"
+            f"{path} holds {len(folders)} runs, which all log {tag}; "
+            f"give the folders of those you want, such as {shown}"
         )
 
 

@@ -42,7 +42,7 @@ def fields(config: Dict[str, Any], library: str) -> Dict[str, Any]:
 
 
 def essential(found: Dict[str, Any]) -> Dict[str, Any]:
-    """The fields that define an experiment: without seeds, names and settings of speed."""
+    """The fields that define an experiment: without seeds, names and speed settings."""
     incidental = _known().incidental
     return {
         field: value

@@ -43,7 +43,7 @@ def milestones(index: int, run: LoggedRun) -> List[Milestones]:
 
 
 def window_means(values: np.ndarray) -> np.ndarray:
-    """`[n]` mean of each value and the nine after it; the last nine means are equal."""
+    """`[n]` mean of each value and the nine after it; the last ten means are equal."""
     size = min(WINDOW, len(values))
     means = np.convolve(values, np.full(size, 1 / size), mode="valid")
     return np.append(means, np.full(size - 1, means[-1]))

@@ -12,7 +12,7 @@ from .judged_run import JudgedRun, NotJudgedError, Objective, number, steps
 from .segments import Segment, difference_error, segments
 
 _WINDOWS = 10
-"""Number of segments of a run among which the best is searched."""
+"""Number of segments of a run among which the best is chosen."""
 _ERRORS = 4.0
 """Standard errors of a difference that count as noise.
 

@@ -17,7 +17,7 @@ class Change(NamedTuple):
 
     field: str
     now: Any
-    """What the run had; None if its files do not say."""
+    """The field's value in the run; None if its files do not say."""
     value: Any
     why: str
 

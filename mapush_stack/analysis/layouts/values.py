@@ -18,7 +18,7 @@ class ConfigValues:
         self.problems: List[str] = []
 
     def get(self, *names: str) -> Any:
-        """The value under nested names, None without one."""
+        """The value under nested names, None if there is none."""
         found: Any = self._config
         for name in names:
             found = found.get(name) if isinstance(found, dict) else None

@@ -39,7 +39,7 @@ class Film(NamedTuple):
 
 
 class RunSection(NamedTuple):
-    """What the page says of one run."""
+    """The page's content about one run."""
 
     number: int
     """Its index in the comparison."""

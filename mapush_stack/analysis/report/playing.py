@@ -22,10 +22,10 @@ _PROGRAMS = {"harl": "HARL's", "openrl": "OpenRL's", "tensorboard": "plain Tenso
 
 
 class PlayedRun(NamedTuple):
-    """What was played of a run."""
+    """The result of playing a run's checkpoints."""
 
     evaluations: List[Evaluation]
-    """Of its checkpoints, in the order of their steps."""
+    """Evaluations of its checkpoints, in the order of their steps."""
     successes: List[Picture]
     failures: List[Picture]
     note: str
@@ -88,7 +88,7 @@ class _Player:
         self._found[index] = Evaluation.model_validate({"steps": candidate.steps, **summary._asdict()})
 
     def result(self) -> PlayedRun:
-        """What was played."""
+        """The evaluations, the pictures and a note."""
         evaluations = self._run.evaluations or [self._found[index] for index in sorted(self._found)]
         if self._last is None:
             late = "there was no time left" if self._skipped else ""
