@@ -10,6 +10,9 @@ _WIDTH_OF_A_PIPE = 140
 
 
 def make_console(stderr: bool = False, quiet: bool = False) -> Console:
-    """A console as wide as its terminal; wide enough for every table where there is none. A quiet one says nothing."""
+    """A console as wide as the terminal, or wide enough for every table without one.
+
+    A quiet console prints nothing.
+    """
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, quiet=quiet, width=None if stream.isatty() else _WIDTH_OF_A_PIPE)

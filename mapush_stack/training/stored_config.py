@@ -1,4 +1,7 @@
-"""The type of a configuration within other stored files: read from any older schema, written with its number."""
+"""A configuration as a field of other stored files.
+
+It is read from this or any older schema, and written with its schema number.
+"""
 
 from __future__ import annotations
 
