@@ -17,10 +17,17 @@ from rich.table import Table
 from .. import __version__
 from ..errors import UserError
 from ..system.signals import StopRequest
-from .console import make_console
+from .console import make_console, right, say
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
-_ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
+_SHORTHANDS = {
+    "library": "learner.library",
+    "algo": "learner.algorithm",
+    "robot": "sim.robot",
+    "backend": "sim.backend",
+}
+"""Options for fields of the configuration."""
+_ASKED = {"preset", "parts", "object_name", "overrides", *_SHORTHANDS}
 """Parameters that the configuration is made of."""
 
 
@@ -71,7 +78,7 @@ def command(
     kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
     """
     from ..harness.vram import probe
-    from ..harness.vram.folder import ProbeFolder
+    from ..harness.vram.folder import ProbeFile, ProbeFolder
     from ..harness.vram.trial import run as run_trial
 
     if trial is not None:
@@ -85,25 +92,16 @@ def command(
         _check_same(context, folder.file.settings)
         probe.check_machine(folder)
     else:
-        folder = _create(context.params, out or Path("results/vram-probe") / time.strftime("%Y-%m-%d-%H-%M-%S"))
-    return _run(console, folder, as_json)
-
-
-def _create(given: Dict[str, Any], path: Path) -> Any:
-    from ..harness.vram import probe
-    from ..harness.vram.folder import ProbeFile, ProbeFolder
-
-    settings = _settings(given)
-    return ProbeFolder.create(
-        path,
-        ProbeFile(
+        settings = _settings(context.params)
+        file = ProbeFile(
             mapush_stack=__version__,
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             command=["mapush", *sys.argv[1:]],
             settings=settings,
             machine=probe.machine(settings),
-        ),
-    )
+        )
+        folder = ProbeFolder.create(out or Path("results/vram-probe") / time.strftime("%Y-%m-%d-%H-%M-%S"), file)
+    return _run(console, folder, as_json)
 
 
 def _settings(given: Dict[str, Any]) -> Any:
@@ -137,13 +135,7 @@ def _on(config: Any, device: str) -> Any:
 def _config(given: Dict[str, Any]) -> Any:
     from ..training import config
 
-    fields = {
-        "learner.library": given["library"],
-        "learner.algorithm": given["algo"],
-        "sim.robot": given["robot"],
-        "sim.backend": given["backend"],
-    }
-    changes = [f"{field}={value}" for field, value in fields.items() if value is not None]
+    changes = [f"{field}={given[name]}" for name, field in _SHORTHANDS.items() if given[name] is not None]
     changes += given["overrides"]
     return config.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])
 
@@ -173,7 +165,7 @@ def _check_same(context: click.Context, settings: Any) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+    if given & _ASKED and _on(_config(context.params), settings.device) != settings.config:
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -189,7 +181,7 @@ def _run(console: Console, folder: Any, as_json: bool) -> int:
         _introduce(console, folder)
         try:
             finished = probe.run(
-                folder, lambda event: _print_trial(console, event), lambda: stop.signal_number is not None
+                folder, lambda record: _print_trial(console, record), lambda: stop.signal_number is not None
             )
         except probe.TrialFailedError as error:
             finished, failure = False, str(error)
@@ -200,18 +192,14 @@ def _run(console: Console, folder: Any, as_json: bool) -> int:
     else:
         _print_tables(console, results)
     if missing:
-        _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
-    _say(console, f"probe: {folder.path}")
+        say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
+    say(console, f"probe: {folder.path}")
     if not finished:
-        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
+        say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     if failure:
         print(f"mapush: {failure}", file=sys.stderr)
         return 1
     return stop.exit_code
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _introduce(console: Console, folder: Any) -> None:
@@ -220,20 +208,19 @@ def _introduce(console: Console, folder: Any) -> None:
     simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
-    _say(
+    say(
         console,
         f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name} · "
         f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
     )
 
 
-def _print_trial(console: Console, event: Any) -> None:
+def _print_trial(console: Console, record: Any) -> None:
     """Print a line about a trial that has ended."""
-    record = event.record
     rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
     about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
     more = f"  {record.evidence}" if record.evidence else ""
-    _say(
+    say(
         console,
         f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
         f"{about[record.purpose]}{more}",
@@ -245,7 +232,7 @@ def _print_tables(console: Console, summary: Any) -> None:
         return
     console.print(_measured(summary))
     for line in _sentences(summary):
-        _say(console, line)
+        say(console, line)
     if summary.predictions:
         console.print(_predicted(summary))
     if any(record.result and record.result.contact_pairs for record in summary.trials):
@@ -253,10 +240,8 @@ def _print_tables(console: Console, summary: Any) -> None:
 
 
 def _measured(summary: Any) -> Table:
-    table = Table(title=f"measured on {summary.machine.name}")
-    for heading in ("environments", "MiB", "of the memory", "env-steps/s"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome")
+    columns = right("environments", "MiB", "of the memory", "env-steps/s")
+    table = Table(*columns, "outcome", title=f"measured on {summary.machine.name}")
     for record in sorted(summary.trials, key=lambda one: (one.multiplier or 1, one.num_envs)):
         marks = [record.outcome.value]
         if record.purpose == "held-out":
@@ -302,10 +287,7 @@ def _sentences(summary: Any) -> List[str]:
 
 
 def _predicted(summary: Any) -> Table:
-    table = Table(title="predicted from the line")
-    for heading in ("card", "environments", "leaving a tenth free"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
+    table = Table(*right("card", "environments", "leaving a tenth free"), "", title="predicted from the line")
     for row in summary.predictions:
         basis = "beyond what was measured" if row.extrapolated else "within what was measured"
         table.add_row(f"{row.card_gb} GB", f"{row.num_envs:,}", f"{row.with_spare:,}", basis)
@@ -314,10 +296,8 @@ def _predicted(summary: Any) -> Table:
 
 def _pairs(summary: Any) -> Table:
     """Memory of Isaac Gym's room for contact pairs at the largest size, and how much of the room is used."""
-    table = Table(title=f"contact pairs at {summary.largest:,} environments")
-    for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome")
+    columns = right("multiplier", "MiB", "pairs available", "pairs used", "share")
+    table = Table(*columns, "outcome", title=f"contact pairs at {summary.largest:,} environments")
     for record in summary.trials:
         if record.num_envs != summary.largest or record.multiplier is None:
             continue

@@ -200,7 +200,7 @@ def test_the_smallest_size_near_the_peak_is_recommended_if_it_leaves_a_tenth():
 
 
 def test_predictions_say_what_is_beyond_the_measured_sizes():
-    line = model.MemoryModel(1024.0, 1024.0, 0.0, 3)
+    line = model.MemoryModel(fixed_mib=1024.0, kib_per_env=1024.0, residual=0.0, points=3)
     rows = {row.card_gb: row for row in model.predict(line, largest=8000)}
     assert sorted(rows) == [4, 8, 12, 16, 24, 48, 80]
     assert rows[8].num_envs == 7168 and rows[8].with_spare == 6348

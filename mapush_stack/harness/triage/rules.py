@@ -161,7 +161,8 @@ class Rules(_Entry):
 
 RULES: Registry[Rule] = Registry("triage rule")
 _ENDINGS: Registry[Ending] = Registry("process ending")
-_FILES: List[Rules] = []
+FILES: Dict[Path, Rules] = {}
+"""The registered files."""
 
 
 def register_triage_rules(path: Path) -> None:
@@ -181,16 +182,16 @@ def register_triage_rules(path: Path) -> None:
         _ENDINGS.register(name, one)
     for rule in added.rules:
         RULES.register(rule.name, rule)
-    _FILES.append(added)
+    FILES[path] = added
 
 
 def registered() -> Rules:
     """All registered rules."""
     return Rules(
-        success=[pattern for file in _FILES for pattern in file.success],
+        success=[pattern for file in FILES.values() for pattern in file.success],
         endings={name: _ENDINGS[name] for name in _ENDINGS},
-        readings=[reading for file in _FILES for reading in file.readings],
-        attach=[item for file in _FILES for item in file.attach],
+        readings=[reading for file in FILES.values() for reading in file.readings],
+        attach=[item for file in FILES.values() for item in file.attach],
         rules=[RULES[name] for name in RULES],
     )
 

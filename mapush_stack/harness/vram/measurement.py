@@ -15,7 +15,7 @@ _SETTLE_SECONDS = 10.0
 """How long the driver may take to free the memory of an ended process."""
 _SETTLED_MIB = 32.0
 _TRACE_POINTS = 100
-"""A memory trace keeps at most twice as many points."""
+"""Length of the memory trace of a trial."""
 
 Trace = List[Tuple[float, float]]
 """Seconds since the start and MiB."""
@@ -38,17 +38,17 @@ class HostMeter:
     """Host memory of a process and its descendants."""
 
     def __init__(self) -> None:
-        self._trace = _Trace()
+        self._trace: Trace = []
 
     def sample(self, tree: ProcessTree, seconds: float) -> float:
         """Record the memory held now, and return it, MiB."""
         held = tree.resident_mib()
-        self._trace.add(seconds, held)
+        self._trace.append((seconds, held))
         return held
 
-    def result(self) -> Tuple[float, Method, Trace]:
-        """Peak in MiB, the method, and the trace."""
-        return self._trace.peak, "rss", self._trace.points
+    def result(self) -> Tuple[Method, Trace]:
+        """The method and all samples."""
+        return "rss", self._trace
 
 
 class CardMeter:
@@ -65,46 +65,25 @@ class CardMeter:
         while card.memory().used > idle_mib + _SETTLED_MIB and time.monotonic() < due:
             time.sleep(_SAMPLE_SECONDS)
         self._before = card.memory().used
-        self._of_process, self._of_card = _Trace(), _Trace()
+        self._of_process: Trace = []
+        self._of_card: Trace = []
 
     def sample(self, tree: ProcessTree, seconds: float) -> float:
         """As `HostMeter.sample`."""
         grown = max(self._card.memory().used - self._before, 0.0)
-        self._of_card.add(seconds, grown)
+        self._of_card.append((seconds, grown))
         held = self._card.held_by({process.pid for process in tree.members()})
         if held is None:
             return grown
-        self._of_process.add(seconds, held)
+        self._of_process.append((seconds, held))
         return held
 
-    def result(self) -> Tuple[float, Method, Trace]:
+    def result(self) -> Tuple[Method, Trace]:
         """As `HostMeter.result`."""
-        if self._of_process.points:
-            return self._of_process.peak, "process", self._of_process.points
-        return self._of_card.peak, "device", self._of_card.points
+        return ("process", self._of_process) if self._of_process else ("device", self._of_card)
 
 
 Meter = Union[HostMeter, CardMeter]
-
-
-class _Trace:
-    """Samples, thinned out as they come in; the highest always stays."""
-
-    def __init__(self) -> None:
-        self.points: Trace = []
-        self.peak = 0.0
-        self._interval = 0.0
-
-    def add(self, seconds: float, mib: float) -> None:
-        if mib <= self.peak and self.points and seconds < self.points[-1][0] + self._interval:
-            return
-        self.peak = max(self.peak, mib)
-        self.points.append((round(seconds, 2), round(mib, 1)))
-        if len(self.points) > 2 * _TRACE_POINTS:
-            last = self.points[-1]
-            self._interval = 2 * seconds / len(self.points)
-            highest = max(self.points, key=lambda point: point[1])
-            self.points = sorted({*self.points[::2], highest, last})
 
 
 def measure(
@@ -133,4 +112,13 @@ def measure(
                 elif stop():
                     process.kill("request")
         seconds = process.seconds
-    return Measurement(process.exit_code, seconds, *meter.result(), process.stop_reason)
+    method, samples = meter.result()
+    peak = max((mib for _, mib in samples), default=0.0)
+    return Measurement(process.exit_code, seconds, peak, method, _thinned(samples), process.stop_reason)
+
+
+def _thinned(samples: Trace) -> Trace:
+    """The highest sample of each of at most `_TRACE_POINTS` intervals."""
+    size = -(-len(samples) // _TRACE_POINTS) or 1
+    highest = [max(samples[i : i + size], key=lambda sample: sample[1]) for i in range(0, len(samples), size)]
+    return [(round(seconds, 2), round(mib, 1)) for seconds, mib in highest]
