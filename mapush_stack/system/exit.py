@@ -71,11 +71,11 @@ def leave(code: int) -> NoReturn:
         code = code or int(bool(closing.lost()) or not written)
         if _must_not_tear_down() or not written:
             _flush_files()
-            _flush_c()
-            _leave_now(code)
+            ctypes.CDLL(None).fflush(None)  # the output of C code
+            os._exit(code)
     _start_timer(_TEARDOWN_SECONDS, code)
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: _leave_now(code))
+        signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
 
 
@@ -166,15 +166,6 @@ def _flush_files() -> None:
         if type(thing) in _FILES:
             with contextlib.suppress(OSError, ValueError):
                 thing.flush()
-
-
-def _flush_c() -> None:
-    """Flush the output of C code."""
-    ctypes.CDLL(None).fflush(None)
-
-
-def _leave_now(code: int) -> NoReturn:
-    os._exit(code)
 
 
 # Time limits that work even if C code blocks while it holds the interpreter lock, so that no Python code can run.

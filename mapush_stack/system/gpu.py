@@ -9,15 +9,14 @@ import functools
 import os
 from typing import Any, Collection, List, NamedTuple, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from ..errors import UserError
+from ..settings import Settings
 
 
-class Gpu(BaseModel):
+class Gpu(Settings):
     """One GPU."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     compute_capability: Tuple[int, int]
@@ -26,16 +25,14 @@ class Gpu(BaseModel):
     """Memory that no process holds."""
 
 
-class Nvidia(BaseModel):
+class Nvidia(Settings):
     """The driver and its GPUs; without a driver both are empty."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     driver: Optional[str] = None
     """Its version, such as 535.104.05."""
     cuda: Optional[Tuple[int, int]] = None
     """The newest CUDA version that the driver supports."""
-    gpus: List[Gpu] = []
+    gpus: List[Gpu] = Field(default=[])
     problem: str = ""
     """NVML's error message if there is a driver that does not answer."""
 

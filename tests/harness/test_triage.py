@@ -237,7 +237,7 @@ def registries(monkeypatch):
     """Registers that forget what a test adds."""
     for registry in (rules.RULES, rules._ENDINGS):
         monkeypatch.setattr(registry, "_things", dict(registry._things))
-    monkeypatch.setattr(rules, "_FILES", list(rules._FILES))
+    monkeypatch.setattr(rules, "FILES", dict(rules.FILES))
 
 
 @pytest.mark.usefixtures("registries")

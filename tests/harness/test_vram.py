@@ -133,17 +133,17 @@ def measured(exit_code=-signal.SIGSEGV, peak=100.0):
 
 
 def test_a_death_is_put_down_to_memory_that_was_expected_to_run_out():
-    assert classify(measured(), b"", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(), b"", False, 400.0, 399.0, True).outcome is Outcome.FAILED
-    assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True).outcome is Outcome.FAILED
-    assert classify(measured(), b"", True, 400.0, None, True).outcome is Outcome.FITS
+    assert classify(measured(), b"", False, 400.0, 401.0, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(), b"", False, 400.0, 399.0, True)[0] is Outcome.FAILED
+    assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True)[0] is Outcome.FAILED
+    assert classify(measured(), b"", True, 400.0, None, True)[0] is Outcome.FITS
 
 
 def test_a_segfault_of_isaac_gym_with_little_memory_in_use_is_not_put_down_to_it():
     log = b"+++ Using GPU PhysX\nGPU Pipeline: enabled\n"
-    assert classify(measured(peak=300.0), log, False, 400.0, None, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(peak=100.0), log, False, 400.0, None, True).outcome is Outcome.FAILED
+    assert classify(measured(peak=300.0), log, False, 400.0, None, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(peak=100.0), log, False, 400.0, None, True)[0] is Outcome.FAILED
 
 
 def test_the_contact_pairs_of_isaac_gym_are_swept(fake, tmp_path):

@@ -43,7 +43,7 @@ def machine(settings: ProbeSettings) -> Machine:
 
     """
     if settings.device == "cpu":
-        name, total, free = processor(), psutil.virtual_memory().total / 2**20, (available_memory() or 0) / 2**20
+        name, total, free = processor(), psutil.virtual_memory().total / 2**20, available_memory() / 2**20
     else:
         card = _card(settings)
         name, total, free = card.name, card.memory().total, card.memory().free
@@ -140,7 +140,7 @@ def _run_trial(
         return None
     found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
     line = fit(records)
-    ended = classify(
+    outcome, evidence = classify(
         measured,
         folder.log(number).read_bytes(),
         found is not None,
@@ -151,11 +151,9 @@ def _run_trial(
     _delete(request, result)
     peak = max(measured.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
     return TrialRecord(
-        purpose=trial.purpose,
-        num_envs=trial.num_envs,
-        multiplier=trial.multiplier,
-        outcome=ended.outcome,
-        evidence=ended.evidence,
+        **trial._asdict(),
+        outcome=outcome,
+        evidence=evidence,
         exit_code=measured.exit_code,
         peak_mib=round(peak, 1),
         measured_by=measured.measured_by,
