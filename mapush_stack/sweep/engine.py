@@ -65,9 +65,8 @@ def connected(address: str, resources: Resources, trials: int) -> Iterator[None]
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage statistics unless asked to
-    os.environ.setdefault(
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-    )  # no warning of older versions; trials hide GPUs themselves
+    # No warning of older versions; trials hide GPUs themselves.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address == LOCAL:
         # Ray listens on the network and accepts who has its token. Without this one it would write a token to the home
         # folder, which other clusters would then use too.

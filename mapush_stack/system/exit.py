@@ -66,9 +66,9 @@ def leave(code: int) -> NoReturn:
     closing.watchdog = watchdog
     closing.close_all()
     _reap()
-    with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost()))):
+    with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost))):
         written = _flush()
-        code = code or int(bool(closing.lost()) or not written)
+        code = code or int(bool(closing.lost) or not written)
         if _must_not_tear_down() or not written:
             _flush_files()
             ctypes.CDLL(None).fflush(None)  # the output of C code
@@ -151,7 +151,7 @@ def _flush() -> bool:
 
 def _must_not_tear_down() -> bool:
     """Whether the shutdown of the interpreter could crash or hang."""
-    return bool(closing.loaded_unsafe() or closing.abandoned() or _in_process_group())
+    return bool(closing.loaded_unsafe() or closing.abandoned or _in_process_group())
 
 
 def _in_process_group() -> bool:
