@@ -19,7 +19,7 @@ from ...training.config import overridden
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
-from .measurement import CardMeter, HostMeter, Meter, measure
+from .measurement import Meter, card_meter, host_meter, measure
 from .outcome import Outcome, classify
 from .trial import TrialRequest, TrialResult
 
@@ -188,9 +188,9 @@ def _card(settings: ProbeSettings) -> Card:
 def _meters(settings: ProbeSettings) -> Iterator[Callable[[], Meter]]:
     """Within the block, a maker of meters: of the host, or of the card while the ballast holds the rest."""
     if settings.device == "cpu":
-        yield HostMeter
+        yield lambda: host_meter
         return
     card = _card(settings)
     with contextlib.nullcontext() if settings.limit_mib is None else ballast(card, settings.limit_mib):
         idle = card.memory().used
-        yield lambda: CardMeter(card, idle)
+        yield lambda: card_meter(card, idle)
