@@ -163,7 +163,7 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
     config = small_config("sim.device=cpu")
     monkeypatch.setattr(memory, "available_memory", lambda: 1)
     with pytest.raises(UserError, match="more than the 0 GiB that are free"):
-        memory.check(config, 10, 10)
+        memory.check(config, 10)
     request, result = tmp_path / "request.json", tmp_path / "result.json"
     asked = trial.TrialRequest(config=config.model_dump(mode="json"), updates=2, result=str(result))
     request.write_text(asked.model_dump_json())
@@ -172,7 +172,7 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
     assert (found.backend, found.device, found.updates) == ("mujoco", "cpu", 2) and found.fps > 0
     assert found.torch_mib is None and found.host_mib > 50 and found.contact_pairs is None
     with pytest.raises(UserError):
-        memory.check(config, 10, 10)
+        memory.check(config, 10)
 
 
 # A line through points.

@@ -13,17 +13,16 @@ from tests.cli.runner import ROOT
 from tests.conftest import SMALL
 
 REWORDED = """
-from rich.console import Console
-
-say = Console.print
-
-
-def say_otherwise(self, *things, **options):
-    words = [one.replace("FPS", "ticks each second").replace(" steps", " ticks") for one in map(str, things)]
-    say(self, *words, **options)
+import io
+import sys
 
 
-Console.print = say_otherwise
+class Reworded(io.TextIOWrapper):
+    def write(self, text):
+        return super().write(text.replace("FPS", "ticks each second").replace(" steps", " ticks"))
+
+
+sys.stdout = Reworded(sys.stdout.detach(), encoding="utf-8", line_buffering=True)
 """
 
 
