@@ -66,13 +66,7 @@ class TrialFolder:
     """The folder of a trial. The process that runs the trial writes the state; if that dies, the sweep does."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log = path / _LOG
-
-    @property
-    def name(self) -> str:
-        """The trial's name."""
-        return self.path.name
+        self.path, self.name, self.log = path, path.name, path / _LOG
 
     def request(self) -> Trial:
         """What the trial is.

@@ -151,11 +151,9 @@ def _flush() -> bool:
 
 def _must_not_tear_down() -> bool:
     """Whether the shutdown of the interpreter could crash or hang."""
-    return bool(closing.loaded_unsafe() or closing.abandoned or _in_process_group())
-
-
-def _in_process_group() -> bool:
-    """Whether this process is still in a group that trains together; the shutdown would wait for the others."""
+    if closing.loaded_unsafe() or closing.abandoned:
+        return True
+    # In a group of processes that train together, it would wait for the others.
     distributed = sys.modules.get("torch.distributed")
     return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
