@@ -219,12 +219,13 @@ def _introduce(console: Console, settings: Any, processes: int) -> None:
 
     learner, sim = settings.learner, settings.sim
     chosen = backend.choose(sim)
+    envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
     say(
         console,
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
-        f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
+        f"{chosen.name} on {chosen.device} ({chosen.reason}), {envs} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
     )
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
@@ -237,7 +238,3 @@ def _many_robots(kinds: List[str]) -> str:
     if len(counts) == 1:
         return f"{len(kinds)} {kinds[0]} robot{'s' if len(kinds) > 1 else ''}"
     return " and ".join(f"{count} {kind}" for kind, count in counts.items()) + " robots"
-
-
-def _many(num_envs: int, processes: int) -> str:
-    return f"{num_envs}" if processes == 1 else f"{processes} x {num_envs}"

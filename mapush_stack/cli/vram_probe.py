@@ -201,23 +201,22 @@ def _introduce(console: Console, folder: ProbeFolder) -> None:
     simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
-    say(
-        console,
-        f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name} · "
-        f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
-    )
+    team = f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name}"
+    memory = f"{machine.capacity_mib:,.0f} MiB for a trial{limited}"
+    say(console, f"{team} · {simulator}{machine.name}, {memory}{already}")
 
 
 def _print_trial(console: Console, record: TrialRecord) -> None:
     """Print a line about a trial that has ended."""
     rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
-    about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
-    more = f"  {record.evidence}" if record.evidence else ""
-    say(
-        console,
-        f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
-        f"{about[record.purpose]}{more}",
-    )
+    measured = f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
+    say(console, ", ".join(filter(None, [measured, _purpose(record), record.evidence])))
+
+
+def _purpose(record: TrialRecord) -> str:
+    """What a trial was for, if not for the search."""
+    pairs = f"contact pairs x {record.multiplier}"
+    return {"search": "", "held-out": "held out of the fit", "contact-pairs": pairs}[record.purpose]
 
 
 def _print_tables(console: Console, results: ProbeSummary) -> None:
@@ -236,11 +235,7 @@ def _measured(results: ProbeSummary) -> Table:
     columns = right("environments", "MiB", "of the memory", "env-steps/s")
     table = Table(*columns, "outcome", title=f"measured on {results.machine.name}")
     for record in sorted(results.trials, key=lambda one: (one.multiplier or 1, one.num_envs)):
-        marks = [record.outcome.value]
-        if record.purpose == "held-out":
-            marks.append("held out of the fit")
-        if record.purpose == "contact-pairs":
-            marks.append(f"contact pairs x {record.multiplier}")
+        marks = [record.outcome.value, _purpose(record)]
         if record.num_envs == results.recommended and record.purpose != "contact-pairs":
             marks.append("[bold]recommended[/]")
         table.add_row(
@@ -248,7 +243,7 @@ def _measured(results: ProbeSummary) -> Table:
             f"{record.peak_mib:,.0f}",
             f"{record.peak_mib / results.machine.capacity_mib:.0%}",
             f"{record.result.fps:,.0f}" if record.result else "-",
-            ", ".join(marks),
+            ", ".join(filter(None, marks)),
         )
     return table
 
