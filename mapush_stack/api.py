@@ -9,6 +9,7 @@ from . import plugins, presets
 from .envs import factory
 from .envs.push_env import PushEnv as PushEnv
 from .evaluation import policies, pretrained
+from .harness.triage.rules import register_triage_rules as register_triage_rules
 from .learning.contract import LearnerKind, TeamPolicy
 from .learning.registry import LEARNERS
 from .sim.robots import ROBOTS
