@@ -37,7 +37,7 @@ def load_config(preset: str = "default", object: str = "", overrides: Sequence[s
 
     """
     plugins.load_installed()
-    return configuration.load(preset, object, overrides)
+    return configuration.load(preset, object, [overrides] if isinstance(overrides, str) else overrides)
 
 
 def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: bool = True) -> PushEnv:

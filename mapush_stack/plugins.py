@@ -11,10 +11,11 @@ import importlib
 import importlib.util
 import os
 import sys
+import traceback
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterable, List, NamedTuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Set
 
 from .errors import UserError
 
@@ -36,6 +37,8 @@ class Plugin(NamedTuple):
 
 
 _loaded: Dict[str, Plugin] = {}
+_called: Set[str] = set()
+"""Modules whose entry point has been called."""
 
 
 def load(name: str) -> Plugin:
@@ -52,6 +55,8 @@ def load(name: str) -> Plugin:
     key = str(Path(name).resolve()) if is_file else name
     if key not in _loaded:
         module = _run_file(Path(key), name) if is_file else _import(name)
+        if getattr(module, "__file__", None) is None:
+            raise UserError(f"the plug-in {name} is a folder without code: give a .py file, or the name of a module")
         _loaded[key] = Plugin(key, _sha256(module))
         os.environ[VARIABLE] = os.pathsep.join(_loaded)
     return _loaded[key]
@@ -70,7 +75,14 @@ def load_installed() -> None:
     # Python 3.8 and 3.9 return a dictionary.
     points = found.select(group=ENTRY_POINTS) if hasattr(found, "select") else found.get(ENTRY_POINTS, ())
     for point in points:
-        load(point.value)
+        name, _, attribute = point.value.partition(":")
+        try:
+            load(name)
+            if attribute and name not in _called:
+                _called.add(name)
+                getattr(sys.modules[name], attribute)()
+        except UserError as error:
+            raise UserError(f"{error}; an installed package names it in the entry point {point.name}") from None
 
 
 def loaded() -> List[Plugin]:
@@ -111,7 +123,7 @@ def _run_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except UserError as error:
         raise UserError(f"the plug-in {name} cannot be loaded: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
     return module
 
@@ -127,22 +139,17 @@ def _import(name: str) -> ModuleType:
         raise _failed(name, error) from error
     except UserError as error:
         raise UserError(f"the plug-in {name} cannot be loaded: {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(name, error) from error
 
 
-def _failed(name: str, error: Exception) -> UserError:
+def _failed(name: str, error: BaseException) -> UserError:
     """The error in a plug-in's own code, with its line number."""
-    trace, line = error.__traceback__, 0
-    while trace is not None:
-        if "importlib" not in trace.tb_frame.f_code.co_filename and trace.tb_frame.f_code.co_filename != __file__:
-            line = trace.tb_lineno
-            break
-        trace = trace.tb_next
-    where = f" (line {line or getattr(error, 'lineno', None)})" if line or getattr(error, "lineno", None) else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    where = f" (line {lines[0]})" if lines else ""  # a syntax error has no frame, and names its line itself
     return UserError(f"the plug-in {name} cannot be loaded: {type(error).__name__}: {error}{where}")
 
 
 def _sha256(module: ModuleType) -> str:
-    file = getattr(module, "__file__", None)
-    return hashlib.sha256(Path(file).read_bytes() if file else b"").hexdigest()
+    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()

@@ -19,8 +19,8 @@ class Settings(BaseModel):
     def children(cls) -> Dict[str, Any]:
         """What each field holds, by name.
 
-        A `Settings` class; a `NamesOf` for a mapping whose keys are names in a registry; `dict` for any other mapping;
-        None for a single value.
+        A `Settings` class; a list with one for a list of such; a `NamesOf` for a mapping whose keys are names in a
+        registry; `dict` for any other mapping; None for a single value.
         """
         return {name: _child(field.annotation, field.metadata) for name, field in cls.model_fields.items()}
 
@@ -87,12 +87,16 @@ def _check(children: Mapping[str, Any], content: Mapping[str, Any], path: List[s
             hint = f"; {closest(str(name), sorted(children))}" if children else ""
             raise UserError(f"{source}there is no field {'.'.join(here)}: {where} has no {name}{hint}")
         child = children[name]
+        if isinstance(child, list) and isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    _check(child[0].children(), item, [*here, str(index)], source)
         if not isinstance(value, Mapping) or child is dict:
             continue
         if isinstance(child, NamesOf):
             _check(dict.fromkeys(child.registry().names()), value, here, source)
         else:
-            _check({} if child is None else child.children(), value, here, source)
+            _check(child.children() if isinstance(child, type) else {}, value, here, source)
 
 
 def _child(annotation: Any, metadata: Sequence[Any]) -> Any:
@@ -101,4 +105,7 @@ def _child(annotation: Any, metadata: Sequence[Any]) -> Any:
             return mark
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
-    return dict if getattr(annotation, "__origin__", None) is dict else None
+    origin, arguments = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
+    if origin is list and isinstance(arguments[0], type) and issubclass(arguments[0], Settings):
+        return [arguments[0]]
+    return dict if origin is dict else None

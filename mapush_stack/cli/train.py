@@ -169,7 +169,10 @@ def _team(robot: Optional[str], team: Optional[str]) -> List[str]:
         raise UserError("--robot and --team both say who pushes; leave one out")
     if robot is not None:
         return ["team=[]", "object.team=[]"]  # the object's own team yields to it
-    return [] if team is None else [f"team=[{team}]"]
+    kinds = [] if team is None else [kind.strip() for kind in team.split(",")]
+    if team is not None and not all(kinds):
+        raise UserError(f"--team {team!r} is not a team: give the kind of each robot, such as go1,planar")
+    return [f"team=[{', '.join(kinds)}]"] if kinds else []
 
 
 def _request(

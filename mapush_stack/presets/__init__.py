@@ -34,6 +34,8 @@ class Layer(NamedTuple):
     source: str
     """The file that it was read from."""
     content: Dict[str, Any]
+    applies: bool = True
+    """False for what a file says of another object: its names are checked too."""
 
 
 def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> List[Layer]:
@@ -51,7 +53,7 @@ def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Lis
     found = _extended(_find(preset, PRESETS), [])
     for part in parts:
         found += _extended(_find(part, PARTS), [])
-    chosen = object_name or next((str(one.content["object"]) for one in reversed(found) if "object" in one.content), "")
+    chosen = object_name or _named_object(found)
     named = Layer("", {"object": chosen, "preset": "+".join([preset, *parts])})
     return [*_for_object(found, chosen), named]
 
@@ -93,13 +95,33 @@ def merge(base: Dict[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
     return merged
 
 
+def _named_object(found: List[Layer]) -> str:
+    """The object that the last of these layers names."""
+    for source, content, _ in reversed(found):
+        if "object" in content:
+            name = content["object"]
+            if not isinstance(name, str):
+                raise UserError(f"{source}: object must be an object's name or a YAML file, not {name}")
+            if name not in OBJECTS and not Path(name).is_file():
+                raise UserError(f"{source}: {OBJECTS.unknown(name)}")
+            return name
+    return ""
+
+
 def _for_object(found: List[Layer], object_name: str) -> List[Layer]:
-    """Layers without `extends`; each is followed by its section `per_object` for the object."""
+    """Layers without `extends`; each is followed by its sections `per_object`, of which the object's applies."""
     laid = []
-    for source, content in found:
+    for source, content, _ in found:
         laid.append(Layer(source, {key: content[key] for key in content if key not in ("extends", "per_object")}))
-        own = (content.get("per_object") or {}).get(object_name)
-        laid += [Layer(source, own)] if own else []
+        sections = content.get("per_object") or {}
+        if not isinstance(sections, dict) or not all(isinstance(own, dict) for own in sections.values()):
+            raise UserError(f"{source}: per_object must map names of objects to fields")
+        for name, own in sections.items():
+            if name not in OBJECTS and name != object_name:
+                raise UserError(f"{source}: per_object.{name}: {OBJECTS.unknown(str(name))}")
+            if "object" in own:
+                raise UserError(f"{source}: per_object.{name} cannot set object")
+            laid.append(Layer(source, own, applies=name == object_name))
     return laid
 
 
@@ -114,7 +136,10 @@ def _extended(path: Path, above: List[Path]) -> List[Layer]:
         raise UserError(f"extends in {path} must be a name or a list of names")
     found: List[Layer] = []
     for name in extended:
-        found += _extended(_find(str(name), PRESETS, PARTS), [*above, path])
+        try:
+            found += _extended(_find(str(name), PRESETS, PARTS), [*above, path])
+        except UserError as error:
+            raise UserError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
     return [*found, Layer(str(path), content)]
 
 

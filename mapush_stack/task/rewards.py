@@ -13,6 +13,7 @@ from typing import Callable, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from ..errors import UserError
 from ..registry import Registry
 from .config import TaskConfig
 from .geometry import Measures, robot_pairs
@@ -139,7 +140,17 @@ def weighted_terms(step: Transition) -> Tensor:
     names = active_terms(step.config)
     if not names:
         return torch.zeros_like(step.now.robot_distance).unsqueeze(0)[:0]
-    return torch.stack([step.config.rewards[name] * TERMS[name](step) for name in names])
+    return torch.stack([step.config.rewards[name] * _value(name, step) for name in names])
+
+
+def _value(name: str, step: Transition) -> Tensor:
+    """A term's value; a term of a plug-in may have another shape than it should."""
+    value = TERMS[name](step)
+    shape = step.now.robot_distance.shape
+    if not isinstance(value, Tensor) or value.shape != shape:
+        found = f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(f"the reward term {name} must return a tensor {list(shape)}, one number a robot, not {found}")
+    return value
 
 
 def _approach_distance(step: Transition, measures: Measures) -> Tensor:

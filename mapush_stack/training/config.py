@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -176,20 +176,19 @@ class ExperimentConfig(Settings):
 def load(
     preset: str = "default", object_name: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
 ) -> ExperimentConfig:
-    """The configuration from a preset, parts, an object and `path.to.field=value` overrides.
+    """The configuration of a preset with parts, an object and `path.to.field=value` overrides.
 
     Raises:
         UserError: an unknown name, a wrong type or a value out of range, in one sentence.
 
     """
-    plain = _laid({}, presets.layers(preset, object_name, parts))
-    return _completed(plain, overrides)
+    return _completed({}, presets.layers(preset, object_name, parts), overrides)
 
 
 def overridden(
     config: ExperimentConfig, overrides: Sequence[str], object_name: str = "", parts: Sequence[str] = ()
 ) -> ExperimentConfig:
-    """A configuration with another object, parts and overrides laid over it.
+    """A configuration with another object, parts and `path.to.field=value` overrides laid over it.
 
     Raises:
         UserError: as `load`.
@@ -197,12 +196,16 @@ def overridden(
     """
     plain = config.model_dump(mode="json")
     if object_name:
-        plain["object"] = _object(object_name)
-    return _completed(_laid(plain, presets.part_layers(plain, parts) if parts else []), overrides)
+        plain["object"] = _object(object_name).content["object"]
+    return _completed(plain, presets.part_layers(plain, parts) if parts else [], overrides)
 
 
-def validated(plain: Mapping[str, Any]) -> ExperimentConfig:
+def validated(plain: Mapping[str, Any], layers: Sequence[Layer] = ()) -> ExperimentConfig:
     """Plain data as a checked configuration.
+
+    Args:
+        plain: the data.
+        layers: what it was made of, so that a message can name the file of a wrong value.
 
     Raises:
         UserError: the first thing that is wrong, in one sentence.
@@ -212,44 +215,65 @@ def validated(plain: Mapping[str, Any]) -> ExperimentConfig:
     try:
         return _parse(plain)
     except ValidationError as error:
-        raise UserError(sentence(error)) from None
+        raise UserError(_file(error, layers) + sentence(error)) from None
 
 
-def _laid(base: Dict[str, Any], layers: Iterable[Layer]) -> Dict[str, Any]:
-    """A base with layers laid over it, after a check of their field names."""
-    for source, content in layers:
-        # Here `object` may still be a name.
-        check_names(ExperimentConfig, content, source)
-        base = presets.merge(base, content)
-    return base
-
-
-def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentConfig:
-    """A checked configuration from merged layers, with overrides and the object's fields."""
+def _completed(plain: Dict[str, Any], layers: Sequence[Layer], overrides: Sequence[str]) -> ExperimentConfig:
+    """A checked configuration from a base, layers over it, the object's file, and overrides."""
+    for layer in layers:
+        check_names(ExperimentConfig, layer.content, layer.source)
+        if layer.applies:
+            plain = presets.merge(plain, layer.content)
+    layers = [layer for layer in layers if layer.applies]
+    if isinstance(plain["object"], str) and not any(override.partition("=")[0] == "object" for override in overrides):
+        thing = _object(plain["object"])
+        layers.append(thing)
+        plain["object"] = thing.content["object"]
     for override in overrides:
-        _apply(plain, override)
+        layers.append(Layer("", _apply(plain, override)))
     if isinstance(plain["object"], str):
-        plain["object"] = _object(plain["object"])
-    plain = _with_team(plain)
-    return validated(plain)
+        plain["object"] = _object(plain["object"]).content["object"]
+    elif not isinstance(plain["object"], dict):
+        raise UserError(f"object={_shown(plain['object'])} is not allowed: give an object's name or a YAML file")
+    paths = [override.partition("=")[0].strip() for override in overrides]
+    return validated(_with_team(plain, paths), layers)
 
 
-def _with_team(plain: Dict[str, Any]) -> Dict[str, Any]:
+def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[str, Any]:
     """A configuration with the size of its team, and a section for each kind of robot."""
-    of_object = plain["object"].get("team") if isinstance(plain["object"], dict) else None
-    team = plain.get("team") or of_object
+    team = plain.get("team") or plain["object"].get("team")
     if not isinstance(team, list) or not team:
         return plain
+    if "sim.robot" in overridden_paths:
+        raise UserError(f"sim.robot has no effect on a team ({', '.join(map(str, team))}); set team=[...] instead")
+    if "object.task.num_robots" not in overridden_paths:
+        plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
     sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
-    plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
-    return {**plain, "sim": presets.merge(sections, plain.get("sim") or {})}
+    return presets.merge({"sim": sections}, plain)
 
 
-def _object(name: str) -> Dict[str, Any]:
-    """An object's fields, after a check of their names."""
+def _object(name: str) -> Layer:
+    """An object's fields as a layer, after a check of their names."""
     source, content = presets.load_object(name)
     check_names(ObjectConfig, content, source)
-    return content
+    return Layer(source, {"object": content})
+
+
+def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
+    """The file that a wrong value comes from, for the start of a message; empty for the command line."""
+    first = error.errors(include_url=False)[0]
+    if isinstance(first["input"], dict):
+        return ""  # a check of several fields, which may come from several files
+    for layer in reversed(layers):
+        value: Any = layer.content
+        for name in first["loc"]:
+            try:
+                value = value[name]
+            except (LookupError, TypeError):
+                break
+        else:
+            return f"{layer.source}: " if layer.source else ""
+    return ""
 
 
 def _parse(plain: Mapping[str, Any]) -> ExperimentConfig:
@@ -289,8 +313,8 @@ def _number(value: Any) -> Any:
     return value
 
 
-def _apply(plain: Dict[str, Any], override: str) -> None:
-    """Set one field from `path.to.field=value`, the value in YAML."""
+def _apply(plain: Dict[str, Any], override: str) -> Dict[str, Any]:
+    """Set one field from `path.to.field=value`, the value in YAML; returns the change as a layer's content."""
     path, equals, text = override.partition("=")
     parts = path.strip().split(".")
     if not equals or not all(parts):
@@ -301,9 +325,16 @@ def _apply(plain: Dict[str, Any], override: str) -> None:
     except yaml.YAMLError:
         raise UserError(f"{path}={_shown(text)} is not allowed: the value is not valid YAML") from None
     if parts[0] == "object" and len(parts) > 1 and isinstance(plain["object"], str):
-        plain["object"] = _object(plain["object"])
-    node = plain
-    for part in parts[:-1]:
-        node[part] = dict(node.get(part) or {})
+        plain["object"] = _object(plain["object"]).content["object"]
+    node, change = plain, value
+    for depth, part in enumerate(parts[:-1], 1):
+        inner = node.get(part)
+        if inner is not None and not isinstance(inner, dict):
+            section = ".".join(parts[:depth])
+            raise UserError(f"{section}={_shown(inner)} is not allowed: {section} is a section with fields")
+        node[part] = dict(inner or {})
         node = node[part]
     node[parts[-1]] = value
+    for part in reversed(parts):
+        change = {part: change}
+    return dict(change)
