@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from ..device.replay import Replay
 from ..errors import UserError
-from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -21,24 +22,10 @@ from ..task.state import SimState
 from .statistics import EnvStatistics
 
 
-class Step(NamedTuple):
-    """What a decision led to.
+@dataclass
+class Step(TeamStep):
+    """What a decision led to, with the results of episodes; rewards are sums over its control steps."""
 
-    N environments, A robots, D observed numbers, V values of S numbers each.
-    """
-
-    observations: Tensor
-    """`[N, A, D]` after the decision, of the new episode where one ended."""
-    state: Tensor
-    """`[N, V, S]` likewise, for the critic."""
-    rewards: Tensor
-    """`[N, A]` summed over the control steps of the decision, up to the end of the episode."""
-    terminated: Tensor
-    """`[N]` bool: ended by success or by a rule; nothing follows."""
-    truncated: Tensor
-    """`[N]` bool: ended by the time limit; what would have followed is worth the value of `final_state`."""
-    final_state: Tensor
-    """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
     """The results of the episodes that ended."""
     path: SimState

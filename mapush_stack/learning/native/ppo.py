@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Dict, Iterator, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -19,9 +19,9 @@ from .networks import Critic
 from .optimizer import ClippedAdam
 from .policy import GaussianTeam
 from .rollout_buffer import RolloutBuffer
-from .state import Stateful, flatten, unflatten
+from .state import flatten, unflatten
 from .statistics import StepMeans, explained_variance
-from .value_norm import NoNorm, ValueNorm
+from .value_norm import ValueNorm
 
 _RANK_STRIDE = 1_000_003
 """Between the seeds of two processes."""
@@ -59,9 +59,7 @@ class MultiAgentPPO(Learner):
         self.team = GaussianTeam(config, env.spec, self.device, generator)
         self.actors = self.team.actors
         self.critic = Critic(config.critic, env.spec.state_shape[1], generator).to(self.device)
-        self.value_norm = (
-            ValueNorm(config.value_norm_beta, self.device, world) if config.value_norm else NoNorm(self.device)
-        )
+        self.value_norm = ValueNorm(config.value_norm_beta if config.value_norm else None, self.device, world)
         self._actor_optimizers = [
             ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm, world)
             for actor in self.actors
@@ -280,11 +278,11 @@ class MultiAgentPPO(Learner):
 
     # Saving and loading
 
-    def _modules(self) -> Dict[str, Stateful]:
+    def _modules(self) -> Dict[str, Any]:
         actors = {f"actor{index}": actor for index, actor in enumerate(self.actors)}
         return {"critic": self.critic, "value_norm": self.value_norm, **actors}
 
-    def _optimizers(self) -> Dict[str, Stateful]:
+    def _optimizers(self) -> Dict[str, Any]:
         actors = {f"actor{index}": optimizer for index, optimizer in enumerate(self._actor_optimizers)}
         return {"critic": self._critic_optimizer, **actors}
 

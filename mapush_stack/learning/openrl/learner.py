@@ -41,15 +41,20 @@ class OpenRLLearner(Learner):
             UserError: OpenRL is missing, of another version, or cannot be imported.
 
         """
-        library = import_openrl()
-        config = library.create_config_parser().parse_args([])
+        create_config_parser, PPONet, PPOAgent, Driver = import_openrl()  # noqa: N806 - OpenRL's names
+        config = create_config_parser().parse_args([])
         for name, value in settings.items():
             setattr(config, name, value)
         self.plan, self.env = plan, env
-        net = library.PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)
-        self.agent = library.PPOAgent(net)
+        net = PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)
+        self.agent = PPOAgent(net)
         self._module = net.module
-        self._driver = _made_driver(self.agent, library.Driver, plan.total_steps)
+        made: List[Any] = []
+        # The driver, with OpenRL's trainer and buffer, that `PPOAgent.train` makes; it is kept and does not run.
+        idle = type("IdleDriver", (Driver,), {"run": lambda driver: made.append(driver)})
+        # Without any logger OpenRL would take over the process's logging. Only its own loop logs.
+        self.agent.train(plan.total_steps, driver_class=idle, logger=object())
+        self._driver = made[-1]
         self._driver.episodes = plan.updates  # its linear schedule ends there
 
     def begin(self) -> None:
@@ -116,19 +121,6 @@ class OpenRLLearner(Learner):
         """The value normaliser's numbers; on a GPU they are missing from OpenRL's own state dictionary."""
         found = self._module.get_critic_value_normalizer()
         return {} if found is None else {name: getattr(found, name).detach() for name in _NORMALIZER}
-
-
-def _made_driver(agent: Any, driver_class: Any, total_steps: int) -> Any:
-    """The driver, with OpenRL's trainer and buffer, that `PPOAgent.train` makes; it does not run."""
-    made: List[Any] = []
-
-    def keep(driver: Any) -> None:
-        made.append(driver)
-
-    idle = type("IdleDriver", (driver_class,), {"run": keep})
-    # Without any logger OpenRL would take over the process's logging. Only its own loop logs.
-    agent.train(total_steps, driver_class=idle, logger=object())
-    return made[-1]
 
 
 def _weights(model: Any) -> List[Tuple[str, Tensor]]:
