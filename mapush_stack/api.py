@@ -55,9 +55,7 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
 
     """
     chosen = config.training.seed if seed is None else seed
-    return factory.make_env(
-        config.task, config.object.task, config.object.body, config.sim, chosen, 0, auto_reset, config.team_kinds
-    )
+    return factory.make_env(config.task, config.object, config.sim, chosen, 0, auto_reset, config.team_kinds)
 
 
 def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:

@@ -58,8 +58,7 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
-    thing, team = settings.object, settings.team_kinds
-    return make_env(settings.task, thing.task, thing.body, sim, seed, team=team)
+    return make_env(settings.task, settings.object, sim, seed, team=settings.team_kinds)
 
 
 def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:

@@ -7,37 +7,18 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
-from typing_extensions import Annotated
 
 from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
 from ..presets import Layer
-from ..registry import Registry
-from ..settings import Settings, check_names, check_path, name_in
-from ..sim.config import ObjectBody, SimConfig
-from ..task.config import ObjectTask, TaskConfig
+from ..settings import Settings, check_names, check_path
+from ..sim.config import ObjectConfig, RobotName, SimConfig
+from ..task.config import TaskConfig
 
 MOST_TORCH_THREADS = 4
 """More than networks of this size can use."""
 _STAGE_SECTIONS = ("task", "learner")
-
-
-def _robots() -> Registry[Any]:
-    from ..sim.robots import ROBOTS
-
-    return ROBOTS
-
-
-class ObjectConfig(Settings):
-    """The object that is pushed; see `presets/objects/`."""
-
-    name: str = Field(description="what is pushed; see presets/objects/")
-    team: List[Annotated[str, name_in(_robots)]] = Field(
-        [], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
-    )
-    task: ObjectTask
-    body: ObjectBody
 
 
 class StageConfig(Settings):
@@ -87,9 +68,7 @@ class ExperimentConfig(Settings):
     preset: str = "default"
     description: str = ""
     experiment: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
-    team: List[Annotated[str, name_in(_robots)]] = Field(
-        [], description="kinds of the robots in order; empty: the object's team"
-    )
+    team: List[RobotName] = Field([], description="kinds of the robots in order; empty: the object's team")
     object: ObjectConfig
     task: TaskConfig = TaskConfig()
     sim: SimConfig
@@ -178,8 +157,7 @@ def load(
         UserError: an unknown name, a wrong type or a value out of range, in one sentence.
 
     """
-    plain = _laid({}, presets.layers(preset, object_name, parts))
-    return _completed(plain, overrides)
+    return _completed(_laid({}, presets.layers(preset, object_name, parts)), overrides)
 
 
 def overridden(
@@ -226,19 +204,15 @@ def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentCon
         _apply(plain, override)
     if isinstance(plain["object"], str):
         plain["object"] = _object(plain["object"])
-    plain = _with_team(plain)
+    team = plain.get("team") or (plain["object"].get("team") if isinstance(plain["object"], dict) else None)
+    if isinstance(team, list) and team:
+        # What follows from the team: its size, and a section for each kind of robot.
+        from ..sim.robots import ROBOTS
+
+        sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in ROBOTS}
+        plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
+        plain["sim"] = presets.merge(sections, plain.get("sim") or {})
     return validated(plain)
-
-
-def _with_team(plain: Dict[str, Any]) -> Dict[str, Any]:
-    """A configuration with what follows from the team that it names: its size, and a section for each kind of robot."""
-    of_object = plain["object"].get("team") if isinstance(plain["object"], dict) else None
-    team = plain.get("team") or of_object
-    if not isinstance(team, list) or not team:
-        return plain
-    sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
-    plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
-    return {**plain, "sim": presets.merge(sections, plain.get("sim") or {})}
 
 
 def _object(name: str) -> Dict[str, Any]:

@@ -6,8 +6,7 @@ import math
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, Literal, Optional, Type
+from typing import Any, Dict, Literal, Optional
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -44,12 +43,7 @@ class ProgressDisplay:
             self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
@@ -82,18 +76,17 @@ class ProgressFile:
 
     def __init__(self, run: Optional[Path], steps: int, total_steps: int) -> None:
         """Begin at `steps`; without the folder of a run nothing is written."""
-        self._run, self._first_steps, self._total = run, steps, total_steps
+        self._run, self._first_steps = run, steps
         self._started, self._written = time.monotonic(), 0.0
-        self._steps, self._fps = steps, 0.0
-        self._success_rate: Optional[float] = None
+        self._known: Dict[str, Any] = {"steps": steps, "total_steps": total_steps, "fps": 0.0, "success_rate": None}
         self._write("training")
 
     def update(self, steps: int, metrics: Dict[str, float]) -> None:
         """Take note of an update; it is written if the file is a second old."""
         seconds = time.monotonic() - self._started
-        self._steps, self._fps = steps, (steps - self._first_steps) / max(seconds, 1e-9)
-        success_rate = metrics.get("mapush/success_rate", math.nan)
-        self._success_rate = success_rate if math.isfinite(success_rate) else None
+        rate = metrics.get("mapush/success_rate", math.nan)
+        fps = (steps - self._first_steps) / max(seconds, 1e-9)
+        self._known.update(steps=steps, fps=fps, success_rate=rate if math.isfinite(rate) else None)
         if seconds - self._written >= _FILE_INTERVAL:
             self._written = seconds
             self._write("training")
@@ -104,12 +97,5 @@ class ProgressFile:
 
     def _write(self, state: Literal["training", "stopped", "finished"]) -> None:
         if self._run is not None:
-            progress = TrainingProgress(
-                steps=self._steps,
-                total_steps=self._total,
-                fps=self._fps,
-                success_rate=self._success_rate,
-                seconds=time.monotonic() - self._started,
-                state=state,
-            )
+            progress = TrainingProgress(**self._known, seconds=time.monotonic() - self._started, state=state)
             progress_file.FILE.write(self._run / progress_file.NAME, progress)

@@ -142,16 +142,6 @@ class RunDirectory:
         file = self.path / _INITIAL
         return file if file.is_file() else None
 
-    def initial_weights(self) -> Optional[Dict[str, Tensor]]:
-        """The weights that the run started from; None where it started from scratch.
-
-        Raises:
-            UserError: the file is damaged.
-
-        """
-        file = self.initial_file
-        return None if file is None else checkpoint.load_tensors(file)
-
     def checkpoints(self) -> List[Tuple[int, Path]]:
         """(steps, path) of every checkpoint, oldest first."""
         return checkpoint.all_in(self.models)

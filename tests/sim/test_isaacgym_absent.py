@@ -92,7 +92,7 @@ def test_commands_that_mapush_would_clip_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "isaacgym", sys)
     config = small_config(*ASKED_FOR, "sim.device=cpu", "task.command_limit=[1.5,0.5,0.5]")
     with pytest.raises(UserError, match=r"task\.command_limit must be at most 1 with sim\.backend=isaacgym"):
-        factory.make_env(config.task, config.object.task, config.object.body, config.sim, 0)
+        factory.make_env(config.task, config.object, config.sim, 0)
 
 
 def test_the_walking_policy_is_trained_elsewhere(monkeypatch):

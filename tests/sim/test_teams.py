@@ -82,7 +82,7 @@ def make(team, *overrides, size=4, seed=0):
     from mapush_stack.envs.factory import make_env
 
     config = small_config(f"sim.num_envs={size}", *overrides)
-    return make_env(config.task, config.object.task, config.object.body, config.sim, seed, team=team)
+    return make_env(config.task, config.object, config.sim, seed, team=team)
 
 
 def actions(env, step):
