@@ -16,7 +16,7 @@ from .sim.robots.base import RobotKind
 from .sim.simulator import SimulatorKind
 from .sim.simulators import SIMULATORS
 from .task.observations import LAYOUTS, Layout
-from .task.rewards import TERMS, Term
+from .task.rewards import register_reward_term as register_reward_term
 from .training import config as configuration
 from .training.config import ExperimentConfig
 
@@ -73,18 +73,6 @@ def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
     known = str(path) in pretrained.names()
     found = policies.find(pretrained.path(str(path)) if known else Path(path), "", [])
     return policies.policy(found[-1], env)
-
-
-def register_reward_term(function: Term) -> Term:
-    """Register a reward term under its function's name; a decorator.
-
-    The function gets a `task.rewards.Transition` and returns `[..., A]`, one number a robot and control step.
-
-    Raises:
-        UserError: the name is taken.
-
-    """
-    return TERMS.register(function.__name__, function)
 
 
 def register_observation_layout(function: Layout) -> Layout:

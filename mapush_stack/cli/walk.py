@@ -49,8 +49,8 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
                 soft_wrap=True,
             )
 
-    run = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
-    console.print(f"policy: {run.weights}\nrecord: {run.record}", highlight=False, soft_wrap=True)
+    weights, record = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    console.print(f"policy: {weights}\nrecord: {record}", highlight=False, soft_wrap=True)
 
 
 @command.command(name="test")

@@ -52,12 +52,9 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         values, numbers = env.spec.state_shape
         self.state_space = _box(np.inf, values * numbers)
         """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
-        spaces_of = {
-            agent: (_box(np.inf, spec.observation_size), _box(spec.action_bound, spec.action_size))
-            for agent, spec in zip(self.possible_agents, env.spec.agents)
-        }
-        self.observation_spaces = {agent: observed for agent, (observed, _) in spaces_of.items()}
-        self.action_spaces = {agent: action for agent, (_, action) in spaces_of.items()}
+        specs = dict(zip(self.possible_agents, env.spec.agents))
+        self.observation_spaces = {agent: _box(np.inf, spec.observation_size) for agent, spec in specs.items()}
+        self.action_spaces = {agent: _box(spec.action_bound, spec.action_size) for agent, spec in specs.items()}
         self._env = env
         self._episode = -1
         self._state: Optional[Tensor] = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import Replay
+from ..device.state import flatten, unflatten
 from ..errors import UserError
 from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep
 from ..sim.simulator import Simulator
@@ -101,7 +102,6 @@ class PushEnv(TeamEnv):
         self._valid, self._counted = zeros.bool(), zeros.bool()
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
         self._state = _with_senses(start.state, robots)
-        self._closed = False
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -215,23 +215,18 @@ class PushEnv(TeamEnv):
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on."""
         own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
-        return {**own, **{f"simulator.{name}": value for name, value in self.simulator.state_dict().items()}}
+        return {**own, **flatten({"simulator": self.simulator})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned; `observe` then gives the observations to go on with."""
         for name in self._SAVED:
             getattr(self, f"_{name}").copy_(state[name])
-        prefix = "simulator."
-        self.simulator.load_state_dict(
-            {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-        )
+        unflatten({"simulator": self.simulator}, state)
         self._look()
 
     def close(self) -> None:
         """Release the simulator, if it has anything to release; may be called twice."""
-        if not self._closed:
-            self._closed = True
-            self.simulator.close()
+        self.simulator.close()
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..task.config import CONTROL_DT
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
 from . import gpu, mqe
@@ -95,7 +94,6 @@ class IsaacGymSimulator(Simulator):
             self.task: Any = mqe.make_task(root, body_file, request)
         self.num_envs, self.device = request.sim.num_envs, request.device
         self.robots = tuple(ROBOTS[kind].task for kind in request.team)
-        self.control_dt = CONTROL_DT
         self._seed, self._first_env = request.seed, request.first_env
         self._starts = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._unsent = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -258,13 +256,7 @@ class IsaacGymKind(SimulatorKind):
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""
         require()
-        if device == "cpu":
-            return Backend("isaacgym", torch.device("cpu"), "asked for on the CPU, where it is slow")
-        missing = gpu.why_not(device)
-        if missing:
-            raise UserError(f"sim.backend=isaacgym is not possible here: {missing}; use sim.backend=mujoco")
-        chosen = gpu.find(device)
-        return Backend("isaacgym", chosen, torch.cuda.get_device_name(chosen))
+        return gpu.place("isaacgym", device, gpu.why_not)
 
     def make(self, request: SimulationRequest) -> IsaacGymSimulator:
         """See `SimulatorKind.make`."""

@@ -85,15 +85,6 @@ def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
         )
 
 
-def contact_room(body: ObjectBody, team: Team) -> int:
-    """How many contacts a copy of the scene needs room for, if a buffer has a fixed size.
-
-    Four under each part of the object, and what the robots need. A scene that needs more is reported as unhealthy by
-    the engine.
-    """
-    return 4 * len(body.parts) + team.contacts
-
-
 def half_sizes(part: PartConfig) -> List[float]:
     """MuJoCo's `size` of a part: half lengths of a box; radius and half height of a cylinder."""
     if part.shape == "cylinder":

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..errors import UserError
 from . import gpu
-from .config import SimConfig
 from .engine import Engine, Path
 from .scene_simulator import SceneKind
 from .simulator import Backend
@@ -63,20 +62,10 @@ class WarpEngine(Engine):
 
     masked_reset = True
 
-    def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> None:
-        """Compile a `mujoco.MjSpec` for `device`.
-
-        Args:
-            spec: the scene of one environment.
-            num_envs: number of copies.
-            device: a CUDA device, or the CPU, which is slow and there for tests.
-            contacts: room for so many contacts in a copy.
-            fields: names of model fields that `set_field` will give every copy a value of its own.
-
-        Raises:
-            UserError: Warp or MuJoCo Warp is not installed.
-
-        """
+    def __init__(
+        self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
+    ) -> None:
+        """See `Engine`; `device` is a CUDA device, or the CPU, which is slow and there for tests."""
         self._warp, self._mjw = import_warp()
         import mujoco
 
@@ -228,21 +217,10 @@ def why_not(device: str) -> str:
 class WarpKind(SceneKind):
     """MuJoCo Warp on an NVIDIA GPU, or on the CPU for tests."""
 
+    engine = WarpEngine
     bytes_per_env = 180_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""
-        if device == "cpu":
-            return Backend("warp", torch.device("cpu"), "asked for on the CPU, where it is slow")
-        missing = why_not(device)
-        if missing:
-            raise UserError(f"sim.backend=warp on a GPU is not possible here: {missing}; use sim.backend=mujoco")
-        chosen = gpu.find(device)
-        return Backend("warp", chosen, torch.cuda.get_device_name(chosen))
-
-    def engine(
-        self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]
-    ) -> WarpEngine:
-        """See `SceneKind.engine`."""
-        return WarpEngine(spec, sim.num_envs, device, contacts, fields)
+        return gpu.place("warp", device, why_not)

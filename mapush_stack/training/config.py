@@ -18,7 +18,11 @@ from ..task.config import TaskConfig
 
 MOST_TORCH_THREADS = 4
 """More than networks of this size can use."""
-_STAGE_SECTIONS = ("task", "learner")
+_KEPT = {
+    "task": ("observation", "global_state", "action_repeat"),
+    "learner": ("algorithm", "share_actor", "policy", "critic"),
+}
+"""What a stage can change, but for these fields of them."""
 
 
 class StageConfig(Settings):
@@ -127,24 +131,20 @@ class ExperimentConfig(Settings):
         stage = self.training.stages[index]
         where = f"training.stages.{index}.changes"
         for name in stage.changes:
-            if name not in _STAGE_SECTIONS:
-                raise ValueError(f"{where} can hold {' and '.join(_STAGE_SECTIONS)}, not {name}")
-        try:
-            check_names(ExperimentConfig, stage.changes)
-        except UserError as error:
-            raise ValueError(f"{where}: {error}") from None
+            if name not in _KEPT:
+                raise ValueError(f"{where} can hold {' and '.join(_KEPT)}, not {name}")
         plain = presets.merge(self.model_dump(), stage.changes)
         plain["training"].update(stages=[], total_steps=stage.steps)
         try:
-            changed = _parse(plain)
-        except ValidationError as error:
-            raise ValueError(f"{where}: {sentence(error)}") from None
-        for name in ("observation", "global_state", "action_repeat"):
-            if getattr(changed.task, name) != getattr(self.task, name):
-                raise ValueError(f"{where} cannot change task.{name}: the networks are kept from stage to stage")
-        for name in ("algorithm", "share_actor", "policy", "critic"):
-            if getattr(changed.learner, name) != getattr(self.learner, name):
-                raise ValueError(f"{where} cannot change learner.{name}: the networks are kept from stage to stage")
+            changed = validated(plain)
+        except UserError as error:
+            raise ValueError(f"{where}: {error}") from None
+        for section, names in _KEPT.items():
+            for name in names:
+                if getattr(getattr(changed, section), name) != getattr(getattr(self, section), name):
+                    raise ValueError(
+                        f"{where} cannot change {section}.{name}: the networks are kept from stage to stage"
+                    )
         return changed
 
 
@@ -184,7 +184,8 @@ def validated(plain: Mapping[str, Any]) -> ExperimentConfig:
     """
     check_names(ExperimentConfig, plain)
     try:
-        return _parse(plain)
+        # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
+        return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
     except ValidationError as error:
         raise UserError(sentence(error)) from None
 
@@ -220,11 +221,6 @@ def _object(name: str) -> Dict[str, Any]:
     source, content = presets.load_object(name)
     check_names(ObjectConfig, content, source)
     return content
-
-
-def _parse(plain: Mapping[str, Any]) -> ExperimentConfig:
-    # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
-    return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
 
 
 def sentence(error: ValidationError) -> str:

@@ -24,8 +24,7 @@ class ProgressDisplay:
     """Shows steps, frames per second, success and time left: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, total_steps: int) -> None:
-        self._console, self._total = console, total_steps
-        self._started, self._first_steps, self._last_line = time.monotonic(), 0, -_LINE_INTERVAL
+        self._console, self._total, self._last_line = console, total_steps, -_LINE_INTERVAL
         self._progress: Optional[Progress] = None
 
     def __enter__(self) -> ProgressDisplay:
@@ -47,23 +46,17 @@ class ProgressDisplay:
         if self._progress is not None:
             self._progress.stop()
 
-    def start(self, steps: int) -> None:
-        """The training goes on from `steps`."""
-        self._started, self._first_steps = time.monotonic(), steps
-
-    def update(self, steps: int, metrics: Dict[str, float], last: bool = False) -> None:
-        """Show where the training stands."""
-        elapsed = time.monotonic() - self._started
-        fps = (steps - self._first_steps) / max(elapsed, 1e-9)
-        success = metrics.get("mapush/success_rate")
-        figures = f"{fps:,.0f} FPS  success {'-' if success is None else f'{success:.1%}'}"
+    def update(self, now: TrainingProgress, metrics: Dict[str, float]) -> None:
+        """Show where the training stands; `metrics` are everything that is logged of the update."""
+        steps, success = now.steps, now.success_rate
+        figures = f"{now.fps:,.0f} FPS  success {'-' if success is None else f'{success:.1%}'}"
         if self._progress is not None:
             self._progress.update(self._task, completed=min(steps, self._total), figures=figures)
             return
-        if not last and elapsed - self._last_line < _LINE_INTERVAL:
+        if steps < self._total and now.seconds - self._last_line < _LINE_INTERVAL:
             return
-        self._last_line = elapsed
-        left = timedelta(seconds=round(max(self._total - steps, 0) / max(fps, 1e-9)))
+        self._last_line = now.seconds
+        left = timedelta(seconds=round(max(self._total - steps, 0) / max(now.fps, 1e-9)))
         self.line(f"{steps:>12,} / {self._total:,} steps  {figures}  ETA {left}")
 
     def line(self, text: str) -> None:
@@ -81,8 +74,8 @@ class ProgressFile:
         self._known: Dict[str, Any] = {"steps": steps, "total_steps": total_steps, "fps": 0.0, "success_rate": None}
         self._write("training")
 
-    def update(self, steps: int, metrics: Dict[str, float]) -> None:
-        """Take note of an update; it is written if the file is a second old."""
+    def update(self, steps: int, metrics: Dict[str, float]) -> TrainingProgress:
+        """Where the training stands after an update; it is written if the file is a second old."""
         seconds = time.monotonic() - self._started
         rate = metrics.get("mapush/success_rate", math.nan)
         fps = (steps - self._first_steps) / max(seconds, 1e-9)
@@ -90,6 +83,7 @@ class ProgressFile:
         if seconds - self._written >= _FILE_INTERVAL:
             self._written = seconds
             self._write("training")
+        return TrainingProgress(**self._known, seconds=seconds, state="training")
 
     def end(self, state: Literal["stopped", "finished"]) -> None:
         """Write the last version: the training was stopped, or has finished."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..device.fetch import Fetch, Stopwatch
 from ..device.process_group import ALONE, World
+from ..device.state import flatten, unflatten
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.contract import Learner
@@ -77,7 +78,6 @@ class Trainer:
         """Train until the steps are done or a stop is requested; a checkpoint is written in either case."""
         started, first, total = time.monotonic(), self.steps, self.config.total_steps
         interval = self.config.training.checkpoint_interval
-        display.start(self.steps)
         progress = ProgressFile(self.run.path if self.world.leads else None, self.steps, total)
         queue: Deque[_Update] = deque()
         stopping = False
@@ -114,8 +114,7 @@ class Trainer:
                 "warning: a physics step found no room for all contacts of an environment, whose episode was ended as "
                 f"a value error; {_OVERFLOWS} in the logs counts such steps. Please report the object and the robots"
             )
-        display.update(steps, metrics, last=steps >= self.config.total_steps)
-        progress.update(steps, metrics)
+        display.update(progress.update(steps, metrics), metrics)
         return wanted
 
     # Checkpoints
@@ -129,7 +128,7 @@ class Trainer:
     def snapshot(self) -> checkpoint.Checkpoint:
         """This moment, complete: the environments and random generators of all processes one after the other."""
         gather = self.world.gather
-        env = {f"{_ENV}{name}": gather(value) for name, value in self.env.state_dict().items()}
+        env = {name: gather(value) for name, value in flatten({"env": self.env}).items()}
         training = self.learner.training_state()
         training.update({name: gather(value) for name, value in training.items() if name.startswith(_GENERATOR)})
         progress = {"recent": self.window.to_json(), "processes": self.world.size}
@@ -152,7 +151,7 @@ class Trainer:
             for name, value in saved.training.items()
         }
         self.learner.load_training_state({name: own[name] for name in own if not name.startswith(_ENV)})
-        self.env.load_state_dict({name[len(_ENV) :]: own[name] for name in own if name.startswith(_ENV)})
+        unflatten({"env": self.env}, own)
         self.window.load_json(saved.progress["recent"])
         self._enter_stage()
 

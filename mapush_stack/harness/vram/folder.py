@@ -11,7 +11,7 @@ from ...settings import Settings
 from ...system import trials_folder
 from ...system.stored_file import StoredFile
 from ...system.trials_folder import FolderKind, TrialsFolder
-from ...training.stored_config import StoredConfig
+from ...training.upgrades import StoredConfig
 from .outcome import Outcome
 from .trial import TrialResult
 

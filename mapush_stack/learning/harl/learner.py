@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import LearnerConfig
 from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import global_generators, scalar, set_global_generators
+from ..libraries import TrainingState, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
 from .env import HarlEnv
 from .progress import ProgressText
 
-_OPTIMIZER, _BUFFER = "optimizer.", "buffer."
+_CRITIC_ROWS = ("share_obs", "masks", "bad_masks")
+"""What HARL's buffer of the critic carries from a rollout to the next one."""
 
 
 class HarlLearner(Learner):
@@ -60,8 +60,10 @@ class HarlLearner(Learner):
         actor_infos, critic_info = runner.train()
         reward = runner.critic_buffer.get_mean_rewards()
         runner.after_update()
-        metrics = {**_actor_metrics(agents, actor_infos), **{f"critic/{k}": v for k, v in critic_info.items()}}
+        metrics = {f"critic/{name}": value for name, value in critic_info.items()}
         metrics["critic/average_step_rewards"] = reward
+        for agent, info in zip(agents, actor_infos):
+            metrics.update({f"agent{agent}/{name}": value for name, value in info.items()})
         return {name: scalar(value, self.env.device) for name, value in metrics.items()}
 
     def after_update(self, run: Path, steps: int, metrics: Dict[str, float]) -> List[str]:
@@ -93,55 +95,27 @@ class HarlLearner(Learner):
         weights.load_model_state(self.runner, self.config, state)
 
     def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`: Adam's moments, the buffers' first rows, torch's own generators."""
-        rows = {f"{_BUFFER}{name}": torch.from_numpy(row).clone() for name, row in self._rows()}
-        return {**self._optimizer_state(), **rows, **global_generators("cpu", self.env.device)}
+        """See `Learner.training_state`."""
+        return self._training().saved()
 
     def load_training_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_training_state`."""
-        self._load_optimizer_state(state)
-        for name, row in self._rows():
-            row[...] = state[f"{_BUFFER}{name}"].numpy()
-        set_global_generators("cpu", self.env.device, state)
+        self._training().restore(state)
 
     def add_files(self, folder: Path) -> None:
         """The weights once more in the files that HARL itself reads (`model_dir`); nothing here reads them."""
         self.runner.save_dir = str(folder)
         self.runner.save()
 
-    def _optimizers(self) -> Dict[str, torch.optim.Optimizer]:
-        actors = self.runner.actor[:1] if self.config.share_actor else self.runner.actor
-        named = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
-        return {**named, "critic": self.runner.critic.critic_optimizer}
-
-    def _optimizer_state(self) -> Dict[str, Tensor]:
-        """Adam's moments and step counts, by owner, parameter and name."""
-        found = {}
-        for owner, optimizer in self._optimizers().items():
-            for index, values in optimizer.state_dict()["state"].items():
-                for name, value in values.items():
-                    found[f"{_OPTIMIZER}{owner}.{index}.{name}"] = torch.as_tensor(value)
-        return found
-
-    def _load_optimizer_state(self, saved: Dict[str, Tensor]) -> None:
-        for owner, optimizer in self._optimizers().items():
-            whole, prefix = optimizer.state_dict(), f"{_OPTIMIZER}{owner}."
-            whole["state"] = {}
-            for key, value in saved.items():
-                if key.startswith(prefix):
-                    index, _, name = key[len(prefix) :].partition(".")
-                    whole["state"].setdefault(int(index), {})[name] = value
-            optimizer.load_state_dict(whole)
-
-    def _rows(self) -> Iterator[Tuple[str, np.ndarray]]:
-        """The rows of HARL's buffers with which the next rollout begins, by name; to read and to write."""
-        for index, buffer in enumerate(self.runner.actor_buffer):
-            for name in ("obs", "masks", "active_masks"):
-                yield f"actor{index}.{name}", getattr(buffer, name)[0]
-        for name in ("share_obs", "masks", "bad_masks"):
-            yield f"critic.{name}", getattr(self.runner.critic_buffer, name)[0]
-
-
-def _actor_metrics(agents: List[int], infos: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """HARL's metrics of each actor, named `agent0/policy_loss` and so on."""
-    return {f"agent{agent}/{name}": value for agent, info in zip(agents, infos) for name, value in info.items()}
+    def _training(self) -> TrainingState:
+        runner = self.runner
+        actors = runner.actor[:1] if self.config.share_actor else runner.actor
+        optimizers = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
+        optimizers["critic"] = runner.critic.critic_optimizer
+        rows = {
+            f"actor{index}.{name}": getattr(buffer, name)[0]
+            for index, buffer in enumerate(runner.actor_buffer)
+            for name in ("obs", "masks", "active_masks")
+        }
+        rows.update({f"critic.{name}": getattr(runner.critic_buffer, name)[0] for name in _CRITIC_ROWS})
+        return TrainingState(optimizers, rows, "cpu", self.env.device)

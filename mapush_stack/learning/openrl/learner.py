@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
-import torch
 from torch import Tensor
 
 from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import global_generators, scalar, set_global_generators
+from ..libraries import TrainingState, scalar
 from ..vec_env import TeamEnv
 from .env import OpenRLVecEnv
 from .library import import_openrl
 
 _NORMALIZER = ("running_mean", "running_mean_sq", "debiasing_term")
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam remembers of a parameter, in its order."""
 _CARRIED = ("policy_obs", "critic_obs", "masks", "active_masks", "bad_masks")
 """What OpenRL's buffer carries from the end of a rollout to the start of the next one."""
-_BUFFER = "buffer."
 _TAGS = {
     "policy_loss": "agent0/policy_loss",
     "dist_entropy": "agent0/dist_entropy",
@@ -92,30 +88,16 @@ class OpenRLLearner(Learner):
             value.copy_(state[f"value_norm.{name}"])
 
     def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`: Adam's moments, the buffer's first row, torch's own generators."""
-        state = global_generators("torch", self.env.device)
-        for name, optimizer in self._module.optimizers.items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                state.update({f"optimizer.{name}.{index}.{moment}": moments[moment] for moment in _MOMENTS})
-        rows = self._driver.buffer.data
-        state.update({_BUFFER + name: torch.from_numpy(getattr(rows, name)[0]) for name in _CARRIED})
-        return state
+        """See `Learner.training_state`."""
+        return self._training().saved()
 
     def load_training_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_training_state`."""
-        for name in _CARRIED:
-            getattr(self._driver.buffer.data, name)[0] = state[_BUFFER + name].numpy()
-        set_global_generators("torch", self.env.device, state)
-        for name, optimizer in self._module.optimizers.items():
-            groups = optimizer.state_dict()["param_groups"]
-            moments = {
-                index: {moment: state[f"optimizer.{name}.{index}.{moment}"] for moment in _MOMENTS}
-                for group in groups
-                for index in group["params"]
-                # The value normaliser's numbers are parameters of the critic that no optimiser moves.
-                if f"optimizer.{name}.{index}.step" in state
-            }
-            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self._training().restore(state)
+
+    def _training(self) -> TrainingState:
+        rows = {name: getattr(self._driver.buffer.data, name)[0] for name in _CARRIED}
+        return TrainingState(self._module.optimizers, rows, "torch", self.env.device)
 
     def _normalizer(self) -> Dict[str, Tensor]:
         """The value normaliser's numbers; on a GPU they are missing from OpenRL's own state dictionary."""
