@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from abc import abstractmethod
+from typing import Any, Dict
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from .contract import Learner
+from .vec_env import TeamEnv
 
 
 def scalar(value: Any, device: torch.device) -> Tensor:
@@ -14,37 +18,42 @@ def scalar(value: Any, device: torch.device) -> Tensor:
     return torch.as_tensor(value).detach().double().mean().to(device)
 
 
-class TrainingState(NamedTuple):
-    """What a checkpoint has to hold of such a learner's training."""
+class LibraryLearner(Learner):
+    """A learner whose library keeps arrays on the host and draws from torch's own generators."""
 
-    optimizers: Dict[str, torch.optim.Optimizer]
-    """Adam's, by owner."""
-    rows: Dict[str, np.ndarray]
-    """Views of its buffers that the next rollout begins with, by name; to read and to write."""
+    env: TeamEnv
     generator: str
-    """Name in the checkpoint of the state of torch's own generator on the CPU."""
-    device: torch.device
+    """Name in a checkpoint of the state of torch's own generator on the CPU."""
 
-    def saved(self) -> Dict[str, Tensor]:
-        """Adam's moments and step counts, the rows, and torch's own generators (on a GPU its own too)."""
+    @abstractmethod
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """Adam's, by owner."""
+
+    @abstractmethod
+    def rows(self) -> Dict[str, np.ndarray]:
+        """Views of the buffers that the next rollout begins with, by name; to read and to write."""
+
+    def training_state(self) -> Dict[str, Tensor]:
+        """See `Learner.training_state`: Adam's moments and step counts, the rows, torch's own generators."""
+        device = self.env.device
         state = {f"generator.{self.generator}": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            state["generator.cuda"] = torch.cuda.get_rng_state(self.device)
-        state.update({f"buffer.{name}": torch.from_numpy(row).clone() for name, row in self.rows.items()})
-        for owner, optimizer in self.optimizers.items():
+        if device.type == "cuda":
+            state["generator.cuda"] = torch.cuda.get_rng_state(device)
+        state.update({f"buffer.{name}": torch.from_numpy(row).clone() for name, row in self.rows().items()})
+        for owner, optimizer in self.optimizers().items():
             for index, moments in optimizer.state_dict()["state"].items():
                 for name, value in moments.items():
                     state[f"optimizer.{owner}.{index}.{name}"] = torch.as_tensor(value)
         return state
 
-    def restore(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `saved` returned."""
+    def load_training_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_training_state`."""
         torch.set_rng_state(state[f"generator.{self.generator}"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(state["generator.cuda"], self.device)
-        for name, row in self.rows.items():
+        if self.env.device.type == "cuda":
+            torch.cuda.set_rng_state(state["generator.cuda"], self.env.device)
+        for name, row in self.rows().items():
             row[...] = state[f"buffer.{name}"].numpy()
-        for owner, optimizer in self.optimizers.items():
+        for owner, optimizer in self.optimizers().items():
             moments: Dict[int, Dict[str, Tensor]] = {}
             prefix = f"optimizer.{owner}."
             for key, value in state.items():

@@ -165,23 +165,18 @@ class IsaacGymSimulator(Simulator):
 
         Isaac Gym does not give its contacts out: a resumed simulation is close to the original, not equal to it.
         """
-        memory = {name: getattr(self.task, name).clone() for name in _MEMORY}
-        return {
-            "roots": self.task.all_root_states.clone(),
-            "joints": self.task.all_dof_states.clone(),
-            "starts": self._starts.clone(),
-            **memory,
-        }
+        return {name: value.clone() for name, value in self._memory().items()}
 
     @torch.no_grad()
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self.task.all_root_states.copy_(state["roots"])
-        self.task.all_dof_states.copy_(state["joints"])
-        self._starts.copy_(state["starts"])
-        for name in _MEMORY:
-            getattr(self.task, name).copy_(state[name])
+        for name, value in self._memory().items():
+            value.copy_(state[name])
         self._send(torch.arange(self.num_envs, device=self.device))
+
+    def _memory(self) -> Dict[str, Tensor]:
+        own = {"roots": self.task.all_root_states, "joints": self.task.all_dof_states, "starts": self._starts}
+        return {**own, **{name: getattr(self.task, name) for name in _MEMORY}}
 
     def contact_pairs(self) -> ContactPairs:
         """Room for contact pairs, and what the last physics step used of it."""

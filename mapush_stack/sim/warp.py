@@ -91,6 +91,8 @@ class WarpEngine(Engine):
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self._overflows = torch.zeros((), dtype=torch.int64, device=device)
+        self._memory = {"qpos": self._qpos, "qvel": self._qvel, "ctrl": self._ctrl, "wrench": self._wrench}
+        self._memory.update(warmstart=self._warmstart, unhealthy=self._faulty)
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
@@ -189,21 +191,12 @@ class WarpEngine(Engine):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """Joint states, controls, wrenches and solver warm starts."""
-        return {
-            "qpos": self._qpos.clone(),
-            "qvel": self._qvel.clone(),
-            "ctrl": self._ctrl.clone(),
-            "wrench": self._wrench.clone(),
-            "warmstart": self._warmstart.clone(),
-            "unhealthy": self._faulty.clone(),
-        }
+        return {name: tensor.clone() for name, tensor in self._memory.items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        names = {"qpos": self._qpos, "qvel": self._qvel, "ctrl": self._ctrl, "wrench": self._wrench}
-        for name, tensor in (*names.items(), ("warmstart", self._warmstart)):
+        for name, tensor in self._memory.items():
             tensor.copy_(state[name])
-        self._faulty.copy_(state["unhealthy"])
 
 
 def why_not(device: str) -> str:

@@ -5,23 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import LearnerConfig
-from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import TrainingState, scalar
+from ..contract import Metrics, TrainingPlan
+from ..libraries import LibraryLearner, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
 from .env import HarlEnv
 from .progress import ProgressText
 
-_CRITIC_ROWS = ("share_obs", "masks", "bad_masks")
-"""What HARL's buffer of the critic carries from a rollout to the next one."""
+_ACTOR_ROWS, _CRITIC_ROWS = ("obs", "masks", "active_masks"), ("share_obs", "masks", "bad_masks")
+"""What HARL's buffers carry from a rollout to the next one."""
 
 
-class HarlLearner(Learner):
+class HarlLearner(LibraryLearner):
     """HARL's runner over the team's environment, and what a checkpoint has to hold of it."""
+
+    generator = "cpu"
 
     def __init__(self, config: LearnerConfig, plan: TrainingPlan, env: TeamEnv) -> None:
         """Make the runner, which seeds torch's own generators, with weights drawn from them."""
@@ -94,28 +97,21 @@ class HarlLearner(Learner):
         """See `Learner.load_model_state`."""
         weights.load_model_state(self.runner, self.config, state)
 
-    def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`."""
-        return self._training().saved()
-
-    def load_training_state(self, state: Dict[str, Tensor]) -> None:
-        """See `Learner.load_training_state`."""
-        self._training().restore(state)
-
     def add_files(self, folder: Path) -> None:
         """The weights once more in the files that HARL itself reads (`model_dir`); nothing here reads them."""
         self.runner.save_dir = str(folder)
         self.runner.save()
 
-    def _training(self) -> TrainingState:
-        runner = self.runner
-        actors = runner.actor[:1] if self.config.share_actor else runner.actor
-        optimizers = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
-        optimizers["critic"] = runner.critic.critic_optimizer
-        rows = {
-            f"actor{index}.{name}": getattr(buffer, name)[0]
-            for index, buffer in enumerate(runner.actor_buffer)
-            for name in ("obs", "masks", "active_masks")
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """See `LibraryLearner.optimizers`."""
+        actors = self.runner.actor[:1] if self.config.share_actor else self.runner.actor
+        named = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
+        return {**named, "critic": self.runner.critic.critic_optimizer}
+
+    def rows(self) -> Dict[str, np.ndarray]:
+        """See `LibraryLearner.rows`."""
+        buffers = {f"actor{index}": (buffer, _ACTOR_ROWS) for index, buffer in enumerate(self.runner.actor_buffer)}
+        buffers["critic"] = (self.runner.critic_buffer, _CRITIC_ROWS)
+        return {
+            f"{owner}.{name}": getattr(buffer, name)[0] for owner, (buffer, names) in buffers.items() for name in names
         }
-        rows.update({f"critic.{name}": getattr(runner.critic_buffer, name)[0] for name in _CRITIC_ROWS})
-        return TrainingState(optimizers, rows, "cpu", self.env.device)

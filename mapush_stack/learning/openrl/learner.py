@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
-from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import TrainingState, scalar
+from ..contract import Metrics, TrainingPlan
+from ..libraries import LibraryLearner, scalar
 from ..vec_env import TeamEnv
 from .env import OpenRLVecEnv
 from .library import import_openrl
@@ -27,8 +29,10 @@ _TAGS = {
 """TensorBoard's tags for OpenRL's metrics of an update."""
 
 
-class OpenRLLearner(Learner):
+class OpenRLLearner(LibraryLearner):
     """OpenRL's PPONet and PPOAgent over a team's environment, and what a checkpoint has to hold of them."""
+
+    generator = "torch"
 
     def __init__(self, settings: Dict[str, Any], plan: TrainingPlan, env: TeamEnv) -> None:
         """With OpenRL's settings, as `arguments.settings` gives them. Seeds torch's generator, as OpenRL does.
@@ -87,17 +91,14 @@ class OpenRLLearner(Learner):
         for name, value in self._normalizer().items():
             value.copy_(state[f"value_norm.{name}"])
 
-    def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`."""
-        return self._training().saved()
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """See `LibraryLearner.optimizers`."""
+        found: Dict[str, torch.optim.Optimizer] = self._module.optimizers
+        return found
 
-    def load_training_state(self, state: Dict[str, Tensor]) -> None:
-        """See `Learner.load_training_state`."""
-        self._training().restore(state)
-
-    def _training(self) -> TrainingState:
-        rows = {name: getattr(self._driver.buffer.data, name)[0] for name in _CARRIED}
-        return TrainingState(self._module.optimizers, rows, "torch", self.env.device)
+    def rows(self) -> Dict[str, np.ndarray]:
+        """See `LibraryLearner.rows`."""
+        return {name: getattr(self._driver.buffer.data, name)[0] for name in _CARRIED}
 
     def _normalizer(self) -> Dict[str, Tensor]:
         """The value normaliser's numbers; on a GPU they are missing from OpenRL's own state dictionary."""

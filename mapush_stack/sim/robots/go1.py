@@ -61,26 +61,21 @@ JOINT_MODELS = {
 }
 """hip_, thigh_ and calf_position_min, _max and _torque_max."""
 
+
+def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
 _TRUNK = Inertia(
     5.204,
     np.array([0.0223, 0.002, -0.0005]),
-    np.array(
-        [
-            [0.0168128557, -0.0002296769, -0.0002945293],
-            [-0.0002296769, 0.063009565, -0.0000418731],
-            [-0.0002945293, -0.0000418731, 0.0716547275],
-        ]
-    ),
+    _symmetric(0.0168128557, -0.0002296769, -0.0002945293, 0.063009565, -0.0000418731, 0.0716547275),
 )
 _ROTOR_MASS = 0.089
 _FOOT_MASS = 0.06
 _THIGH_ROTOR_Y, _CALF_ROTOR_Y = -0.00015, -0.03235
 _START_SCALE = (0.7, 1.3)
 """Joint angles start at the stance times this (docs/task.md section 4)."""
-
-
-def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
 def link_inertias(side: float, end: float) -> Dict[str, Inertia]:
@@ -229,13 +224,15 @@ class Go1(RobotKind[Go1Settings]):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The gait, and how often each environment has started."""
-        return {"action": self._gait.action.clone(), "phase": self._gait.phase.clone(), "starts": self._starts.clone()}
+        return {name: value.clone() for name, value in self._memory().items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self._gait.action.copy_(state["action"])
-        self._gait.phase.copy_(state["phase"])
-        self._starts.copy_(state["starts"])
+        for name, value in self._memory().items():
+            value.copy_(state[name])
+
+    def _memory(self) -> Dict[str, Tensor]:
+        return {**self._gait._asdict(), "starts": self._starts}
 
 
 def proprioception(joints: Joints) -> gait.Proprioception:
