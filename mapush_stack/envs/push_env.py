@@ -114,11 +114,7 @@ class PushEnv(TeamEnv):
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
-        """Start an episode everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
-
-        `episode` is the episode's number. With `random_ages` these episodes begin at random ages, so that their time
-        limits do not fall together, and no statistics count them.
-        """
+        """See `TeamEnv.reset`; `episode` is the episode's number, and no statistics count those of random ages."""
         self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
         if random_ages:
@@ -127,7 +123,7 @@ class PushEnv(TeamEnv):
         return self.observe()
 
     def observe(self) -> Tuple[Tensor, Tensor]:
-        """Observations `[N, A, D]` and state `[N, V, S]` as they stand."""
+        """See `TeamEnv.observe`."""
         return self._observe(self._state, self._target), self._global_state(self._state, self._target)
 
     def step(self, action: Tensor) -> Step:
@@ -213,12 +209,12 @@ class PushEnv(TeamEnv):
         return self.simulator.joint_path
 
     def state_dict(self) -> Dict[str, Tensor]:
-        """Everything that the next step depends on."""
+        """See `TeamEnv.state_dict`."""
         own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
         return {**own, **flatten({"simulator": self.simulator})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned; `observe` then gives the observations to go on with."""
+        """See `TeamEnv.load_state_dict`."""
         for name in self._SAVED:
             getattr(self, f"_{name}").copy_(state[name])
         unflatten({"simulator": self.simulator}, state)

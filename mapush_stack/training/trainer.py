@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect
 from collections import deque
+from itertools import accumulate
 from typing import Deque, Dict, NamedTuple, Tuple
 
 import torch
@@ -203,13 +205,10 @@ class Trainer:
 
     def _stage_bounds(self) -> Tuple[int, int, int]:
         """Index of the present stage and the steps where it begins and ends."""
-        begin = 0
-        stages = self.config.training.stages
-        for index, stage in enumerate(stages):
-            if self.steps < begin + stage.steps or index + 1 == len(stages):
-                return index, begin, begin + stage.steps
-            begin += stage.steps
-        return 0, 0, self.config.total_steps
+        lengths = [stage.steps for stage in self.config.training.stages] or [self.config.total_steps]
+        ends = list(accumulate(lengths))
+        index = min(bisect(ends, self.steps), len(ends) - 1)
+        return index, ends[index] - lengths[index], ends[index]
 
     def _stage_progress(self) -> float:
         _, begin, end = self._stage_bounds()

@@ -14,9 +14,6 @@ from ...errors import UserError
 from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
-_POLICY = "policy."
-"""Start of the names of the actor's arrays in `model_state`."""
-_CLASSES = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU"}
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
 
 
@@ -79,21 +76,6 @@ def _taken(arrays: Dict[str, Tensor], name: str, shape: torch.Size) -> Tensor:
     if not bool(array.isfinite().all()):
         raise UserError(f"the array {name} holds numbers that are not finite")
     return array
-
-
-def from_model_state(state: Dict[str, Tensor], activation: str) -> OpenRLActor:
-    """The actor in the `model_state` of this project's OpenRL learner.
-
-    Args:
-        state: the tensors.
-        activation: `learner.policy.network.activation`.
-
-    Raises:
-        UserError: it is not such an actor's.
-
-    """
-    arrays = {name[len(_POLICY) :]: array for name, array in state.items() if name.startswith(_POLICY)}
-    return OpenRLActor(arrays, _CLASSES[activation])
 
 
 def read_npz(path: Path) -> OpenRLActor:
