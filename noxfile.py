@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -103,6 +104,23 @@ def browser(session: nox.Session) -> None:
     install(session)
     session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock")
     session.run("pytest", "-rs", "tests/browser", *session.posargs)
+
+
+@nox.session(python=MODERN, reuse_venv=False)
+@nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
+def wheel(session: nox.Session, kind: str) -> None:
+    """Build wheel and sdist, install one into a fresh environment, offline, and run every verb; minutes each."""
+    python = str(Path(session.bin) / "python")
+    fill = ["python", "env/install.py", python, "--extras", "--project"]
+    session.run(*fill, "none", external=False)
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    build = ["uv", "build", "--quiet", "--no-build-isolation", "--python", python, "--out-dir", str(dist)]
+    session.run(*build, external=True, env={"UV_OFFLINE": "1"})
+    (path,) = dist.glob("*.whl" if kind == "wheel" else "*.tar.gz")
+    session.run(*fill, str(path), external=False, env={"UV_OFFLINE": "1"})
+    with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
+        session.run("python", str(ROOT / "tests" / "installed.py"), python, str(ROOT / "examples"), *session.posargs)
 
 
 @nox.session(python=MAIN)

@@ -1,5 +1,7 @@
 """Install the locked environment into a Python: `env/install.py PYTHON [--editable] [--extras] [--openrl] [--harl]`.
 
+`--project none` leaves this project out; `--project FILE` installs a wheel or an sdist of it.
+
 Needs uv on the PATH.
 
 Everything comes by hash. With an NVIDIA GPU torch is the ordinary index's build, which contains CUDA. Without one it is
@@ -60,25 +62,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Install the locked environment into a Python.")
     parser.add_argument("python", help="path of the Python to install into")
     parser.add_argument("--editable", action="store_true", help="install this checkout itself, not a copy")
+    parser.add_argument("--project", metavar="FILE", help="a wheel or sdist in place of this checkout, or none")
     parser.add_argument("--extras", action="store_true", help="also what the extras sweep, walk and warp need")
     parser.add_argument("--openrl", action="store_true", help="also OpenRL and what it needs")
     parser.add_argument("--harl", action="store_true", help="also what HARL (a source tree, HARL_SRC) needs")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
+    if arguments.editable and arguments.project is not None:
+        parser.error("--editable is this checkout, --project is another; leave one out")
     locks = ["requirements", *(name for name in ("extras", "openrl", "harl") if getattr(arguments, name))]
     for name in locks:
         if not (HERE / f"{name}-py{tag}.lock").is_file():
             known = ", ".join(sorted(path.stem.split("-py")[1] for path in HERE.glob(f"{name}-py*.lock")))
             print(f"There is no {name} lock for Python {tag}; there are locks for {known}.", file=sys.stderr)
             return 2
-    project = ["uv", "pip", "install", "--quiet", "--python", arguments.python, "--no-deps"]
-    project += ["-e"] if arguments.editable else []
     if not all(install(arguments.python, HERE / f"{name}-py{tag}.lock") for name in locks):
         return 1
     if not install_torch(arguments.python, tag):
         return 1
-    return subprocess.run([*project, str(HERE.parent)]).returncode
+    if arguments.project == "none":
+        return 0
+    project = ["-e", str(HERE.parent)] if arguments.editable else [arguments.project or str(HERE.parent)]
+    # Without isolation: the build uses the setuptools of the lock, not one that uv would download without a hash.
+    build = ["uv", "pip", "install", "--quiet", "--python", arguments.python, "--no-deps", "--no-build-isolation"]
+    return subprocess.run([*build, *project]).returncode
 
 
 if __name__ == "__main__":

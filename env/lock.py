@@ -38,7 +38,7 @@ def main() -> None:
             pins.write_text("\n".join([f"torch=={torch}", *PINNED.get(version, [])]) + "\n")
             target = ["--python-version", version, "--python-platform", PLATFORM]
             extras = ["--extra", "report"] + ([] if version == "3.8" else ["--extra", "mujoco", "--extra", "video"])
-            groups = ["--group", "test", "--group", "lint", "--no-emit-package", "torch"]
+            groups = ["--group", "build", "--group", "test", "--group", "lint", "--no-emit-package", "torch"]
             without_cuda = ["--excludes", "env/cuda-packages.txt", "-c", str(pins)]
             compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
             held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)

@@ -35,9 +35,11 @@ def check(folder: Path, must_be_recorded: bool) -> str:
     """
     package, record = folder / NAME, folder / f"{NAME}.sha256"
     if not package.is_file():
+        others = sorted(path.name for path in folder.iterdir() if "gym" in path.name.lower() and path != record)
+        found = f" There is {others[0]!r}: if that is the package, rename it." if others else ""
         raise PackageError(
             f"{NAME} is not there: download Isaac Gym Preview 4 from https://developer.nvidia.com/isaac-gym "
-            "and put it into env/isaacgym/."
+            f"and put it into env/isaacgym/.{found}"
         )
     with package.open("rb") as file:
         if file.read(2) != b"\x1f\x8b":

@@ -6,52 +6,69 @@ import contextlib
 import math
 import re
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from .. import __version__
+from ..rules import first_error
 from ..system.atomic import write_json
 from ..system.json_text import parse_json
 
 FILE = "evaluations.json"
-"""Rows of `mapush evaluate --json` about this run's checkpoints, in its folder."""
+"""In a run's folder: the rows of `mapush evaluate --json` about its checkpoints, as {"schema": 2, "rows": [...]}."""
+SCHEMA = 2
+"""Of `FILE`. In schema 1 the file was the list of rows."""
 _PUBLISHED = "success_rate.txt"
 _PUBLISHED_EPISODES = 300
-"""Episodes of MAPush's evaluation (task_spec section 11)."""
+"""Episodes of MAPush's evaluation (docs/task.md section 11)."""
 _LOADED = re.compile(r"Loaded checkpoint from:\s*(.*)")
 _STEPS = re.compile(r"rl_model_(\d+)_steps")
 _FIGURE = re.compile(r"(success rate|finished time|collision degree|collaboration degree): *(\S+)")
 
 
-class Evaluation(NamedTuple):
-    """A checkpoint under the published protocol."""
+class Evaluation(BaseModel):
+    """A checkpoint under the published protocol; fields of other programs are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     steps: int
     """Environment steps of the checkpoint."""
     success_rate: float
     """Share of all first episodes."""
-    episodes: Optional[int]
-    success_interval: Optional[Tuple[float, float]]
+    episodes: Optional[int] = None
+    success_interval: Optional[Tuple[float, float]] = None
     """95 % interval of the success rate (Wilson's score interval)."""
-    valid_success_rate: Optional[float]
-    """Share of the episodes whose reset broke no rule by itself."""
-    finished_time: Optional[float]
+    valid_success_rate: Optional[float] = None
+    """Success rate of the episodes whose start broke no rule."""
+    finished_time: Optional[float] = None
     """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
-    collaboration_degree: Optional[float]
-    causes: Dict[str, int]
-    """How many episodes ended in which way; empty where it is not known."""
+    collaboration_degree: Optional[float] = None
+    causes: Dict[str, int] = {}
+    """Number of episodes by how they ended; empty if it is not known."""
+
+    @field_validator("valid_success_rate", "finished_time", "collaboration_degree")
+    @classmethod
+    def _finite(cls, value: Optional[float]) -> Optional[float]:
+        return value if value is not None and math.isfinite(value) else None
 
 
 def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
-    """All evaluations of a run, in the order of their steps, and what could not be read of them."""
+    """All evaluations of a run in the order of their steps, and what could not be read of them.
+
+    `total_steps` are the run's, for MAPush's file, which may not name the steps of the checkpoints.
+    """
     problems: List[str] = []
     found: Dict[int, Evaluation] = {}
-    for name, parse in ((_PUBLISHED, lambda text: _published(text, total_steps)), (FILE, _own)):
+    for name, parse in ((_PUBLISHED, lambda text: _published(text, total_steps)), (FILE, _parse)):
         file = run / name
         if not file.is_file():
             continue
         try:
             evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-            problems.append(f"{name} cannot be read as evaluations: {' '.join(str(error).split())}")
+        except (OSError, ValueError) as error:
+            reason = first_error(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+            problems.append(f"{name} cannot be read as evaluations: {reason}")
             continue
         finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
         found.update((evaluation.steps, evaluation) for evaluation in finite)
@@ -61,64 +78,76 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
     return [found[steps] for steps in sorted(found)], problems
 
 
-def record(rows: List[Dict[str, Any]]) -> None:
-    """Keep rows of `mapush evaluate` in the runs whose checkpoints they are about.
+def record(rows: Iterable[Dict[str, Any]]) -> None:
+    """Keep rows of `mapush evaluate` in the folders of the runs whose checkpoints they are about.
 
-    A row takes the place of one about the same checkpoint, unless that is over more episodes. A run that cannot be
-    written, such as one of another user, is left as it is.
+    A row replaces an older one about the same checkpoint, unless that one is over more episodes. A folder that cannot
+    be written, and a file of a newer schema, are left as they are.
     """
     by_run: Dict[Path, List[Dict[str, Any]]] = {}
     for row in rows:
         path = Path(row["path"])
         if _STEPS.fullmatch(path.name) and (path.parents[1] / "config.json").is_file():
             by_run.setdefault(path.parents[1], []).append(row)
-    for run, found in by_run.items():
-        with contextlib.suppress(OSError):
-            _record(run / FILE, found)
+    for run, new in by_run.items():
+        with contextlib.suppress(OSError, _NewerSchemaError):
+            _record(run / FILE, new)
 
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
-    # There is none, or a damaged one is replaced.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = {row["steps"]: row for row in parse_json(file.read_text(encoding="utf-8"))}
+    try:
+        kept = {row["steps"]: row for row in _rows(file.read_text(encoding="utf-8"))}
+    except _NewerSchemaError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # there is none, or it is damaged and replaced
     for row in rows:
-        if row["episodes"] >= kept.get(row["steps"], row)["episodes"]:
+        if row["episodes"] >= kept.get(row["steps"], {}).get("episodes", 0):
             kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
-    write_json(file, [kept[steps] for steps in sorted(kept)])
+    write_json(file, {"schema": SCHEMA, "rows": [kept[steps] for steps in sorted(kept)]})
 
 
-def _own(text: str) -> Tuple[List[Evaluation], List[str]]:
-    return [_own_row(row) for row in parse_json(text)], []
+class _NewerSchemaError(ValueError):
+    """A later version of this project wrote the file."""
 
 
-def _own_row(row: Dict[str, Any]) -> Evaluation:
-    low, high = row["success_interval"]
-    return Evaluation(
-        steps=int(row["steps"]),
-        success_rate=float(row["success_rate"]),
-        episodes=int(row["episodes"]),
-        success_interval=(float(low), float(high)),
-        valid_success_rate=_number(row, "valid_success_rate"),
-        finished_time=_number(row, "finished_time"),
-        collaboration_degree=_number(row, "collaboration_degree"),
-        causes={str(cause): int(count) for cause, count in dict(row["causes"]).items()},
-    )
+def _rows(text: str) -> List[Any]:
+    """The rows of the file, of any schema so far.
+
+    Raises:
+        ValueError: it is damaged.
+        _NewerSchemaError: its schema is newer than ours.
+
+    """
+    content = parse_json(text)
+    if isinstance(content, dict):
+        schema = content.get("schema")
+        if isinstance(schema, int) and schema > SCHEMA:
+            raise _NewerSchemaError(f"it has schema {schema}, mapush_stack {__version__} reads up to {SCHEMA}; upgrade")
+        content = content.get("rows")
+    if not isinstance(content, list):
+        raise ValueError("it holds no list of rows")
+    return content
+
+
+def _parse(text: str) -> Tuple[List[Evaluation], List[str]]:
+    return [Evaluation.model_validate(row) for row in _rows(text)], []
 
 
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
     """What MAPush's `test.py` printed for one checkpoint after the other."""
     parts = _LOADED.split(text)[1:]
-    cut = _cut(parts[1::2])
+    cut = _unfinished(parts[1::2])
     if cut:
         parts[-1] = parts[-1][: -len(cut)]
     figures = [dict(_FIGURE.findall(output)) for output in parts[1::2]]
     notes = [f"ends in {cut!r}, which may lack digits and is left out"] if cut else []
-    told = sum("success rate" in row for row in figures)
-    silent = len(figures) - told - cut.startswith("success rate")
-    if silent:
-        notes.append(f"has no success rate for {silent} of {len(figures)} checkpoints")
-    if not told:
+    known = sum("success rate" in row for row in figures)
+    without = len(figures) - known - cut.startswith("success rate")
+    if without:
+        notes.append(f"has no success rate for {without} of {len(figures)} checkpoints")
+    if not known:
         return [], notes or ["has no success rate"]
     steps = [int(match.group(1)) for match in map(_STEPS.search, parts[::2]) if match]
     if len(steps) < len(figures):
@@ -129,35 +158,22 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
             f"does not name the checkpoints' steps: {len(figures)} evenly spaced ones up to {total_steps:,} are assumed"
         )
     return [
-        Evaluation(
-            steps=at,
-            success_rate=float(row["success rate"]),
-            episodes=_PUBLISHED_EPISODES,
-            success_interval=None,
-            valid_success_rate=None,
-            finished_time=_number(row, "finished time"),
-            collaboration_degree=_number(row, "collaboration degree"),
-            causes={},
+        Evaluation.model_validate(
+            {"steps": at, "episodes": _PUBLISHED_EPISODES, **{name.replace(" ", "_"): row[name] for name in row}}
         )
         for at, row in zip(steps, figures)
         if "success rate" in row
     ], notes
 
 
-def _cut(outputs: List[str]) -> str:
-    """The figure that the text ends with in the middle of a line, unless other checkpoints' output ends with it too.
+def _unfinished(outputs: List[str]) -> str:
+    """The figure at the very end of the text if it may be cut off; empty if not.
 
-    `test.py` prints a line of dashes after all figures, so that a figure without an end of its line was cut off there;
-    but people keep figures by hand, without the dashes and the last line's end.
+    `test.py` prints a line of dashes after the figures, so a figure that ends the text was cut off. But people keep
+    figures by hand, without dashes; then the output of other checkpoints ends with the same figure.
     """
     *others, last = [list(_FIGURE.finditer(output)) for output in outputs] or [[]]
     if not last or last[-1].end() < len(outputs[-1]):
         return ""
     ends = [found[-1] for found in others if found and not found[-1].string[found[-1].end() :].strip()]
     return "" if any(end.group(1) == last[-1].group(1) for end in ends) else last[-1].group()
-
-
-def _number(row: Dict[str, Any], name: str) -> Optional[float]:
-    """A figure of a row, None where it has none or one that is not finite."""
-    value = row.get(name)
-    return float(value) if value is not None and math.isfinite(float(value)) else None

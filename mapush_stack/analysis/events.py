@@ -1,8 +1,8 @@
-"""TensorBoard's event files as series of numbers, fast and from damaged files too.
+"""TensorBoard's event files as series of numbers; reads damaged files as far as they are whole.
 
-The format is TFRecord: for every record its length (uint64), the masked CRC-32C of those 8 bytes, the record (an Event
-message) and its masked CRC-32C. TensorBoard's own reader computes the sums byte by byte in Python, four fifths of the
-time that reading takes; here they are computed for all records of one length together.
+The format is TFRecord. Each record has its length (uint64), the masked CRC-32C of those 8 bytes, the record itself (an
+Event message) and its masked CRC-32C. TensorBoard's reader computes the checksums byte by byte in Python, which takes
+four fifths of its time. Here they are computed for all records of one length together.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 
 _HEADER, _FRAME = 12, 16
 _LONGEST_CHECKED = 4096
-"""Bytes of the longest record whose sum is checked; longer ones are pictures or histograms, which are not read."""
+"""Bytes of the longest record whose checksum is tested; longer ones are pictures or histograms, which are not read."""
 _LONGEST = 2**31
 """Bytes of the longest record that protocol buffers allow."""
 _TAIL = 1 << 14
-"""Bytes at a file's end that hold its last record, unless that is a picture."""
+"""Bytes at the end of a file that hold its last record, unless that is a picture."""
 
 
 class Series(NamedTuple):
@@ -36,9 +36,20 @@ class Series(NamedTuple):
     """`[n]` float64"""
 
     def finite(self) -> Series:
-        """It without values that are NaN or infinite."""
+        """The series without values that are NaN or infinite."""
         kept = np.isfinite(self.values)
         return self if kept.all() else Series(*(column[kept] for column in self))
+
+
+def longest(series: Dict[str, Series]) -> Optional[Series]:
+    """The series with the most records, None without any."""
+    return max(series.values(), key=lambda one: len(one.steps), default=None)
+
+
+def times_at(steps: np.ndarray, series: Dict[str, Series]) -> np.ndarray:
+    """`[n]` unix seconds at which training reached `steps` `[n]`, by the longest series; NaN without one."""
+    clock = longest(series)
+    return np.full(len(steps), np.nan) if clock is None else np.interp(steps, clock.steps, clock.wall)
 
 
 class Events(NamedTuple):
@@ -49,26 +60,26 @@ class Events(NamedTuple):
     started: float
     """Unix seconds of the first record, NaN without one."""
     half_written: List[Path]
-    """Files that end in a part of a record or line: they are being written, or their writer was killed."""
+    """Files that end within a record or line: they are being written, or the program that wrote them was killed."""
     problems: List[str]
     """What could not be read, a sentence each."""
 
 
-class _Points:
-    """The records of one tag in the order of writing, as plain numbers: objects would take the memory and the time."""
+class _Records:
+    """The records of one tag in the order of writing, as plain numbers to save memory and time."""
 
     def __init__(self) -> None:
         self.steps, self.wall, self.values = array("q"), array("d"), array("d")
 
     def drop_from(self, step: int) -> None:
-        """Forget what was logged at `step` and later."""
+        """Drop what was logged at `step` and later."""
         kept = [index for index, at in enumerate(self.steps) if at < step]
         for name in ("steps", "wall", "values"):
             column = getattr(self, name)
             setattr(self, name, array(column.typecode, [column[index] for index in kept]))
 
     def series(self) -> Series:
-        """The records in the order of their steps; of several at one step the last that was written."""
+        """The records in the order of their steps; of several at one step the last one written."""
         steps, wall, values = (np.array(column) for column in (self.steps, self.wall, self.values))
         order = np.argsort(steps, kind="stable")
         last = order[np.append(np.diff(steps[order]) != 0, True)]
@@ -76,18 +87,17 @@ class _Points:
 
 
 def relative(file: Path, folder: Optional[Path]) -> str:
-    """A file's name as one sees it from a folder; its own where it is not in it."""
-    inside = folder is not None and folder != file and folder in file.parents
-    return file.relative_to(folder).as_posix() if folder is not None and inside else file.name
+    """The path of a file relative to a folder; its name if it is not in that folder."""
+    return file.relative_to(folder).as_posix() if folder is not None and folder in file.parents else file.name
 
 
 def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
-    """Read the event files of one folder, which continue each other; problems name them as seen from `root`.
+    """Read the event files of one folder, which continue each other; problems name them relative to `root`.
 
-    A process that goes on with a run says from which step (`purge_step`); one that says nothing replaces what was
-    logged before from its own first step on, tag by tag.
+    A process that resumes a run writes from which step on (`purge_step`). If a file does not say, it replaces, tag by
+    tag, what was logged before from its own first step on.
     """
-    points: Dict[str, _Points] = {}
+    records: Dict[str, _Records] = {}
     half_written: List[Path] = []
     problems: List[str] = []
     contents = []
@@ -98,17 +108,17 @@ def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
             problems.append(f"{relative(file, root)} cannot be read: {error.strerror or error}")
     contents.sort(key=lambda pair: pair[1].started)
     for file, content in contents:
-        _append(points, content)
+        _append(records, content)
         problems += [f"{relative(file, root)} {problem}" for problem in content.problems]
         if content.half_written:
             half_written.append(file)
     started = min((content.started for _, content in contents), default=math.inf)
-    series = {tag: found.series() for tag, found in points.items() if found.steps}
+    series = {tag: found.series() for tag, found in records.items() if found.steps}
     return Events(series, started if math.isfinite(started) else math.nan, half_written, problems)
 
 
-def _append(points: Dict[str, _Points], content: _File) -> None:
-    """Add a file's records to those of the files before it."""
+def _append(records: Dict[str, _Records], content: _File) -> None:
+    """Add the records of a file to those of the files before it."""
     met = set()
     for event in content.events():
         step, wall = event.step, event.wall_time
@@ -119,13 +129,13 @@ def _append(points: Dict[str, _Points], content: _File) -> None:
             tag = value.tag
             if tag not in met:
                 met.add(tag)
-                points.setdefault(tag, _Points()).drop_from(step)
-            found = points[tag]
+                records.setdefault(tag, _Records()).drop_from(step)
+            found = records[tag]
             found.steps.append(step)
             found.wall.append(wall)
             found.values.append(number)
         if step and event.HasField("session_log") and event.session_log.status == event.session_log.START:
-            for found in points.values():
+            for found in records.values():
                 found.drop_from(step)
 
 
@@ -133,7 +143,7 @@ class _File:
     """The events of one file, as far as it is whole."""
 
     def __init__(self, data: bytes) -> None:
-        """Take the file apart."""
+        """Find the records of the file."""
         self.half_written = False
         self.problems: List[str] = []
         self._scalars: Set[str] = set()
@@ -145,7 +155,7 @@ class _File:
         self.started = next((event.wall_time for event in self.events()), math.inf)
 
     def _frames(self, data: bytes) -> Tuple[np.ndarray, np.ndarray]:
-        """Where the records begin and how long they are; stops where the file is cut off or no record begins."""
+        """Start and length of each record, up to where the file is cut off or damaged."""
         starts: List[int] = []
         lengths: List[int] = []
         position, size = 0, len(data)
@@ -177,7 +187,7 @@ class _File:
 
     def events(self) -> Iterator[Any]:
         """Every Event that is whole."""
-        # Imported here because it takes a while that `mapush --help` should not pay.
+        # Imported here because it is slow, and `mapush --help` should not wait for it.
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
 
@@ -193,10 +203,10 @@ class _File:
         """A summary's value as a number, None for a picture or the like."""
         kind = value.WhichOneof("value")
         if kind == "simple_value":
-            return value.simple_value
+            return float(value.simple_value)
         if kind != "tensor":
             return None
-        # TensorFlow 2 says that a tag holds scalars with the tag's first value only.
+        # TensorFlow 2 marks a tag as scalar in the first value of the tag only.
         if value.metadata.plugin_data.plugin_name == "scalars":
             self._scalars.add(value.tag)
         if value.tag not in self._scalars:
@@ -211,13 +221,14 @@ def _header_matches(data: bytes, position: int) -> bool:
 
 
 def _header_sums_match(data: bytes, starts: np.ndarray) -> np.ndarray:
-    """`[n]` bool: whether the lengths that stand at `starts` have the sums that stand beside them."""
+    """`[n]` bool: True if the checksum after the length at each of `starts` is right."""
     content = np.frombuffer(data, dtype=np.uint8)
-    return masked_sums(content, starts, 8) == _words(content, starts + 8)
+    match: np.ndarray = masked_sums(content, starts, 8) == _words(content, starts + 8)
+    return match
 
 
 def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """`[n]` bool: whether the records that begin at `starts` have the sums that stand behind them."""
+    """`[n]` bool: True if the checksum after the record at each of `starts` is right."""
     content = np.frombuffer(data, dtype=np.uint8)
     match = np.ones(len(starts), dtype=bool)
     for length in np.unique(lengths[lengths <= _LONGEST_CHECKED]).tolist():
@@ -228,13 +239,13 @@ def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
 
 
 def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """`[n]` uint32 that stand, least byte first, at `starts`."""
+    """`[n]` the little-endian uint32 at each of `starts`."""
     return np.ascontiguousarray(content[starts[:, None] + np.arange(4)]).view("<u4")[:, 0]
 
 
 @functools.lru_cache(maxsize=None)
 def _crc_table() -> np.ndarray:
-    """`[256]` uint32: what a byte does to a CRC-32C (RFC 3720, reflected polynomial)."""
+    """`[256]` uint32: the table of CRC-32C, one entry a byte (RFC 3720, reflected polynomial)."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(0x82F63B78), np.uint32(0))
@@ -242,7 +253,7 @@ def _crc_table() -> np.ndarray:
 
 
 def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord has it."""
+    """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord defines it."""
     table = _crc_table()
     crc = np.full(len(starts), 0xFFFFFFFF, dtype=np.uint32)
     for offset in range(length):
@@ -252,14 +263,14 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndar
 
 
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record of a file, from its last bytes alone; None where there is none."""
+    """The step of the last whole record of a file, found in its last bytes; None without one."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
     with file.open("rb") as opened:
         opened.seek(max(file.stat().st_size - _TAIL, 0))
         data = opened.read()
-    # A record begins wherever eight bytes have their sum beside them.
+    # A record begins where eight bytes are followed by their checksum.
     starts = np.arange(max(len(data) - _HEADER + 1, 0), dtype=np.int64)
     for start in starts[_header_sums_match(data, starts)][::-1].tolist():
         (length,) = struct.unpack_from("<Q", data, start)

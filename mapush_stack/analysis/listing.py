@@ -1,30 +1,31 @@
-"""Many runs at a glance: where each stands, without reading its logs."""
+"""Many runs at a glance: the state of each, without reading its logs."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
 from ..system.json_text import parse_json
 from ..training.episode_window import EpisodeWindow
 from . import evaluations, layouts
 from .events import last_step
+from .layouts import Layout
+from .layouts.files import MARKS, is_locked, status
 
 RUNNING, FINISHED, STOPPED, KILLED, WAITING, DAMAGED = "running", "finished", "stopped", "killed", "waiting", "damaged"
 STATES = (RUNNING, WAITING, STOPPED, KILLED, DAMAGED, FINISHED)
-"""In the order in which one wants to see them."""
-_MARKS = ("config.json", "log.txt")
+"""In the order in which they are listed."""
 _NOT_ENTERED = ("models", "checkpoints", "logs", "wandb")
 _QUIET_SECONDS = 60.0
-"""A run without a lock that has logged nothing for so long is over."""
-
+"""A run without a lock is over if nothing was written for so long."""
 _NEARLY_ALL = 0.99
-"""Other programs log every tenth update or so, and not the last one."""
+"""Share of the steps at which another program's run counts as finished; it may not log its last update."""
 
 
 class RunState(NamedTuple):
@@ -33,36 +34,46 @@ class RunState(NamedTuple):
     name: str
     """RUNNING, FINISHED, STOPPED, KILLED, WAITING or DAMAGED."""
     how: str
-    """What tells."""
+    """How this is known."""
     steps: int
-    """Environment steps so far: those logged while it runs, else those of the last checkpoint."""
+    """Environment steps so far: those logged if it runs, else those of the last checkpoint."""
 
 
 class Row(NamedTuple):
     """A run in the list."""
 
-    path: Path
-    library: str
-    task: Optional[str]
-    algorithm: Optional[str]
-    seed: Optional[int]
+    run: Layout
+    """Its problems include those of its checkpoints and evaluations."""
     state: RunState
-    total_steps: Optional[int]
-    best_success: Optional[float]
-    """The best success rate in training, over the checkpoints; one could take that checkpoint."""
-    best_steps: Optional[int]
+    best_success: Optional[float] = None
+    """The best success rate in training over the checkpoints."""
+    best_steps: Optional[int] = None
     """The checkpoint that had it."""
-    evaluated_success: Optional[float]
-    """The best success rate under the published protocol, over the evaluated checkpoints."""
-    started: float
+    evaluated_success: Optional[float] = None
+    """The best success rate under the published protocol over the evaluated checkpoints."""
+    started: float = math.nan
     """Unix seconds."""
-    disk: int
+    disk: int = 0
     """Bytes."""
-    problems: List[str]
+
+    def to_json(self) -> Dict[str, Any]:
+        """Plain data with a field for each figure."""
+        run, state, figures = self.run, self.state, self._asdict()
+        del figures["run"], figures["state"]
+        return {
+            "path": str(run.path),
+            **{name: getattr(run, name) for name in ("library", "task", "algorithm", "seed")},
+            "state": state.name,
+            "total_steps": run.total_steps,
+            **figures,
+            "problems": run.problems,
+            "how": state.how,
+            "steps": state.steps,
+        }
 
 
 def find(folder: Path) -> List[Path]:
-    """Every run at or below a folder: this project's, HARL's, and OpenRL's.
+    """Every run at or below a folder: this project's, HARL's and OpenRL's.
 
     Raises:
         UserError: there is no such folder.
@@ -75,70 +86,61 @@ def find(folder: Path) -> List[Path]:
 
 
 def describe(path: Path) -> Row:
-    """Where a run stands; what is wrong with it is a part of the answer."""
+    """The state of a run; a damaged run has a row too."""
     files = list(_files(path))
-    disk = sum(size for _, size, _ in files)
-    newest = max((changed for _, _, changed in files), default=0.0)
+    disk = sum(size for size, _ in files)
+    newest = max((changed for _, changed in files), default=0.0)
     try:
         layout = layouts.find(path)
-        # A folder that is a run's by its config.json alone is whatever wrote that; ours has a section learner.
         problems = list(layout.problems)
+        # Any program may write a config.json. Ours has a section `learner`, and must say how many steps the run has.
         if layout.library == "mapush" and layout.total_steps is None and not problems:
             problems.append("config.json does not say how many steps the run has")
         best_steps, best = _best(layout.checkpoints, problems)
         evaluated, unread = evaluations.read(path, layout.total_steps)
-        state = RunState(DAMAGED, "", _saved(layout)) if problems else _state(layout, newest)
+        state = RunState(DAMAGED, "; ".join(problems), _saved(layout)) if problems else _state(layout, newest)
     except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        return Row(
-            path, "", None, None, None, RunState(DAMAGED, reason, 0), None, None, None, None, newest, disk, [reason]
-        )
-    if problems:
-        state = state._replace(how="; ".join(problems))
+        nothing = Layout(path, "", path.name, problems=[reason])
+        return Row(nothing, RunState(DAMAGED, reason, 0), started=newest, disk=disk)
     return Row(
-        path,
-        layout.library,
-        layout.task,
-        layout.algorithm,
-        layout.seed,
+        replace(layout, path=path, problems=problems + unread),
         state,
-        layout.total_steps,
         best,
         best_steps,
         max((one.success_rate for one in evaluated), default=None),
         _started(layout, newest),
         disk,
-        problems + unread,
     )
 
 
 def newest(paths: List[Path]) -> Path:
-    """The run that something was last written to."""
-    return max(paths, key=lambda path: max((changed for _, _, changed in _files(path)), default=0.0))
+    """The run in which a file was changed last."""
+    return max(paths, key=lambda path: max((changed for _, changed in _files(path)), default=0.0))
 
 
 def _walk(folder: Path) -> Iterator[Path]:
     for name, folders, files in os.walk(str(folder)):
-        if any(mark in files for mark in _MARKS):
+        if any(mark in files for mark in MARKS):
             folders.clear()
             yield Path(name)
         folders[:] = [one for one in folders if one not in _NOT_ENTERED and not one.startswith(".")]
 
 
-def _files(folder: Path) -> Iterator[Tuple[str, int, float]]:
-    """(name, bytes, time of the last change) of every file in a folder; those that vanish meanwhile are left out."""
+def _files(folder: Path) -> Iterator[Tuple[int, float]]:
+    """(bytes, time of the last change) of every file in a folder; files deleted meanwhile are left out."""
     for name, _, files in os.walk(str(folder)):
         for file in files:
             try:
-                status = Path(name, file).lstat()
+                known = Path(name, file).lstat()
             except OSError:
                 continue
-            yield file, status.st_size, status.st_mtime
+            yield known.st_size, known.st_mtime
 
 
-def _state(layout: layouts.Layout, newest: float) -> RunState:
+def _state(layout: Layout, newest: float) -> RunState:
     saved, total = _saved(layout), layout.total_steps
-    held = layouts.is_locked(layout.path)
+    held = is_locked(layout.path)
     if held:
         return RunState(RUNNING, f"{_holder(layout.path)} holds its lock", max(saved, _logged(layout)))
     if total is not None and saved >= total:
@@ -156,7 +158,7 @@ def _state(layout: layouts.Layout, newest: float) -> RunState:
     return RunState(STOPPED, "its last checkpoint is where its logs end", saved)
 
 
-def _by_time(layout: layouts.Layout, newest: float) -> RunState:
+def _by_time(layout: Layout, newest: float) -> RunState:
     """The state of another program's run, which has no lock."""
     steps = max(_saved(layout), _logged(layout))
     if layout.total_steps is not None and steps >= _NEARLY_ALL * layout.total_steps:
@@ -168,33 +170,32 @@ def _by_time(layout: layouts.Layout, newest: float) -> RunState:
 
 
 def _holder(path: Path) -> str:
-    """The process that took the lock and has not given it back; empty where there is none or the file is an old one."""
+    """The process named in the lock file; empty if none is."""
     try:
-        plain = parse_json((path / ".lock").read_text(encoding="utf-8"))
-        return f"process {plain['pid']} on {plain['host']}"
+        content = parse_json((path / ".lock").read_text(encoding="utf-8"))
+        return f"process {content['pid']} on {content['host']}"
     except OSError:
         return ""
     except (ValueError, KeyError, TypeError):
-        return "another process" if layouts.is_locked(path) else ""
+        return "another process" if is_locked(path) else ""
 
 
-def _saved(layout: layouts.Layout) -> int:
+def _saved(layout: Layout) -> int:
     return layout.checkpoints[-1][0] if layout.checkpoints else 0
 
 
-def _logged(layout: layouts.Layout) -> int:
-    """Environment steps of the last record. Of our own run only the newest file counts: a resumed one goes back."""
+def _logged(layout: Layout) -> int:
+    """Environment steps of the last record. For our own runs by the newest file only: a resumed run goes back."""
     files = _event_files(layout)
     if layout.library == "mapush":
         files = files[-1:]
     return max((last_step(file) or 0 for file in files), default=0)
 
 
-def _event_files(layout: layouts.Layout) -> List[Path]:
-    """The files that are there, the newest last; of a link to nothing `compare` and `watch` tell, which read it."""
-    files = ((file, layouts.status(file)) for found in layout.event_files.values() for file in found)
-    changed = [(known.st_mtime, file) for file, known in files if known is not None]
-    return [file for _, file in sorted(changed)]
+def _event_files(layout: Layout) -> List[Path]:
+    """The event files that exist, the newest last; `compare` and `watch` name broken links."""
+    files = ((file, status(file)) for found in layout.event_files.values() for file in found)
+    return [file for _, file in sorted((known.st_mtime, file) for file, known in files if known is not None)]
 
 
 def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Optional[int], Optional[float]]:
@@ -215,20 +216,20 @@ def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Opt
 
 
 def _success(progress: Any) -> Optional[float]:
-    """The success rate that was logged beside a checkpoint; None where no episode had ended, or nobody kept it."""
+    """The success rate in a checkpoint's progress.json; None if no episode had ended, or if it keeps none."""
     if "recent" not in progress:
-        return None  # those that come with the project
+        return None  # a policy that comes with the project
     window = EpisodeWindow()
     window.load_json(progress["recent"])
     success = window.metrics().get("mapush/success_rate")
     return success if success is None or math.isfinite(success) else None
 
 
-def _started(layout: layouts.Layout, otherwise: float) -> float:
-    text = layout.manifest.get("started")
+def _started(layout: Layout, otherwise: float) -> float:
+    """Unix seconds at which a run started, by its manifest, else by its oldest file."""
     try:
-        return datetime.strptime(str(text), "%Y-%m-%dT%H:%M:%S%z").timestamp()
+        return datetime.strptime(str(layout.manifest.get("started")), "%Y-%m-%dT%H:%M:%S%z").timestamp()
     except ValueError:
         pass
-    files = (layouts.status(file) for file in [*_event_files(layout), layout.path / "config.json"])
+    files = (status(file) for file in [*_event_files(layout), layout.path / "config.json"])
     return min((known.st_mtime for known in files if known is not None), default=otherwise)

@@ -1,4 +1,4 @@
-"""Numbers that are logged as text: OpenRL's console log and HARL's `progress.txt`."""
+"""Numbers that other programs log as text: OpenRL's console log and HARL's `progress.txt`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from .events import Series
+from .events import Series, times_at
 
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) \[\w+\] ?(.*)$")
 _EPISODE = re.compile(r"Episode: (\d+)/(\d+)")
@@ -20,62 +20,62 @@ _ZONE_SECONDS = 900
 
 
 @dataclass(frozen=True)
-class Text:
-    """What a text adds to the event files."""
+class TextLog:
+    """What a text file adds to the event files."""
 
     series: Dict[str, Series] = field(default_factory=dict)
-    """Whole series, with the points that the event files have."""
+    """Whole series, with the records of the event files."""
     total_steps: Optional[int] = None
     started: float = float("nan")
     """Unix seconds of the first line."""
     problems: List[str] = field(default_factory=list)
     half_written: List[Path] = field(default_factory=list)
-    """The file, if it ends within a line: it is being written, or its writer was killed."""
+    """The file, if it ends within a line: it is being written, or the program that wrote it was killed."""
 
 
 class _Console(NamedTuple):
-    points: Dict[str, List[Tuple[int, float, float]]]
+    values: Dict[str, List[Tuple[int, float, float]]]
     """(update, seconds, value) by name."""
     updates: int
     """Updates that the run was to have."""
     started: float
 
 
-def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Series]) -> Text:
-    """OpenRL's `log.txt`: more digits and, where a run was killed, more points than its event files have.
+def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Series]) -> TextLog:
+    """OpenRL's `log.txt`: more digits than its event files, and more records if the run was killed.
 
-    The log counts updates; how many steps an update has follows from the event files, else from the run's
-    `total_steps`. It has the clock of its machine without a time zone, which follows from the event files too.
+    The log counts updates. The steps of an update follow from the event files, or else from the run's `total_steps`.
+    Its times have no time zone, which follows from the event files too.
     """
     if not file.is_file():
-        return Text()
+        return TextLog()
     try:
         lines, half_written = _whole_lines(file)
     except OSError as error:
-        return Text(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
+        return TextLog(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
     console = _parse_console(lines)
-    if not console.points:
-        return Text(half_written=half_written)
-    both = next((tag for tag in console.points if tag in logged), None)
+    if not console.values:
+        return TextLog(half_written=half_written)
+    shared = next((tag for tag in console.values if tag in logged), None)
     per_update, shift = 0, 0.0
-    if both is not None:
-        update, seconds, _ = console.points[both][0]
-        first = logged[both]
+    if shared is not None:
+        update, seconds, _ = console.values[shared][0]
+        first = logged[shared]
         per_update = int(first.steps[0]) // (update + 1)
         shift = _ZONE_SECONDS * round((float(first.wall[0]) - seconds) / _ZONE_SECONDS)
     elif total_steps and console.updates:
         per_update = total_steps // console.updates
     if not per_update:
         problem = f"{file.name} counts updates, but nothing says how many steps one has; it is left out"
-        return Text(problems=[problem], half_written=half_written)
-    merged = {tag: _merge(points, per_update, shift, logged.get(tag)) for tag, points in console.points.items()}
-    return Text(merged, console.updates * per_update, console.started + shift, half_written=half_written)
+        return TextLog(problems=[problem], half_written=half_written)
+    merged = {tag: _merge(values, per_update, shift, logged.get(tag)) for tag, values in console.values.items()}
+    return TextLog(merged, console.updates * per_update, console.started + shift, half_written=half_written)
 
 
 def _whole_lines(file: Path) -> Tuple[List[str], List[Path]]:
-    """The lines of a log, and the file if its last line has no end.
+    """The lines of a log without an unfinished last one, and the file if it has one.
 
-    Both programs end every line that they log. A number without the end may lack digits, which nobody would see.
+    Both programs end every line. A number at the end of the file may lack digits, which nobody would notice.
 
     Raises:
         OSError: it cannot be read.
@@ -87,7 +87,7 @@ def _whole_lines(file: Path) -> Tuple[List[str], List[Path]]:
 
 
 def _parse_console(lines: List[str]) -> _Console:
-    points: Dict[str, List[Tuple[int, float, float]]] = {}
+    values: Dict[str, List[Tuple[int, float, float]]] = {}
     update, updates, seconds, started = -1, 0, float("nan"), float("nan")
     for line in lines:
         stamp = _LINE.match(line)
@@ -102,38 +102,36 @@ def _parse_console(lines: List[str]) -> _Console:
         number = _NUMBER.match(line)
         if number and update >= 0:
             try:
-                points.setdefault(number.group(1), []).append((update, seconds, float(number.group(2))))
+                values.setdefault(number.group(1), []).append((update, seconds, float(number.group(2))))
             except ValueError:
                 continue  # a word
-    return _Console(points, updates, started)
+    return _Console(values, updates, started)
 
 
-def _merge(points: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
-    """The points of the log, and those of the event files that it lacks."""
+def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
+    """The values of the log, and those of the event files at other steps."""
     by_step = {} if logged is None else {int(step): row for step, *row in zip(*logged)}
-    by_step.update(((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in points)
+    by_step.update(((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
     steps = sorted(by_step)
     table = np.array([by_step[step] for step in steps], dtype=np.float64)
     return Series(np.array(steps, dtype=np.int64), table[:, 0], table[:, 1])
 
 
-def progress(file: Path, tag: str, logged: Dict[str, Series]) -> Text:
-    """HARL's `progress.txt` with lines `steps,mean return`, where the event files do not have it.
+def harl_progress(file: Path, tag: str, logged: Dict[str, Series]) -> TextLog:
+    """HARL's `progress.txt` with lines `steps,mean return`, for `tag` if the event files do not have it.
 
-    It has no times; they are those of the records beside it.
+    The file has no times; they are interpolated from the event files.
     """
     if tag in logged or not file.is_file():
-        return Text()
+        return TextLog()
     try:
         lines, half_written = _whole_lines(file)
     except OSError as error:
-        return Text(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
+        return TextLog(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
     rows = [match.groups() for match in (re.fullmatch(r"(\d+),\s*([-+.\deE]+|nan)", line) for line in lines) if match]
     if not rows:
-        return Text(half_written=half_written)
+        return TextLog(half_written=half_written)
     values = {int(step): float(value) for step, value in rows}
     steps = np.array(sorted(values), dtype=np.int64)
-    longest = max(logged.values(), key=lambda found: len(found.steps), default=None)
-    wall = np.full(len(steps), np.nan) if longest is None else np.interp(steps, longest.steps, longest.wall)
-    found = Series(steps, wall, np.array([values[int(step)] for step in steps]))
-    return Text({tag: found}, half_written=half_written)
+    series = Series(steps, times_at(steps, logged), np.array([values[int(step)] for step in steps]))
+    return TextLog({tag: series}, half_written=half_written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .console import make_console
+
+if TYPE_CHECKING:
+    from ..analysis.comparison import Comparison
 
 
 @click.command(name="compare")
@@ -27,27 +30,27 @@ from .console import make_console
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
 def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]) -> None:
-    """Compare runs: configurations, checkpoints, curves, milestones, and what the seeds allow to conclude.
+    """Compare runs: configurations, checkpoints, curves, milestones, and what their seeds allow to conclude.
 
     RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
     still be training. Runs that differ only in their seed are one group.
     """
-    from ..analysis import compare
-    from ..analysis import export as plain
+    from ..analysis import comparison
+    from ..analysis.comparison import export
 
     console = make_console(stderr=as_json)
     if html is not None:
         from ..analysis.report import page
 
         page.check(html)
-    runs, notes = compare.load(paths)
-    found = compare.compare(runs, notes)
+    runs, notes = comparison.load(paths)
+    found = comparison.compare(runs, notes)
     if as_json:
-        print(json.dumps(plain.as_json(found), indent=1))
+        print(json.dumps(export.to_json(found), indent=1))
     else:
         _show(console, found)
     if out is not None:
-        for path in plain.write(found, out):
+        for path in export.write(found, out):
             console.print(f"written: {path}", highlight=False, soft_wrap=True)
     if html is not None:
         from ..analysis.report import make
@@ -56,14 +59,14 @@ def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episod
         console.print(f"written: {html}", highlight=False, soft_wrap=True)
 
 
-def _show(console: Console, found: Any) -> None:
-    from ..analysis.tables import tables
+def _show(console: Console, found: Comparison) -> None:
+    from ..analysis.comparison.tables import tables
 
-    for words in tables(found):
-        table = Table(title=words.title, title_justify="left")
-        for index, column in enumerate(words.columns):
-            table.add_column(Text(column), justify="left" if index in words.prose else "right", overflow="fold")
-        for row in words.rows:
+    for text_table in tables(found):
+        table = Table(title=text_table.title, title_justify="left")
+        for index, column in enumerate(text_table.columns):
+            table.add_column(Text(column), justify="left" if index in text_table.prose else "right", overflow="fold")
+        for row in text_table.rows:
             table.add_row(*map(Text, row))
         console.print(table)
     for verdict in found.significance:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict, List
 
 import click
 from rich.console import Console
@@ -27,31 +27,26 @@ _MARKS = {True: ("+", "green"), False: ("-", "red"), None: ("?", "dim")}
 def command(run: Path, as_json: bool) -> int:
     """Say what is wrong with a run, by what evidence, and what to change.
 
-    RUN is a run's folder: of this project, HARL, OpenRL, or any with TensorBoard logs; it may still be going on. Exit
-    code 0 if nothing severe was found, 1 if something was.
+    RUN is a run's folder: of this project, HARL, OpenRL, or any with TensorBoard logs; it may still be training. Exits
+    with 0 if nothing severe was found, else with 1.
     """
     from ..analysis.diagnosis import rules
     from ..analysis.diagnosis.diagnosis import diagnose
+    from ..analysis.json_values import json_value
     from ..analysis.run import read
 
     found = read(run)
     diagnosis = diagnose(found, rules.load())
     if as_json:
-        print(json.dumps({**_head(found), **diagnosis.model_dump(mode="json")}, indent=2))
+        print(json.dumps({**_head(found), **json_value(diagnosis, not_finite=str)}, indent=2))
     else:
         _tell(make_console(), found, diagnosis)
     return 1 if diagnosis.severe else 0
 
 
-def _head(run: LoggedRun) -> Any:
-    return {
-        "path": str(run.path),
-        "name": run.name,
-        "library": run.library,
-        "steps": run.steps,
-        "running": run.running,
-        "problems": run.problems,
-    }
+def _head(run: LoggedRun) -> Dict[str, Any]:
+    fields = ("name", "library", "steps", "running", "problems")
+    return {"path": str(run.path), **{name: getattr(run, name) for name in fields}}
 
 
 def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
@@ -85,12 +80,12 @@ def _tell_finding(console: Console, finding: Finding) -> None:
 
 
 def _plain(value: Any) -> str:
-    """A value as the command line takes it."""
+    """A value as one types it on the command line."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _nothing(diagnosis: Diagnosis) -> Text:
-    """What a run without findings is told: how much was looked at makes the difference."""
+    """The sentence about a run without findings, which depends on how much could be judged."""
     if not diagnosis.judged:
         return Text("Nothing could be judged.", "yellow")
     if diagnosis.scanty:
@@ -100,8 +95,8 @@ def _nothing(diagnosis: Diagnosis) -> Text:
 
 
 def _reasons(diagnosis: Diagnosis) -> str:
-    """Rules that were not judged, those with the same reason together."""
-    by_reason: Any = {}
+    """Rules that were not judged, grouped by reason."""
+    by_reason: Dict[str, List[str]] = {}
     for name, reason in diagnosis.not_judged.items():
         by_reason.setdefault(reason, []).append(name)
     return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())

@@ -29,9 +29,7 @@ _COLOURS = {
 
 @click.command(name="doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print results and facts as JSON, and nothing else.")
-@click.option(
-    "--backend", type=click.Choice(list(checks.BACKENDS)), help="What it needs counts as broken if absent."
-)
+@click.option("--backend", type=click.Choice(list(checks.BACKENDS)), help="What it needs counts as broken if absent.")
 @click.option("--fix", is_flag=True, help="List what can be fixed safely, ask, and do it.")
 @click.option("--yes", is_flag=True, help="With --fix: do not ask.")
 @click.option("--report", type=click.Path(path_type=Path), default=None, help="Check the machine of this --json file.")

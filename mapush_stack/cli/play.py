@@ -6,7 +6,7 @@ import os
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -17,10 +17,14 @@ from ..system import closing
 from ..task.config import CONTROL_DT
 from .console import make_console
 
+if TYPE_CHECKING:
+    from ..evaluation.performance import Shot
+    from ..evaluation.video import Frames
+
 _SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
 _FPS = {".mp4": 50, ".gif": 25}
 _ON_THE_CPU = ["sim.backend=mujoco", "sim.device=cpu"]
-"""One environment: a GPU would not help."""
+"""A GPU would not help with one environment."""
 
 
 def _parse_size(context: click.Context, parameter: click.Parameter, value: Optional[str]) -> Optional[Tuple[int, int]]:
@@ -61,7 +65,7 @@ def command(
     PATH is what `mapush evaluate` takes; of a run's checkpoints the last is played. Object and goal turn green when
     an episode succeeds and red when it fails.
     """
-    from ..evaluation import policies, video
+    from ..evaluation import camera, performance, policies, video
     from ..training.session import set_torch_threads
 
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
@@ -70,39 +74,39 @@ def command(
     settings = candidate.config
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:
-        video.choose_gl()
+        camera.choose_gl()
     kind = record.suffix.lower() if record else ".mp4"
     size, fps = size or _SIZES[kind], fps or _FPS[kind]
     console = make_console()
     env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
     with closing.ensured("the simulation", env.close):
-        shots = _told(console, video.perform(policies.policy(candidate, env).act, env, episodes))
-        stage = video.make_stage(candidate, env, size)
+        shots = _announced(console, performance.perform(policies.policy(candidate, env).act, env, episodes))
+        stage = performance.make_stage(candidate, env, size)
         if not (record or pictures):
-            video.watch(stage, shots)
+            camera.show(stage, shots)
             return
-        performance, film = list(shots), video.Film(stage, size)
-        drawing = partial(_shown, console, round(len(performance) * CONTROL_DT * fps))
+        played, film = list(shots), camera.Film(stage, size)
+        progress = partial(_progress, console, round(len(played) * CONTROL_DT * fps))
         if pictures:
-            video.save_stills(film, performance, pictures)
+            video.save_stills(film, played, pictures)
         if record:
-            video.record(film, performance, record, fps, size, drawing)
+            video.record(film, played, record, fps, size, progress)
         film.close()
         for file in [*pictures, *([record] if record else [])]:
             console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
 
 
 def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:
-    """Where the policy is: exactly one of the two says it."""
+    """The path of the policy, which exactly one of the two gives."""
     from ..evaluation import pretrained as shipped
 
     if (path is None) == (pretrained is None):
         raise UserError(f"give a PATH to play, or --pretrained with one of: {', '.join(shipped.names())}")
-    return shipped.path(pretrained) if pretrained is not None else path
+    return path or shipped.path(str(pretrained))
 
 
 def _check(record: Optional[Path], pictures: List[Path]) -> None:
-    """Refuse what could not be shown or written, before anything runs."""
+    """Refuse, before anything runs, what could not be shown or written."""
     from ..evaluation import video
 
     if record:
@@ -113,17 +117,17 @@ def _check(record: Optional[Path], pictures: List[Path]) -> None:
         raise UserError("there is no display to show the viewer on; use --record OUT.mp4")
 
 
-def _told(console: Console, shots: Iterable[Any]) -> Iterator[Any]:
-    """`shots` as they come, with a line printed at the end of every episode."""
-    told = -1
+def _announced(console: Console, shots: Iterable[Shot]) -> Iterator[Shot]:
+    """`shots` unchanged; prints a line at the end of every episode."""
+    announced = -1
     for shot in shots:
-        if shot.episode > told and shot.cause != "running":
-            told = shot.episode
+        if shot.episode > announced and shot.cause != "running":
+            announced = shot.episode
             cause = shot.cause.replace("_", " ")
-            console.print(f"episode {told + 1}: {cause} after {shot.seconds:.2f} s", highlight=False)
+            console.print(f"episode {announced + 1}: {cause} after {shot.seconds:.2f} s", highlight=False)
         yield shot
 
 
-def _shown(console: Console, total: int, frames: Iterable[Any]) -> Iterable[Any]:
-    """`frames` as they come, with a progress bar on a terminal."""
+def _progress(console: Console, total: int, frames: Frames) -> Frames:
+    """`frames` unchanged; shows a progress bar on a terminal."""
     return track(frames, "drawing", total, console=console, transient=True, disable=not console.is_terminal)

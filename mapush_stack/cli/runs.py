@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 import click
 from rich import box
@@ -14,8 +14,12 @@ from rich.table import Table
 
 from .console import make_console
 
+if TYPE_CHECKING:
+    from ..analysis.listing import Row
+
 _COLOURS = {"running": "cyan", "finished": "green", "killed": "red", "damaged": "red"}
-_AS_WISHED = ("running", "finished", "waiting")
+_NORMAL = ("running", "finished", "waiting")
+"""States that need no explanation below the table."""
 _NOTHING = "-"
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -35,13 +39,13 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
     """List the runs in FOLDER, at any depth, those of sweeps too.  [default: results]
 
-    "best success" is the best in training, over the checkpoints; "evaluated" what `mapush evaluate` found.
+    "best success" is the best checkpoint's in training; "evaluated" is what `mapush evaluate` found.
     """
     from ..analysis import listing
 
     rows = sorted((listing.describe(path) for path in listing.find(folder)), key=_order(key), reverse=reverse)
     if as_json:
-        print(json.dumps([_plain(row) for row in rows], indent=2))
+        print(json.dumps([row.to_json() for row in rows], indent=2))
         return
     console = make_console()
     if not rows:
@@ -49,38 +53,33 @@ def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
         return
     console.print(_table(folder, rows))
     for row in rows:
-        if row.state.name not in _AS_WISHED:
-            text = f"{row.state.name}: {row.path}: {row.state.how}"
+        if row.state.name not in _NORMAL:
+            text = f"{row.state.name}: {row.run.path}: {row.state.how}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _order(key: str) -> Callable[[Any], Tuple]:
+def _order(key: str) -> Callable[[Row], Tuple[Any, str]]:
     from ..analysis import listing
 
-    orders: Dict[str, Callable[[Any], Any]] = {
+    orders: Dict[str, Callable[[Row], Any]] = {
         "age": lambda row: -row.started,
         "state": lambda row: (listing.STATES.index(row.state.name), -row.started),
         "steps": lambda row: -row.state.steps,
         "success": lambda row: -max(row.evaluated_success or 0.0, row.best_success or 0.0),
         "disk": lambda row: -row.disk,
-        "name": lambda row: str(row.path),
+        "name": lambda row: str(row.run.path),
     }
-    return lambda row: (orders[key](row), str(row.path))
+    return lambda row: (orders[key](row), str(row.run.path))
 
 
-def _plain(row: Any) -> Dict[str, Any]:
-    state = row.state
-    return {**row._asdict(), "path": str(row.path), "state": state.name, "how": state.how, "steps": state.steps}
-
-
-def _table(folder: Path, rows: List[Any]) -> Table:
-    """A row each; a column that would be empty is left out."""
+def _table(folder: Path, rows: List[Row]) -> Table:
+    """A row for each run; empty columns are left out."""
     disk = sum(row.disk for row in rows)
     table = Table(
         title=f"{len(rows)} run{'s' * (len(rows) != 1)} in {escape(str(folder))}, {_size(disk)}", box=box.SIMPLE_HEAD
     )
     columns = {
-        "steps": [_steps(row.state.steps, row.total_steps) for row in rows],
+        "steps": [_steps(row.state.steps, row.run.total_steps) for row in rows],
         "best success": [_percent(row.best_success) for row in rows],
         "evaluated": [_percent(row.evaluated_success) for row in rows],
         "age": [duration(time.time() - row.started) for row in rows],
@@ -93,7 +92,7 @@ def _table(folder: Path, rows: List[Any]) -> Table:
         table.add_column(heading, justify="right")
     for row, cells in zip(rows, zip(*columns.values())):
         colour = _COLOURS.get(row.state.name, "yellow")
-        table.add_row(escape(_name(folder, row.path)), f"[{colour}]{row.state.name}[/]", *cells)
+        table.add_row(escape(_name(folder, row.run.path)), f"[{colour}]{row.state.name}[/]", *cells)
     return table
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import click
 from rich.table import Table
@@ -26,7 +26,7 @@ def command() -> None:
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
-def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: tuple) -> None:
+def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: Tuple[str, ...]) -> None:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
     from ..training import config
     from ..walking import training as walking
@@ -60,7 +60,7 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
 @click.option("--dt", default="0.01", show_default=True, help="Physics step, s.")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: tuple, as_json: bool) -> None:
+def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tuple[str, ...], as_json: bool) -> None:
     """Print how well it follows commands, alone and while pushing the box, and how often it falls."""
     import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple
 
 import click
 import numpy as np
@@ -19,23 +19,27 @@ from ..errors import UserError
 from .console import make_console
 from .runs import duration
 
+if TYPE_CHECKING:
+    from ..analysis.listing import RunState
+    from ..analysis.run import LoggedRun
+
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 _WIDEST = 120
 """Columns, even where the terminal has more."""
 _NARROW = 90
-"""Columns below which lowest and highest are left out."""
-_RECENT = 10
-"""Updates whose rate counts as the present one."""
+"""Columns; lowest and highest are left out if there are fewer."""
+_RATE_WINDOW = 10
+"""Last updates whose median is shown as the rate."""
 _BUSY_SHARE = 0.1
-"""Share of the time that is spent on reading, at most."""
+"""Largest share of the time that is spent on reading logs."""
 
 
 class _Line(NamedTuple):
     """A metric that is shown."""
 
     name: str
-    tags: str
-    """Of the vocabulary; with "#" for the mean over all robots."""
+    tag: str
+    """With "#" for the mean over the robots."""
     show: Callable[[float], str]
 
 
@@ -59,17 +63,17 @@ _LINES = (
 
 @click.command(name="watch")
 @click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--once", is_flag=True, help="Show it once and leave; so it is where there is no terminal.")
+@click.option("--once", is_flag=True, help="Show it once and exit, as without a terminal.")
 @click.option(
     "--interval", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds between two looks."
 )
 def command(path: Path, once: bool, interval: float) -> None:
-    """Show how a run goes until it ends: progress, time left, success, reward, entropy, losses.
+    """Show a run until it ends: progress, time left, success, reward, entropy, losses.
 
-    RUN is a run's folder, of this project, HARL or OpenRL, in whichever process it is trained; or a folder with
-    several runs, of which the newest is shown. Ctrl-C leaves; the run goes on.
+    RUN is the folder of a run of this project, HARL or OpenRL, which any process may be training; or a folder with
+    several runs, of which the newest is shown. Ctrl-C ends the display, not the run.
     """
-    from ..analysis import layouts
+    from ..analysis.layouts.files import is_locked, log_sizes
     from ..analysis.run import read
 
     console = make_console()
@@ -80,11 +84,11 @@ def command(path: Path, once: bool, interval: float) -> None:
         return
     try:
         with Live(_frame(console, loaded), console=console, auto_refresh=False, screen=False) as live:
-            took, seen = 0.0, layouts.changed(run)
+            took, seen = 0.0, log_sizes(run)
             while loaded.running:
                 time.sleep(max(interval, took / _BUSY_SHARE))
-                now = layouts.changed(run)
-                if now != seen or layouts.is_locked(run) is not True:
+                now = log_sizes(run)
+                if now != seen or is_locked(run) is not True:
                     begun, seen = time.monotonic(), now
                     loaded = read(run)
                     took = time.monotonic() - begun
@@ -96,16 +100,16 @@ def command(path: Path, once: bool, interval: float) -> None:
 
 
 def _newest(path: Path) -> Path:
-    """The run at a path, or the newest of those in it."""
+    """The run at a path, or the newest of the runs in it."""
     from ..analysis import listing
 
     if not path.is_dir():
-        return path  # the reader says what is wrong
+        return path  # `read` names the problem
     found = listing.find(path)
     return listing.newest(found) if found else path
 
 
-def _frame(console: Console, run: Any) -> Group:
+def _frame(console: Console, run: LoggedRun) -> Group:
     """What is on the screen."""
     from ..analysis import listing
 
@@ -120,10 +124,10 @@ def _frame(console: Console, run: Any) -> Group:
     return Group(*parts)
 
 
-def _progress(run: Any, state: Any, width: int) -> List[Any]:
-    """How far, how fast, how long; and how the run ended where it did."""
+def _progress(run: LoggedRun, state: RunState, width: int) -> List[Any]:
+    """Steps, rate, time left, and how the run ended if it did."""
     rates = run.series.get("perf/fps")
-    rate = float(np.median(rates.values[-_RECENT:])) if rates is not None and len(rates.values) else 0.0
+    rate = float(np.median(rates.values[-_RATE_WINDOW:])) if rates is not None and len(rates.values) else 0.0
     total, steps = run.total_steps, run.steps
     words = [f"{steps:,}" if total is None else f"{steps:,} / {total:,} steps ({min(steps / total, 1):.1%})"]
     words += [f"{rate:,.0f} steps/s"] if rate else []
@@ -141,8 +145,8 @@ def _progress(run: Any, state: Any, width: int) -> List[Any]:
     return parts
 
 
-def _lines(run: Any, width: int, blocks: str) -> Table:
-    """A line for each metric that the run has: its name, its course, the range of its values and the last."""
+def _lines(run: LoggedRun, width: int, blocks: str) -> Table:
+    """A line for each metric that the run has: its name, its curve, the range of its values and the last."""
     table = Table(box=None, padding=(0, 1), width=width)
     table.add_column("", no_wrap=True)
     table.add_column("so far", no_wrap=True, ratio=1)
@@ -150,37 +154,19 @@ def _lines(run: Any, width: int, blocks: str) -> Table:
     for heading in ("lowest", "highest", "now") if wide else ("now",):
         table.add_column(heading, justify="right", no_wrap=True)
     for line in _LINES:
-        course = _course(run, line.tags)
-        if course is None:
+        series = run.find(line.tag)
+        if series is None:
             continue
-        steps, values = course
-        finite = values[np.isfinite(values)]
+        finite = series.finite().values
         span = [line.show(float(pick(finite))) if len(finite) else "-" for pick in (np.min, np.max) if wide]
-        table.add_row(line.name, _Sparkline(steps, values, blocks), *span, line.show(float(values[-1])))
+        table.add_row(
+            line.name, _Sparkline(series.steps, series.values, blocks), *span, line.show(float(series.values[-1]))
+        )
     return table
 
 
-def _course(run: Any, tags: str) -> Optional[Tuple[np.ndarray, np.ndarray]]:
-    """Steps and values of a metric; of a robot's, the mean over robots at the steps that all have."""
-    if "#" not in tags:
-        names = [tags] if tags in run.series else []
-    else:
-        names = sorted(
-            name for name in run.series if name.startswith("agent") and name.endswith(tags[tags.index("/") :])
-        )
-    found = [run.series[name] for name in names if len(run.series[name].steps)]
-    if not found:
-        return None
-    steps = found[0].steps
-    for one in found[1:]:
-        steps = np.intersect1d(steps, one.steps)
-    if not len(steps):
-        return None
-    return steps, np.mean([one.values[np.searchsorted(one.steps, steps)] for one in found], axis=0)
-
-
 class _Sparkline:
-    """A curve as wide as the cell that it is in."""
+    """A curve as wide as its table cell."""
 
     def __init__(self, steps: np.ndarray, values: np.ndarray, blocks: str) -> None:
         self._steps, self._values, self._blocks = steps, values, blocks
@@ -197,7 +183,7 @@ def sparkline(steps: np.ndarray, values: np.ndarray, width: int, blocks: str = _
 
     Args:
         steps: `[n]` ascending.
-        values: `[n]`; what is not finite leaves a gap.
+        values: `[n]`; values that are not finite leave a gap.
         width: characters from the first step to the last.
         blocks: characters from low to high.
 
@@ -213,7 +199,7 @@ def sparkline(steps: np.ndarray, values: np.ndarray, width: int, blocks: str = _
     levels = np.zeros(width) if high == low else (means - low) / (high - low) * (len(blocks) - 1)
     kept = np.clip(np.rint(levels), 0, len(blocks) - 1).astype(int)
     if finite.all():
-        # Few points: a character between two of them is as high as the one before it.
+        # With few points, a character between two of them repeats the one before it.
         sources = np.maximum.accumulate(np.where(counts > 0, np.arange(width), 0))
         return "".join(blocks[level] for level in kept[sources])
     return "".join(blocks[level] if count else " " for level, count in zip(kept, counts))

@@ -8,7 +8,7 @@ from typing import Callable, Dict, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv
+from ..envs.push_env import PushEnv, Step
 from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES
 
@@ -55,13 +55,15 @@ class Evaluation(NamedTuple):
 
 
 @torch.no_grad()
-def run_episodes(act: Act, env: PushEnv) -> Episodes:
-    """Run every environment until its first episode has ended."""
+def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None]] = None) -> Episodes:
+    """Run every environment until its first episode has ended; `on_step` is given every decision's result."""
     pending = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
     kept: Optional[Episodes] = None
     observations, _ = env.reset()
     while bool(pending.any()):
         step = env.step(act(observations))
+        if on_step is not None:
+            on_step(step)
         observations, ended = step.observations, step.episode
         first = ended.done & pending
         seen = Episodes(

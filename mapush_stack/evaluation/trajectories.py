@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, List, NamedTuple
+from typing import List, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv
+from ..envs.push_env import Step
 from ..task.config import CONTROL_DT
 from ..task.geometry import rotate
 from ..task.resets import draw_start
@@ -20,33 +20,17 @@ from .protocol import Episodes
 
 
 class Trajectory(NamedTuple):
-    """One episode, turned so that the target lies on the positive x axis; the object starts at the origin."""
+    """One episode, turned so that the target is on the positive x axis; the object starts at the origin."""
 
     target: float
     """Distance of the target from the object's start, m."""
     poses: np.ndarray
-    """`[T, 1 + A, 3]` x, y (m) and yaw (rad) of the object, then of the robots, a control step a row, start and end
-    included."""
+    """`[T, 1 + A, 3]` x, y (m) and yaw (rad) of the object, then of the robots, for each control step, with start and
+    end."""
     cause: str
     """How it ended, one of `CAUSES`."""
     seconds: float
     success: bool
-
-
-class _Recording:
-    """A simulator that keeps every control step's state."""
-
-    def __init__(self, simulator: Any) -> None:
-        self.poses: List[Tensor] = []
-        self._simulator = simulator
-
-    def step(self, commands: Tensor, repeat: int) -> SimState:
-        path = self._simulator.step(commands, repeat)
-        self.poses.append(_planar_poses(path))
-        return path
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._simulator, name)
 
 
 class Played(NamedTuple):
@@ -57,7 +41,7 @@ class Played(NamedTuple):
 
 
 def play(candidate: Candidate, count: int, seed: int) -> Played:
-    """Play the first episodes of `count` environments, deterministically.
+    """Play the first episodes of `count` environments with deterministic actions.
 
     Raises:
         UserError: the simulator is missing, or the policy cannot be read or does not fit.
@@ -66,26 +50,24 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
     settings = candidate.config
     ids, zero = torch.arange(count), torch.zeros(count, dtype=torch.int64)
     start = draw_start(settings.task, settings.object.task, seed, ids, zero)
+    poses = [_planar_poses(start.state).unsqueeze(0)]
+
+    def keep(step: Step) -> None:
+        poses.append(_planar_poses(step.path))
+
     env = policies.environment(candidate, count, seed)
     try:
-        recording = _record(env)
-        ended = protocol.run_episodes(policies.policy(candidate, env).act, env)
+        ended = protocol.run_episodes(policies.policy(candidate, env).act, env, on_step=keep)
     finally:
         env.close()
-    poses = torch.cat((_planar_poses(start.state).unsqueeze(0), *recording.poses))
+    path = torch.cat(poses)
     trajectories = [
-        _turned(poses[: round(seconds / CONTROL_DT) + 1, index], start.target[index], CAUSES[cause], seconds, success)
+        _turned(path[: round(seconds / CONTROL_DT) + 1, index], start.target[index], CAUSES[cause], seconds, success)
         for index, (seconds, cause, success) in enumerate(
             zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
         )
     ]
     return Played(ended, trajectories)
-
-
-def _record(env: PushEnv) -> _Recording:
-    recording = _Recording(env.simulator)
-    env.simulator = recording
-    return recording
 
 
 def _turned(poses: Tensor, target: Tensor, cause: str, seconds: float, success: bool) -> Trajectory:

@@ -28,7 +28,7 @@ def manifest(command: List[str]) -> Dict[str, Any]:
     packages = _packages()
     return {
         "mapush_stack": __version__,
-        "commit": _commit(_PACKAGE),
+        "commit": _commit(_PACKAGE) or _image_commit(_PACKAGE.parent),
         "source": _source_hash(),
         "harl_commit": _commit(Path(os.environ["HARL_SRC"])) if os.environ.get("HARL_SRC") else None,
         "command": command,
@@ -87,6 +87,12 @@ def _commit(folder: Path) -> Optional[str]:
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", str(folder)) else "")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _image_commit(folder: Path) -> Optional[str]:
+    """The commit from which an image was built: the Dockerfile writes it into `folder`; None elsewhere."""
+    path = folder / ".commit"
+    return (path.read_text().strip() or None) if path.is_file() else None
 
 
 def _source_hash() -> str:

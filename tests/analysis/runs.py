@@ -45,10 +45,8 @@ def in_memory(config, series, **changes):
     terms = [one for tag, one in found.items() if tag.startswith("rewards/")]
     if terms:
         found["average_step_reward"] = terms[0]._replace(values=sum(one.values for one in terms))
-    plain = dict.fromkeys(LoggedRun._fields)
-    plain.update(path=Path("run"), library="mapush", name="run", config=config, series=found, unknown={})
-    plain.update(evaluations=[], running=False, problems=[])
-    return LoggedRun(**{**plain, **changes})
+    known = {"path": Path("run"), "library": "mapush", "name": "run", "config": config, "series": found}
+    return LoggedRun(**{**known, **changes})
 
 
 def healthy(total=TOTAL, points=POINTS, seed=0, noise=0.02):

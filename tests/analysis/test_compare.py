@@ -1,12 +1,17 @@
 """Comparing runs: groups, milestones, significance, from event files that trainings could have left."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="the extra report is not installed")
-from mapush_stack.analysis import compare, run
+from mapush_stack.analysis import run
+from mapush_stack.analysis.comparison import compare
+from mapush_stack.analysis.comparison import load as load_runs
+from mapush_stack.analysis.comparison.curves import hours
+from mapush_stack.analysis.comparison.export import to_json
 from mapush_stack.errors import UserError
 from mapush_stack.training.config import load
 from mapush_stack.training.log import MetricsLog
@@ -69,7 +74,7 @@ def scored(found, name):
 
 
 def comparison(*folders):
-    return compare.compare(*compare.load(folders))
+    return compare(*load_runs(folders))
 
 
 def test_seeds_of_one_configuration_are_a_group(tmp_path):
@@ -239,12 +244,12 @@ def test_rsl_rl_is_read_and_its_iterations_are_said(tmp_path):
 def test_what_cannot_be_read_is_left_out_and_said(tmp_path):
     (tmp_path / "empty").mkdir()
     whole = make_run(tmp_path / "a")
-    runs, notes = compare.load([whole, tmp_path / "empty", tmp_path / "absent", whole])
+    runs, notes = load_runs([whole, tmp_path / "empty", tmp_path / "absent", whole])
     assert len(runs) == 1
     assert [note.split(":")[0] for note in notes[:2]] == ["left out", "left out"]
     assert "is empty" in notes[0] and "does not exist" in notes[1] and "counts once" in notes[2]
     with pytest.raises(UserError, match=r"^.*empty is empty; give the folder of a run"):
-        compare.load([tmp_path / "empty"])
+        load_runs([tmp_path / "empty"])
 
 
 def test_the_hours_of_a_stopped_run_leave_out_its_rest(tmp_path):
@@ -253,5 +258,15 @@ def test_the_hours_of_a_stopped_run_leave_out_its_rest(tmp_path):
     wall = 1e9 + 10.0 * np.arange(50)
     wall[25:] += 86_400  # a day's rest
     stopped = series._replace(wall=wall)
-    rested = found._replace(series={"mapush/success_rate": stopped}, started=1e9)
-    assert compare.hours(rested, stopped)[-1] == pytest.approx(490 / 3600)
+    rested = replace(found, series={"mapush/success_rate": stopped}, started=1e9)
+    assert hours(rested, stopped)[-1] == pytest.approx(490 / 3600)
+
+
+def test_a_reward_term_is_explained_by_its_own_words(tmp_path):
+    found = comparison(make_run(tmp_path / "a"), make_run(tmp_path / "b", "task.rewards.push=0.1"))
+    (difference,) = found.differences
+    assert difference.field == "task.rewards.push" and "0.1 m/s" in difference.meaning
+
+
+def test_json_says_its_schema(tmp_path):
+    assert to_json(comparison(make_run(tmp_path / "a")))["schema"] == 2

@@ -1,6 +1,7 @@
 """What `mapush diagnose` finds in runs of which it is known what is wrong with them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_a_run_that_still_goes_on_is_not_called_incomplete(tmp_path):
     run = read(runs.write_run(tmp_path / "run", config, series))
     ticks = {tick.name: tick.met for tick in diagnose(run, KNOWN).checklist}
     assert run.running and ticks["completes"] is None
-    over = {tick.name: tick.met for tick in diagnose(run._replace(running=False), KNOWN).checklist}
+    over = {tick.name: tick.met for tick in diagnose(replace(run, running=False), KNOWN).checklist}
     assert over["completes"] is False
 
 

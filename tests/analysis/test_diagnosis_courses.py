@@ -137,7 +137,7 @@ def test_a_run_that_is_nan_at_the_end_is_not_ticked():
 
 def test_checkpoints_that_lose_success_are_a_remark():
     def evaluated(*shares, episodes=300):
-        return [Evaluation(10**6 * (i + 1), one, episodes, *[None] * 4, {}) for i, one in enumerate(shares)]
+        return [Evaluation(steps=10**6 * (i + 1), success_rate=one, episodes=episodes) for i, one in enumerate(shares)]
 
     config, series, *_ = noisy(0)
     findings, ticks = told(config, series, evaluations=evaluated(0.36, 0.723, 0.617))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="the extra report is not installed")
-from mapush_stack.analysis import statistics
+from mapush_stack.analysis.comparison import statistics
 
 
 def scores(*tasks):
@@ -52,10 +52,3 @@ def test_few_seeds_allow_no_conclusion_however_far_apart():
     assert [conclusion(size) for size in (1, 2, 3, 4)] == ["nothing", "nothing", "alike", "apart"]
     same = statistics.improvement(scores([0.5] * 5), scores([0.5] * 5))
     assert same.probability == 0.5 and statistics.significant(same, (5, 5)) == "alike"
-
-
-def test_wilsons_interval_is_that_of_the_protocol():
-    torch_free = statistics.wilson_interval(179, 300)
-    from mapush_stack.evaluation.protocol import wilson_interval
-
-    assert torch_free == pytest.approx(wilson_interval(179, 300), abs=1e-6)

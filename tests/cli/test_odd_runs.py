@@ -5,7 +5,8 @@ import warnings
 
 import pytest
 
-from mapush_stack.analysis import layouts, listing
+from mapush_stack.analysis import listing
+from mapush_stack.analysis.layouts.files import log_sizes
 from mapush_stack.cli.main import main
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli import fabricate
@@ -97,9 +98,9 @@ def test_it_is_said_and_the_rest_is_shown(run, capsys, change, words):
 
 
 def test_a_link_to_nothing_is_no_log(run):
-    before = layouts.changed(run)
+    before = log_sizes(run)
     link_to_nothing(run)
-    assert layouts.changed(run) == before
+    assert log_sizes(run) == before
     assert listing.describe(run).state.name == "killed"
     fabricate.save(RunDirectory(run), 480)
     assert listing.describe(run).state.name == "finished"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mapush_stack.cli.main import main
-from tests.cli.runner import environment, mapush, train_small
+from tests.cli.runner import environment, start, train_small
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 SHORT = ["--episodes", "1", "--set", "task.episode_seconds=0.6", "--size", "320x180"]
@@ -26,10 +26,18 @@ def run(tmp_path_factory, request):
 def drawing():
     """Skips where no OpenGL library can draw: this package does not bring one."""
     pytest.importorskip("mujoco.batch", reason="MuJoCo 4 is not installed")
-    probe = [sys.executable, "-c", "from mapush_stack.evaluation.video import choose_gl; choose_gl()"]
+    probe = [sys.executable, "-c", "from mapush_stack.evaluation.camera import choose_gl; choose_gl()"]
     result = subprocess.run(probe, env=environment(), capture_output=True, text=True)
     if result.returncode:
         pytest.skip(f"nothing can be drawn here: {result.stderr.strip().splitlines()[-1]}")
+
+
+def play(*arguments):
+    """What `mapush play ARGUMENTS` prints; a fresh process, because MuJoCo chooses what it draws with when imported."""
+    process = start("play", *arguments)
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0 and "Traceback" not in err, err
+    return out
 
 
 def check_frames(frames):
@@ -41,7 +49,7 @@ def check_frames(frames):
 def test_a_recording_is_what_browsers_play(run, drawing, tmp_path, robot):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is not installed")
     out = tmp_path / "out.mp4"
-    told, _ = mapush("play", run, "--record", out, *SHORT, "--set", f"sim.robot={robot}")
+    told = play(run, "--record", out, *SHORT, "--set", f"sim.robot={robot}")
     assert "episode 1: " in told and str(out) in told
     assert list(tmp_path.iterdir()) == [out]
     reader = ffmpeg.read_frames(str(out))
@@ -59,7 +67,7 @@ def test_a_recording_is_what_browsers_play(run, drawing, tmp_path, robot):
 def test_a_gif_and_stills(run, drawing, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     out = tmp_path / "out.gif"
-    mapush("play", run, "--record", out, "--stills", tmp_path / "still", *SHORT)
+    play(run, "--record", out, "--stills", tmp_path / "still", *SHORT)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.gif", "still-1.png", "still-2.png", "still-3.png"]
     picture = image.open(out)
     assert picture.size == (320, 180) and picture.info["loop"] == 0
@@ -121,12 +129,12 @@ def test_a_request_that_cannot_be_met_is_refused(run, tmp_path, monkeypatch, cap
 
 def test_the_package_to_install_is_named_where_nothing_can_draw(run, tmp_path, monkeypatch):
     from mapush_stack.errors import UserError
-    from mapush_stack.evaluation import video
+    from mapush_stack.evaluation import camera
 
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.setattr(video, "_GL_LIBRARIES", ("nonsense",))
+    monkeypatch.setattr(camera, "_GL_LIBRARIES", ("nonsense",))
     with pytest.raises(UserError, match="apt-get install libosmesa6"):
-        video.choose_gl()
+        camera.choose_gl()
     assert "MUJOCO_GL" not in os.environ
 
 

@@ -37,7 +37,10 @@ def long(steps):
     [
         (["--seeds", "3-1"], "mapush: --seeds 3-1 is not a list of seeds"),
         (["--preset", "default", "--preset", "nope"], "mapush: there is no preset called nope"),
-        (["--algo", "happo", "--algo", "sac"], "mapush: learner.algorithm must be happo or mappo with library=native, not sac"),
+        (
+            ["--algo", "happo", "--algo", "sac"],
+            "mapush: learner.algorithm must be happo or mappo with library=native, not sac",
+        ),
         (["--grid", "learner.gamma=0.9,2"], "mapush: learner.gamma=2 is not allowed"),
         (["--grid", "learner.gama=0.9"], "mapush: there is no field learner.gama"),
         (["--grid", "learner.gamma"], "mapush: --grid learner.gamma is not a field with values"),

@@ -1,6 +1,5 @@
 """Docker as this machine has it: its commands, and what a build needs to reach a package index from here."""
 
-import contextlib
 import functools
 import http.server
 import os
@@ -27,7 +26,7 @@ def run(command, cwd=ROOT):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=1800,
+        timeout=3000,
     )
 
 
@@ -49,30 +48,58 @@ def compose_commands():
     return found + ([["docker-compose"]] if shutil.which("docker-compose") else [])
 
 
-def build(target, tag, context=ROOT):
-    """Build a target, reaching packages as pip does here: its CA bundle, its index, and torch from its folder."""
-    options = ["--target", target, "--tag", tag]
-    for variable, argument in (("MAPUSH_PYTHON_IMAGE", "PYTHON_IMAGE"), ("PIP_INDEX_URL", "PIP_INDEX_URL")):
-        if os.environ.get(variable):
-            options += ["--build-arg", f"{argument}={os.environ[variable]}"]
-    if os.environ.get("MAPUSH_PYTHON_IMAGE"):  # the base of what is not built as far as its first step
-        options += ["--build-arg", f"CUDA_IMAGE={os.environ['MAPUSH_PYTHON_IMAGE']}"]
+VARIABLES = {
+    "PYTHON_IMAGE": "MAPUSH_PYTHON_IMAGE",
+    "CUDA_IMAGE": "MAPUSH_PYTHON_IMAGE",
+    "PIP_INDEX_URL": "PIP_INDEX_URL",
+}
+"""The variable of this machine for each build argument. The CUDA image is replaced where the Python image is."""
+
+
+def given(argument):
+    """What this machine says of a build argument; empty if nothing."""
+    return os.environ.get(VARIABLES.get(argument, ""), "")
+
+
+def build(target, tag, context=ROOT, *more, **arguments):
+    """Build a target, reaching packages as pip does here: its CA bundle, its index, and torch from its folder.
+
+    `more` are further options of `docker build`, `arguments` its build arguments.
+    """
+    options = ["--target", target, "--tag", tag, *more]
+    for argument in VARIABLES:
+        if given(argument):
+            options += ["--build-arg", f"{argument}={given(argument)}"]
+    for name, value in arguments.items():
+        options += ["--build-arg", f"{name}={value}"]
     authorities = os.environ.get("PIP_CERT", os.environ.get("SSL_CERT_FILE", ""))
     if authorities:
         options += ["--secret", f"id=ca,src={authorities}"]
-    with torch_index() as index:
-        if index:
-            options += ["--build-arg", f"TORCH_INDEX={index}", "--network", "host"]
-        return docker("build", "--progress", "plain", *options, str(context))
+    if torch_index():
+        options += ["--build-arg", f"TORCH_INDEX={torch_index()}", "--network", "host"]
+    return docker("build", "--progress", "plain", *options, str(context))
 
 
-@contextlib.contextmanager
+def files(image):
+    """SHA-256 of every regular file in an image, and where every link leads, by path."""
+    script = (
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /dev \\) -prune -o -type f -print0 | xargs -0 sha256sum;"
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /dev \\) -prune -o -type l -printf '%l  %p\\n'"
+    )
+    done = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", image, "-c", script)
+    assert done.returncode == 0, done.stdout[-4000:]
+    return {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
+
+
+@functools.lru_cache(maxsize=None)
 def torch_index():
-    """The address of an index with the CPU build of torch: MAPUSH_TORCH_INDEX, or pip's folder served on loopback."""
+    """The address of an index with the CPU build of torch: MAPUSH_TORCH_INDEX, or pip's folder served on loopback.
+
+    The same for all builds of a process: another address would install the packages again.
+    """
     folders = [folder for folder in os.environ.get("PIP_FIND_LINKS", "").split() if list(Path(folder).glob("torch-*"))]
     if os.environ.get("MAPUSH_TORCH_INDEX") or not folders:
-        yield os.environ.get("MAPUSH_TORCH_INDEX", "")
-        return
+        return os.environ.get("MAPUSH_TORCH_INDEX", "")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         """An index of one project, `/torch/`."""
@@ -84,7 +111,6 @@ def torch_index():
             pass
 
     handler = functools.partial(Handler, directory=folders[0])
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"

@@ -11,7 +11,8 @@ BINDINGS = "isaacgym/python/isaacgym/_bindings/linux-x86_64/gym_38.so"
 
 def write_package(folder, version="1.0.preview4", leave_out=(), content=b""):
     """A small archive in `folder`; its path."""
-    files = {SETUP: f"setup(name='isaacgym', version='{version}')\n".encode(), GYMAPI: b"", BINDINGS: content}
+    setup = f"from setuptools import setup\nsetup(name='isaacgym', version='{version}', packages=['isaacgym'])\n"
+    files = {SETUP: setup.encode(), GYMAPI: b"", BINDINGS: content}
     path = folder / NAME
     with tarfile.open(path, "w:gz") as archive:
         for name in sorted(set(files) - set(leave_out)):

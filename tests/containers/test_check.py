@@ -31,6 +31,14 @@ def test_without_the_package_it_says_what_to_download_and_where_to_put_it(tmp_pa
     assert "https://developer.nvidia.com/isaac-gym" in sentence and "env/isaacgym/" in sentence
 
 
+@pytest.mark.parametrize(
+    "saved", ["IsaacGym_Preview_4_Package (1).tar.gz", "IsaacGym_Preview_4_Package.tar", "isaacgym"]
+)
+def test_a_package_that_a_browser_saved_by_another_name_is_named(tmp_path, saved):
+    (tmp_path / saved).write_bytes(b"")
+    assert f"There is {saved!r}: if that is the package, rename it." in refusal(tmp_path)
+
+
 def test_a_saved_page_is_no_package(tmp_path):
     (tmp_path / NAME).write_text("<!DOCTYPE html>")
     assert "is not a gzip file" in refusal(tmp_path)

@@ -47,7 +47,7 @@ def test_looks_do_not_change_the_physics(robot, object_name):
 
 def test_every_control_step_is_shown_and_a_second_of_the_end():
     from mapush_stack.envs.factory import make_env
-    from mapush_stack.evaluation.video import perform
+    from mapush_stack.evaluation.performance import perform
 
     config = small_config("sim.num_envs=1", "task.episode_seconds=0.5")
     env = make_env(config.task, config.object, config.sim, seed=3)
@@ -63,7 +63,8 @@ def test_every_control_step_is_shown_and_a_second_of_the_end():
 
 
 def test_the_camera_keeps_everything_in_the_picture_and_does_not_jump():
-    from mapush_stack.evaluation.video import Camera, Shot
+    from mapush_stack.evaluation.camera import Camera
+    from mapush_stack.evaluation.performance import Shot
 
     camera, goal = Camera(16 / 9, 0.85), (2.5, 0.5)
     robots = np.array([[-1.2, 0.1, 0.3], [0.0, -1.2, 0.3]])

@@ -1,135 +1,139 @@
-"""The field notes' success criteria, ticked."""
+"""The checklist for a good run, from field notes of a lab that worked on the same task."""
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, NamedTuple, Tuple
+from typing import Callable, Dict, NamedTuple, Tuple
 
 import numpy as np
 
-from .checks import degradation, gradient_limit
-from .curves import Part, difference_error, part
-from .subject import Measure, NotJudgedError, Subject, number, steps
+from ..events import longest
+from .checks.progress import degradation
+from .judged_run import JudgedRun, NotJudgedError, Objective, number, steps
+from .segments import Segment, difference_error, segments
 
 _WINDOWS = 10
-"""Parts of a run of which the best is looked for."""
+"""Segments of a run among which the best is looked for."""
 _ERRORS = 4.0
-"""Standard errors of a difference that are noise: of some ten differences the largest, and the error is an estimate."""
-Tick = Tuple[bool, str]
-"""Whether a criterion is met, and a sentence that says by what."""
+"""Standard errors of a difference that count as noise. It is the largest of some ten, and the error is an estimate."""
+Answer = Tuple[bool, str]
+"""Whether a criterion is met, and a sentence that says why."""
 
 
 class Fall(NamedTuple):
-    """The fall of a measure that a criterion looks at."""
+    """The fall of an objective that a criterion looks at."""
 
-    before: Part
-    after: Part
-    told: str
+    before: Segment
+    after: Segment
+    sentence: str
 
 
-def completes(subject: Subject, tolerance: float) -> Tick:
-    """The last record is at the configured steps, or less than the usual distance of two records before them."""
-    total, reached = subject.run.total_steps, subject.run.steps
+def completes(run: JudgedRun, tolerance: float) -> Answer:
+    """The last record is at the configured steps, or closer to them than the median distance of two records."""
+    total, reached = run.logged.total_steps, run.logged.steps
     if total is None:
         raise NotJudgedError("the run does not say how many steps it was meant to have")
-    told = f"{steps(reached)} of {steps(total)} steps"
-    if reached < total and subject.run.running:
-        raise NotJudgedError(f"{told} so far; it is still running")
-    longest = max(subject.run.series.values(), key=lambda series: len(series.steps), default=None)
-    between = 0 if longest is None or len(longest.steps) < 2 else float(np.median(np.diff(longest.steps)))
-    return reached + between >= (1 - tolerance) * total + 1, told
+    sentence = f"{steps(reached)} of {steps(total)} steps"
+    if reached < total and run.logged.running:
+        raise NotJudgedError(f"{sentence} so far; it is still running")
+    clock = longest(run.logged.series)
+    between = 0.0 if clock is None or len(clock.steps) < 2 else float(np.median(np.diff(clock.steps)))
+    return reached + between >= (1 - tolerance) * total + 1, sentence
 
 
-def no_degradation(subject: Subject, tolerance: float) -> Tick:
-    """The second half's quarters do not fall below the first half's best, nor the last below the one before."""
-    tick = _first_miss(subject, tolerance, _fall_after_half)
-    if not tick[0]:
-        return tick
-    # The returns and the checkpoints, which the rule looks at too.
-    lost = degradation(subject, subject.rules.thresholds("degradation"))
-    return tick if lost is None else (False, lost.sentence)
+def no_degradation(run: JudgedRun, tolerance: float) -> Answer:
+    """No quarter of the second half is below the best of the first half, nor the last below the one before."""
+    answer = _first_miss(run, tolerance, _fall_after_half)
+    if not answer[0]:
+        return answer
+    # The rule looks at returns and checkpoints too.
+    for lost in degradation(run, run.rules.thresholds("degradation")):
+        return False, lost.sentence
+    return answer
 
 
-def _fall_after_half(subject: Subject, measure: Measure) -> Fall:
-    first, second, third, last = measure.parts
+def _fall_after_half(objective: Objective) -> Fall:
+    first, second, third, last = objective.quarters
     pairs = [(max(first, second, key=_mean), min(third, last, key=_mean)), (third, last)]
     before, after = max(pairs, key=lambda pair: pair[0].mean - pair[1].mean)
-    return Fall(before, after, f"{measure.tag} by quarters: {', '.join(number(one.mean) for one in measure.parts)}")
+    listed = ", ".join(number(one.mean) for one in objective.quarters)
+    return Fall(before, after, f"{objective.tag} by quarters: {listed}")
 
 
-def final_is_best(subject: Subject, tolerance: float) -> Tick:
+def final_is_best(run: JudgedRun, tolerance: float) -> Answer:
     """The last tenth is not below the best tenth."""
-    return _first_miss(subject, tolerance, _fall_from_best)
+
+    def fall_from_best(objective: Objective) -> Fall:
+        windows = segments(run.series(objective.tag), _WINDOWS)
+        best, last = max(windows, key=_mean), windows[-1]
+        sentence = f"last tenth {number(last.mean)}, best tenth {number(best.mean)} up to {steps(best.last)} steps"
+        return Fall(best, last, f"{objective.tag}: {sentence}")
+
+    return _first_miss(run, tolerance, fall_from_best)
 
 
-def _fall_from_best(subject: Subject, measure: Measure) -> Fall:
-    windows = _windows(subject, measure)
-    best, last = max(windows, key=_mean), windows[-1]
-    means = f"last tenth {number(last.mean)}, best tenth {number(best.mean)}"
-    return Fall(best, last, f"{measure.tag}: {means} up to {steps(best.last)} steps")
-
-
-def gradients_bounded(subject: Subject, tolerance: float) -> Tick:
-    """Norms as applied within the limit; where only those before clipping are logged, within some times it."""
-    factor, tags = 1.01, subject.tags(r"(agent\d+|critic)/\w+_grad_norm_clipped(_max)?")
+def gradients_bounded(run: JudgedRun, tolerance: float) -> Answer:
+    """Norms as applied are within the limit; if only those before clipping are logged, within some times the limit."""
+    factor, tags = 1.01, run.tags(r"(agent\d+|critic)/\w+_grad_norm_clipped(_max)?")
     if not tags:
-        factor, tags = tolerance, subject.tags(r"(agent\d+|critic)/\w+_grad_norm")
-    logged = {tag: subject.run.series[tag] for tag in tags}
+        factor, tags = tolerance, run.tags(r"(agent\d+|critic)/\w+_grad_norm")
+    logged = {tag: run.logged.series[tag] for tag in tags}
     finite = {tag: series.finite() for tag, series in logged.items()}
-    tops = {tag: float(series.values.max()) for tag, series in finite.items() if len(series.values)}
-    if not tops:
+    largest = {tag: float(series.values.max()) for tag, series in finite.items() if len(series.values)}
+    if not largest:
         raise NotJudgedError("no gradient norm that is finite is logged" if tags else "no gradient norm is logged")
-    limits = {tag: gradient_limit(subject, tag) for tag in tops}
-    if any(limit is None for limit in limits.values()):
-        raise NotJudgedError(f"the limit is not known; the largest norm is {number(max(tops.values()))}")
-    tag = max(tops, key=lambda name: tops[name] / limits[name])
+    limits = {tag: limit for tag in largest for limit in [run.gradient_limit(tag)] if limit is not None}
+    if len(limits) < len(largest):
+        raise NotJudgedError(f"the limit is not known; the largest norm is {number(max(largest.values()))}")
+    tag = max(largest, key=lambda name: largest[name] / limits[name])
     kind = "applied" if "clipped" in tag else "before clipping"
-    told = f"largest norm {kind} {number(tops[tag])}, limit {number(limits[tag])}"
+    sentence = f"largest norm {kind} {number(largest[tag])}, limit {number(limits[tag])}"
+    bounded = largest[tag] <= factor * limits[tag]
     lost = sum(len(logged[tag].values) - len(finite[tag].values) for tag in logged)
-    if lost and tops[tag] <= factor * limits[tag]:
-        raise NotJudgedError(f"{told}; {lost} of the logged norms are not finite")
-    return tops[tag] <= factor * limits[tag], told
+    if lost and bounded:
+        raise NotJudgedError(f"{sentence}; {lost} of the logged norms are not finite")
+    return bounded, sentence
 
 
-def smooth(subject: Subject, tolerance: float) -> Tick:
+def smooth(run: JudgedRun, tolerance: float) -> Answer:
     """No tenth of the run falls far below the one before."""
-    return _first_miss(subject, tolerance, _fall_between_tenths)
+
+    def fall_between_tenths(objective: Objective) -> Fall:
+        windows = segments(run.series(objective.tag), _WINDOWS)
+        before, after = max(zip(windows, windows[1:]), key=lambda pair: pair[0].mean - pair[1].mean)
+        fall = max(before.mean - after.mean, 0.0)
+        sentence = f"largest fall from tenth to tenth {number(fall)} at {steps(after.first)} steps"
+        return Fall(before, after, f"{objective.tag}: {sentence}")
+
+    return _first_miss(run, tolerance, fall_between_tenths)
 
 
-def _fall_between_tenths(subject: Subject, measure: Measure) -> Fall:
-    windows = _windows(subject, measure)
-    before, after = max(zip(windows, windows[1:]), key=lambda pair: pair[0].mean - pair[1].mean)
-    fall = max(before.mean - after.mean, 0.0)
-    told = f"{measure.tag}: largest fall from tenth to tenth {number(fall)} at {steps(after.first)} steps"
-    return Fall(before, after, told)
-
-
-def _windows(subject: Subject, measure: Measure) -> List[Part]:
-    series = subject.course(measure.tag)
-    return [part(series, index / _WINDOWS, (index + 1) / _WINDOWS) for index in range(_WINDOWS)]
-
-
-def _first_miss(subject: Subject, tolerance: float, fall_of: Callable[[Subject, Measure], Fall]) -> Tick:
-    """What success or the reward misses the criterion by, else how the last of them meets it."""
-    tick = (True, "")
-    for measure in subject.measures():
-        before, after, told = fall_of(subject, measure)
+def _first_miss(run: JudgedRun, tolerance: float, fall_of: Callable[[Objective], Fall]) -> Answer:
+    """By which objective the criterion is missed, else how the last of them meets it."""
+    answer = (True, "")
+    for objective in run.objectives():
+        before, after, sentence = fall_of(objective)
         fall, noise = before.mean - after.mean, _ERRORS * difference_error(before, after)
-        if fall > max(tolerance * measure.size, noise):
-            return False, told
-        excused = f", within noise (\N{PLUS-MINUS SIGN}{number(noise)})" if fall > tolerance * measure.size else ""
-        tick = (True, told + excused)
-    return tick
+        if fall > max(tolerance * objective.scale, noise):
+            return False, sentence
+        excess = fall > tolerance * objective.scale
+        answer = (True, sentence + (f", within noise (\N{PLUS-MINUS SIGN}{number(noise)})" if excess else ""))
+    return answer
 
 
-def _mean(one: Part) -> float:
+def _mean(one: Segment) -> float:
     return one.mean
 
 
-CRITERIA: Dict[str, Callable[[Subject, float], Tick]] = {
+CRITERIA: Dict[str, Callable[[JudgedRun, float], Answer]] = {
     "completes": completes,
     "no-degradation": no_degradation,
     "final-is-best": final_is_best,
     "gradients-bounded": gradients_bounded,
     "smooth": smooth,
 }
-"""Every criterion by its name in `rules.yaml`."""
+"""Every criterion by its name in `rules.yaml`, given its tolerance.
+
+Raises:
+    NotJudgedError: a criterion has nothing to look at.
+
+"""

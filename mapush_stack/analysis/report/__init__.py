@@ -1,36 +1,37 @@
-"""Runs as one HTML file that needs nothing else: figures, findings, pictures."""
+"""Runs as one HTML file that needs nothing else: curves, findings, pictures."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import List
 
-from .. import compare
+from .. import comparison
 from ..diagnosis import rules
 from ..diagnosis.diagnosis import diagnose
-from ..diagnosis.facts import facts
+from ..diagnosis.run_facts import run_facts
 from ..run import LoggedRun
 from . import page
 from .playing import play_all
 
 _PLAYING_SECONDS = 40.0
-"""In which checkpoints may begin to be played, all runs together."""
+"""Time in which checkpoints may begin to be played, for all runs together."""
 
 
 def make(path: Path, runs: List[LoggedRun], notes: List[str], episodes: int) -> None:
-    """Write the report of some runs, of whose checkpoints `episodes` each are played.
+    """Write the report of some runs; `episodes` of each of their checkpoints are played.
 
     Raises:
         UserError: a library is missing, or the file cannot be written.
 
     """
     known = rules.load()
-    records = play_all(runs, episodes, _PLAYING_SECONDS)
-    played = [run._replace(evaluations=record.evaluations) for run, record in zip(runs, records)]
+    played = play_all(runs, episodes, _PLAYING_SECONDS)
+    evaluated = [replace(run, evaluations=one.evaluations) for run, one in zip(runs, played)]
     page.write(
         path,
-        compare.compare(played, notes),
+        comparison.compare(evaluated, notes),
         [diagnose(run, known) for run in runs],
-        [facts(run, known) for run in runs],
-        records,
+        [run_facts(run, known) for run in runs],
+        played,
     )

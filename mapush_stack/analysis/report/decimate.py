@@ -15,34 +15,28 @@ class Points(NamedTuple):
     """What is drawn of a series."""
 
     steps: np.ndarray
-    """`[p]` environment steps, the last ones of each stretch."""
+    """`[p]` environment steps at the end of each stretch."""
     wall: np.ndarray
-    """`[p]` unix s likewise."""
+    """`[p]` unix seconds likewise."""
     values: np.ndarray
-    """`[p]` the value, or the mean of a stretch."""
+    """`[p]` the value, or the mean of a stretch; NaN for a stretch without a finite value."""
     low: Optional[np.ndarray]
-    """`[p]` smallest value of each stretch; None where nothing was put together."""
+    """`[p]` smallest value of each stretch; None if nothing was averaged."""
     high: Optional[np.ndarray]
 
 
 def decimate(series: Series, most: int = MOST_POINTS) -> Points:
-    """At most `most` points; values that are not finite are left out, and a stretch without others is NaN."""
+    """At most `most` points; values that are not finite are left out of the means."""
     count = len(series.steps)
     if count <= most:
         return Points(series.steps, series.wall, series.values, None, None)
     edges = np.linspace(0, count, most + 1).round().astype(np.int64)
     starts, ends = edges[:-1], edges[1:] - 1
     good = np.isfinite(series.values)
-    sums = np.add.reduceat(np.where(good, series.values, 0.0), starts)
     counts = np.add.reduceat(good.astype(np.float64), starts)
     empty = counts == 0
-    means = np.where(empty, np.nan, sums / np.maximum(counts, 1.0))
-    low = np.minimum.reduceat(np.where(good, series.values, np.inf), starts)
-    high = np.maximum.reduceat(np.where(good, series.values, -np.inf), starts)
-    return Points(
-        series.steps[ends],
-        series.wall[ends],
-        means,
-        np.where(empty, np.nan, low),
-        np.where(empty, np.nan, high),
+    means, low, high = (
+        np.where(empty, np.nan, reduce.reduceat(np.where(good, series.values, missing), starts))
+        for reduce, missing in ((np.add, 0.0), (np.minimum, np.inf), (np.maximum, -np.inf))
     )
+    return Points(series.steps[ends], series.wall[ends], means / np.maximum(counts, 1.0), low, high)

@@ -1,4 +1,4 @@
-"""The report: one HTML file without anything outside of it."""
+"""The report's page: one HTML file without links to anything outside of it."""
 
 from __future__ import annotations
 
@@ -6,67 +6,71 @@ import base64
 import json
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from ... import __version__
 from ...errors import UserError
 from ...system.atomic import write_text
-from ..compare import Comparison
+from ..comparison.export import printable
+from ..comparison.model import Comparison
+from ..comparison.tables import CURVES, tables
 from ..diagnosis.diagnosis import Diagnosis
-from ..diagnosis.facts import Facts
-from ..export import writable
+from ..diagnosis.run_facts import RunFacts
 from ..run import LoggedRun
-from ..tables import CURVES, tables
 from . import charts
-from .playing import Record
+from .playing import PlayedRun
 
 _HERE = Path(__file__).resolve().parent
 _FILMS = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".png": "image/png"}
 _PATTERNS = ("*.mp4", "*.webm", "*.gif", "*-[123].png")
 """What `mapush play --record` and `--stills` write."""
 _MOST_BYTES = 12_000_000
-"""Of films and pictures together; a report that cannot be sent by mail is none."""
+"""Of films and pictures together, so that the report can be sent by mail."""
 
 
 class Film(NamedTuple):
-    """A recording that lies in a run's folder."""
+    """A recording in a run's folder."""
 
     name: str
     kind: str
     """MIME type."""
     address: str
-    """A data: address with all of it."""
+    """A data: address with the whole file."""
 
 
-class Subject(NamedTuple):
+class RunSection(NamedTuple):
     """What the page says of one run."""
 
     number: int
-    """Its place among the comparison's runs."""
+    """Its index in the comparison."""
     label: str
     group: int
     run: LoggedRun
     diagnosis: Diagnosis
-    record: Record
+    played: PlayedRun
     films: List[Film]
     left_out: List[str]
     """Recordings that were too large."""
     reproduce: str
-    """Command line that trains it again; empty where the run does not say."""
+    """Command line that trains it again; empty if the run does not say."""
 
 
 def write(
-    path: Path, found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[Facts], records: Sequence[Record]
+    path: Path,
+    found: Comparison,
+    diagnoses: Sequence[Diagnosis],
+    facts: Sequence[RunFacts],
+    played: Sequence[PlayedRun],
 ) -> None:
-    """Write the report; nothing is left half-written.
+    """Write the report, whole or not at all.
 
     Raises:
         UserError: jinja2 or plotly is not installed, or the file cannot be written.
 
     """
-    text = render(found, diagnoses, facts, records)
+    text = _render(found, diagnoses, facts, played)
     try:
-        write_text(path, writable(text))
+        write_text(path, printable(text))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
@@ -83,34 +87,39 @@ def check(path: Path) -> None:
         raise UserError(f"--html {path} cannot be written: give a file in a folder that exists")
 
 
-def render(found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[Facts], records: Sequence[Record]) -> str:
-    """The page.
+def _render(
+    found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[RunFacts], played: Sequence[PlayedRun]
+) -> str:
+    """The page as text.
 
     Raises:
         UserError: jinja2 or plotly is not installed.
 
     """
     jinja2, get_plotlyjs = _libraries()
-    groups = {index: number for number, group in enumerate(found.groups) for index in group.runs}
-    subjects = [
-        _subject(index, found.labels[index], groups[index], run, diagnoses[index], records[index])
-        for index, run in enumerate(found.runs)
-    ]
-    data = _data(found, facts, records)
+    drawn = {
+        "groups": [group.name for group in found.groups],
+        "charts": charts.charts(found, facts),
+        "checkpoints": charts.checkpoints(found, [one.evaluations for one in played]),
+        "endings": [charts.endings(run) for run in found.runs],
+        "terms": [charts.reward_terms(run) for run in found.runs],
+    }
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(str(_HERE)), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("page.html").render(
-        title=", ".join(group.name for group in found.groups),
-        version=__version__,
-        found=found,
-        subjects=subjects,
-        tables=[words for words in tables(found) if words.title != CURVES],
-        drawn=data,
-        data=_script_safe(data),
-        style=(_HERE / "page.css").read_text(encoding="utf-8"),
-        script=(_HERE / "page.js").read_text(encoding="utf-8"),
-        plotly=get_plotlyjs(),
+    return str(
+        environment.get_template("page.html").render(
+            title=", ".join(group.name for group in found.groups),
+            version=__version__,
+            found=found,
+            sections=[_section(index, found, diagnoses[index], played[index]) for index in range(len(found.runs))],
+            tables=[table for table in tables(found) if table.title != CURVES],
+            drawn=drawn,
+            data=_script_safe(drawn),
+            style=(_HERE / "page.css").read_text(encoding="utf-8"),
+            script=(_HERE / "page.js").read_text(encoding="utf-8"),
+            plotly=get_plotlyjs(),
+        )
     )
 
 
@@ -123,37 +132,27 @@ def _libraries() -> Tuple[Any, Any]:
     return jinja2, get_plotlyjs
 
 
-def _data(found: Comparison, facts: Sequence[Facts], records: Sequence[Record]) -> Dict[str, Any]:
-    """Everything that the script draws."""
-    return {
-        "groups": [group.name for group in found.groups],
-        "charts": charts.charts(found, facts),
-        "checkpoints": charts.checkpoints(found, [record.evaluations for record in records]),
-        "endings": [charts.endings(run) for run in found.runs],
-        "terms": [charts.reward_terms(run) for run in found.runs],
-    }
-
-
 def _script_safe(value: Any) -> str:
-    """JSON that no text within can end the script element of."""
+    """JSON in which no text can end the script element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
-def _subject(number: int, label: str, group: int, run: LoggedRun, diagnosis: Diagnosis, record: Record) -> Subject:
+def _section(index: int, found: Comparison, diagnosis: Diagnosis, played: PlayedRun) -> RunSection:
+    run = found.runs[index]
     films, left_out = _films(run.path)
-    return Subject(
-        number=number,
-        label=label,
-        group=group,
+    return RunSection(
+        number=index,
+        label=found.labels[index],
+        group=found.group_of(index),
         run=run,
         diagnosis=diagnosis,
-        record=record,
+        played=played,
         films=films,
         left_out=left_out,
-        reproduce=_command(run),
+        reproduce=_command(run.manifest),
     )
 
 
@@ -177,9 +176,7 @@ def _films(folder: Path) -> Tuple[List[Film], List[str]]:
     return films, left_out
 
 
-def _command(run: LoggedRun) -> str:
-    """The command that the run's manifest holds."""
-    words: Optional[Any] = run.manifest.get("command")
-    if not isinstance(words, list) or not words:
-        return ""
-    return " ".join(shlex.quote(str(word)) for word in words)
+def _command(manifest: Dict[str, Any]) -> str:
+    """The command line in a run's manifest."""
+    words = manifest.get("command")
+    return " ".join(shlex.quote(str(word)) for word in words) if isinstance(words, list) else ""

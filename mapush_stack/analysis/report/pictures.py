@@ -1,9 +1,9 @@
-"""Episodes from above as SVG: coordinates only, so that the page's colours hold for them."""
+"""Episodes from above as coordinates for SVG; the page's style gives the colours."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from ...training.config import ExperimentConfig
 
 _HALF_LENGTH, _HALF_WIDTH = 0.28, 0.13
-"""Of a robot's trunk as it is drawn, m."""
+"""Half the size of a robot as it is drawn, m."""
 _POINTS = 80
 """Most points of a path."""
 _MARGIN = 0.35
+"""Floor around everything that is drawn, m."""
 
 
 class Shape(NamedTuple):
@@ -43,7 +44,7 @@ class Picture(NamedTuple):
 
 
 def pictures(trajectories: Sequence[Trajectory], settings: ExperimentConfig) -> List[Picture]:
-    """All of them over the same piece of floor."""
+    """Pictures of episodes, all of the same piece of floor."""
     reach = settings.task.success_distance
     if not trajectories:
         return []
@@ -58,7 +59,7 @@ def pictures(trajectories: Sequence[Trajectory], settings: ExperimentConfig) -> 
 def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Picture:
     poses, middle = episode.poses, len(episode.poses) // 2
     moments = {"start": poses[0], "middle": poses[middle], "end": poses[-1]}
-    parts = [_part_outline(part.model_dump()) for part in settings.object.body.parts]
+    parts = [_part_outline(part) for part in settings.object.body.parts]
     return Picture(
         box=box,
         target=round(episode.target, 3),
@@ -78,6 +79,7 @@ def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Pictu
 
 
 def _path(poses: np.ndarray) -> str:
+    """The way of an object or robot as a polyline."""
     kept = np.unique(np.linspace(0, len(poses) - 1, min(_POINTS, len(poses))).round().astype(int))
     return _points(poses[kept, :2])
 
@@ -90,17 +92,17 @@ def _placed(outline: np.ndarray, pose: np.ndarray) -> np.ndarray:
     """An outline `[K, 2]` at a pose (x, y, yaw)."""
     x, y, yaw = pose
     cos, sin = math.cos(yaw), math.sin(yaw)
-    return outline @ np.array([[cos, sin], [-sin, cos]]) + (x, y)
+    return np.asarray(outline @ np.array([[cos, sin], [-sin, cos]]) + (x, y))
 
 
-def _part_outline(part: Dict[str, Any]) -> np.ndarray:
-    """A part of the object from above, `[K, 2]` in the object's frame."""
-    if part["shape"] == "cylinder":
+def _part_outline(part: Any) -> np.ndarray:
+    """A `PartConfig` of the object from above, `[K, 2]` in the object's frame."""
+    if part.shape == "cylinder":
         angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-        corners = part["size"][0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
+        corners = part.size[0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
     else:
-        corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * part["size"][:2]
-    return corners + np.array(part["position"][:2])
+        corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * part.size[:2]
+    return np.asarray(corners + np.array(part.position[:2]))
 
 
 def _robot() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the report plays itself: a run's checkpoints on the embedded simulator, within a time."""
+"""A run's checkpoints, played for the report on the embedded simulator within a limited time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...errors import UserError
 from ..run import Evaluation, LoggedRun
 from .pictures import Picture, pictures
 
-# What plays imports torch, which takes seconds that a report of logs alone should not.
+# To play needs torch, whose import takes seconds that a report of logs alone should not take.
 if TYPE_CHECKING:
     from ...evaluation.policies import Candidate
     from ...evaluation.trajectories import Played
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 _ON_THE_CPU = ["sim.backend=mujoco", "sim.device=cpu"]
 _SHOWN = 4
 """Successes, and as many failures, that are drawn."""
+_PROGRAMS = {"harl": "HARL's", "openrl": "OpenRL's", "tensorboard": "plain TensorBoard"}
 
 
-class Record(NamedTuple):
+class PlayedRun(NamedTuple):
     """What was played of a run."""
 
     evaluations: List[Evaluation]
@@ -31,18 +32,18 @@ class Record(NamedTuple):
     """What was played, or why nothing was."""
 
 
-def play_all(runs: Sequence[LoggedRun], episodes: int, seconds: float) -> List[Record]:
+def play_all(runs: Sequence[LoggedRun], episodes: int, seconds: float) -> List[PlayedRun]:
     """Play `episodes` of each run's checkpoints: the last ones first, then the others from few to many.
 
-    What is not begun within `seconds` is left out, and the record says so.
+    A checkpoint that would begin after `seconds` is left out, and the note says so.
     """
     until = time.monotonic() + seconds
     players = [_Player(run, episodes) for run in runs]
     while any(player.waiting for player in players):
         for player in players:
             if player.waiting:
-                player.go_on(until)
-    return [player.record() for player in players]
+                player.play_next(until)
+    return [player.result() for player in players]
 
 
 class _Player:
@@ -53,22 +54,23 @@ class _Player:
         self._candidates, self._reason = _candidates(run, episodes)
         self._queue = _order(len(self._candidates))
         if run.evaluations:
-            self._queue = self._queue[:1]  # for the pictures; the curve is there
+            self._queue = self._queue[:1]  # for the pictures; the success curve is there
         self._found: Dict[int, Evaluation] = {}
         self._last: Optional[Played] = None
-        self._late = 0
+        self._skipped = 0
 
     @property
     def waiting(self) -> bool:
         return bool(self._queue)
 
-    def go_on(self, until: float) -> None:
-        """Play the next checkpoint, or give up what is left."""
+    def play_next(self, until: float) -> None:
+        """Play the next checkpoint, or drop all that are left if it is later than `until`."""
+        from ...evaluation.protocol import summarize
         from ...evaluation.trajectories import play
         from ...training.session import set_torch_threads
 
         if time.monotonic() > until:
-            self._late, self._queue = len(self._queue), []
+            self._skipped, self._queue = len(self._queue), []
             return
         index = self._queue.pop(0)
         candidate = self._candidates[index]
@@ -81,36 +83,39 @@ class _Player:
             return
         if self._last is None:
             self._last = played
-        self._found[index] = _evaluation(candidate, played)
+        summary = summarize(played.episodes, settings.task.episode_seconds)
+        self._found[index] = Evaluation.model_validate({"steps": candidate.steps, **summary._asdict()})
 
-    def record(self) -> Record:
-        """What came of it."""
+    def result(self) -> PlayedRun:
+        """What was played."""
         evaluations = self._run.evaluations or [self._found[index] for index in sorted(self._found)]
         if self._last is None:
-            late = "there was no time left" if self._late else ""
-            return Record(evaluations, [], [], f"No episodes were played: {self._reason or late}.")
+            late = "there was no time left" if self._skipped else ""
+            return PlayedRun(evaluations, [], [], f"No episodes were played: {self._reason or late}.")
         settings, steps = self._candidates[-1].config, self._candidates[-1].steps
-        good = [one for one in self._last.trajectories if one.success][:_SHOWN]
-        # Starts that broke a rule by themselves say little of the policy.
-        order = sorted(zip(self._last.episodes.valid.tolist(), self._last.trajectories), key=lambda pair: not pair[0])
-        bad = [one for _, one in order if not one.success][:_SHOWN]
-        won = sum(one.success for one in self._last.trajectories)
+        trajectories = self._last.trajectories
+        successes = [one for one in trajectories if one.success]
+        # A start that broke a rule says little about the policy.
+        order = sorted(zip(self._last.episodes.valid.tolist(), trajectories), key=lambda pair: not pair[0])
+        failures = [one for _, one in order if not one.success]
         note = (
             f"{self._episodes} first episodes of the checkpoint at {steps:,} steps, deterministic, seed "
-            f"{settings.evaluation.seed}: {won} successes. Turned so that the target lies to the right; the first ones "
-            "of each kind are shown, before those whose start broke a rule by itself."
+            f"{settings.evaluation.seed}: {len(successes)} successes. Turned so that the target lies to the right; the "
+            "first ones of each kind are shown, before those whose start broke a rule by itself."
         )
-        if self._late:
-            note += f" {self._late} earlier checkpoints were left out for want of time."
-        return Record(evaluations, pictures(good, settings), pictures(bad, settings), note)
+        if self._skipped:
+            note += f" {self._skipped} earlier checkpoints were left out for want of time."
+        good, bad = (pictures(some[:_SHOWN], settings) for some in (successes, failures))
+        return PlayedRun(evaluations, good, bad, note)
 
 
 def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
-    """The run's checkpoints, oldest first, or none and why."""
+    """The run's checkpoints, oldest first, or none and the reason."""
     if not episodes:
         return [], "--episodes 0 asks for none"
     if run.library != "mapush":
-        return [], f"only runs of this project can be played, and this one is {_NAMES.get(run.library, run.library)}"
+        program = _PROGRAMS.get(run.library, run.library)
+        return [], f"only runs of this project can be played, and this one is {program}"
     if not run.checkpoints:
         return [], "it has no checkpoint"
     from ...evaluation import policies
@@ -121,9 +126,6 @@ def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
         return [], str(error)
 
 
-_NAMES = {"harl": "HARL's", "openrl": "OpenRL's", "tensorboard": "plain TensorBoard"}
-
-
 def _order(count: int) -> List[int]:
     """The last checkpoint, the first, then those that halve the largest gap."""
     order = [count - 1, 0][: min(count, 2)] if count > 1 else list(range(count))
@@ -132,19 +134,3 @@ def _order(count: int) -> List[int]:
         begin, end = max(zip(known, known[1:]), key=lambda pair: pair[1] - pair[0])
         order.append((begin + end) // 2)
     return order
-
-
-def _evaluation(candidate: Candidate, played: Played) -> Evaluation:
-    from ...evaluation import protocol
-
-    result = protocol.summarize(played.episodes, candidate.config.task.episode_seconds)
-    return Evaluation(
-        steps=candidate.steps,
-        success_rate=result.success_rate,
-        episodes=result.episodes,
-        success_interval=result.success_interval,
-        valid_success_rate=result.valid_success_rate,
-        finished_time=result.finished_time,
-        collaboration_degree=result.collaboration_degree,
-        causes=result.causes,
-    )

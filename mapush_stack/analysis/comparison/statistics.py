@@ -1,17 +1,17 @@
-"""Figures over seeds as rliable has them (Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical
-Precipice", NeurIPS 2021): interquartile mean, stratified bootstrap intervals, probability of improvement.
+"""Estimates over seeds as in rliable: interquartile mean, bootstrap intervals, probability of improvement.
 
-Scores come as strata: an array `[seeds]` for each task. Intervals are percentile intervals of a bootstrap that draws
-seeds with replacement within each task.
+Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021. Scores are
+given as strata: an array `[seeds]` for each task. Intervals are percentile intervals of a bootstrap that draws seeds
+with replacement within each task.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ..errors import UserError
+from ...errors import UserError
 
 Strata = Sequence[np.ndarray]
 """Scores `[seeds]` of each task."""
@@ -19,18 +19,20 @@ Strata = Sequence[np.ndarray]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 """rliable's default."""
+_FEWEST_SEEDS = 3
+"""Fewer seeds do not show how much seeds scatter."""
 _SEED = 0
 """Of the bootstrap: the same runs give the same intervals."""
 
 
 class Estimate(NamedTuple):
-    """A figure over seeds."""
+    """A number over seeds."""
 
     value: float
     interval: Optional[Tuple[float, float]]
-    """95 % bootstrap interval; None for fewer than two seeds of a task."""
+    """95 % bootstrap interval; None if a task has fewer than two seeds."""
     seeds: int
-    """Of the task that has the fewest."""
+    """Seeds of the task that has the fewest."""
 
 
 class Improvement(NamedTuple):
@@ -55,7 +57,7 @@ def iqm_estimate(scores: Strata) -> Estimate:
     """The interquartile mean with its interval."""
 
     def trimmed(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
-        return _stats().trim_mean(np.concatenate(strata, axis=axis), 0.25, axis=axis)
+        return np.asarray(_stats().trim_mean(np.concatenate(strata, axis=axis), 0.25, axis=axis))
 
     return Estimate(iqm(scores), _interval(scores, trimmed), min(len(stratum) for stratum in scores))
 
@@ -65,7 +67,7 @@ def improvement(x: Strata, y: Strata) -> Improvement:
 
     def averaged(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
         pairs = zip(strata[: len(x)], strata[len(x) :])
-        return np.mean([_beats(one, other) for one, other in pairs], axis=0)
+        return np.asarray(np.mean([_beats(one, other) for one, other in pairs], axis=0))
 
     p_value = None
     if len(x) == 1 and np.ptp(np.concatenate([*x, *y])) > 0:
@@ -73,20 +75,14 @@ def improvement(x: Strata, y: Strata) -> Improvement:
     return Improvement(float(averaged(*x, *y)), _interval([*x, *y], averaged), p_value)
 
 
-def wilson_interval(successes: int, total: int) -> Tuple[float, float]:
-    """95 % interval of a proportion (Wilson, 1927)."""
-    found = _stats().binomtest(successes, total).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
-
-
 def _beats(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """P(x > y) over the last axes of `[..., n]` and `[..., m]`, a tie counted half; `[...]`."""
     difference = x[..., :, None] - y[..., None, :]
-    return ((difference > 0) + 0.5 * (difference == 0)).mean((-2, -1))
+    return np.asarray(((difference > 0) + 0.5 * (difference == 0)).mean((-2, -1)))
 
 
 def _interval(scores: Strata, statistic: Callable[..., np.ndarray]) -> Optional[Tuple[float, float]]:
-    """95 % percentile interval of a statistic of samples that are drawn anew each for itself."""
+    """95 % percentile interval of a statistic of independent samples."""
     if min(len(stratum) for stratum in scores) < 2:
         return None
     found = _stats().bootstrap(
@@ -103,25 +99,30 @@ def _interval(scores: Strata, statistic: Callable[..., np.ndarray]) -> Optional[
 
 
 def band(curves: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and quartiles over seeds of curves `[seeds, n]` with NaN where a seed has no value; `[n]` each."""
-    return (
-        _ignoring_empty(np.nanmean, curves),
-        _ignoring_empty(lambda rows, axis: np.nanpercentile(rows, 25, axis=axis), curves),
-        _ignoring_empty(lambda rows, axis: np.nanpercentile(rows, 75, axis=axis), curves),
-    )
-
-
-def _ignoring_empty(reduce: Callable[..., np.ndarray], curves: np.ndarray) -> np.ndarray:
-    """Reduce over seeds; NaN where no seed has a value."""
-    result = np.full(curves.shape[1], np.nan)
+    """Mean, first and third quartile over seeds of curves `[seeds, n]`, without NaN; `[n]` each, NaN if all are."""
     some = np.isfinite(curves).any(0)
+    mean, low, high = (np.full(curves.shape[1], np.nan) for _ in range(3))
     if some.any():
-        result[some] = reduce(curves[:, some], axis=0)
-    return result
+        mean[some] = np.nanmean(curves[:, some], axis=0)
+        low[some], high[some] = np.nanpercentile(curves[:, some], [25, 75], axis=0)
+    return mean, low, high
+
+
+def significant(found: Improvement, seeds: Tuple[int, int]) -> str:
+    """What a comparison of so many seeds allows to say: "nothing", "apart" or "alike".
+
+    "nothing": one side has fewer than three seeds. "apart": the interval of the probability of improvement excludes one
+    half, and the test rejects at 5 %. The test is exact; the bootstrap alone is too confident for a few seeds.
+    """
+    if min(seeds) < _FEWEST_SEEDS or found.interval is None:
+        return "nothing"
+    low, high = found.interval
+    rejects = found.p_value is None or found.p_value < 1 - CONFIDENCE
+    return "apart" if (low > 0.5 or high < 0.5) and rejects else "alike"
 
 
 def _stats() -> Any:
-    """scipy.stats, imported when the first figure is asked for.
+    """scipy.stats, imported when it is first needed.
 
     Raises:
         UserError: scipy is not installed.
@@ -132,22 +133,3 @@ def _stats() -> Any:
     except ImportError:
         raise UserError("comparing runs needs scipy: pip install 'mapush_stack[report]'") from None
     return stats
-
-
-def significant(found: Improvement, seeds: Tuple[int, int]) -> str:
-    """What a comparison of so many seeds allows to say: "nothing", "apart" or "alike".
-
-    "nothing": one side has fewer than three seeds, of which nobody can tell how they scatter. "apart": the interval of
-    the probability of improvement excludes one half and the test, which is exact for a few seeds where the bootstrap
-    is too sure of itself, rejects at 5 %.
-    """
-    if min(seeds) < 3 or found.interval is None:
-        return "nothing"
-    low, high = found.interval
-    rejects = found.p_value is None or found.p_value < 1 - CONFIDENCE
-    return "apart" if (low > 0.5 or high < 0.5) and rejects else "alike"
-
-
-def strata(scores: List[float]) -> List[np.ndarray]:
-    """Scores of one task."""
-    return [np.asarray(scores, dtype=np.float64)]

@@ -1,4 +1,4 @@
-"""What a run's configuration says that its numbers have to be judged by."""
+"""What a run's configuration says that its numbers are judged by."""
 
 from __future__ import annotations
 
@@ -9,47 +9,45 @@ from ..run import LoggedRun
 from .rules import Published, Rules
 
 
-class Facts(NamedTuple):
-    """Bounds and scales; None where the run's files do not say."""
+class RunFacts(NamedTuple):
+    """Limits and scales of a run; None if its files do not say."""
 
-    actor_limit: Optional[float]
-    """Bound of the norm of an actor's gradient."""
-    critic_limit: Optional[float]
-    target_kl: Optional[float]
-    horizon: Optional[float]
-    """Control steps that the discount sees: 1 / (1 - gamma) decisions."""
-    saturation: float
-    """|action| from which on a command does not grow."""
     weights: Dict[str, float]
-    """Weight of each reward term by name, 0 for those that are off; empty where nothing says."""
-    staged: bool
-    """Whether the rewards' scales change on the way (a curriculum)."""
-    action_size: Optional[int]
+    """Weight of each reward term by name, 0 if it is off; empty if nothing says."""
+    actor_limit: Optional[float] = None
+    """Limit of the norm of an actor's gradient."""
+    critic_limit: Optional[float] = None
+    target_kl: Optional[float] = None
+    horizon: Optional[float] = None
+    """Control steps that the discount sees: 1 / (1 - gamma) decisions."""
+    saturation: float = 1.0
+    """|action| from which on a command does not grow."""
+    staged: bool = False
+    """True if the rewards' scales change during the training (a curriculum)."""
+    action_size: Optional[int] = None
     """Numbers of an action."""
 
 
-def facts(run: LoggedRun, rules: Rules) -> Facts:
+def run_facts(run: LoggedRun, rules: Rules) -> RunFacts:
     """What `run` says of itself, or what is published of upstream's run."""
-    known = _known(run, rules)
-    return known._replace(action_size=rules.action_size) if _pushes(run) else known
-
-
-def _known(run: LoggedRun, rules: Rules) -> Facts:
+    facts = RunFacts(weights={})
     if run.library == "harl" and "algo_args" in run.config:
-        return _harl(run.config)
-    if get(run.config, "learner", "gamma") is not None:
-        return _own(run.config)
-    return _upstream(run.config, rules.published) if run.library == "openrl" else _unknown()
+        facts = _harl(run.config)
+    elif get(run.config, "learner", "gamma") is not None:
+        facts = _own(run.config)
+    elif run.library == "openrl":
+        facts = _upstream(run.config, rules.published)
+    return facts._replace(action_size=rules.action_size) if _pushes(run) else facts
 
 
 def _pushes(run: LoggedRun) -> bool:
-    """Whether it is MAPush's task, whose actions are a robot's velocities. OpenRL's layout is that of MAPush's runs."""
+    """True for MAPush's task, whose actions are velocities of a robot. OpenRL's runs are taken for MAPush's."""
     environment = f"{run.task} {get(run.config, 'main_args', 'env')}".lower()
     return run.library in ("mapush", "openrl") or "mapush" in environment or "go1push" in environment
 
 
 def get(config: Any, *path: str) -> Any:
-    """A value inside nested dictionaries, or None."""
+    """A value inside nested dictionaries, None without one."""
     for name in path:
         if not isinstance(config, dict) or name not in config:
             return None
@@ -63,15 +61,15 @@ def _number(value: Any) -> Optional[float]:
 
 
 def _limit(value: Any) -> Optional[float]:
-    """A bound of gradients; none where it leaves nothing."""
+    """A limit of gradients, None if it is not positive."""
     limit = _number(value)
     return None if limit is None or limit <= 0 else limit
 
 
-def _own(config: Dict[str, Any]) -> Facts:
-    """This project's `config.json`."""
+def _own(config: Dict[str, Any]) -> RunFacts:
+    """From this project's `config.json`."""
     weights = get(config, "task", "rewards") or {}
-    return Facts(
+    return RunFacts(
         actor_limit=_limit(get(config, "learner", "actor_max_grad_norm")),
         critic_limit=_limit(get(config, "learner", "critic_max_grad_norm")),
         target_kl=_number(get(config, "learner", "target_kl")),
@@ -79,34 +77,30 @@ def _own(config: Dict[str, Any]) -> Facts:
         saturation=1.0 / (_number(get(config, "task", "action_gain")) or 1.0),
         weights={name: value for name, value in weights.items() if _number(value) is not None},
         staged=bool(get(config, "training", "stages")),
-        action_size=None,
     )
 
 
-def _harl(config: Dict[str, Any]) -> Facts:
-    """HARL's `config.json`: main_args, algo_args, env_args."""
+def _harl(config: Dict[str, Any]) -> RunFacts:
+    """From HARL's `config.json`: main_args, algo_args, env_args."""
     algorithm = config["algo_args"]
     limit = _limit(get(algorithm, "algo", "max_grad_norm")) if get(algorithm, "algo", "use_max_grad_norm") else None
-    return _unknown()._replace(
+    return RunFacts(
+        weights={},
         actor_limit=limit,
         critic_limit=limit,
         horizon=_horizon(get(algorithm, "algo", "gamma"), 1),
     )
 
 
-def _upstream(config: Dict[str, Any], published: Published) -> Facts:
-    """MAPush's `task/config.py` where it lies beside the run, else what is published."""
+def _upstream(config: Dict[str, Any], published: Published) -> RunFacts:
+    """From MAPush's `task/config.py` if it is beside the run, else what is published."""
     scales = get(config, "rewards", "scales") or {}
     weights = {name: _number(get(scales, field)) for name, field in published.fields.items()}
-    return _unknown()._replace(
+    return RunFacts(
         horizon=_horizon(published.gamma, published.action_repeat),
         saturation=published.saturation,
         weights={name: value for name, value in weights.items() if value is not None} or published.weights,
     )
-
-
-def _unknown() -> Facts:
-    return Facts(None, None, None, None, 1.0, {}, False, None)
 
 
 def _horizon(gamma: Any, repeat: Any) -> Optional[float]:

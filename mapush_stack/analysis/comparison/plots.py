@@ -1,4 +1,4 @@
-"""A comparison's curves as PNG files."""
+"""The curves and scores of a comparison as PNG files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from ..errors import UserError
-from .compare import Comparison, Curve, Panel
+from ...errors import UserError
+from .model import Comparison, Curve, Panel
 
 _COLUMNS = 3
 _AXES = {"steps": ("environment steps (millions)", 1e6), "hours": ("hours of training", 1.0)}
-_MANY = 10
-"""Groups that matplotlib's palette has colours for."""
+_COLOURS = 10
+"""Colours of matplotlib's palette; groups beyond them are dashed."""
 
 
 def draw(found: Comparison, folder: Path) -> List[Path]:
@@ -57,7 +57,7 @@ def _figure_of_curves(found: Comparison, panels: List[Tuple[Panel, List[Curve]]]
     for axes, (panel, curves) in zip(grid, panels):
         for curve in curves:
             handles[curve.group] = _draw_curve(axes, curve, curve.x / unit)
-        _dress(axes, panel, label)
+        _label(axes, panel, label)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     figure.legend(
@@ -71,15 +71,15 @@ def _figure_of_curves(found: Comparison, panels: List[Tuple[Panel, List[Curve]]]
 
 
 def _draw_curve(axes: Any, curve: Curve, x: np.ndarray) -> Any:
-    style = "-" if curve.group < _MANY else "--"
-    color = f"C{curve.group % _MANY}"
+    style = "-" if curve.group < _COLOURS else "--"
+    color = f"C{curve.group % _COLOURS}"
     if curve.seeds > 1:
         axes.fill_between(x, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
     marker = "." if len(x) < 16 else ""
     return axes.plot(x, curve.mean, style, color=color, marker=marker, linewidth=1.4)[0]
 
 
-def _dress(axes: Any, panel: Panel, label: str) -> None:
+def _label(axes: Any, panel: Panel, label: str) -> None:
     axes.set_title(panel.name, fontsize=10)
     axes.set_xlabel(label, fontsize=8)
     axes.set_ylabel(panel.unit, fontsize=8)
@@ -92,7 +92,7 @@ def _dress(axes: Any, panel: Panel, label: str) -> None:
 
 
 def _spans_decades(panel: Panel) -> bool:
-    """Whether a quantity is positive and changes a hundredfold."""
+    """True if a quantity is positive and changes by more than a factor of 100."""
     values = np.concatenate([curve.mean[np.isfinite(curve.mean)] for curve in panel.over_steps])
     return len(values) > 0 and values.min() > 0 and values.max() > 100 * values.min()
 
@@ -110,7 +110,7 @@ def _figure_of_scores(found: Comparison) -> Any:
         for row, (group, estimate) in enumerate(zip(found.groups, score.by_group)):
             if estimate is None:
                 continue
-            color = f"C{row % _MANY}"
+            color = f"C{row % _COLOURS}"
             if estimate.interval is not None:
                 axes.plot(estimate.interval, [row, row], color=color, linewidth=6, alpha=0.4, solid_capstyle="butt")
             values = [value for value in (score.by_run[index] for index in group.runs) if value is not None]

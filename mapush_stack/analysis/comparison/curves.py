@@ -1,0 +1,118 @@
+"""Quantities of runs on shared axes, and the clock of a training."""
+
+from __future__ import annotations
+
+import math
+from typing import Callable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from ..events import longest, times_at
+from ..run import LoggedRun, Series
+from . import statistics
+from .model import Curve, Group, Panel
+
+_POINTS = 256
+"""Points of a curve; more than a plot can show."""
+_PAUSE_SECONDS, _PAUSE_INTERVALS = 60.0, 20.0
+"""An interval in the log that is longer than both, in seconds and in median intervals, is a pause and no training."""
+
+
+class Quantity(NamedTuple):
+    """Something that is shown over steps and hours."""
+
+    name: str
+    unit: str
+    tag: str
+    """Of `LoggedRun.find`; empty for the evaluated checkpoints."""
+    required: bool = True
+    """False if a run that lacks it is not told so."""
+
+    def of(self, run: LoggedRun) -> Optional[Series]:
+        """The series of a run. A single evaluated checkpoint is no curve."""
+        if self.tag:
+            return run.find(self.tag)
+        return success_of_checkpoints(run) if len(run.evaluations) > 1 else None
+
+
+SUCCESS, EVALUATION_RETURN = "mapush/success_rate", "eval_average_episode_rewards"
+QUANTITIES = (
+    Quantity("success in training", "share", SUCCESS),
+    Quantity("success of checkpoints", "share", "", required=False),
+    Quantity("episode return", "reward", "train_episode_rewards"),
+    Quantity("return of evaluation episodes", "reward", EVALUATION_RETURN, required=False),
+    Quantity("reward per control step", "reward", "average_step_reward"),
+    Quantity("entropy", "nat", "agent#/dist_entropy"),
+    Quantity("actor gradient norm", "", "agent#/actor_grad_norm"),
+    Quantity("critic gradient norm", "", "critic/critic_grad_norm"),
+    Quantity("value loss", "", "critic/value_loss"),
+    Quantity("policy loss", "", "agent#/policy_loss"),
+    Quantity("speed", "environment steps per second", "perf/fps"),
+)
+"""Evaluations are not required: this project evaluates after the training, HARL within it."""
+
+
+def panels(runs: List[LoggedRun], groups: List[Group]) -> List[Panel]:
+    """A panel for each quantity that at least one run has."""
+    found = []
+    for quantity in QUANTITIES:
+        series = [quantity.of(run) for run in runs]
+        if any(series):
+            over_steps = _curves(groups, series, lambda index, one: one.steps.astype(np.float64))
+            over_hours = _curves(groups, series, lambda index, one: hours(runs[index], one))
+            found.append(Panel(quantity.name, quantity.unit, over_steps, over_hours))
+    return found
+
+
+def _curves(
+    groups: List[Group], series: List[Optional[Series]], axis: Callable[[int, Series], np.ndarray]
+) -> List[Curve]:
+    curves = []
+    for number, group in enumerate(groups):
+        owned = [(index, one) for index in group.runs for one in [series[index]] if one is not None]
+        lines = [_line(axis(index, one), one.values) for index, one in owned]
+        lines = [(x, y) for x, y in lines if len(x)]
+        if not lines:
+            continue
+        if len(lines) == 1:
+            x, mean = lines[0]
+            curves.append(Curve(number, x, mean, mean, mean, 1))
+            continue
+        grid = np.linspace(min(x[0] for x, _ in lines), max(x[-1] for x, _ in lines), _POINTS)
+        rows = np.stack([np.interp(grid, x, y, left=np.nan, right=np.nan) for x, y in lines])
+        curves.append(Curve(number, grid, *statistics.band(rows), len(lines)))
+    return curves
+
+
+def _line(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """A curve of finite values, averaged over neighbours if it has more than `_POINTS`."""
+    finite = np.isfinite(x) & np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(x) <= _POINTS:
+        return x, y
+    starts = np.linspace(0, len(x), _POINTS + 1).astype(np.int64)
+    sizes = np.diff(starts)
+    return np.add.reduceat(x, starts[:-1]) / sizes, np.add.reduceat(y, starts[:-1]) / sizes
+
+
+def hours(run: LoggedRun, series: Series) -> np.ndarray:
+    """`[n]` hours of training at the records of a series, without the pauses between the sessions of a run."""
+    clock = longest(run.series)
+    if clock is None or not np.isfinite(clock.wall).all():
+        return np.full(len(series.wall), np.nan)
+    walls = np.maximum.accumulate(clock.wall)
+    intervals = np.diff(walls)
+    usual = float(np.median(intervals)) if len(intervals) else 0.0
+    pause = max(_PAUSE_SECONDS, _PAUSE_INTERVALS * usual)
+    first = walls[0] - run.started if math.isfinite(run.started) else 0.0
+    intervals = np.append(max(first, 0.0), intervals)
+    elapsed = np.cumsum(np.where(intervals > pause, usual, intervals))
+    return np.asarray(np.interp(series.wall, walls, elapsed) / 3600)
+
+
+def success_of_checkpoints(run: LoggedRun) -> Optional[Series]:
+    """Success of the evaluated checkpoints, at the times at which training reached their steps."""
+    if not run.evaluations:
+        return None
+    steps = np.array([one.steps for one in run.evaluations], dtype=np.int64)
+    return Series(steps, times_at(steps, run.series), np.array([one.success_rate for one in run.evaluations]))

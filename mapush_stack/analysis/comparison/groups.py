@@ -1,0 +1,79 @@
+"""Which runs are seeds of one experiment, and what groups and runs are called."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Dict, List, Sequence
+
+from ..run import LoggedRun
+from .config_fields import essential
+from .model import Difference, Group
+
+
+def find(runs: List[LoggedRun], configs: List[Dict[str, Any]]) -> List[List[int]]:
+    """Indices of the runs of each group: same library, task, algorithm and essential fields.
+
+    A run without a configuration is a group of its own.
+    """
+    members: Dict[str, List[int]] = {}
+    for index, (run, config) in enumerate(zip(runs, configs)):
+        alone = None if config else index
+        key = json.dumps([run.library, run.task, run.algorithm, alone, essential(config)], sort_keys=True, default=str)
+        members.setdefault(key, []).append(index)
+    return list(members.values())
+
+
+def name(members: List[List[int]], runs: List[LoggedRun], differences: List[Difference]) -> List[Group]:
+    """Groups with unique names: the experiment's name, with what sets groups of the same name apart."""
+    firsts = [runs[indices[0]] for indices in members]
+    names = [_experiment(run) for run in firsts]
+    details: List[Sequence[Any]] = [
+        [run.algorithm for run in firsts],
+        [run.task for run in firsts],
+        [run.library for run in firsts],
+    ]
+    details += [
+        [f"{row.field.split('.')[-1]}={short(value)}" for value in row.values]
+        for row in differences
+        if row.field != "learner.algorithm"
+    ]
+    for values in details:
+        if len(set(names)) == len(names):
+            break
+        repeated = [names.count(one) > 1 for one in names]
+        if any(value != values[names.index(one)] for value, one, same in zip(values, names, repeated) if same):
+            names = [f"{one} {value}" if same and value else one for one, value, same in zip(names, values, repeated)]
+    counts = [names[: index + 1].count(one) for index, one in enumerate(names)]
+    numbered = [one if count == 1 else f"{one} ({count})" for one, count in zip(names, counts)]
+    return [
+        Group(one, indices, first.task, [runs[index].seed for index in indices])
+        for one, indices, first in zip(numbered, members, firsts)
+    ]
+
+
+def _experiment(run: LoggedRun) -> str:
+    """The name of the experiment in the configuration, else the name of the run."""
+    main = run.config.get("main_args")  # HARL's
+    named = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")
+    return str(named or run.name)
+
+
+def labels(runs: List[LoggedRun], groups: List[Group]) -> List[str]:
+    """A name for each run: its group, and its seed if the seeds of the group differ, else its folder."""
+    found = [run.name for run in runs]
+    for group in groups:
+        seeds_differ = None not in group.seeds and len(set(group.seeds)) == len(group.seeds)
+        for index, seed in zip(group.runs, group.seeds):
+            detail = f"seed {seed}" if seeds_differ else runs[index].path.name
+            found[index] = group.name if len(group.runs) == 1 else f"{group.name}, {detail}"
+    return found
+
+
+def short(value: Any) -> str:
+    """A value of a configuration in at most 40 characters."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else text[:37] + "..."

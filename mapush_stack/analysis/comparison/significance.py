@@ -1,0 +1,52 @@
+"""What the seeds of two groups allow to conclude."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import List, Tuple
+
+from ..run import LoggedRun
+from . import statistics
+from .model import Difference, Group, Score, Verdict
+from .scores import by_seed
+
+
+def verdicts(
+    runs: List[LoggedRun], groups: List[Group], scores: List[Score], differences: List[Difference]
+) -> List[Verdict]:
+    """A verdict on each pair of groups of one task: by success, or by return if all have the same known rewards."""
+    rewards_differ = any(row.field.startswith("task.rewards") for row in differences)
+    units = ("share",) if rewards_differ or not all(run.config for run in runs) else ("share", "reward")
+    usable = [score for score in scores if score.unit in units]
+    return [
+        _verdict(groups, usable, pair)
+        for pair in itertools.combinations(range(len(groups)), 2)
+        if groups[pair[0]].task == groups[pair[1]].task
+    ]
+
+
+def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) -> Verdict:
+    """The verdict by the first score that both groups have."""
+    a, b = (groups[index].name for index in pair)
+    score = next((one for one in scores if all(one.by_group[index] is not None for index in pair)), None)
+    if score is None:
+        return Verdict(pair, "", None, "nothing", f"{a} and {b} have no score in common that could be compared")
+    one, other = (by_seed(groups[index], score.by_run) for index in pair)
+    found = statistics.improvement([other], [one])
+    conclusion = statistics.significant(found, (len(one), len(other)))
+    seeds = f"{len(one)} and {len(other)} seeds"
+    low, high = found.interval or (math.nan, math.nan)
+    test = "" if found.p_value is None else f", Mann-Whitney p = {found.p_value:.2g}"
+    figures = f"a seed of {b} beats one of {a} with probability {found.probability:.2f} [{low:.2f}, {high:.2f}]{test}"
+    if conclusion == "nothing":
+        sentence = (
+            f"nothing can be concluded about {a} against {b}: with {seeds} nobody knows how much seeds scatter; "
+            "train at least 3 of each, better 5"
+        )
+    elif conclusion == "apart":
+        better, worse = (b, a) if found.probability > 0.5 else (a, b)
+        sentence = f"by {score.name}, {better} is better than {worse}: {figures} ({seeds})"
+    else:
+        sentence = f"by {score.name}, {seeds} do not tell {a} and {b} apart: {figures}"
+    return Verdict(pair, score.name, found, conclusion, sentence)

@@ -1,0 +1,53 @@
+"""Which program wrote a run's folder, and where in it things are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import List
+
+from ...errors import UserError
+from . import harl, mapush, openrl
+from .files import CONFIG, MANIFEST, MARKS, event_files, find_checkpoints, is_event_file, read_json, run_folder
+from .layout import Layout, Program
+
+__all__ = ["PROGRAMS", "Layout", "find"]
+
+PROGRAMS: List[Program] = [mapush.PROGRAM, harl.PROGRAM, openrl.PROGRAM]
+"""Programs whose runs are recognised, tried in this order. HARL comes before OpenRL: some of its folders look alike."""
+
+
+def find(path: Path) -> Layout:
+    """The layout of the run at `path`: its folder, its folder of logs, or one event file.
+
+    Raises:
+        UserError: there is nothing, or several runs.
+
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist; give the folder of a run")
+    if path.is_file():
+        if not is_event_file(path.name):
+            raise UserError(f"{path} is neither a run's folder nor an event file of TensorBoard; give the run's folder")
+        return Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]})
+    folder = run_folder(path)
+    events = event_files(folder)
+    if not events and not any((folder / name).is_file() for name in MARKS):
+        content = "is empty" if not any(folder.iterdir()) else "holds no logs of a training"
+        raise UserError(f"{path} {content}; give the folder of a run, with its TensorBoard logs or its {CONFIG}")
+    config, problems = read_json(folder / CONFIG)
+    manifest, more = read_json(folder / MANIFEST)
+    layout = Layout(
+        folder,
+        "tensorboard",
+        folder.name,
+        config=config,
+        manifest=manifest,
+        event_files=events,
+        checkpoints=find_checkpoints(folder),
+        problems=[*problems, *more],
+    )
+    for program in PROGRAMS:
+        if program.wrote(layout):
+            return program.describe(replace(layout, library=program.library))
+    return layout

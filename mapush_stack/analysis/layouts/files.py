@@ -1,0 +1,124 @@
+"""Files of a run's folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from ...errors import UserError
+from ...system.json_text import parse_json
+
+CONFIG, MANIFEST, LOG, PROGRESS = "config.json", "manifest.json", "log.txt", "progress.txt"
+MARKS = (CONFIG, LOG)
+"""A run's folder has at least one of these files."""
+_DEEPEST = 100
+"""Levels of a JSON file; deeper nesting would end in Python's recursion limit."""
+_CHECKPOINT = re.compile(r"rl_model_(\d+)_steps")
+_CHECKPOINT_FOLDERS = ("models", "checkpoints")
+
+
+def run_folder(path: Path) -> Path:
+    """The run's folder, given that folder, its logs, or a folder with one run in it.
+
+    Raises:
+        UserError: there are several runs in it.
+
+    """
+
+    def marked(folder: Path) -> bool:
+        return any((folder / name).is_file() for name in MARKS)
+
+    if marked(path):
+        return path
+    if path.name == "logs" and marked(path.resolve().parent):
+        return path.parent if path.parent.name else path.resolve().parent
+    runs = [Path(folder) for folder, _, names in os.walk(str(path)) if any(name in names for name in MARKS)]
+    if len(runs) > 1:
+        shown = ", ".join(str(run.relative_to(path)) for run in sorted(runs)[:3])
+        raise UserError(f"{path} holds {len(runs)} runs; name those that are meant, such as {shown}")
+    return runs[0] if runs else path
+
+
+def is_event_file(name: str) -> bool:
+    """True if TensorBoard takes a file of this name for one of its own."""
+    return "tfevents" in name or name.startswith("events")
+
+
+def event_files(folder: Path) -> Dict[Path, List[Path]]:
+    """The event files below a folder, by the folder that they are in."""
+    found: Dict[Path, List[Path]] = {}
+    for name, folders, files in os.walk(str(folder)):
+        folders[:] = [one for one in folders if one not in _CHECKPOINT_FOLDERS and not one.startswith(".")]
+        events = sorted(Path(name) / file for file in files if is_event_file(file))
+        if events:
+            found[Path(name)] = events
+    return found
+
+
+def find_checkpoints(folder: Path) -> List[Tuple[int, Path]]:
+    """(environment steps, path) of a run's checkpoints, in the order of their steps."""
+    paths = [path for parent in _CHECKPOINT_FOLDERS for path in (folder / parent).glob("rl_model_*_steps")]
+    matches = [(_CHECKPOINT.fullmatch(path.name), path) for path in paths]
+    return sorted((int(match.group(1)), path) for match, path in matches if match)
+
+
+def log_sizes(folder: Path) -> List[Tuple[Path, int]]:
+    """The sizes of a run's logs; they change when something is logged."""
+    files = [file for found in event_files(folder).values() for file in found]
+    files += [folder / name for name in (LOG, PROGRESS)]
+    found = ((file, status(file)) for file in sorted(files))
+    return [(file, known.st_size) for file, known in found if known is not None]
+
+
+def status(file: Path) -> Optional[os.stat_result]:
+    """Size and times of a file; None if it was deleted meanwhile, or is a broken link."""
+    try:
+        return file.stat()
+    except OSError:
+        return None
+
+
+def is_locked(folder: Path) -> Optional[bool]:
+    """True if a process trains the run of this project in `folder`; None without a lock file."""
+    try:
+        descriptor = os.open(str(folder / ".lock"), os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # A trainer holds the file exclusively (filelock). Shared locks of readers do not exclude each other.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def read_json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
+    """The JSON object in a file, empty without one, and what is wrong with the file."""
+    if not file.is_file():
+        return {}, []
+    try:
+        content = parse_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {}, [f"{file.name} cannot be read: {' '.join(str(error).split())}"]
+    if not isinstance(content, dict):
+        return {}, [f"{file.name} does not hold a JSON object"]
+    if _depth(content) > _DEEPEST:
+        return {}, [f"{file.name} cannot be read: it is nested more than {_DEEPEST} deep"]
+    # JSON may hold half of a surrogate pair, which cannot be printed or written.
+    clean: Dict[str, Any] = json.loads(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
+    return clean, []
+
+
+def _depth(content: Any) -> int:
+    """How many objects and lists lie inside one another."""
+    depth, level = 0, [content]
+    while level:
+        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
+        depth, level = depth + 1, [inner for one in nested for inner in one]
+    return depth

@@ -1,0 +1,50 @@
+"""A run's folder before its logs are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from ..events import Series
+from ..text_logs import TextLog
+
+TextSource = Callable[[Dict[str, Series]], TextLog]
+"""Reads a text log, given the series of the event files."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a run's folder says without its logs."""
+
+    path: Path
+    library: str
+    """The program that wrote it: "mapush", "harl", "openrl", or "tensorboard" for any other."""
+    name: str
+    task: Optional[str] = None
+    algorithm: Optional[str] = None
+    seed: Optional[int] = None
+    robots: Optional[int] = None
+    config: Dict[str, Any] = field(default_factory=dict)
+    """Nested plain JSON, empty without one."""
+    manifest: Dict[str, Any] = field(default_factory=dict)
+    """Where and with what the run was made, empty if it does not say."""
+    total_steps: Optional[int] = None
+    """Environment steps that the run was to have, None if it does not say."""
+    event_files: Dict[Path, List[Path]] = field(default_factory=dict)
+    """By the folder that they are in."""
+    text_logs: List[TextSource] = field(default_factory=list)
+    checkpoints: List[Tuple[int, Path]] = field(default_factory=list)
+    """(environment steps, path), in the order of their steps."""
+    problems: List[str] = field(default_factory=list)
+    """What could not be read, a sentence each."""
+
+
+class Program(NamedTuple):
+    """A program that trains, and how its runs are recognised and described."""
+
+    library: str
+    wrote: Callable[[Layout], bool]
+    """True if the program wrote a folder, of which files, `config` and `manifest` are known."""
+    describe: Callable[[Layout], Layout]
+    """Adds task, algorithm, seed and so on."""

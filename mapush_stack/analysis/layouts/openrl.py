@@ -1,0 +1,111 @@
+"""Runs of OpenRL, with what MAPush leaves beside them: its configuration as Python, its command as a shell script.
+
+Both files are only read, never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+from ... import presets
+from ..text_logs import openrl_console
+from .files import LOG
+from .layout import Layout, Program
+
+_SCRIPT = {
+    "num_envs": r"^\s*num_envs=(\d+)",
+    "num_steps": r"^\s*num_steps=(\d+)",
+    "algo": r"^\s*algo=\"?(\w+)",
+    "seed": r"--seed (\d+)",
+    "task": r"--task (\w+)",
+}
+
+
+def _wrote(layout: Layout) -> bool:
+    """True if there is OpenRL's log, or folders such as logs/<tag>/<tag>."""
+    return (layout.path / LOG).is_file() or any(
+        re.fullmatch(r"(logs/)?(\w+)/\2", folder.relative_to(layout.path).as_posix()) for folder in layout.event_files
+    )
+
+
+def _describe(layout: Layout) -> Layout:
+    folder = layout.path
+    config, problems = _task_config(folder / "task" / "config.py")
+    script = _train_script(folder / "task" / "train.sh")
+    target = _object_name(config, folder, presets.OBJECTS.names())
+    robots = _num_robots(config)
+    if robots is None and target is not None:
+        robots = presets.load_object(target).content["task"]["num_robots"]
+    return replace(
+        layout,
+        task=f"go1push_mid-{target}" if target else script.get("task"),
+        algorithm={"ppo": "mappo"}.get(script.get("algo", ""), script.get("algo")),
+        seed=script.get("seed"),
+        robots=robots,
+        config={**({"train": script} if script else {}), **config},
+        total_steps=script.get("num_steps"),
+        text_logs=[partial(openrl_console, folder / LOG, script.get("num_steps"))],
+        problems=[*layout.problems, *problems],
+    )
+
+
+def _task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
+    """The literal values that the classes of `task/config.py` assign, nested by class, and what is wrong with it."""
+    if not file.is_file():
+        return {}, []
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        return {}, [f"task/{file.name} cannot be read: {error}"]
+    found = _literals(tree.body)
+    # The file holds one class, whose name does not matter.
+    return (next(iter(found.values())) if len(found) == 1 else found), []
+
+
+def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
+    found: Dict[str, Any] = {}
+    for node in body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = _literals(node.body)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            try:
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+            except (ValueError, TypeError, RecursionError):
+                continue  # it is computed, or no valid value
+    return found
+
+
+def _train_script(file: Path) -> Dict[str, Any]:
+    """Environments, steps, algorithm, seed and task of `task/train.sh`, as far as it names them."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    matches = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in _SCRIPT.items()}
+    texts = {name: match.group(1) for name, match in matches.items() if match}
+    return {name: int(text) if text.isdigit() else text for name, text in texts.items()}
+
+
+def _object_name(config: Dict[str, Any], folder: Path, known: Sequence[str]) -> Optional[str]:
+    """The object that is pushed, by the configuration, else by the folder's name."""
+    asset = config.get("asset", {})
+    for text in (str(asset.get("file_npc", "")) if isinstance(asset, dict) else "", folder.name):
+        for name in known:
+            if name in text.lower():
+                return name
+    return None
+
+
+def _num_robots(config: Dict[str, Any]) -> Optional[int]:
+    """The number of robots, None if the configuration does not say."""
+    env = config.get("env", {})
+    found = env.get("num_agents") if isinstance(env, dict) else None
+    return found if isinstance(found, int) and found > 0 else None
+
+
+PROGRAM = Program("openrl", _wrote, _describe)
