@@ -54,11 +54,6 @@ def outcome(step):
     return [value for value in vars(step).values() if isinstance(value, torch.Tensor)] + list(step.episode)
 
 
-def popped(env):
-    """The sums of an environment's statistics by name; they start again at zero."""
-    return dict(zip(env.statistics.names, env.statistics.pop().tolist()))
-
-
 @pytest.fixture
 def config():
     return small_config()

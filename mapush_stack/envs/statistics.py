@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import Dict, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -68,3 +68,7 @@ class EnvStatistics:
         taken = self._sums.clone()
         self._sums.zero_()
         return taken
+
+    def pop_numbers(self) -> Dict[str, float]:
+        """`pop` as plain numbers by name."""
+        return dict(zip(self.names, self.pop().tolist()))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mapush_stack.task.terminations import CAUSES
-from tests.conftest import kinematic_env, outcome, popped, small_config
+from tests.conftest import kinematic_env, outcome, small_config
 
 STILL = torch.zeros(8, 2, 3)
 
@@ -98,7 +98,7 @@ def test_success_ends_an_episode_on_its_very_control_step():
 def test_numbers_that_are_not_finite_end_only_their_own_episode_and_are_counted():
     env = kinematic_env(small_config())
     env.reset()
-    popped(env)
+    env.statistics.pop_numbers()
     env.simulator.break_down(torch.tensor([2, 5]))
     step = env.step(STILL)
     broken = step.episode.cause == CAUSES.index("value_error")
@@ -106,7 +106,7 @@ def test_numbers_that_are_not_finite_end_only_their_own_episode_and_are_counted(
     assert step.terminated[broken].all()
     for tensor in (step.observations, step.state, step.rewards, step.final_state):
         assert tensor.isfinite().all()
-    assert popped(env)["cause/value_error"] == 2
+    assert env.statistics.pop_numbers()["cause/value_error"] == 2
     assert not (env.step(STILL).episode.cause == CAUSES.index("value_error")).any()
 
 
@@ -117,10 +117,10 @@ def test_first_episodes_with_random_ages_stay_out_of_the_statistics():
     for _ in range(10):
         ended += int(env.step(STILL).episode.done.sum())
     assert ended == 8  # each first episode, none of which counts
-    assert popped(env)["episodes"] == 0
+    assert env.statistics.pop_numbers()["episodes"] == 0
     for _ in range(10):
         env.step(STILL)
-    assert popped(env)["episodes"] == 8
+    assert env.statistics.pop_numbers()["episodes"] == 8
 
 
 def test_statistics_add_up():
@@ -137,7 +137,7 @@ def test_statistics_add_up():
         everything += float(step.rewards.sum())
         for won, steps in zip(ended.success[ended.done], ended.steps[ended.done]):
             totals["seconds"] += float(steps) * 0.02 if won else 2.0
-    found = popped(env)
+    found = env.statistics.pop_numbers()
     assert found["episodes"] == totals["done"] > 0
     assert found["successes"] == totals["success"]
     assert found["finish_time"] == pytest.approx(totals["seconds"], rel=1e-5)
@@ -146,7 +146,7 @@ def test_statistics_add_up():
     assert causes == totals["done"]
     terms = sum(value for name, value in found.items() if name.startswith("term/"))
     assert terms == pytest.approx(everything, rel=1e-3)
-    assert popped(env)["episodes"] == 0
+    assert env.statistics.pop_numbers()["episodes"] == 0
 
 
 def test_a_saved_environment_goes_on_as_the_original():

@@ -9,7 +9,7 @@ import torch
 
 from mapush_stack.errors import UserError
 from mapush_stack.learning.openrl.env import OpenRLVecEnv
-from tests.conftest import kinematic_env, popped, small_config
+from tests.conftest import kinematic_env, small_config
 
 
 class Box:
@@ -108,7 +108,7 @@ def test_the_statistics_are_left_to_the_training_loop():
     vec_env, _ = both()
     vec_env.step(np.zeros((8, 2, 3), np.float32))
     assert vec_env.batch_rewards(None) == {}
-    assert popped(vec_env.env)["control_steps"] == 8 * vec_env.env.config.action_repeat
+    assert vec_env.env.statistics.pop_numbers()["control_steps"] == 8 * vec_env.env.config.action_repeat
 
 
 def test_a_reset_shows_the_environment_as_it_stands():
