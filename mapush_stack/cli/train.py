@@ -217,10 +217,10 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 def _introduce(console: Console, settings: Any, processes: int) -> None:
     from ..learning.registry import LEARNERS
-    from ..sim import backend
+    from ..sim import simulators
 
     learner, sim = settings.learner, settings.sim
-    chosen = backend.choose(sim)
+    chosen = simulators.choose(sim)
     console.print(
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..sim.backend import choose
 from ..sim.config import ObjectBody, ObjectConfig, SimConfig
 from ..sim.scene_simulator import SceneKind, SceneSimulator
 from ..sim.simulator import SimulationRequest
-from ..sim.simulators import SIMULATORS
+from ..sim.simulators import SIMULATORS, choose
 from ..task.config import TaskConfig
 from ..task.random import STREAM_FRICTION, uniform
 from .push_env import PushEnv

@@ -9,8 +9,7 @@ import psutil
 import torch
 
 from ..errors import UserError
-from ..sim import backend
-from ..sim.simulators import SIMULATORS
+from ..sim.simulators import SIMULATORS, choose
 from ..system.machine import available_memory
 from .config import ExperimentConfig
 
@@ -39,7 +38,7 @@ def check(config: ExperimentConfig, per_decision: int) -> None:
         UserError: it needs more memory than is free, or the device cannot be had.
 
     """
-    chosen = backend.choose(config.sim)
+    chosen = choose(config.sim)
     on_gpu = chosen.device.type == "cuda"
     free = torch.cuda.mem_get_info(chosen.device)[0] if on_gpu else available_memory()
     if free is None or not _checking:  # the system does not say how much is free, or nobody wants to know

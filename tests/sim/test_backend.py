@@ -5,14 +5,14 @@ import torch
 from pydantic import ValidationError
 
 from mapush_stack.errors import UserError
-from mapush_stack.sim import backend, warp
+from mapush_stack.sim import simulators, warp
 from mapush_stack.sim.simulator import SIMULATORS, Backend, SimulatorKind
 from tests.conftest import small_config
 from tests.kinematic import KinematicSimulator
 
 
 def chosen(*overrides):
-    return backend.choose(small_config(*overrides).sim)
+    return simulators.choose(small_config(*overrides).sim)
 
 
 def test_the_cpu_is_taken_where_there_is_no_gpu(monkeypatch):

@@ -93,10 +93,10 @@ def run(path: Path) -> None:
     if config.sim.backend == "isaacgym":
         isaacgym_import.require()
     # These import torch, which must come after Isaac Gym.
-    from ...sim import backend
+    from ...sim import simulators
     from ...training import memory, session
 
-    chosen = backend.choose(config.sim)
+    chosen = simulators.choose(config.sim)
 
     def measured(rates: List[float]) -> None:
         result = TrialResult(
