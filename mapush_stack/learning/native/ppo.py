@@ -54,6 +54,10 @@ class MultiAgentPPO(Learner):
         self._critic_optimizer = ClippedAdam(
             self.critic, config.critic_lr, config.adam_eps, config.critic_max_grad_norm, world
         )
+        self._modules: Dict[str, Any] = {"critic": self.critic, "value_norm": self.value_norm}
+        self._modules.update({f"actor{index}": actor for index, actor in enumerate(self.actors)})
+        self._optimizers = {f"actor{index}": own for index, own in enumerate(self._actor_optimizers)}
+        self._optimizers["critic"] = self._critic_optimizer
         # The order of agents is the same in all processes and drawn on the CPU, where it can be read; that of samples
         # is each process's own and drawn where the samples are. A single process on a CPU draws both from one.
         own = seed + _RANK_STRIDE * world.rank
@@ -274,34 +278,26 @@ class MultiAgentPPO(Learner):
         factor = 1.0
         if self.config.lr_schedule == "linear":
             factor = 1.0 - (1.0 - self.config.lr_final_fraction) * min(max(progress, 0.0), 1.0)
-        for optimizer in (*self._actor_optimizers, self._critic_optimizer):
+        for optimizer in self._optimizers.values():
             optimizer.set_lr_factor(factor)
 
     # Saving and loading
 
-    def _modules(self) -> Dict[str, Any]:
-        actors = {f"actor{index}": actor for index, actor in enumerate(self.actors)}
-        return {"critic": self.critic, "value_norm": self.value_norm, **actors}
-
-    def _optimizers(self) -> Dict[str, Any]:
-        actors = {f"actor{index}": optimizer for index, optimizer in enumerate(self._actor_optimizers)}
-        return {"critic": self._critic_optimizer, **actors}
-
     def model_state(self) -> Dict[str, Tensor]:
         """See `Learner.model_state`."""
-        return flatten(self._modules())
+        return flatten(self._modules)
 
     def load_model_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_model_state`."""
-        unflatten(self._modules(), state)
+        unflatten(self._modules, state)
 
     def training_state(self) -> Dict[str, Tensor]:
         """See `Learner.training_state`."""
         generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators.items()}
-        return {**flatten(self._optimizers()), **generators}
+        return {**flatten(self._optimizers), **generators}
 
     def load_training_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_training_state`."""
-        unflatten(self._optimizers(), state)
+        unflatten(self._optimizers, state)
         for name, drawn in self._generators.items():
             drawn.set_state(state[f"generator.{name}"])
