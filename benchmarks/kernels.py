@@ -38,7 +38,7 @@ def main():
     arguments = parser.parse_intermixed_args()
     settings = configuration.load("default", "", [f"sim.num_envs={arguments.envs}", *arguments.overrides])
     task, thing = settings.task, settings.object
-    env = make_env(task, thing.task, thing.body, settings.sim, settings.training.seed)
+    env = make_env(task, thing, settings.sim, settings.training.seed)
     env.reset()
     generator = torch.Generator(device=env.device).manual_seed(0)
     shape = (env.num_envs, env.spec.num_agents, env.spec.action_size)

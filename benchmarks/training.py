@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mapush_stack.device.fetch import Stopwatch
-from mapush_stack.sim import backend
+from mapush_stack.sim import simulators
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import config as configuration
 from mapush_stack.training import session
@@ -71,7 +71,7 @@ def held(device):
 
 def measure(settings, updates):
     """Median env-steps/s over the updates, the share of each part, and GPU memory (MiB)."""
-    device = backend.choose(settings.sim).device
+    device = simulators.choose(settings.sim).device
     before = held(device)
     with session.prepared(settings, settings.training.torch_threads) as (env, learner):
         trainer, stop = Trainer(settings, NoRun(), env, learner), StopRequest()
@@ -106,7 +106,7 @@ def main():
     arguments = parser.parse_intermixed_args()
     plain = configuration.load("default", "", arguments.overrides, arguments.parts)
     sizes = [int(size) for size in arguments.envs.split(",") if size] or [plain.sim.num_envs]
-    chosen = backend.choose(plain.sim)
+    chosen = simulators.choose(plain.sim)
     where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
     settled = [*(f"--with {part}" for part in arguments.parts), *arguments.overrides]
     table = Table(title=" ".join([f"{where}, {chosen.name}, preset default", *settled]))

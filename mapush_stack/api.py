@@ -17,7 +17,7 @@ from .sim.robots.base import RobotKind
 from .sim.simulator import SimulatorKind
 from .sim.simulators import SIMULATORS
 from .task.observations import LAYOUTS, Layout
-from .task.rewards import TERMS, Term
+from .task.rewards import register_reward_term as register_reward_term
 from .training import config as configuration
 from .training.config import ExperimentConfig
 
@@ -56,9 +56,7 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
 
     """
     chosen = config.training.seed if seed is None else seed
-    return factory.make_env(
-        config.task, config.object.task, config.object.body, config.sim, chosen, 0, auto_reset, config.team_kinds
-    )
+    return factory.make_env(config.task, config.object, config.sim, chosen, 0, auto_reset, config.team_kinds)
 
 
 def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
@@ -78,18 +76,6 @@ def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
     known = str(path) in pretrained.names()
     found = policies.find(pretrained.path(str(path)) if known else Path(path), "", [])
     return policies.policy(found[-1], env)
-
-
-def register_reward_term(function: Term) -> Term:
-    """Register a reward term under its function's name; a decorator.
-
-    The function gets a `task.rewards.Transition` and returns `[..., A]`, one number per robot and control step.
-
-    Raises:
-        UserError: the name is taken.
-
-    """
-    return TERMS.register(function.__name__, function)
 
 
 def register_observation_layout(function: Layout) -> Layout:

@@ -96,7 +96,8 @@ def _check(children: Mapping[str, Any], content: Mapping[str, Any], path: List[s
         if isinstance(child, NamesOf):
             _check(dict.fromkeys(child.registry().names()), value, here, source)
         else:
-            _check(child.children() if isinstance(child, type) else {}, value, here, source)
+            section = isinstance(child, type) and issubclass(child, Settings)
+            _check(child.children() if section else {}, value, here, source)
 
 
 def _child(annotation: Any, metadata: Sequence[Any]) -> Any:
@@ -105,7 +106,8 @@ def _child(annotation: Any, metadata: Sequence[Any]) -> Any:
             return mark
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
-    origin, arguments = getattr(annotation, "__origin__", None), getattr(annotation, "__args__", ())
-    if origin is list and isinstance(arguments[0], type) and issubclass(arguments[0], Settings):
-        return [arguments[0]]
+    origin = getattr(annotation, "__origin__", None)
+    if origin is list:
+        inner = _child(annotation.__args__[0], ())
+        return None if inner is None else [inner]
     return dict if origin is dict else None

@@ -49,6 +49,11 @@ def kinematic_env(config, seed=0, **options):
     return PushEnv(config.task, config.object.task, simulator, seed, **options)
 
 
+def outcome(step):
+    """The tensors of a step: what the learner gets, and the results of episodes."""
+    return [value for value in vars(step).values() if isinstance(value, torch.Tensor)] + list(step.episode)
+
+
 @pytest.fixture
 def config():
     return small_config()

@@ -17,7 +17,7 @@ REACH = 0.8
 class KinematicSimulator(Simulator):
     def __init__(self, num_envs, num_robots):
         self.num_envs, self.robots = num_envs, (RobotTask(),) * num_robots
-        self.device, self.control_dt = torch.device("cpu"), CONTROL_DT
+        self.device = torch.device("cpu")
         self._tensors = {
             "robots": torch.zeros(num_envs, num_robots, 3),
             "robot_velocities": torch.zeros(num_envs, num_robots, 3),

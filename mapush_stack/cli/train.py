@@ -218,10 +218,10 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 def _introduce(console: Console, settings: Any, processes: int) -> None:
     from ..learning.registry import LEARNERS
-    from ..sim import backend
+    from ..sim import simulators
 
     learner, sim = settings.learner, settings.sim
-    chosen = backend.choose(sim)
+    chosen = simulators.choose(sim)
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
     say(
         console,

@@ -48,8 +48,8 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
                 f"falls {means['reward/fall'] / -100.0:.4f}/step",
             )
 
-    run = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
-    say(console, f"policy: {run.weights}\nrecord: {run.record}")
+    weights, record = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    say(console, f"policy: {weights}\nrecord: {record}")
 
 
 @command.command(name="test")

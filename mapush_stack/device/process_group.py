@@ -39,10 +39,6 @@ class World:
         """The tensors `[n, ...]` of all processes, `[size * n, ...]` in the order of their ranks."""
         return tensor
 
-    def share(self, tensor: Tensor) -> Tensor:
-        """The tensor of rank 0."""
-        return tensor
-
     def say(self, text: str) -> str:
         """The text of rank 0."""
         return text
@@ -82,12 +78,6 @@ class ProcessGroup(World):
         parts: List[Tensor] = [torch.empty_like(tensor) for _ in range(self.size)]
         dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
-
-    def share(self, tensor: Tensor) -> Tensor:
-        """See `World.share`."""
-        shared = tensor.clone()
-        dist.broadcast(shared, 0)
-        return shared
 
     def say(self, text: str) -> str:
         """See `World.say`."""

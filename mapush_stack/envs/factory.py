@@ -8,20 +8,18 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..sim.backend import choose
-from ..sim.config import ObjectBody, SimConfig
+from ..sim.config import ObjectBody, ObjectConfig, SimConfig
 from ..sim.scene_simulator import SceneKind, SceneSimulator
 from ..sim.simulator import SimulationRequest
-from ..sim.simulators import SIMULATORS
-from ..task.config import ObjectTask, TaskConfig
+from ..sim.simulators import SIMULATORS, choose
+from ..task.config import TaskConfig
 from ..task.random import STREAM_FRICTION, uniform
 from .push_env import PushEnv
 
 
 def make_env(
     task: TaskConfig,
-    target_object: ObjectTask,
-    body: ObjectBody,
+    thing: ObjectConfig,
     sim: SimConfig,
     seed: int,
     first_env: int = 0,
@@ -32,8 +30,7 @@ def make_env(
 
     Args:
         task: the task.
-        target_object: what the task knows of the object.
-        body: the object as a rigid body.
+        thing: the object.
         sim: the simulation.
         seed: of friction, starts and robots.
         first_env: the environments are numbers `first_env` and following of a larger set.
@@ -44,9 +41,9 @@ def make_env(
         UserError: the simulator is not installed, cannot run here, or cannot simulate the team.
 
     """
-    team = [sim.robot] * target_object.num_robots if team is None else team
+    team = [sim.robot] * thing.task.num_robots if team is None else team
     ids = torch.arange(first_env, first_env + sim.num_envs)
-    low, high = body.friction
+    low, high = thing.body.friction
     friction = low + (high - low) * uniform(seed, STREAM_FRICTION, ids, torch.zeros_like(ids), 1)[:, 0]
     chosen = choose(sim)
     kind = SIMULATORS[chosen.name]
@@ -59,8 +56,8 @@ def make_env(
             f"task.command_limit must be at most {kind.max_command:g} with sim.backend={chosen.name}, not "
             f"{list(task.command_limit)}: larger commands are clipped there"
         )
-    simulator = kind.make(SimulationRequest(sim, body, team, friction, seed, chosen.device, first_env))
-    return PushEnv(task, target_object, simulator, seed, first_env, auto_reset)
+    simulator = kind.make(SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env))
+    return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset)
 
 
 def make_simulator(

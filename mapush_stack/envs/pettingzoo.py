@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..sim.config import ObjectBody, SimConfig
-from ..task.config import ObjectTask, TaskConfig
+from ..sim.config import ObjectConfig, SimConfig
+from ..task.config import TaskConfig
 from ..task.terminations import CAUSES
 from .factory import make_env
 from .push_env import PushEnv
@@ -24,12 +24,7 @@ except ImportError:
 
 
 def parallel_env(
-    task: TaskConfig,
-    target_object: ObjectTask,
-    body: ObjectBody,
-    sim: SimConfig,
-    seed: int = 0,
-    team: Optional[Sequence[str]] = None,
+    task: TaskConfig, thing: ObjectConfig, sim: SimConfig, seed: int = 0, team: Optional[Sequence[str]] = None
 ) -> PushParallelEnv:
     """One pushing task on the simulator that `sim.backend` names; arguments as for `make_env`.
 
@@ -38,7 +33,7 @@ def parallel_env(
 
     """
     alone = sim.model_copy(update={"num_envs": 1, "threads": 1})
-    return PushParallelEnv(make_env(task, target_object, body, alone, seed, auto_reset=False, team=team))
+    return PushParallelEnv(make_env(task, thing, alone, seed, auto_reset=False, team=team))
 
 
 class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is optional and has no types
@@ -57,12 +52,9 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         values, numbers = env.spec.state_shape
         self.state_space = _box(np.inf, values * numbers)
         """Of `state`: what a centralised critic sees, all values of `task.global_state` one after the other."""
-        spaces_of = {
-            agent: (_box(np.inf, spec.observation_size), _box(spec.action_bound, spec.action_size))
-            for agent, spec in zip(self.possible_agents, env.spec.agents)
-        }
-        self.observation_spaces = {agent: observed for agent, (observed, _) in spaces_of.items()}
-        self.action_spaces = {agent: action for agent, (_, action) in spaces_of.items()}
+        specs = dict(zip(self.possible_agents, env.spec.agents))
+        self.observation_spaces = {agent: _box(np.inf, spec.observation_size) for agent, spec in specs.items()}
+        self.action_spaces = {agent: _box(spec.action_bound, spec.action_size) for agent, spec in specs.items()}
         self._env = env
         self._episode = -1
         self._state: Optional[Tensor] = None

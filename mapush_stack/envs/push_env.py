@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from dataclasses import dataclass
+from typing import Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from ..device.replay import Replay
+from ..device.state import flatten, unflatten
 from ..errors import UserError
-from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -21,24 +23,10 @@ from ..task.state import SimState
 from .statistics import EnvStatistics
 
 
-class Step(NamedTuple):
-    """What a decision led to.
+@dataclass
+class Step(TeamStep):
+    """What a decision led to, with the results of episodes; rewards are sums over its control steps."""
 
-    N environments, A robots, D observed numbers, V values of S numbers each.
-    """
-
-    observations: Tensor
-    """`[N, A, D]` after the decision, of the new episode where one ended."""
-    state: Tensor
-    """`[N, V, S]` likewise, for the critic."""
-    rewards: Tensor
-    """`[N, A]` summed over the control steps of the decision, up to the end of the episode."""
-    terminated: Tensor
-    """`[N]` bool: ended by success or by a rule; nothing follows."""
-    truncated: Tensor
-    """`[N]` bool: ended by the time limit; what would have followed is worth the value of `final_state`."""
-    final_state: Tensor
-    """`[N, V, S]` before any reset: the true last state of an episode that ended, else the same as `state`."""
     episode: metrics.EpisodeResult
     """The results of the episodes that ended."""
     path: SimState
@@ -114,7 +102,6 @@ class PushEnv(TeamEnv):
         self._valid, self._counted = zeros.bool(), zeros.bool()
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
         self._state = _with_senses(start.state, robots)
-        self._closed = False
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -127,11 +114,7 @@ class PushEnv(TeamEnv):
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
-        """Start an episode everywhere; returns observations `[N, A, D]` and state `[N, V, S]`.
-
-        `episode` is the episode's number. With `random_ages` these episodes begin at random ages, so that their time
-        limits do not fall together, and no statistics count them.
-        """
+        """See `TeamEnv.reset`; `episode` is the episode's number, and no statistics count those of random ages."""
         self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
         if random_ages:
@@ -140,7 +123,7 @@ class PushEnv(TeamEnv):
         return self.observe()
 
     def observe(self) -> Tuple[Tensor, Tensor]:
-        """Observations `[N, A, D]` and state `[N, V, S]` as they stand."""
+        """See `TeamEnv.observe`."""
         return self._observe(self._state, self._target), self._global_state(self._state, self._target)
 
     def step(self, action: Tensor) -> Step:
@@ -226,25 +209,20 @@ class PushEnv(TeamEnv):
         return self.simulator.joint_path
 
     def state_dict(self) -> Dict[str, Tensor]:
-        """Everything that the next step depends on."""
+        """See `TeamEnv.state_dict`."""
         own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
-        return {**own, **{f"simulator.{name}": value for name, value in self.simulator.state_dict().items()}}
+        return {**own, **flatten({"simulator": self.simulator})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned; `observe` then gives the observations to go on with."""
+        """See `TeamEnv.load_state_dict`."""
         for name in self._SAVED:
             getattr(self, f"_{name}").copy_(state[name])
-        prefix = "simulator."
-        self.simulator.load_state_dict(
-            {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-        )
+        unflatten({"simulator": self.simulator}, state)
         self._look()
 
     def close(self) -> None:
         """Release the simulator, if it has anything to release; may be called twice."""
-        if not self._closed:
-            self._closed = True
-            self.simulator.close()
+        self.simulator.close()
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 

@@ -58,8 +58,7 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
-    thing, team = settings.object, settings.team_kinds
-    return make_env(settings.task, thing.task, thing.body, sim, seed, team=team)
+    return make_env(settings.task, settings.object, sim, seed, team=settings.team_kinds)
 
 
 def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
@@ -71,21 +70,15 @@ def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
     """
     path, learner = candidate.path, candidate.config.learner
     if path.suffix in (".npz", ".pt"):
-        return _published(candidate, env)
+        actor = (openrl_actor.read_npz if path.suffix == ".npz" else openrl_actor.read_module)(path)
+        if actor.observation_size != env.spec.observation_size:
+            raise UserError(
+                f"{path} takes {actor.observation_size} numbers a robot, but {candidate.config.object.name} has "
+                f"{env.spec.observation_size}; choose its object with --object"
+            )
+        return actor.to(env.device)
     state = checkpoint.load_model(path)
     try:
         return LEARNERS[learner.library].policy(learner, env.spec, env.device, state)
     except (RuntimeError, KeyError) as error:
         raise checkpoint.does_not_fit(path, error) from None
-
-
-def _published(candidate: Candidate, env: PushEnv) -> TeamPolicy:
-    """The policy in a file of another program."""
-    read = openrl_actor.read_npz if candidate.path.suffix == ".npz" else openrl_actor.read_module
-    actor = read(candidate.path)
-    if actor.observation_size != env.spec.observation_size:
-        raise UserError(
-            f"{candidate.path} takes {actor.observation_size} numbers a robot, but {candidate.config.object.name} has "
-            f"{env.spec.observation_size}; choose its object with --object"
-        )
-    return actor.to(env.device)

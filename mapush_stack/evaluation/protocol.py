@@ -57,15 +57,8 @@ class Evaluation(NamedTuple):
 @torch.no_grad()
 def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None]] = None) -> Episodes:
     """Run every environment until its first episode has ended; `on_step` is given every decision's result."""
-    size = env.num_envs
-    pending = torch.ones(size, dtype=torch.bool, device=env.device)
-    kept = Episodes(
-        success=torch.zeros_like(pending),
-        valid=torch.zeros_like(pending),
-        seconds=torch.zeros(size, device=env.device),
-        collaboration=torch.zeros(size, device=env.device),
-        cause=torch.zeros(size, dtype=torch.int64, device=env.device),
-    )
+    pending = torch.ones(env.num_envs, dtype=torch.bool, device=env.device)
+    kept: Optional[Episodes] = None
     observations, _ = env.reset()
     while bool(pending.any()):
         step = env.step(act(observations))
@@ -80,8 +73,10 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
             collaboration=ended.collaboration_steps / ended.steps,
             cause=ended.cause,
         )
-        kept = Episodes(*(torch.where(first, new, old) for new, old in zip(seen, kept)))
+        # An environment whose first episode goes on is written again when that has ended.
+        kept = Episodes(*(torch.where(first, new, old) for new, old in zip(seen, kept or seen)))
         pending = pending & ~first
+    assert kept is not None, "there is at least one environment"
     return Episodes(*(tensor.cpu() for tensor in kept))
 
 

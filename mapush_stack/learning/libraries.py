@@ -1,11 +1,16 @@
-"""What the learners of other libraries have in common: numbers on the host, and torch's own random generators."""
+"""What the learners of other libraries have in common: numbers on the host, and what a checkpoint holds."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Dict
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from .contract import Learner
+from .vec_env import TeamEnv
 
 
 def scalar(value: Any, device: torch.device) -> Tensor:
@@ -13,16 +18,46 @@ def scalar(value: Any, device: torch.device) -> Tensor:
     return torch.as_tensor(value).detach().double().mean().to(device)
 
 
-def global_generators(name: str, device: torch.device) -> Dict[str, Tensor]:
-    """The state of the CPU's generator as `generator.<name>`, and on a GPU that of its own as `generator.cuda`."""
-    states = {f"generator.{name}": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["generator.cuda"] = torch.cuda.get_rng_state(device)
-    return states
+class LibraryLearner(Learner):
+    """A learner whose library keeps arrays on the host and draws from torch's own generators."""
 
+    env: TeamEnv
+    generator: str
+    """Name in a checkpoint of the state of torch's own generator on the CPU."""
 
-def set_global_generators(name: str, device: torch.device, states: Dict[str, Tensor]) -> None:
-    """Restore what `global_generators` returned."""
-    torch.set_rng_state(states[f"generator.{name}"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["generator.cuda"], device)
+    @abstractmethod
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """Adam's, by owner."""
+
+    @abstractmethod
+    def rows(self) -> Dict[str, np.ndarray]:
+        """Views of the buffers that the next rollout begins with, by name; to read and to write."""
+
+    def training_state(self) -> Dict[str, Tensor]:
+        """See `Learner.training_state`: Adam's moments and step counts, the rows, torch's own generators."""
+        device = self.env.device
+        state = {f"generator.{self.generator}": torch.get_rng_state()}
+        if device.type == "cuda":
+            state["generator.cuda"] = torch.cuda.get_rng_state(device)
+        state.update({f"buffer.{name}": torch.from_numpy(row).clone() for name, row in self.rows().items()})
+        for owner, optimizer in self.optimizers().items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                for name, value in moments.items():
+                    state[f"optimizer.{owner}.{index}.{name}"] = torch.as_tensor(value)
+        return state
+
+    def load_training_state(self, state: Dict[str, Tensor]) -> None:
+        """See `Learner.load_training_state`."""
+        torch.set_rng_state(state[f"generator.{self.generator}"])
+        if self.env.device.type == "cuda":
+            torch.cuda.set_rng_state(state["generator.cuda"], self.env.device)
+        for name, row in self.rows().items():
+            row[...] = state[f"buffer.{name}"].numpy()
+        for owner, optimizer in self.optimizers().items():
+            moments: Dict[int, Dict[str, Tensor]] = {}
+            prefix = f"optimizer.{owner}."
+            for key, value in state.items():
+                if key.startswith(prefix):
+                    index, _, name = key[len(prefix) :].partition(".")
+                    moments.setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

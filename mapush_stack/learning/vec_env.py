@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import Dict, NamedTuple, Optional, Protocol, Tuple
+from dataclasses import dataclass
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -63,32 +64,22 @@ class EnvSpec(NamedTuple):
         return all(agent == self.agents[0] for agent in self.agents)
 
 
-class TeamStep(Protocol):
+@dataclass
+class TeamStep:
     """What a decision led to."""
 
-    @property
-    def observations(self) -> Tensor:
-        """`[N, A, D]` after the decision, of the new episode where one ended."""
-
-    @property
-    def state(self) -> Tensor:
-        """`[N, V, S]` likewise, for the critic."""
-
-    @property
-    def rewards(self) -> Tensor:
-        """`[N, A]` of the decision."""
-
-    @property
-    def terminated(self) -> Tensor:
-        """`[N]` bool: ended by success or by a rule; nothing follows."""
-
-    @property
-    def truncated(self) -> Tensor:
-        """`[N]` bool: ended by the time limit; what would have followed is worth the value of `final_state`."""
-
-    @property
-    def final_state(self) -> Tensor:
-        """`[N, V, S]` before any reset: the last state of an episode that ended, else the same as `state`."""
+    observations: Tensor
+    """`[N, A, D]` after the decision, of the new episode where one ended."""
+    state: Tensor
+    """`[N, V, S]` likewise, for the critic."""
+    rewards: Tensor
+    """`[N, A]` of the decision, up to the end of the episode."""
+    terminated: Tensor
+    """`[N]` bool: ended by success or by a rule; nothing follows."""
+    truncated: Tensor
+    """`[N]` bool: ended by the time limit; what would have followed is worth the value of `final_state`."""
+    final_state: Tensor
+    """`[N, V, S]` before any reset: the last state of an episode that ended, else the same as `state`."""
 
 
 class TeamEnv(ABC):

@@ -13,6 +13,7 @@ from typing_extensions import Annotated
 
 from ..registry import Registry
 from ..settings import Settings, name_in
+from ..task.config import ObjectTask
 
 if TYPE_CHECKING:  # importing it takes torch
     from .robots.base import RobotSettings
@@ -22,6 +23,10 @@ def _robots() -> Registry[Any]:
     from .robots import ROBOTS
 
     return ROBOTS
+
+
+RobotName = Annotated[str, name_in(_robots)]
+"""The name of a kind of robot."""
 
 
 class PartConfig(Settings):
@@ -57,6 +62,17 @@ class ObjectBody(Settings):
         return self
 
 
+class ObjectConfig(Settings):
+    """The object that is pushed; see `presets/objects/`."""
+
+    name: str = Field(description="what is pushed; see presets/objects/")
+    team: List[RobotName] = Field(
+        [], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
+    )
+    task: ObjectTask
+    body: ObjectBody
+
+
 class SimConfig(Settings):
     """Which simulator steps the scene, and how finely.
 
@@ -73,9 +89,7 @@ class SimConfig(Settings):
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|cuda|cuda:\d+)$", description="auto, cpu, cuda or cuda:N; the learner's too"
     )
-    robot: Annotated[str, name_in(_robots)] = Field(
-        "planar", description="planar: bodies that slide on the plane; go1: legs"
-    )
+    robot: RobotName = Field("planar", description="planar: bodies that slide on the plane; go1: legs")
     num_envs: int = Field(512, ge=1, le=1_000_000, description="environments stepped together")
     solver_iterations: int = Field(30, ge=1, le=100, description="Newton iterations of the contact solver")
     threads: int = Field(0, ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")

@@ -26,17 +26,10 @@ FOOT, LEG, TRUNK, LEG_ENVELOPE = ContactBits(0, 3), ContactBits(0, 2), ContactBi
 robots."""
 
 
-class Envelope(NamedTuple):
-    """The capsule that stands for trunk and legs where robots meet."""
+ENVELOPE_RADIUS, ENVELOPE_AXIS = 0.13, [-0.13, 0, 0, 0.16, 0, 0]
+"""The capsule that stands for trunk and legs where robots meet: radius, and ends of its axis in the robot's frame, m.
 
-    radius: float
-    """m"""
-    axis: List[float]
-    """Ends of its axis in the robot's frame, m."""
-
-
-ENVELOPE = Envelope(0.13, [-0.13, 0, 0, 0.16, 0, 0])
-"""docs/task.md section 12. With bare trunks a third of the episodes end on the rule of 0.25 m between robots."""
+See docs/task.md section 12. With bare trunks a third of the episodes end on the rule of 0.25 m between robots."""
 
 
 Coefficient = TypeVar("Coefficient", float, Tensor)

@@ -24,6 +24,25 @@ class Engine(ABC):
     An engine knows joints and controls; `sim/robots` knows what they mean.
     """
 
+    @abstractmethod
+    def __init__(
+        self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
+    ) -> None:
+        """Compile a `mujoco.MjSpec`.
+
+        Args:
+            spec: the scene of one environment.
+            num_envs: number of copies.
+            device: where the tensors live.
+            contacts: room for so many contacts in a copy, where it is limited.
+            fields: names of model fields that `set_field` will give every copy a value of its own.
+            threads: of an engine on the CPU; 0 for one a CPU.
+
+        Raises:
+            UserError: it is not installed.
+
+        """
+
     model: Any
     """The `mujoco.MjModel` that every copy started from."""
     num_envs: int

@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import torch
 
+from ..errors import UserError
+from .simulator import Backend
 
-def find(device: str) -> torch.device:
-    """The GPU of `auto`, `cuda` or `cuda:N`."""
-    index = int(device[5:]) if device.startswith("cuda:") else torch.cuda.current_device()
-    return torch.device("cuda", index)
+
+def place(name: str, device: str, why_not: Callable[[str], str]) -> Backend:
+    """Where the simulator `name` runs for this `sim.device`: on a GPU, unless the CPU is asked for.
+
+    Args:
+        name: in `sim.backend`.
+        device: `sim.device`.
+        why_not: gives the reason why it cannot run on a GPU, empty if it can.
+
+    Raises:
+        UserError: it cannot run there.
+
+    """
+    if device == "cpu":
+        return Backend(name, torch.device("cpu"), "asked for on the CPU, where it is slow")
+    missing = why_not(device)
+    if missing:
+        raise UserError(f"sim.backend={name} is not possible here: {missing}; use sim.backend=mujoco")
+    chosen = torch.device("cuda", int(device[5:]) if device.startswith("cuda:") else torch.cuda.current_device())
+    return Backend(name, chosen, torch.cuda.get_device_name(chosen))
 
 
 def why_not(device: str) -> str:
@@ -17,12 +37,8 @@ def why_not(device: str) -> str:
         return "torch sees no NVIDIA GPU"
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():
         return f"there is no {device}, only {torch.cuda.device_count()} GPUs"
-    return _why_unusable("cuda" if device == "auto" else device)
-
-
-def _why_unusable(device: str) -> str:
-    """Why torch cannot use a GPU that it sees, such as a missing kernel; empty if it can."""
-    try:
+    device = "cuda" if device == "auto" else device
+    try:  # torch may see a GPU for which it has no kernels
         torch.ones(1, device=device).add_(1)
     except RuntimeError as error:
         return f"torch cannot use {torch.cuda.get_device_name(device)}: {str(error).splitlines()[0]}"

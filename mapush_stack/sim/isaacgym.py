@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
-from ..task.config import CONTROL_DT
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
 from . import gpu, mqe
@@ -95,7 +94,6 @@ class IsaacGymSimulator(Simulator):
             self.task: Any = mqe.make_task(root, body_file, request)
         self.num_envs, self.device = request.sim.num_envs, request.device
         self.robots = tuple(ROBOTS[kind].task for kind in request.team)
-        self.control_dt = CONTROL_DT
         self._seed, self._first_env = request.seed, request.first_env
         self._starts = torch.zeros(self.num_envs, dtype=torch.int64, device=self.device)
         self._unsent = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
@@ -167,23 +165,18 @@ class IsaacGymSimulator(Simulator):
 
         Isaac Gym does not give its contacts out: a resumed simulation is close to the original, not equal to it.
         """
-        memory = {name: getattr(self.task, name).clone() for name in _MEMORY}
-        return {
-            "roots": self.task.all_root_states.clone(),
-            "joints": self.task.all_dof_states.clone(),
-            "starts": self._starts.clone(),
-            **memory,
-        }
+        return {name: value.clone() for name, value in self._memory().items()}
 
     @torch.no_grad()
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self.task.all_root_states.copy_(state["roots"])
-        self.task.all_dof_states.copy_(state["joints"])
-        self._starts.copy_(state["starts"])
-        for name in _MEMORY:
-            getattr(self.task, name).copy_(state[name])
+        for name, value in self._memory().items():
+            value.copy_(state[name])
         self._send(torch.arange(self.num_envs, device=self.device))
+
+    def _memory(self) -> Dict[str, Tensor]:
+        own = {"roots": self.task.all_root_states, "joints": self.task.all_dof_states, "starts": self._starts}
+        return {**own, **{name: getattr(self.task, name) for name in _MEMORY}}
 
     def contact_pairs(self) -> ContactPairs:
         """Room for contact pairs, and what the last physics step used of it."""
@@ -258,13 +251,7 @@ class IsaacGymKind(SimulatorKind):
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""
         require()
-        if device == "cpu":
-            return Backend("isaacgym", torch.device("cpu"), "asked for on the CPU, where it is slow")
-        missing = gpu.why_not(device)
-        if missing:
-            raise UserError(f"sim.backend=isaacgym is not possible here: {missing}; use sim.backend=mujoco")
-        chosen = gpu.find(device)
-        return Backend("isaacgym", chosen, torch.cuda.get_device_name(chosen))
+        return gpu.place("isaacgym", device, gpu.why_not)
 
     def make(self, request: SimulationRequest) -> IsaacGymSimulator:
         """See `SimulatorKind.make`."""

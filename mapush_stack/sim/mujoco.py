@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..system.machine import usable_cpus
-from .config import SimConfig
 from .engine import Engine, Path
 from .scene import import_mujoco
 from .scene_simulator import SceneKind
@@ -22,17 +21,14 @@ class MujocoEngine(Engine):
 
     masked_reset = False
 
-    def __init__(self, spec: Any, num_envs: int, threads: int = 0) -> None:
-        """Compile a `mujoco.MjSpec`; `threads=0` is one thread for each CPU.
-
-        Raises:
-            UserError: MuJoCo is not installed.
-
-        """
+    def __init__(
+        self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
+    ) -> None:
+        """See `Engine`; contacts have room as they need it, and every field can be set."""
         mujoco = import_mujoco()
         # A simulation that diverges is reported; MuJoCo would reset it silently.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        self.model, self.num_envs, self.device = spec.compile(), num_envs, torch.device("cpu")
+        self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         threads = min(threads or usable_cpus(), num_envs)
         self.batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=threads)
         self._qpos, self._qvel, self._ctrl, self._wrench = (
@@ -109,6 +105,7 @@ class MujocoEngine(Engine):
 class MujocoKind(SceneKind):
     """MuJoCo on the CPU."""
 
+    engine = MujocoEngine
     bytes_per_env = 40_000
 
     def place(self, device: str) -> Backend:
@@ -116,9 +113,3 @@ class MujocoKind(SceneKind):
         if device not in ("auto", "cpu"):
             raise UserError(f"sim.device={device} is not allowed with sim.backend=mujoco, which runs on the CPU")
         return Backend("mujoco", torch.device("cpu"), "asked for")
-
-    def engine(
-        self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]
-    ) -> MujocoEngine:
-        """See `SceneKind.engine`."""
-        return MujocoEngine(spec, sim.num_envs, sim.threads)

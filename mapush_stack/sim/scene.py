@@ -62,36 +62,20 @@ def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
         **FLOOR._asdict(),
     )
     middle = 0.5 * sum(body.friction)
-    _add_object(spec, body, mean_friction(FLOOR_FRICTION, middle))
-    team.add_to(spec, middle)
-    return spec
-
-
-def _add_object(spec: Any, body: ObjectBody, coefficient: float) -> None:
-    import mujoco
-
     holder = spec.worldbody.add_body(name="object")
     holder.add_freejoint(name="object")
     combined_inertia(body).assign(holder)
     for number, part in enumerate(body.parts):
-        round_part = part.shape == "cylinder"
         holder.add_geom(
             name=f"object{number}",
-            type=mujoco.mjtGeom.mjGEOM_CYLINDER if round_part else mujoco.mjtGeom.mjGEOM_BOX,
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER if part.shape == "cylinder" else mujoco.mjtGeom.mjGEOM_BOX,
             size=half_sizes(part),
             pos=list(part.position),
-            friction=friction(coefficient),
+            friction=friction(mean_friction(FLOOR_FRICTION, middle)),
             **OBJECT._asdict(),
         )
-
-
-def contact_room(body: ObjectBody, team: Team) -> int:
-    """How many contacts a copy of the scene needs room for, if a buffer has a fixed size.
-
-    Four under each part of the object, and what the robots need. A scene that needs more is reported as unhealthy by
-    the engine.
-    """
-    return 4 * len(body.parts) + team.contacts
+    team.add_to(spec, middle)
+    return spec
 
 
 def half_sizes(part: PartConfig) -> List[float]:

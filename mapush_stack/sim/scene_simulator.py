@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any, Dict, Optional, Tuple
+from typing import Dict, Optional, Tuple, Type
 
 import torch
 from torch import Tensor
 
 from ..device.replay import Replay
-from ..task.config import CONTROL_DT
+from ..device.state import flatten, unflatten
 from ..task.state import SimState
 from . import scene
 from .config import ObjectBody, SimConfig
@@ -32,7 +31,6 @@ class SceneSimulator(Simulator):
         """
         self.engine, self.team = engine, team
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
-        self.control_dt = CONTROL_DT
         self.masked_reset = engine.masked_reset
         self._read_path = Replay(self._read, self.device)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
@@ -87,14 +85,12 @@ class SceneSimulator(Simulator):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the engine and the team depend on."""
-        team = {f"team.{name}": value for name, value in self.team.state_dict().items()}
-        return {**self.engine.state_dict(), **team}
+        return {**self.engine.state_dict(), **flatten({"team": self.team})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        prefix = "team."
-        self.team.load_state_dict({name[len(prefix) :]: v for name, v in state.items() if name.startswith(prefix)})
-        self.engine.load_state_dict({name: v for name, v in state.items() if not name.startswith(prefix)})
+        unflatten({"team": self.team}, state)
+        self.engine.load_state_dict(state)
 
     def overflows(self) -> Tensor:
         """See `Simulator.overflows`."""
@@ -108,28 +104,16 @@ class SceneSimulator(Simulator):
 class SceneKind(SimulatorKind):
     """A simulator of the MuJoCo scene; a subclass says which engine it has."""
 
-    @abstractmethod
-    def engine(self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> Engine:
-        """The engine for `sim.num_envs` copies of a `mujoco.MjSpec`.
-
-        Args:
-            sim: the configuration.
-            spec: the scene of one environment.
-            device: where the tensors live.
-            contacts: room for so many contacts in a copy, where it is limited.
-            fields: names of model fields that `set_field` will give every copy a value of its own.
-
-        Raises:
-            UserError: it is not installed.
-
-        """
+    engine: Type[Engine]
 
     def engine_for(
         self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
     ) -> Engine:
-        """The engine for the scene of an object and a team; arguments and errors as for `engine`."""
+        """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
         spec = scene.build(body, team, sim.solver_iterations)
-        return self.engine(sim, spec, device, scene.contact_room(body, team), fields)
+        # Four contacts under each part of the object. A scene that needs more is unhealthy.
+        contacts = 4 * len(body.parts) + team.contacts
+        return self.engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def make(self, request: SimulationRequest) -> SceneSimulator:
         """See `SimulatorKind.make`."""

@@ -26,8 +26,6 @@ class Simulator(ABC):
     """What the task knows of each of the A robots of an environment."""
     device: torch.device
     """Where the tensors live."""
-    control_dt: float
-    """Seconds per control step."""
     joint_path: Optional[Tensor] = None
     """`[T, N, nq]` joint positions after each control step of the last `step`, for pictures; None where the simulator
     is not a MuJoCo scene. On a GPU the next call may overwrite it."""

@@ -1,14 +1,39 @@
-"""The simulators. Importing this registers the project's own."""
+"""The simulators, and which of them runs where. Importing this registers the project's own."""
 
 from __future__ import annotations
 
+import torch
+
+from ..errors import UserError
+from .config import SimConfig
 from .isaacgym import IsaacGymKind
 from .mujoco import MujocoKind
-from .simulator import SIMULATORS
-from .warp import WarpKind
+from .simulator import SIMULATORS, Backend
+from .warp import WarpKind, why_not
 
-__all__ = ["SIMULATORS"]
+__all__ = ["SIMULATORS", "choose"]
 
 SIMULATORS.register("mujoco", MujocoKind())
 SIMULATORS.register("warp", WarpKind())
 SIMULATORS.register("isaacgym", IsaacGymKind())
+
+
+def choose(sim: SimConfig) -> Backend:
+    """What `sim.backend` and `sim.device` amount to on this machine.
+
+    `auto` is MuJoCo Warp on an NVIDIA GPU and MuJoCo elsewhere.
+
+    Raises:
+        UserError: what is asked for cannot be had here.
+
+    """
+    if sim.backend != "auto":
+        return SIMULATORS[sim.backend].place(sim.device)
+    if sim.device == "cpu":
+        return Backend("mujoco", torch.device("cpu"), "the CPU was asked for")
+    missing = why_not(sim.device)
+    if not missing:
+        return SIMULATORS["warp"].place(sim.device)
+    if sim.device != "auto":
+        raise UserError(f"sim.backend=auto on a GPU is not possible here: {missing}; use sim.backend=mujoco")
+    return Backend("mujoco", torch.device("cpu"), missing)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import Replay
+from ..device.state import flatten, unflatten
 from ..task.state import SimState
 from .config import SimConfig
 from .engine import Engine, Path
@@ -84,7 +85,7 @@ class Team:
         order = [member for group in self.groups for member in group.members]
         self._places = torch.tensor([order.index(number) for number in range(len(kinds))], device=device)
         self._width = max(len(task.sense_mirror) for task in self.tasks)
-        self._replay = Replay(self._control, device)
+        self._control: Replay[Tensor] = Replay(self._controls, device)
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -132,34 +133,25 @@ class Team:
         Controls are renewed every control step if a kind in the team is `closed_loop`.
         """
         if not self._closed_loop:
-            return engine.advance(self.control(engine, commands), repeat, self.substeps)
-        paths = [engine.advance(self.control(engine, commands), 1, self.substeps) for _ in range(repeat)]
+            return engine.advance(self._control(engine, commands), repeat, self.substeps)
+        paths = [engine.advance(self._control(engine, commands), 1, self.substeps) for _ in range(repeat)]
         return Path(*(torch.cat(parts) for parts in zip(*paths)))
-
-    def control(self, engine: Engine, commands: Tensor) -> Tensor:
-        """All actuators' controls `[N, nu]` for velocity commands `[N, A, 3]`; gaits advance."""
-        control: Tensor = self._replay(engine, commands)
-        return control
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the robots remember; names have the kind in front where there are several kinds."""
-        return {
-            self._prefix(group) + name: value
-            for group in self.groups
-            for name, value in group.robots.state_dict().items()
-        }
+        if len(self.groups) == 1:
+            return self.groups[0].robots.state_dict()
+        return flatten({group.name: group.robots for group in self.groups})
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        for group in self.groups:
-            prefix = self._prefix(group)
-            own = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-            group.robots.load_state_dict(own)
+        if len(self.groups) == 1:
+            self.groups[0].robots.load_state_dict(state)
+        else:
+            unflatten({group.name: group.robots for group in self.groups}, state)
 
-    def _prefix(self, group: Group) -> str:
-        return "" if group.rows is None else f"{group.name}."
-
-    def _control(self, engine: Engine, commands: Tensor) -> Tensor:
+    def _controls(self, engine: Engine, commands: Tensor) -> Tensor:
+        """All actuators' controls `[N, nu]` for velocity commands `[N, A, 3]`; gaits advance."""
         qpos, qvel = engine.read()
         parts = [group.robots.control(group.of(commands), group.joints(qpos, qvel)).flatten(1) for group in self.groups]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)

@@ -113,8 +113,16 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
         geom.group = SHOWN if geom.name == "floor" or geom.name.startswith("object") else HIDDEN
     _add_surroundings(spec)
     draw = Draw(spec)
-    _add_goal(draw, goal_radius)
-    _dress_object(draw, body)
+    # A disc with a rim, and a pin that is seen over the object. The discs reach deep into the floor: shadows are
+    # computed from their lower sides, which must be far from the upper.
+    goal = spec.worldbody.add_body(name="goal", mocap=True)
+    draw.cylinder(goal, [0, 0, 0.003 - 0.1], goal_radius, 0.1, _GOAL, name="goal_rim")
+    draw.cylinder(goal, [0, 0, 0.006 - 0.1], goal_radius - 0.03, 0.1, _GOAL, name="goal_disc")
+    draw.cylinder(goal, [0, 0, 0.4], 0.012, 0.4, _GOAL, name="goal_pin")
+    draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
+    # A mark over the point that must come into the disc.
+    top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
+    draw.cylinder(spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)
     for group in team.groups:
         for number in group.members:
             group.robots.dress(draw, f"robot{number}", ACCENTS[number % len(ACCENTS)])
@@ -164,21 +172,3 @@ def _add_surroundings(spec: Any) -> None:
         specular=[0.25, 0.25, 0.25],
         castshadow=True,
     )
-
-
-def _add_goal(draw: Draw, radius: float) -> None:
-    """A disc on the floor with a rim, and a pin that is seen over the object.
-
-    The discs reach deep into the floor: shadows are computed from their lower sides, which must be far from the upper.
-    """
-    goal = draw.spec.worldbody.add_body(name="goal", mocap=True)
-    draw.cylinder(goal, [0, 0, 0.003 - 0.1], radius, 0.1, _GOAL, name="goal_rim")
-    draw.cylinder(goal, [0, 0, 0.006 - 0.1], radius - 0.03, 0.1, _GOAL, name="goal_disc")
-    draw.cylinder(goal, [0, 0, 0.4], 0.012, 0.4, _GOAL, name="goal_pin")
-    draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
-
-
-def _dress_object(draw: Draw, body: ObjectBody) -> None:
-    """A mark over the point that must come into the disc."""
-    top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
-    draw.cylinder(draw.spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..errors import UserError
 from . import gpu
-from .config import SimConfig
 from .engine import Engine, Path
 from .scene_simulator import SceneKind
 from .simulator import Backend
@@ -63,20 +62,10 @@ class WarpEngine(Engine):
 
     masked_reset = True
 
-    def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...]) -> None:
-        """Compile a `mujoco.MjSpec` for `device`.
-
-        Args:
-            spec: the scene of one environment.
-            num_envs: number of copies.
-            device: a CUDA device, or the CPU, which is slow and there for tests.
-            contacts: room for so many contacts in a copy.
-            fields: names of model fields that `set_field` will give every copy a value of its own.
-
-        Raises:
-            UserError: Warp or MuJoCo Warp is not installed.
-
-        """
+    def __init__(
+        self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
+    ) -> None:
+        """See `Engine`; `device` is a CUDA device, or the CPU, which is slow and there for tests."""
         self._warp, self._mjw = import_warp()
         import mujoco
 
@@ -102,6 +91,8 @@ class WarpEngine(Engine):
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self._overflows = torch.zeros((), dtype=torch.int64, device=device)
+        self._memory = {"qpos": self._qpos, "qvel": self._qvel, "ctrl": self._ctrl, "wrench": self._wrench}
+        self._memory.update(warmstart=self._warmstart, unhealthy=self._faulty)
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
@@ -200,21 +191,12 @@ class WarpEngine(Engine):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """Joint states, controls, wrenches and solver warm starts."""
-        return {
-            "qpos": self._qpos.clone(),
-            "qvel": self._qvel.clone(),
-            "ctrl": self._ctrl.clone(),
-            "wrench": self._wrench.clone(),
-            "warmstart": self._warmstart.clone(),
-            "unhealthy": self._faulty.clone(),
-        }
+        return {name: tensor.clone() for name, tensor in self._memory.items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        names = {"qpos": self._qpos, "qvel": self._qvel, "ctrl": self._ctrl, "wrench": self._wrench}
-        for name, tensor in (*names.items(), ("warmstart", self._warmstart)):
+        for name, tensor in self._memory.items():
             tensor.copy_(state[name])
-        self._faulty.copy_(state["unhealthy"])
 
 
 def why_not(device: str) -> str:
@@ -228,21 +210,10 @@ def why_not(device: str) -> str:
 class WarpKind(SceneKind):
     """MuJoCo Warp on an NVIDIA GPU, or on the CPU for tests."""
 
+    engine = WarpEngine
     bytes_per_env = 180_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""
-        if device == "cpu":
-            return Backend("warp", torch.device("cpu"), "asked for on the CPU, where it is slow")
-        missing = why_not(device)
-        if missing:
-            raise UserError(f"sim.backend=warp on a GPU is not possible here: {missing}; use sim.backend=mujoco")
-        chosen = gpu.find(device)
-        return Backend("warp", chosen, torch.cuda.get_device_name(chosen))
-
-    def engine(
-        self, sim: SimConfig, spec: Any, device: torch.device, contacts: int, fields: Tuple[str, ...]
-    ) -> WarpEngine:
-        """See `SceneKind.engine`."""
-        return WarpEngine(spec, sim.num_envs, device, contacts, fields)
+        return gpu.place("warp", device, why_not)

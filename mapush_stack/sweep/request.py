@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..settings import Settings
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
-from ..training.stored_config import StoredConfig
+from ..training.upgrades import StoredConfig
 
 MOST_TRIALS = 10_000
 FIELDS = {"algo": "learner.algorithm", "robot": "sim.robot"}

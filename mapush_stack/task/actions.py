@@ -28,12 +28,9 @@ def command_columns(robots: Sequence[RobotTask], device: torch.device) -> Option
     if all(robot.command_axes == _ALL_AXES for robot in robots):
         return None
     width = max(len(robot.command_axes) for robot in robots)
-    rows = [[_column(robot, axis, width) for axis in _ALL_AXES] for robot in robots]
+    axes = [robot.command_axes for robot in robots]
+    rows = [[own.index(axis) if axis in own else width for axis in _ALL_AXES] for own in axes]
     return torch.tensor(rows, device=device)
-
-
-def _column(robot: RobotTask, axis: int, none: int) -> int:
-    return robot.command_axes.index(axis) if axis in robot.command_axes else none
 
 
 def command(config: TaskConfig, limit: Tensor, action: Tensor, columns: Optional[Tensor] = None) -> Tensor:

@@ -106,8 +106,8 @@ def features(seen: Relative, target_object: ObjectTask) -> List[Field]:
         _vector(seen.target),
         _vector(seen.object),
         _vector(direction),
-        _scalar(distance),
-        _scalar(torch.linalg.vector_norm(seen.object, dim=-1, keepdim=True)),
+        Field(distance, (1.0,)),
+        Field(torch.linalg.vector_norm(seen.object, dim=-1, keepdim=True), (1.0,)),
         _vector(own),
         _vector(rotate_by(from_object[0], cos, -sin)),
         _direction(fold * axis),
@@ -159,10 +159,6 @@ def mirror_signs(
 
 def _vector(value: Tensor) -> Field:
     return Field(value, (1.0, -1.0))
-
-
-def _scalar(value: Tensor) -> Field:
-    return Field(value, (1.0,))
 
 
 def _direction(angle: Tensor) -> Field:

@@ -1,4 +1,4 @@
-"""The reward terms, one function each (docs/task.md section 9).
+"""The reward terms, one function with `@register_reward_term` each (docs/task.md section 9).
 
 The weights are in `task.rewards`. A term gets a `Transition` and returns `[..., A]`, one number per robot, before
 weighting. Formulas and weights are per control step of 0.02 s. Symbols: d is the object-target distance, D a robot's
@@ -46,23 +46,25 @@ TERMS: Registry[Term] = Registry("reward term")
 """Every reward term by the name of its weight."""
 
 
-def reward_term(function: Term) -> Term:
-    """Register a function as the reward term of its name; a decorator.
+def register_reward_term(function: Term) -> Term:
+    """Register a reward term under its function's name; a decorator.
+
+    The function gets a `Transition` and returns `[..., A]`, one number a robot and control step.
 
     Raises:
-        UserError: there is a term of that name already.
+        UserError: the name is taken.
 
     """
     return TERMS.register(function.__name__, function)
 
 
-@reward_term
+@register_reward_term
 def success(step: Transition) -> Tensor:
     """1 for every robot on the step that finishes (upstream's "reach target")."""
     return _for_every_robot(step, step.finished.to(step.now.target_distance.dtype))
 
 
-@reward_term
+@register_reward_term
 def exception(step: Transition) -> Tensor:
     """For every robot: 1 if a rule is broken on the step, plus 1 for a value error.
 
@@ -71,7 +73,7 @@ def exception(step: Transition) -> Tensor:
     return _for_every_robot(step, step.exceptional.to(step.now.target_distance.dtype))
 
 
-@reward_term
+@register_reward_term
 def target(step: Transition) -> Tensor:
     """2 (d' - d) - 0.01 d for every robot, times 100 with `quirks.target_times_100`."""
     factor = 100.0 if step.config.quirks.target_times_100 else 1.0
@@ -79,7 +81,7 @@ def target(step: Transition) -> Tensor:
     return _for_every_robot(step, factor * (2.0 * (before - now) - 0.01 * now))
 
 
-@reward_term
+@register_reward_term
 def progress(step: Transition) -> Tensor:
     """d' - d for every robot: the difference of a potential.
 
@@ -88,43 +90,43 @@ def progress(step: Transition) -> Tensor:
     return _for_every_robot(step, step.before.target_distance - step.now.target_distance)
 
 
-@reward_term
+@register_reward_term
 def approach(step: Transition) -> Tensor:
     """-(D + 0.5)^2 for each robot; D includes the height with `quirks.approach_height`."""
     return -((_approach_distance(step, step.now) + 0.5) ** 2)
 
 
-@reward_term
+@register_reward_term
 def approach_progress(step: Transition) -> Tensor:
     """D' - D for each robot."""
     return _approach_distance(step, step.before) - _approach_distance(step, step.now)
 
 
-@reward_term
+@register_reward_term
 def collision(step: Transition) -> Tensor:
     """1 / (0.02 + D_ij / 3) to both robots of each pair, D_ij the 3-D distance of their bases."""
     return _sum_over_pairs(step, 1.0 / (0.02 + step.now.pair_distance / 3.0))
 
 
-@reward_term
+@register_reward_term
 def separation(step: Transition) -> Tensor:
     """max(0, separation_distance - D_ij) to both robots of each pair."""
     return _sum_over_pairs(step, (step.config.separation_distance - step.now.pair_distance).clamp_min(0.0))
 
 
-@reward_term
+@register_reward_term
 def push(step: Transition) -> Tensor:
     """1 for every robot while the object's planar speed is above 0.1 m/s."""
     return _for_every_robot(step, (step.now.object_speed > PUSH_SPEED).to(step.now.object_speed.dtype))
 
 
-@reward_term
+@register_reward_term
 def ocb(step: Transition) -> Tensor:
     """n . u for each robot: 1 behind the object as seen from the target, -1 in front of it."""
     return step.now.occlusion
 
 
-@reward_term
+@register_reward_term
 def ocb_progress(step: Transition) -> Tensor:
     """n . u - n' . u' for each robot."""
     return step.now.occlusion - step.before.occlusion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,20 +40,6 @@ class Ending(NamedTuple):
     """`[...]` int64 index into `CAUSES`."""
 
 
-def rules(
-    config: TaskConfig, target_object: ObjectTask, heights: Tensor, state: SimState, measures: Measures
-) -> Dict[str, Tensor]:
-    """Where each rule is broken, `[...]` bool by its name in `CAUSES`; arguments as `evaluate`."""
-    height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
-    return {
-        "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),
-        "roll": (roll.abs() > config.max_roll).any(-1),
-        "pitch": (pitch.abs() > config.max_pitch).any(-1),
-        "robot_height": ((height - heights).abs() > config.max_height_change).any(-1),
-        "object_height": (state.object_pos[..., 2] - target_object.start_height).abs() > config.max_height_change,
-    }
-
-
 def evaluate(
     config: TaskConfig,
     target_object: ObjectTask,
@@ -75,11 +61,19 @@ def evaluate(
         value_error: `[...]` bool: the physics produced numbers that are not finite or not believable.
 
     """
-    broken = rules(config, target_object, heights, state, measures)
+    height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
     finished = (measures.target_distance < config.success_distance) & ~value_error
-    time_limit = age >= config.max_steps
-    running = torch.zeros_like(finished)
-    holds = dict(broken, running=running, finished=finished, value_error=value_error, time_limit=time_limit)
+    holds = {
+        "running": torch.zeros_like(finished),
+        "finished": finished,
+        "value_error": value_error,
+        "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),
+        "roll": (roll.abs() > config.max_roll).any(-1),
+        "pitch": (pitch.abs() > config.max_pitch).any(-1),
+        "robot_height": ((height - heights).abs() > config.max_height_change).any(-1),
+        "object_height": (state.object_pos[..., 2] - target_object.start_height).abs() > config.max_height_change,
+        "time_limit": age >= config.max_steps,
+    }
     stacked = torch.stack([holds[name] for name in CAUSES])
     exception = stacked[_RULES].any(0)
     return Ending(

@@ -7,37 +7,22 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
-from typing_extensions import Annotated
 
 from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
 from ..presets import Layer
-from ..registry import Registry
-from ..settings import Settings, check_names, check_path, name_in
-from ..sim.config import ObjectBody, SimConfig
-from ..task.config import ObjectTask, TaskConfig
+from ..settings import Settings, check_names, check_path
+from ..sim.config import ObjectConfig, RobotName, SimConfig
+from ..task.config import TaskConfig
 
 MOST_TORCH_THREADS = 4
 """More threads do not make networks of this size faster."""
-_STAGE_SECTIONS = ("task", "learner")
-
-
-def _robots() -> Registry[Any]:
-    from ..sim.robots import ROBOTS
-
-    return ROBOTS
-
-
-class ObjectConfig(Settings):
-    """The object that is pushed; see `presets/objects/`."""
-
-    name: str = Field(description="what is pushed; see presets/objects/")
-    team: List[Annotated[str, name_in(_robots)]] = Field(
-        [], description="kind of each robot that pushes it; empty: task.num_robots robots of kind sim.robot"
-    )
-    task: ObjectTask
-    body: ObjectBody
+_KEPT = {
+    "task": ("observation", "global_state", "action_repeat"),
+    "learner": ("algorithm", "share_actor", "policy", "critic"),
+}
+"""The sections that a stage can change, with the fields that it cannot."""
 
 
 class StageConfig(Settings):
@@ -89,9 +74,7 @@ class ExperimentConfig(Settings):
     preset: str = "default"
     description: str = ""
     experiment: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
-    team: List[Annotated[str, name_in(_robots)]] = Field(
-        [], description="kind of each robot, in order; empty: the object's team"
-    )
+    team: List[RobotName] = Field([], description="kind of each robot, in order; empty: the object's team")
     object: ObjectConfig
     task: TaskConfig = TaskConfig()
     sim: SimConfig
@@ -152,24 +135,20 @@ class ExperimentConfig(Settings):
         stage = self.training.stages[index]
         where = f"training.stages.{index}.changes"
         for name in stage.changes:
-            if name not in _STAGE_SECTIONS:
-                raise ValueError(f"{where} can hold {' and '.join(_STAGE_SECTIONS)}, not {name}")
-        try:
-            check_names(ExperimentConfig, stage.changes)
-        except UserError as error:
-            raise ValueError(f"{where}: {error}") from None
+            if name not in _KEPT:
+                raise ValueError(f"{where} can hold {' and '.join(_KEPT)}, not {name}")
         plain = presets.merge(self.model_dump(), stage.changes)
         plain["training"].update(stages=[], total_steps=stage.steps)
         try:
-            changed = _parse(plain)
-        except ValidationError as error:
-            raise ValueError(f"{where}: {sentence(error)}") from None
-        for name in ("observation", "global_state", "action_repeat"):
-            if getattr(changed.task, name) != getattr(self.task, name):
-                raise ValueError(f"{where} cannot change task.{name}: the networks are kept from stage to stage")
-        for name in ("algorithm", "share_actor", "policy", "critic"):
-            if getattr(changed.learner, name) != getattr(self.learner, name):
-                raise ValueError(f"{where} cannot change learner.{name}: the networks are kept from stage to stage")
+            changed = validated(plain)
+        except UserError as error:
+            raise ValueError(f"{where}: {error}") from None
+        for section, names in _KEPT.items():
+            for name in names:
+                if getattr(getattr(changed, section), name) != getattr(getattr(self, section), name):
+                    raise ValueError(
+                        f"{where} cannot change {section}.{name}: the networks are kept from stage to stage"
+                    )
         return changed
 
 
@@ -213,7 +192,8 @@ def validated(plain: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Experim
     """
     check_names(ExperimentConfig, plain)
     try:
-        return _parse(plain)
+        # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
+        return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
     except ValidationError as error:
         raise UserError(_file(error, layers) + sentence(error)) from None
 
@@ -248,13 +228,15 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
         raise UserError(f"sim.robot has no effect on a team ({', '.join(map(str, team))}); set team=[...] instead")
     if "object.task.num_robots" not in overridden_paths:
         plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
-    sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in _robots()}
+    from ..sim.robots import ROBOTS
+
+    sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in ROBOTS}
     return presets.merge({"sim": sections}, plain)
 
 
 def _object(name: str) -> Layer:
     """An object's fields as a layer, after a check of their names."""
-    source, content = presets.load_object(name)
+    source, content, _ = presets.load_object(name)
     check_names(ObjectConfig, content, source)
     return Layer(source, {"object": content})
 
@@ -274,11 +256,6 @@ def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
         else:
             return f"{layer.source}: " if layer.source else ""
     return ""
-
-
-def _parse(plain: Mapping[str, Any]) -> ExperimentConfig:
-    # Strict JSON mode accepts lists for tuples and integers for floats, and converts nothing else.
-    return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
 
 
 def sentence(error: ValidationError) -> str:

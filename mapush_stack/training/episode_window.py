@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Deque, Dict, List
-
-_SUMMED = ("episodes", "successes", "valid", "valid_successes", "steps", "finish_time", "collaboration", "reward")
+from typing import Any, Deque, Dict
 
 
 class EpisodeWindow:
@@ -18,8 +16,8 @@ class EpisodeWindow:
 
     def add(self, statistics: Dict[str, float]) -> None:
         """Add one update's sums, as `EnvStatistics.pop` returns them."""
-        kept = {name: value for name, value in statistics.items() if name in _SUMMED or name.startswith("cause/")}
-        self._updates.append(kept)
+        unused = ("control_steps", "term/")
+        self._updates.append({name: value for name, value in statistics.items() if not name.startswith(unused)})
         self.value_errors += int(statistics["cause/value_error"])
 
     def metrics(self) -> Dict[str, float]:
@@ -32,16 +30,11 @@ class EpisodeWindow:
         metrics = {"mapush/value_errors": float(self.value_errors)}
         if not episodes:
             return metrics
-        causes = {name: value for name, value in total.items() if name.startswith("cause/")}
-        metrics.update(
-            {
-                "train_episode_rewards": total["reward"] / episodes,
-                "mapush/success_rate": total["successes"] / episodes,
-                "mapush/finish_time": total["finish_time"] / episodes,
-                "mapush/episode_steps": total["steps"] / episodes,
-            }
-        )
-        metrics.update({f"mapush/{name}": value / episodes for name, value in causes.items()})
+        metrics["train_episode_rewards"] = total["reward"] / episodes
+        metrics["mapush/success_rate"] = total["successes"] / episodes
+        metrics["mapush/finish_time"] = total["finish_time"] / episodes
+        metrics["mapush/episode_steps"] = total["steps"] / episodes
+        metrics.update({f"mapush/{name}": total[name] / episodes for name in total if name.startswith("cause/")})
         if total["valid"]:
             metrics["mapush/success_rate_valid"] = total["valid_successes"] / total["valid"]
         if total["successes"]:
@@ -54,9 +47,8 @@ class EpisodeWindow:
 
     def load_json(self, plain: Dict[str, Any]) -> None:
         """Restore what `to_json` returned."""
-        updates: List[Dict[str, float]] = plain["updates"]
         self._updates.clear()
-        self._updates.extend(updates)
+        self._updates.extend(plain["updates"])
         self.value_errors = plain["value_errors"]
 
 

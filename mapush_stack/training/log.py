@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Dict, Optional, Type
+from typing import Any, Dict, Optional
 
 from ..system import closing
 from .wandb_log import WandbLog
@@ -22,30 +22,22 @@ class MetricsLog:
         Without a folder nothing is logged. `wandb`, begun, gets the same metrics.
         """
         self._writer: Any = None
-        self._wandb = wandb
+        self._wandb, self._open = wandb, ExitStack()
         if wandb is not None:
-            self._wandb_closer = closing.register("the log on wandb", wandb.close, _SENDING_SECONDS)
+            self._open.callback(closing.register("the log on wandb", wandb.close, _SENDING_SECONDS).close)
         if folder is None:
             return
         # Imported here because importing it costs a second that no other command should pay.
         from torch.utils.tensorboard import SummaryWriter
 
         self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None, flush_secs=10)
-        self._closer = closing.register("the TensorBoard log", self._writer.close, saves=True)
+        self._open.callback(closing.register("the TensorBoard log", self._writer.close, saves=True).close)
 
     def __enter__(self) -> MetricsLog:
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
-        if self._writer is not None:
-            self._closer.close()
-        if self._wandb is not None:
-            self._wandb_closer.close()
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Log every metric at `steps`."""

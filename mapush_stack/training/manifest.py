@@ -33,15 +33,12 @@ def manifest(command: List[str]) -> Dict[str, Any]:
         "harl_commit": _commit(Path(os.environ["HARL_SRC"])) if os.environ.get("HARL_SRC") else None,
         "command": command,
         "plugins": [plugin._asdict() for plugin in plugins.loaded()],
-        "started": _now(),
         "python": platform.python_version(),
         "environment": _hash("".join(f"{name}=={version}\n" for name, version in packages.items()).encode()),
         "packages": packages,
         "platform": platform.platform(),
-        "processor": processor(),
-        "cpus": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
         "executable": Path(sys.executable).name,
+        **_computer(),
     }
 
 
@@ -53,22 +50,20 @@ def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
         processes: how many train together.
 
     """
-    found: Dict[str, Any] = {
-        "started": _now(),
-        "device": device.type,
-        "processes": processes,
-        "processor": processor(),
-        "cpus": os.cpu_count(),
-        "instructions": vector_instructions(),
-        "torch_threads": torch.get_num_threads(),
-    }
+    found = {"device": device.type, "processes": processes, "instructions": vector_instructions(), **_computer()}
     if device.type == "cuda":
         found.update(gpu=torch.cuda.get_device_name(device), driver=gpu.look().driver, cuda=torch.version.cuda)
     return found
 
 
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+def _computer() -> Dict[str, Any]:
+    """The time, the CPUs, and torch's threads."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "processor": processor(),
+        "cpus": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+    }
 
 
 def _packages() -> Dict[str, str]:

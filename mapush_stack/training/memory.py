@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Iterator, Optional
+from typing import Iterator
 
 import psutil
 import torch
 
 from ..errors import UserError
-from ..sim import backend
-from ..sim.simulators import SIMULATORS
+from ..sim.simulators import SIMULATORS, choose
 from ..system.machine import available_memory
 from .config import ExperimentConfig
 
@@ -39,9 +38,10 @@ def check(config: ExperimentConfig, per_decision: int) -> None:
         UserError: it needs more memory than is free, or the device cannot be had.
 
     """
-    chosen = backend.choose(config.sim)
-    free = _free(chosen.device) if _checking else None
-    if free is None:
+    chosen = choose(config.sim)
+    on_gpu = chosen.device.type == "cuda"
+    free = torch.cuda.mem_get_info(chosen.device)[0] if on_gpu else available_memory()
+    if free is None or not _checking:  # the system does not say how much is free, or nobody wants to know
         return
     sim, length = config.sim, config.training.rollout_length
     # The update works on copies and activations about as large as the buffer.
@@ -56,8 +56,3 @@ def check(config: ExperimentConfig, per_decision: int) -> None:
 def resident_mib() -> float:
     """Host memory that this process holds, MiB."""
     return psutil.Process().memory_info().rss / 2**20
-
-
-def _free(device: torch.device) -> Optional[int]:
-    """Free bytes where a run's tensors are, None where the system does not say."""
-    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else available_memory()

@@ -6,8 +6,7 @@ import math
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Dict, Literal, Optional, Type
+from typing import Any, Dict, Literal, Optional
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -25,8 +24,7 @@ class ProgressDisplay:
     """Shows steps, frames per second, success and time left: a bar on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, total_steps: int) -> None:
-        self._console, self._total = console, total_steps
-        self._started, self._first_steps, self._last_line = time.monotonic(), 0, -_LINE_INTERVAL
+        self._console, self._total, self._last_line = console, total_steps, -_LINE_INTERVAL
         self._progress: Optional[Progress] = None
 
     def __enter__(self) -> ProgressDisplay:
@@ -44,32 +42,21 @@ class ProgressDisplay:
             self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._progress is not None:
             self._progress.stop()
 
-    def start(self, steps: int) -> None:
-        """The training goes on from `steps`."""
-        self._started, self._first_steps = time.monotonic(), steps
-
-    def update(self, steps: int, metrics: Dict[str, float], last: bool = False) -> None:
-        """Show where the training stands."""
-        elapsed = time.monotonic() - self._started
-        fps = (steps - self._first_steps) / max(elapsed, 1e-9)
-        success = metrics.get("mapush/success_rate")
-        figures = f"{fps:,.0f} FPS  success {'-' if success is None else f'{success:.1%}'}"
+    def update(self, now: TrainingProgress, metrics: Dict[str, float]) -> None:
+        """Show where the training stands; `metrics` are everything that is logged of the update."""
+        steps, success = now.steps, now.success_rate
+        figures = f"{now.fps:,.0f} FPS  success {'-' if success is None else f'{success:.1%}'}"
         if self._progress is not None:
             self._progress.update(self._task, completed=min(steps, self._total), figures=figures)
             return
-        if not last and elapsed - self._last_line < _LINE_INTERVAL:
+        if steps < self._total and now.seconds - self._last_line < _LINE_INTERVAL:
             return
-        self._last_line = elapsed
-        left = timedelta(seconds=round(max(self._total - steps, 0) / max(fps, 1e-9)))
+        self._last_line = now.seconds
+        left = timedelta(seconds=round(max(self._total - steps, 0) / max(now.fps, 1e-9)))
         self.line(f"{steps:>12,} / {self._total:,} steps  {figures}  ETA {left}")
 
     def line(self, text: str) -> None:
@@ -82,21 +69,21 @@ class ProgressFile:
 
     def __init__(self, run: Optional[Path], steps: int, total_steps: int) -> None:
         """Begin at `steps`; without the folder of a run nothing is written."""
-        self._run, self._first_steps, self._total = run, steps, total_steps
+        self._run, self._first_steps = run, steps
         self._started, self._written = time.monotonic(), 0.0
-        self._steps, self._fps = steps, 0.0
-        self._success_rate: Optional[float] = None
+        self._known: Dict[str, Any] = {"steps": steps, "total_steps": total_steps, "fps": 0.0, "success_rate": None}
         self._write("training")
 
-    def update(self, steps: int, metrics: Dict[str, float]) -> None:
-        """Take note of an update; it is written if the file is a second old."""
+    def update(self, steps: int, metrics: Dict[str, float]) -> TrainingProgress:
+        """Where the training stands after an update; it is written if the file is a second old."""
         seconds = time.monotonic() - self._started
-        self._steps, self._fps = steps, (steps - self._first_steps) / max(seconds, 1e-9)
-        success_rate = metrics.get("mapush/success_rate", math.nan)
-        self._success_rate = success_rate if math.isfinite(success_rate) else None
+        rate = metrics.get("mapush/success_rate", math.nan)
+        fps = (steps - self._first_steps) / max(seconds, 1e-9)
+        self._known.update(steps=steps, fps=fps, success_rate=rate if math.isfinite(rate) else None)
         if seconds - self._written >= _FILE_INTERVAL:
             self._written = seconds
             self._write("training")
+        return TrainingProgress(**self._known, seconds=seconds, state="training")
 
     def end(self, state: Literal["stopped", "finished"]) -> None:
         """Write the last version: the training was stopped, or has finished."""
@@ -104,12 +91,5 @@ class ProgressFile:
 
     def _write(self, state: Literal["training", "stopped", "finished"]) -> None:
         if self._run is not None:
-            progress = TrainingProgress(
-                steps=self._steps,
-                total_steps=self._total,
-                fps=self._fps,
-                success_rate=self._success_rate,
-                seconds=time.monotonic() - self._started,
-                state=state,
-            )
+            progress = TrainingProgress(**self._known, seconds=time.monotonic() - self._started, state=state)
             progress_file.FILE.write(self._run / progress_file.NAME, progress)

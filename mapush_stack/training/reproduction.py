@@ -25,6 +25,14 @@ _LEARNERS = {"harl": "HARL_SRC", "openrl": "openrl"}
 """Where the code of other programs' learners comes from, by `learner.library`."""
 _GPU_NUMERIC = re.compile(r"(nvidia-(cublas|cuda|cudnn|cusolver|cusparse|nccl)|triton)")
 _WALKING = "go1_walk.json"
+_SOFTWARE = {
+    "mapush_stack": ("version of mapush_stack", YES),
+    "harl_commit": ("HARL_SRC", YES),
+    "python": ("Python", NO),
+}
+_HARDWARE = {name: (name, PERHAPS) for name in ("gpu", "driver", "cuda", "instructions", "processor")}
+_HARDWARE.update(device=("device", YES), cpus=("cpus", NO))
+"""What a field of a manifest, or of one of its sessions, is called, and the effect of another value."""
 
 
 class Change(NamedTuple):
@@ -118,7 +126,7 @@ def differences(then: Dict[str, Any], now: Dict[str, Any], learner: Optional[str
     others = {_LEARNERS[name] for name in _LEARNERS if learner not in (None, name)}
     changes = [
         change._replace(effect=NO) if change.what in others else change
-        for change in [*_code(then, now), *_packages(then, now), *_machine(then, now)]
+        for change in [*_code(then, now), *_fields(then, now, _SOFTWARE), *_packages(then, now), *_machine(then, now)]
     ]
     return sorted(changes, key=lambda change: (YES, PERHAPS, NO).index(change.effect))
 
@@ -206,17 +214,19 @@ def _yaml(value: Any) -> str:
     return re.sub(r"\n\.\.\.$", "", text)
 
 
+def _fields(then: Dict[str, Any], now: Dict[str, Any], table: Dict[str, Tuple[str, str]]) -> Iterator[Change]:
+    """Fields of a table of (what it is, effect) that have another value, where `then` has one."""
+    for name, (what, effect) in table.items():
+        if then.get(name) and then[name] != now.get(name):
+            yield Change(what, str(then[name]), str(now.get(name) or "-"), effect)
+
+
 def _code(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
-    """This project's own code and HARL's. The hash of the files decides where there is one."""
-    if then.get("source"):
-        if then["source"] != now["source"]:
-            yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
-    elif then.get("commit") and (then["commit"] != now["commit"] or str(then["commit"]).endswith("+")):
+    """This project's own code. The hash of the files decides where there is one, else the commit without edits."""
+    name = "source" if then.get("source") else "commit"
+    known = str(then.get(name) or "")
+    if known and (known != now[name] or known.endswith("+")):
         yield Change("code of mapush_stack", _code_name(then), _code_name(now), YES)
-    if then.get("mapush_stack") and then["mapush_stack"] != now["mapush_stack"]:
-        yield Change("version of mapush_stack", str(then["mapush_stack"]), now["mapush_stack"], YES)
-    if then.get("harl_commit") and then["harl_commit"] != now["harl_commit"]:
-        yield Change("HARL_SRC", str(then["harl_commit"]), now["harl_commit"] or "-", YES)
 
 
 def _code_name(plain: Dict[str, Any]) -> str:
@@ -241,31 +251,20 @@ def _packages(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
 
 
 def _machine(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
-    if then.get("python") and then["python"] != now["python"]:
-        yield Change("Python", str(then["python"]), now["python"], NO)
     system = str(then.get("platform") or now["platform"])
     if system != now["platform"]:
         # A kernel does not compute; the C library's functions do.
         same_library = system.rpartition("-with-")[2] == now["platform"].rpartition("-with-")[2]
         yield Change("system", system, now["platform"], NO if same_library else PERHAPS)
-    here = now["sessions"][0]
     sessions = _sessions(then) or [{name: then[name] for name in ("processor", "cpus") if name in then}]
     for number, session in enumerate(sessions):
-        for change in _hardware(session, here):
+        for change in _fields(session, now["sessions"][0], _HARDWARE):
             if number == 0:
                 yield change
             elif session.get(change.what) != sessions[0].get(change.what):
                 steps = session.get("from_steps")
                 since = f"from step {steps:,} on" if isinstance(steps, int) else "later"
                 yield change._replace(what=f"{change.what} {since}")
-
-
-def _hardware(then: Dict[str, Any], now: Dict[str, Any]) -> Iterator[Change]:
-    effects = {"device": YES, "gpu": PERHAPS, "driver": PERHAPS, "cuda": PERHAPS, "instructions": PERHAPS}
-    effects.update(processor=PERHAPS, cpus=NO)
-    for name, effect in effects.items():
-        if then.get(name) and then[name] != now.get(name):
-            yield Change(name, str(then[name]), str(now.get(name) or "-"), effect)
 
 
 def _sessions(plain: Dict[str, Any]) -> List[Dict[str, Any]]:

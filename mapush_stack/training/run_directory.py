@@ -47,6 +47,10 @@ class RunDirectory:
 
         """
         self.path = Path(path)
+        self.logs = self.path / "logs"
+        """TensorBoard's event files."""
+        self.models = self.path / "models"
+        """The checkpoints."""
         if not (self.path / _CONFIG).is_file():
             raise UserError(f"{self.path} is not a run directory: it has no {_CONFIG}")
         self._lock: Optional[FileLock] = None
@@ -83,16 +87,6 @@ class RunDirectory:
         except OSError as error:
             raise UserError(f"no run can be started under {results}: {error.strerror or error}") from None
         return cls(path)
-
-    @property
-    def logs(self) -> Path:
-        """TensorBoard's event files."""
-        return self.path / "logs"
-
-    @property
-    def models(self) -> Path:
-        """The checkpoints."""
-        return self.path / "models"
 
     def config(self) -> ExperimentConfig:
         """The run's configuration.
@@ -141,16 +135,6 @@ class RunDirectory:
         """The weights that the run started from; None where it started from scratch."""
         file = self.path / _INITIAL
         return file if file.is_file() else None
-
-    def initial_weights(self) -> Optional[Dict[str, Tensor]]:
-        """The weights that the run started from; None where it started from scratch.
-
-        Raises:
-            UserError: the file is damaged.
-
-        """
-        file = self.initial_file
-        return None if file is None else checkpoint.load_tensors(file)
 
     def checkpoints(self) -> List[Tuple[int, Path]]:
         """(steps, path) of every checkpoint, oldest first."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
-from torch import Tensor
 
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
@@ -62,8 +61,7 @@ def start(
     """
     with prepared(config, config.training.torch_threads, world) as (env, learner):
         path = ""
-        if initial is not None:
-            _load_weights(learner, checkpoint.load_model(initial), initial)
+        _load_weights(learner, initial)
         if world.leads:
             weights = None if initial is None else learner.model_state()
             path = str(RunDirectory.create(results, config, command, weights).path)
@@ -82,9 +80,7 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
     config = run.config()
     with prepared(config, run.manifest().get("torch_threads") or config.training.torch_threads, world) as made:
         env, learner = made
-        initial = run.initial_weights()
-        if initial is not None:
-            _load_weights(learner, initial, path)
+        _load_weights(learner, run.initial_file)
         return _train(config, run, env, learner, display, world, wandb)
 
 
@@ -106,15 +102,7 @@ def prepared(config: ExperimentConfig, threads: int, world: World = ALONE) -> It
     set_torch_threads(threads)
     memory.check(config, kind.buffer_size(config.learner, plan.spec))
     first_env = world.rank * config.sim.num_envs
-    env = make_env(
-        config.task,
-        config.object.task,
-        config.object.body,
-        config.sim,
-        config.training.seed,
-        first_env,
-        team=config.team_kinds,
-    )
+    env = make_env(config.task, config.object, config.sim, config.training.seed, first_env, team=config.team_kinds)
     with closing.ensured("the simulation", env.close):
         yield env, kind.make(config.learner, plan, env, world)
 
@@ -141,8 +129,11 @@ def _plan(config: ExperimentConfig, world: World) -> TrainingPlan:
     )
 
 
-def _load_weights(learner: Learner, weights: Dict[str, Tensor], source: Path) -> None:
-    """Take over a learner's weights; raise `UserError` if they belong to other networks."""
+def _load_weights(learner: Learner, source: Optional[Path]) -> None:
+    """Take over the weights in a checkpoint or a file, if any; raise `UserError` if they belong to other networks."""
+    if source is None:
+        return
+    weights = checkpoint.load_model(source)
     try:
         learner.load_model_state(weights)
     except (RuntimeError, KeyError) as error:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect
 from collections import deque
+from itertools import accumulate
 from typing import Deque, Dict, NamedTuple, Tuple
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from ..device.fetch import Fetch, Stopwatch
 from ..device.process_group import ALONE, World
+from ..device.state import flatten, unflatten
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.contract import Learner
@@ -64,6 +67,8 @@ class Trainer:
         """Start at step 0; `restore` goes on from a checkpoint."""
         self.config, self.run, self.env, self.learner, self.world = config, run, env, learner, world
         self.steps, self._warned = 0, False
+        self.steps_per_update = config.steps_per_update * world.size
+        """Environment steps (0.02 s) of all processes between two updates."""
         self._ahead = 1 if env.device.type == "cuda" else 0
         self.window = EpisodeWindow()
         self._stage = -1
@@ -74,36 +79,33 @@ class Trainer:
     def train(self, display: ProgressDisplay, log: MetricsLog, stop: StopRequest) -> Outcome:
         """Train until the steps are done or a stop is requested; a checkpoint is written in either case."""
         started, first, total = time.monotonic(), self.steps, self.config.total_steps
-        display.start(self.steps)
+        interval = self.config.training.checkpoint_interval
         progress = ProgressFile(self.run.path if self.world.leads else None, self.steps, total)
         queue: Deque[_Update] = deque()
         stopping = False
         while self.steps < total and not stopping:
             self._enter_stage()
             queue.append(self._launch(stop))
-            due, done = self._checkpoint_due(), self.steps >= total
+            due = self.steps // interval > (self.steps - self.steps_per_update) // interval
+            done = self.steps >= total
             # A GPU works on one update while the numbers of the one before are logged.
             while len(queue) > (0 if due or done else self._ahead):
-                steps, metrics, wanted = self._finish(queue.popleft())
+                wanted = self._conclude(queue.popleft(), display, log, progress)
                 stopping = stopping or wanted
-                self._tell(steps, metrics, display, log)
-                display.update(steps, metrics, last=steps >= total)
-                progress.update(steps, metrics)
             if due:
                 self.save()
                 log.flush()
         for update in queue:
-            steps, metrics, _ = self._finish(update)
-            self._tell(steps, metrics, display, log)
-            progress.update(steps, metrics)
+            self._conclude(update, display, log, progress)
         self.save()
         stopped = self.steps < total
         progress.end("stopped" if stopped else "finished")
         seconds = time.monotonic() - started
         return Outcome(self.steps, seconds, (self.steps - first) / max(seconds, 1e-9), stopped)
 
-    def _tell(self, steps: int, metrics: Dict[str, float], display: ProgressDisplay, log: MetricsLog) -> None:
-        """Log an update and print what there is to say of it."""
+    def _conclude(self, update: _Update, display: ProgressDisplay, log: MetricsLog, progress: ProgressFile) -> bool:
+        """Wait for an update, log it, and print what there is to say of it; whether to stop after it."""
+        steps, (metrics, wanted) = update.steps, self._finish(update)
         log.write(metrics, steps)
         if self.world.leads:
             for line in self.learner.after_update(self.run.path, steps, metrics):
@@ -114,6 +116,8 @@ class Trainer:
                 "warning: a physics step found no room for all contacts of an environment, whose episode was ended as "
                 f"a value error; {_OVERFLOWS} in the logs counts such steps. Please report the object and the robots"
             )
+        display.update(progress.update(steps, metrics), metrics)
+        return wanted
 
     # Checkpoints
 
@@ -126,7 +130,7 @@ class Trainer:
     def snapshot(self) -> checkpoint.Checkpoint:
         """This moment, complete: the environments and random generators of all processes one after the other."""
         gather = self.world.gather
-        env = {f"{_ENV}{name}": gather(value) for name, value in self.env.state_dict().items()}
+        env = {name: gather(value) for name, value in flatten({"env": self.env}).items()}
         training = self.learner.training_state()
         training.update({name: gather(value) for name, value in training.items() if name.startswith(_GENERATOR)})
         progress = {"recent": self.window.to_json(), "processes": self.world.size}
@@ -144,11 +148,12 @@ class Trainer:
             raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
         self.steps = saved.steps
         self.learner.load_model_state(saved.model)
-        env, training = _split(saved.training, _ENV)
-        self.learner.load_training_state(
-            {name: self._own(value) if name.startswith(_GENERATOR) else value for name, value in training.items()}
-        )
-        self.env.load_state_dict({name: self._own(value) for name, value in env.items()})
+        own = {
+            name: self._own(value) if name.startswith((_GENERATOR, _ENV)) else value
+            for name, value in saved.training.items()
+        }
+        self.learner.load_training_state({name: own[name] for name in own if not name.startswith(_ENV)})
+        unflatten({"env": self.env}, own)
         self.window.load_json(saved.progress["recent"])
         self._enter_stage()
 
@@ -157,16 +162,7 @@ class Trainer:
         # A generator takes its state only from the start of a tensor's memory.
         return gathered.chunk(self.world.size)[self.world.rank].clone()
 
-    def _checkpoint_due(self) -> bool:
-        interval, before = self.config.training.checkpoint_interval, self.steps - self.steps_per_update
-        return self.steps // interval > before // interval
-
     # One update
-
-    @property
-    def steps_per_update(self) -> int:
-        """Environment steps (0.02 s) of all processes between two updates."""
-        return self.config.steps_per_update * self.world.size
 
     def _launch(self, stop: StopRequest) -> _Update:
         """One rollout and one update; on a GPU they are queued, and nobody waits for them."""
@@ -188,8 +184,8 @@ class Trainer:
             watch,
         )
 
-    def _finish(self, update: _Update) -> Tuple[int, Dict[str, float], bool]:
-        """Wait for an update; its steps, everything that there is to log, and whether to stop after it."""
+    def _finish(self, update: _Update) -> Tuple[Dict[str, float], bool]:
+        """Wait for an update; everything that there is to log, and whether to stop after it."""
         metrics, statistics = update.metrics.result(), update.statistics.result()
         wanted = metrics.pop(_STOP) > 0
         self.window.add(statistics)
@@ -203,19 +199,16 @@ class Trainer:
         if self.env.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.env.device)
             metrics["perf/vram_mib"] = (total - free) / 2**20
-        return update.steps, metrics, wanted
+        return metrics, wanted
 
     # Stages of a curriculum
 
     def _stage_bounds(self) -> Tuple[int, int, int]:
         """Index of the present stage and the steps where it begins and ends."""
-        begin = 0
-        stages = self.config.training.stages
-        for index, stage in enumerate(stages):
-            if self.steps < begin + stage.steps or index + 1 == len(stages):
-                return index, begin, begin + stage.steps
-            begin += stage.steps
-        return 0, 0, self.config.total_steps
+        lengths = [stage.steps for stage in self.config.training.stages] or [self.config.total_steps]
+        ends = list(accumulate(lengths))
+        index = min(bisect(ends, self.steps), len(ends) - 1)
+        return index, ends[index] - lengths[index], ends[index]
 
     def _stage_progress(self) -> float:
         _, begin, end = self._stage_bounds()
@@ -229,10 +222,3 @@ class Trainer:
             changed = self.config.stage(index)
             self.env.configure(changed.task)
             self.learner.configure(changed.learner)
-
-
-def _split(tensors: Dict[str, Tensor], prefix: str) -> Tuple[Dict[str, Tensor], Dict[str, Tensor]]:
-    """Those whose names start with the prefix, without it, and the others."""
-    inside = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-    outside = {name: value for name, value in tensors.items() if not name.startswith(prefix)}
-    return inside, outside

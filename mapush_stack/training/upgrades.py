@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict
 
+from pydantic import BeforeValidator, PlainSerializer
+from typing_extensions import Annotated
+
 from .. import __version__
 from ..errors import UserError
+from .config import ExperimentConfig, validated
 
 SCHEMA = 2
 """The schema that this version writes."""
@@ -52,3 +56,11 @@ def upgraded(plain: Dict[str, Any]) -> Dict[str, Any]:
     for number in range(schema, SCHEMA):
         plain = UPGRADES[number](plain)
     return plain
+
+
+StoredConfig = Annotated[
+    ExperimentConfig,
+    BeforeValidator(lambda stored: validated(upgraded(stored)) if isinstance(stored, dict) else stored),
+    PlainSerializer(lambda config: stamped(config.model_dump(mode="json"))),
+]
+"""A configuration as a field of another stored file: read from any older schema, written with its number."""

@@ -60,41 +60,31 @@ class WandbLog:
 
         """
         self._tell = tell
-        try:
-            known = self._identity(run)
-            self._run = self._wandb.init(
-                **known,
-                dir=str(run.path),
-                name=run.path.name,
-                group=config.experiment,
-                tags=[config.object.name, config.learner.algorithm, config.learner.library, config.sim.robot],
-                config={**config.model_dump(mode="json"), "run_directory": str(run.path)},
-                resume="allow" if self._online else None,
-                settings=self._wandb.Settings(console="off", silent=True),
-            )
-            tell(f"wandb: {self._run.url if self._online else self._run.settings.sync_dir}")
-        except Exception as error:
-            self._give_up(error)
+        self._attempt(lambda: self._open(run, config))
         return self
 
     def write(self, metrics: Dict[str, float], steps: int) -> None:
         """Hand over an update's metrics. Steps that wandb has already, from before a kill, stay as they are."""
         if self._run is not None:
-            try:
-                self._run.log(metrics, step=steps)
-            except Exception as error:
-                self._give_up(error)
+            self._attempt(lambda: self._run.log(metrics, step=steps))
 
     def close(self) -> None:
         """Wait until everything is sent or stored."""
-        if self._run is not None:
-            try:
-                self._run.finish()
-            except Exception as error:
-                self._give_up(error)
-            self._run = None
-            with contextlib.suppress(Exception):
-                self._wandb.teardown()  # its own process, or it would be ended as one that was left behind
+        if self._run is not None and self._attempt(lambda: self._run.finish()):
+            self._end()
+
+    def _open(self, run: RunDirectory, config: ExperimentConfig) -> None:
+        self._run = self._wandb.init(
+            **self._identity(run),
+            dir=str(run.path),
+            name=run.path.name,
+            group=config.experiment,
+            tags=[config.object.name, config.learner.algorithm, config.learner.library, config.sim.robot],
+            config={**config.model_dump(mode="json"), "run_directory": str(run.path)},
+            resume="allow" if self._online else None,
+            settings=self._wandb.Settings(console="off", silent=True),
+        )
+        self._tell(f"wandb: {self._run.url if self._online else self._run.settings.sync_dir}")
 
     @staticmethod
     def _identity(run: RunDirectory) -> Dict[str, str]:
@@ -107,9 +97,19 @@ class WandbLog:
         write_json(file, new)
         return new
 
-    def _give_up(self, error: Exception) -> None:
+    def _attempt(self, action: Callable[[], Any]) -> bool:
+        """Do something with wandb; if that fails, say so and do without it from now on."""
+        try:
+            action()
+        except Exception as error:
+            self._end()
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self._tell(f"warning: wandb has failed, and the training goes on without it ({reason})")
+            return False
+        return True
+
+    def _end(self) -> None:
+        """End wandb's own process, which would be ended as one left behind, or complain when Python ends."""
         self._run = None
         with contextlib.suppress(Exception):
-            self._wandb.teardown()  # or it complains with a traceback when Python ends
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        self._tell(f"warning: wandb has failed, and the training goes on without it ({reason})")
+            self._wandb.teardown()

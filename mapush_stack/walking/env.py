@@ -16,12 +16,12 @@ from ..envs.factory import scene_kind
 from ..locomotion import gait
 from ..locomotion.gait import CONTROL_DT, Gait
 from ..locomotion.kinematics import FOOT_RADIUS, foot_positions
-from ..sim.backend import choose
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
 from ..sim.robots.base import Joints
 from ..sim.robots.go1 import proprioception
 from ..sim.rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
+from ..sim.simulators import choose
 from ..sim.team import OBJECT_QPOS, OBJECT_QVEL, Team
 from . import rewards
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import torch
 from torch import Tensor
@@ -24,15 +24,6 @@ from .env import EPISODE_STEPS, WalkingEnv
 HIDDEN = [256, 128, 64]
 """Widths of the actor's layers; the critic's are twice as wide."""
 STEPS_PER_ITERATION = 24
-
-
-class WalkingRun(NamedTuple):
-    """A finished training."""
-
-    weights: Path
-    """The policy's .safetensors file."""
-    record: Path
-    """How it was made: command, seed, settings, curve, checksum."""
 
 
 def ppo_config() -> Dict[str, Any]:
@@ -120,8 +111,8 @@ def train(
     seed: int,
     command: List[str],
     report: Callable[[int, Dict[str, float]], None],
-) -> WalkingRun:
-    """Train for so many iterations and write policy and record into `folder`.
+) -> Tuple[Path, Path]:
+    """Train for so many iterations; returns the files of the policy and of the record that tell how it was made.
 
     `report` is called after every iteration with its number and its means.
 
@@ -165,7 +156,7 @@ def train(
             "curve": adapter.curve[:: max(len(adapter.curve) // 80, 1)],
         },
     )
-    return WalkingRun(weights, record)
+    return weights, record
 
 
 def exported(network: torch.nn.Module) -> policy.WalkingPolicy:

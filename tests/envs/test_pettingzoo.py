@@ -113,7 +113,7 @@ def test_on_mujoco(pettingzoo, mujoco):
     from mapush_stack.envs.pettingzoo import parallel_env
 
     config = small_config(object_name="cylinder")
-    env = parallel_env(config.task, config.object.task, config.object.body, config.sim, seed=3)
+    env = parallel_env(config.task, config.object, config.sim, seed=3)
     assert len(play(env, None)[0]) == 3
     env.close()
 

@@ -50,7 +50,7 @@ def test_every_control_step_is_shown_and_a_second_of_the_end():
     from mapush_stack.evaluation.performance import perform
 
     config = small_config("sim.num_envs=1", "task.episode_seconds=0.5")
-    env = make_env(config.task, config.object.task, config.object.body, config.sim, seed=3)
+    env = make_env(config.task, config.object, config.sim, seed=3)
     shots = list(perform(lambda observations: torch.zeros(1, 2, 3), env, 2))
     first = [shot for shot in shots if shot.episode == 0]
     assert [shot.episode for shot in shots] == sorted(shot.episode for shot in shots) and shots[-1].episode == 1

@@ -1,13 +1,10 @@
 """Small environments for learners, and learners over them."""
 
-from typing import NamedTuple
-
 import torch
-from torch import Tensor
 
 from mapush_stack.device.process_group import ALONE
 from mapush_stack.learning.registry import LEARNERS
-from mapush_stack.learning.vec_env import AgentSpec, EnvSpec, TeamEnv
+from mapush_stack.learning.vec_env import AgentSpec, EnvSpec, TeamEnv, TeamStep
 
 
 def native(config, env, rollout_length=4, seed=1, world=ALONE):
@@ -21,15 +18,6 @@ def plan_of(config, env=None):
 
     plan = session._plan(config, ALONE)
     return plan if env is None else plan._replace(spec=env.spec)
-
-
-class Step(NamedTuple):
-    observations: Tensor
-    state: Tensor
-    rewards: Tensor
-    terminated: Tensor
-    truncated: Tensor
-    final_state: Tensor
 
 
 class Team(TeamEnv):
@@ -66,7 +54,7 @@ class Team(TeamEnv):
         final_state = self.observe()[1]
         self._draw()
         done = torch.ones(self.num_envs, dtype=torch.bool)
-        return Step(*self.observe(), rewards, done, torch.zeros_like(done), final_state)
+        return TeamStep(*self.observe(), rewards, done, torch.zeros_like(done), final_state)
 
     def state_dict(self):
         return {"seen": self._seen.clone(), "generator": self._generator.get_state()}

@@ -5,14 +5,14 @@ import torch
 from pydantic import ValidationError
 
 from mapush_stack.errors import UserError
-from mapush_stack.sim import backend, warp
+from mapush_stack.sim import simulators, warp
 from mapush_stack.sim.simulator import SIMULATORS, Backend, SimulatorKind
 from tests.conftest import small_config
 from tests.kinematic import KinematicSimulator
 
 
 def chosen(*overrides):
-    return backend.choose(small_config(*overrides).sim)
+    return simulators.choose(small_config(*overrides).sim)
 
 
 def test_the_cpu_is_taken_where_there_is_no_gpu(monkeypatch):
@@ -73,16 +73,16 @@ def test_a_simulator_needs_nothing_but_its_entry_in_the_registry(monkeypatch):
     monkeypatch.setitem(SIMULATORS._things, "kinematic", Kinematic())
     config = small_config("sim.backend=kinematic")
     memory.check(config, 100)
-    env = make_env(config.task, config.object.task, config.object.body, config.sim, 0)
+    env = make_env(config.task, config.object, config.sim, 0)
     env.reset()
     assert isinstance(env.simulator, KinematicSimulator) and env.step(torch.zeros(8, 2, 3)).rewards.shape == (8, 2)
     with pytest.raises(UserError, match=r"sim\.robot must be planar with backend=kinematic, not go1"):
         small_config("sim.backend=kinematic", "sim.robot=go1")
     with pytest.raises(UserError, match=r"sim\.robot must be planar with backend=kinematic, not go1"):
-        make_env(config.task, config.object.task, config.object.body, config.sim, 0, team=["planar", "go1"])
+        make_env(config.task, config.object, config.sim, 0, team=["planar", "go1"])
     fast = small_config("task.command_limit=[0.7,0.5,0.5]").task
     with pytest.raises(UserError, match=r"task\.command_limit must be at most 0\.6 with sim\.backend=kinematic"):
-        make_env(fast, config.object.task, config.object.body, config.sim, 0)
+        make_env(fast, config.object, config.sim, 0)
 
 
 @pytest.mark.parametrize(

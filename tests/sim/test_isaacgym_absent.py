@@ -10,7 +10,7 @@ import torch
 from mapush_stack.cli.main import main
 from mapush_stack.envs import factory, push_env
 from mapush_stack.errors import UserError
-from mapush_stack.sim import backend, isaacgym_import, mqe
+from mapush_stack.sim import isaacgym_import, mqe, simulators
 from tests.cli import runner
 from tests.conftest import kinematic_env, small_config
 from tests.isaacgym_standin import FOLDER
@@ -65,15 +65,15 @@ def test_what_cannot_be_loaded_is_said(monkeypatch, tmp_path):
 
 def test_it_is_never_chosen_by_itself(monkeypatch):
     monkeypatch.setitem(sys.modules, "isaacgym", sys)
-    assert backend.choose(small_config("sim.backend=auto", "sim.robot=go1").sim).name in ("mujoco", "warp")
+    assert simulators.choose(small_config("sim.backend=auto", "sim.robot=go1").sim).name in ("mujoco", "warp")
 
 
 def test_a_gpu_is_needed_unless_the_cpu_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "isaacgym", sys)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"sim\.backend=isaacgym is not possible here: torch sees no NVIDIA GPU"):
-        backend.choose(small_config(*ASKED_FOR).sim)
-    assert backend.choose(small_config(*ASKED_FOR, "sim.device=cpu").sim).device.type == "cpu"
+        simulators.choose(small_config(*ASKED_FOR).sim)
+    assert simulators.choose(small_config(*ASKED_FOR, "sim.device=cpu").sim).device.type == "cpu"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_commands_that_mapush_would_clip_are_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "isaacgym", sys)
     config = small_config(*ASKED_FOR, "sim.device=cpu", "task.command_limit=[1.5,0.5,0.5]")
     with pytest.raises(UserError, match=r"task\.command_limit must be at most 1 with sim\.backend=isaacgym"):
-        factory.make_env(config.task, config.object.task, config.object.body, config.sim, 0)
+        factory.make_env(config.task, config.object, config.sim, 0)
 
 
 def test_the_walking_policy_is_trained_elsewhere(monkeypatch):

@@ -59,7 +59,7 @@ def test_nothing_waits_for_the_device(robot, algorithm):
         trainer = Trainer(config, type("NoRun", (), {"models": Path()}), env, learner)
         with guard():
             update = trainer._launch(StopRequest())
-        assert trainer._finish(update)[1]["mapush/cause/time_limit"] > 0
+        assert trainer._finish(update)[0]["mapush/cause/time_limit"] > 0
 
 
 def test_the_guard_sees_a_wait():

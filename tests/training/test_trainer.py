@@ -58,7 +58,7 @@ def run_training(config, folder, stop=None, make=None):
 
 def iterate(trainer):
     """One update; what it logs."""
-    return trainer._finish(trainer._launch(StopRequest()))[1]
+    return trainer._finish(trainer._launch(StopRequest()))[0]
 
 
 def bytes_of(path):

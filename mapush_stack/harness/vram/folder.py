@@ -10,7 +10,7 @@ from pydantic import Field
 from ...settings import Settings
 from ...system.stored_file import StoredFile
 from ...system.trials_folder import TrialsFolder
-from ...training.stored_config import StoredConfig
+from ...training.upgrades import StoredConfig
 from .outcome import Outcome
 from .trial import TrialResult
 

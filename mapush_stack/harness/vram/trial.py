@@ -18,7 +18,8 @@ from ...system.atomic import write_json
 from ...training import config as configuration
 from ...training.config import ExperimentConfig
 from ...training.progress import ProgressDisplay
-from ...training.stored_config import StoredConfig
+from ...training.progress_file import TrainingProgress
+from ...training.upgrades import StoredConfig
 
 _WARM_UP = {"cuda": 3, "cpu": 1}
 """Updates before the timed ones; on a GPU they load kernels and capture CUDA graphs."""
@@ -72,10 +73,10 @@ class _Measurement(ProgressDisplay):
         self._warm_up, self._updates, self._measured = warm_up, updates, measured
         self._rates: List[float] = []
 
-    def update(self, steps: int, metrics: Dict[str, float], last: bool = False) -> None:
+    def update(self, now: TrainingProgress, metrics: Dict[str, float]) -> None:
         """Record the rate of an update."""
         self._rates.append(metrics["perf/fps"])
-        if last or len(self._rates) >= self._warm_up + self._updates:
+        if now.steps >= now.total_steps or len(self._rates) >= self._warm_up + self._updates:
             self._measured(self._rates[self._warm_up :] or self._rates)
             raise _Measured
 
@@ -94,10 +95,10 @@ def run(path: Path) -> None:
     # These import torch, which must come after Isaac Gym.
     import torch
 
-    from ...sim import backend
+    from ...sim import simulators
     from ...training import memory, session
 
-    chosen = backend.choose(config.sim)
+    chosen = simulators.choose(config.sim)
     device = chosen.device.type
 
     def measured(rates: List[float]) -> None:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..config import LearnerConfig
-from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import global_generators, scalar, set_global_generators
+from ..contract import Metrics, TrainingPlan
+from ..libraries import LibraryLearner, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
 from .env import HarlEnv
 from .progress import ProgressText
 
-_OPTIMIZER, _BUFFER = "optimizer.", "buffer."
+_ACTOR_ROWS, _CRITIC_ROWS = ("obs", "masks", "active_masks"), ("share_obs", "masks", "bad_masks")
+"""What HARL's buffers carry from a rollout to the next one."""
 
 
-class HarlLearner(Learner):
+class HarlLearner(LibraryLearner):
     """HARL's runner over the team's environment, and what a checkpoint has to hold of it."""
+
+    generator = "cpu"
 
     def __init__(self, config: LearnerConfig, plan: TrainingPlan, env: TeamEnv) -> None:
         """Make the runner, which seeds torch's own generators, with weights drawn from them."""
@@ -60,8 +63,10 @@ class HarlLearner(Learner):
         actor_infos, critic_info = runner.train()
         reward = runner.critic_buffer.get_mean_rewards()
         runner.after_update()
-        metrics = {**_actor_metrics(agents, actor_infos), **{f"critic/{k}": v for k, v in critic_info.items()}}
+        metrics = {f"critic/{name}": value for name, value in critic_info.items()}
         metrics["critic/average_step_rewards"] = reward
+        for agent, info in zip(agents, actor_infos):
+            metrics.update({f"agent{agent}/{name}": value for name, value in info.items()})
         return {name: scalar(value, self.env.device) for name, value in metrics.items()}
 
     def after_update(self, run: Path, steps: int, metrics: Dict[str, float]) -> List[str]:
@@ -92,56 +97,21 @@ class HarlLearner(Learner):
         """See `Learner.load_model_state`."""
         weights.load_model_state(self.runner, self.config, state)
 
-    def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`: Adam's moments, the buffers' first rows, torch's own generators."""
-        rows = {f"{_BUFFER}{name}": torch.from_numpy(row).clone() for name, row in self._rows()}
-        return {**self._optimizer_state(), **rows, **global_generators("cpu", self.env.device)}
-
-    def load_training_state(self, state: Dict[str, Tensor]) -> None:
-        """See `Learner.load_training_state`."""
-        self._load_optimizer_state(state)
-        for name, row in self._rows():
-            row[...] = state[f"{_BUFFER}{name}"].numpy()
-        set_global_generators("cpu", self.env.device, state)
-
     def add_files(self, folder: Path) -> None:
         """The weights once more in the files that HARL itself reads (`model_dir`); nothing here reads them."""
         self.runner.save_dir = str(folder)
         self.runner.save()
 
-    def _optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """See `LibraryLearner.optimizers`."""
         actors = self.runner.actor[:1] if self.config.share_actor else self.runner.actor
         named = {f"actor{index}": actor.actor_optimizer for index, actor in enumerate(actors)}
         return {**named, "critic": self.runner.critic.critic_optimizer}
 
-    def _optimizer_state(self) -> Dict[str, Tensor]:
-        """Adam's moments and step counts, by owner, parameter and name."""
-        found = {}
-        for owner, optimizer in self._optimizers().items():
-            for index, values in optimizer.state_dict()["state"].items():
-                for name, value in values.items():
-                    found[f"{_OPTIMIZER}{owner}.{index}.{name}"] = torch.as_tensor(value)
-        return found
-
-    def _load_optimizer_state(self, saved: Dict[str, Tensor]) -> None:
-        for owner, optimizer in self._optimizers().items():
-            whole, prefix = optimizer.state_dict(), f"{_OPTIMIZER}{owner}."
-            whole["state"] = {}
-            for key, value in saved.items():
-                if key.startswith(prefix):
-                    index, _, name = key[len(prefix) :].partition(".")
-                    whole["state"].setdefault(int(index), {})[name] = value
-            optimizer.load_state_dict(whole)
-
-    def _rows(self) -> Iterator[Tuple[str, np.ndarray]]:
-        """The rows of HARL's buffers with which the next rollout begins, by name; to read and to write."""
-        for index, buffer in enumerate(self.runner.actor_buffer):
-            for name in ("obs", "masks", "active_masks"):
-                yield f"actor{index}.{name}", getattr(buffer, name)[0]
-        for name in ("share_obs", "masks", "bad_masks"):
-            yield f"critic.{name}", getattr(self.runner.critic_buffer, name)[0]
-
-
-def _actor_metrics(agents: List[int], infos: List[Dict[str, Any]]) -> Dict[str, Any]:
-    """HARL's metrics of each actor, named `agent0/policy_loss` and so on."""
-    return {f"agent{agent}/{name}": value for agent, info in zip(agents, infos) for name, value in info.items()}
+    def rows(self) -> Dict[str, np.ndarray]:
+        """See `LibraryLearner.rows`."""
+        buffers = {f"actor{index}": (buffer, _ACTOR_ROWS) for index, buffer in enumerate(self.runner.actor_buffer)}
+        buffers["critic"] = (self.runner.critic_buffer, _CRITIC_ROWS)
+        return {
+            f"{owner}.{name}": getattr(buffer, name)[0] for owner, (buffer, names) in buffers.items() for name in names
+        }

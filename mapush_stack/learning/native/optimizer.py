@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Optional
+from typing import Dict, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
 
 from ...device.process_group import ALONE, World
-
-
-class GradNorms(NamedTuple):
-    """Norms of one gradient step."""
-
-    before: Tensor
-    """As computed."""
-    after: Tensor
-    """As applied: never above the bound; 0 where the step was left out."""
 
 
 class ClippedAdam:
@@ -52,8 +43,13 @@ class ClippedAdam:
         """Set the learning rate to `factor` times the configured one."""
         self._rate.fill_(factor * self._lr)
 
-    def step(self, loss: Tensor, live: Optional[Tensor] = None) -> GradNorms:
-        """One gradient step on a scalar loss; none where `live`, a bool on the device, is false."""
+    def step(self, loss: Tensor, live: Optional[Tensor] = None) -> Tuple[Tensor, Tensor]:
+        """One gradient step on a scalar loss; none where `live`, a bool on the device, is false.
+
+        Returns:
+            The gradient's norm as computed, and as applied: never above the bound; 0 where the step was left out.
+
+        """
         parts = torch.autograd.grad(loss, self._parameters)
         gradient = self._world.mean(torch.cat([part.flatten() for part in parts]))
         before = torch.linalg.vector_norm(gradient)
@@ -61,7 +57,7 @@ class ClippedAdam:
         scale = (self._max_norm / before.clamp_min(1e-12)).clamp_max(1.0)
         # Multiplying by zero would keep NaN, so that a gradient that is not finite is replaced.
         self._apply(torch.where(finite, gradient * scale, torch.zeros_like(gradient)), live)
-        return GradNorms(before, torch.where(finite, before * scale, torch.zeros_like(before)))
+        return before, torch.where(finite, before * scale, torch.zeros_like(before))
 
     @torch.no_grad()
     def _apply(self, gradient: Tensor, live: Optional[Tensor]) -> None:

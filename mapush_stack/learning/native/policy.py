@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ...device.state import unflatten
 from ..config import LearnerConfig
 from ..contract import TeamPolicy
 from ..vec_env import EnvSpec
 from .networks import GaussianActor
-from .state import unflatten
 
 
 class GaussianTeam(TeamPolicy):

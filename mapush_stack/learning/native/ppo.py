@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Dict, Iterator, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, Tuple
 
 import torch
 from torch import Tensor
 
 from ...device.process_group import ALONE, World
 from ...device.replay import Replay
+from ...device.state import flatten, unflatten
 from ..config import LearnerConfig
 from ..contract import Learner, Metrics
 from ..vec_env import TeamEnv
@@ -19,25 +20,11 @@ from .networks import Critic
 from .optimizer import ClippedAdam
 from .policy import GaussianTeam
 from .rollout_buffer import RolloutBuffer
-from .state import Stateful, flatten, unflatten
 from .statistics import StepMeans, explained_variance
-from .value_norm import NoNorm, ValueNorm
+from .value_norm import ValueNorm
 
 _RANK_STRIDE = 1_000_003
 """Between the seeds of two processes."""
-
-
-class Batch(NamedTuple):
-    """One agent's samples of a rollout, B = T * N of them (times the team where the actor is shared)."""
-
-    observations: Tensor
-    """`[B, D]`"""
-    actions: Tensor
-    """`[B, K]`"""
-    log_probs: Tensor
-    """`[B]` of the policy that acted."""
-    advantages: Tensor
-    """`[B]`; in HAPPO times the factor of the agents that were updated before."""
 
 
 class MultiAgentPPO(Learner):
@@ -59,9 +46,7 @@ class MultiAgentPPO(Learner):
         self.team = GaussianTeam(config, env.spec, self.device, generator)
         self.actors = self.team.actors
         self.critic = Critic(config.critic, env.spec.state_shape[1], generator).to(self.device)
-        self.value_norm = (
-            ValueNorm(config.value_norm_beta, self.device, world) if config.value_norm else NoNorm(self.device)
-        )
+        self.value_norm = ValueNorm(config.value_norm_beta if config.value_norm else None, self.device, world)
         self._actor_optimizers = [
             ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm, world)
             for actor in self.actors
@@ -69,6 +54,10 @@ class MultiAgentPPO(Learner):
         self._critic_optimizer = ClippedAdam(
             self.critic, config.critic_lr, config.adam_eps, config.critic_max_grad_norm, world
         )
+        self._modules: Dict[str, Any] = {"critic": self.critic, "value_norm": self.value_norm}
+        self._modules.update({f"actor{index}": actor for index, actor in enumerate(self.actors)})
+        self._optimizers = {f"actor{index}": own for index, own in enumerate(self._actor_optimizers)}
+        self._optimizers["critic"] = self._critic_optimizer
         # The order of agents is the same in all processes and drawn on the CPU, where it can be read; that of samples
         # is each process's own and drawn where the samples are. A single process on a CPU draws both from one.
         own = seed + _RANK_STRIDE * world.rank
@@ -77,6 +66,7 @@ class MultiAgentPPO(Learner):
         self._shuffle = self._order
         if self.device.type != "cpu" or world.size > 1:
             self._shuffle = torch.Generator(device=self.device).manual_seed(own + 3)
+        self._generators = {"order": self._order, "noise": self._noise, "shuffle": self._shuffle}
         self._make_replays()
 
     def configure(self, config: LearnerConfig) -> None:
@@ -167,14 +157,18 @@ class MultiAgentPPO(Learner):
     # One actor
 
     def _update_actor(self, index: int, advantages: Tensor) -> Metrics:
-        """Epochs of PPO on actor `index` with advantages `[B]`, stopped early by the KL divergence."""
-        actor, config, batch = self.actors[index], self.config, Batch(*self._samples(index), advantages)
+        """Epochs of PPO on actor `index`, stopped early by the KL divergence.
+
+        Advantages are `[B]`, B = T * N (times the team where the actor is shared); in HAPPO times the factor of the
+        agents that were updated before.
+        """
+        actor, config, batch = self.actors[index], self.config, (*self._samples(index), advantages)
         steps = StepMeans()
         live = torch.ones((), dtype=torch.bool, device=self.device)
         for _ in range(config.epochs):
             divergences = []
-            for rows in self._minibatches(len(batch.observations), config.actor_minibatches):
-                divergences.append(self._actor_step(index, Batch(*(tensor[rows] for tensor in batch)), live, steps))
+            for rows in self._minibatches(len(advantages), config.actor_minibatches):
+                divergences.append(self._actor_step(index, live, steps, *(tensor[rows] for tensor in batch)))
             if config.target_kl is not None:
                 divergence = self.world.mean(torch.stack(divergences).mean())
                 live = live & (divergence <= config.target_kl)
@@ -186,14 +180,23 @@ class MultiAgentPPO(Learner):
         metrics[f"agent{index}/action_std"] = actor.log_deviation().detach().exp().mean()
         return metrics
 
-    def _actor_step(self, index: int, part: Batch, live: Tensor, steps: StepMeans) -> Tensor:
+    def _actor_step(
+        self,
+        index: int,
+        live: Tensor,
+        steps: StepMeans,
+        observations: Tensor,
+        actions: Tensor,
+        log_probs: Tensor,
+        advantages: Tensor,
+    ) -> Tensor:
         """One gradient step of actor `index`, if it is `live`; returns the KL divergence from the policy that acted."""
         actor, config = self.actors[index], self.config
-        log_ratio = actor.log_prob(actor(part.observations), part.actions) - part.log_probs
+        log_ratio = actor.log_prob(actor(observations), actions) - log_probs
         ratio = log_ratio.exp()
         # L^CLIP, equation 7 of Schulman et al., "Proximal policy optimization algorithms", 2017.
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
-        surrogate = torch.min(ratio * part.advantages, clipped * part.advantages).mean()
+        surrogate = torch.min(ratio * advantages, clipped * advantages).mean()
         # The entropy bonus of their equation 9.
         entropy = actor.entropy()
         norms = self._actor_optimizers[index].step(-surrogate - config.entropy_coef * entropy, live)
@@ -219,7 +222,7 @@ class MultiAgentPPO(Learner):
         return (actor.log_prob(actor(observations), actions) - log_probs).exp()
 
     def _samples(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
-        """Observations, actions and log densities of actor `index`: its agent's, or all where it is shared."""
+        """Observations `[B, D]`, actions `[B, K]` and log densities `[B]` of actor `index`: its agent's, or all."""
         buffer = self.buffer
         if self.config.share_actor:
             return buffer.observations.flatten(0, 2), buffer.actions.flatten(0, 2), buffer.log_probs.flatten(0, 2)
@@ -275,37 +278,26 @@ class MultiAgentPPO(Learner):
         factor = 1.0
         if self.config.lr_schedule == "linear":
             factor = 1.0 - (1.0 - self.config.lr_final_fraction) * min(max(progress, 0.0), 1.0)
-        for optimizer in (*self._actor_optimizers, self._critic_optimizer):
+        for optimizer in self._optimizers.values():
             optimizer.set_lr_factor(factor)
 
     # Saving and loading
 
-    def _modules(self) -> Dict[str, Stateful]:
-        actors = {f"actor{index}": actor for index, actor in enumerate(self.actors)}
-        return {"critic": self.critic, "value_norm": self.value_norm, **actors}
-
-    def _optimizers(self) -> Dict[str, Stateful]:
-        actors = {f"actor{index}": optimizer for index, optimizer in enumerate(self._actor_optimizers)}
-        return {"critic": self._critic_optimizer, **actors}
-
-    def _generators(self) -> Dict[str, torch.Generator]:
-        return {"order": self._order, "noise": self._noise, "shuffle": self._shuffle}
-
     def model_state(self) -> Dict[str, Tensor]:
         """See `Learner.model_state`."""
-        return flatten(self._modules())
+        return flatten(self._modules)
 
     def load_model_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_model_state`."""
-        unflatten(self._modules(), state)
+        unflatten(self._modules, state)
 
     def training_state(self) -> Dict[str, Tensor]:
         """See `Learner.training_state`."""
-        generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators().items()}
-        return {**flatten(self._optimizers()), **generators}
+        generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators.items()}
+        return {**flatten(self._optimizers), **generators}
 
     def load_training_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_training_state`."""
-        unflatten(self._optimizers(), state)
-        for name, drawn in self._generators().items():
+        unflatten(self._optimizers, state)
+        for name, drawn in self._generators.items():
             drawn.set_state(state[f"generator.{name}"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor
 
 from ...device.process_group import World
 from ..contract import Metrics
-from .optimizer import GradNorms
 
 
 class StepMeans:
@@ -22,10 +21,10 @@ class StepMeans:
     def __len__(self) -> int:
         return len(self._live)
 
-    def add(self, live: Tensor, norms: GradNorms, **values: Tensor) -> None:
-        """Add a step; it counts if `live`."""
+    def add(self, live: Tensor, norms: Tuple[Tensor, Tensor], **values: Tensor) -> None:
+        """Add a step with the norms of its gradient, before and after the bound; it counts if `live`."""
         self._live.append(live)
-        for name, value in dict(values, grad_norm=norms.before, grad_norm_clipped=norms.after).items():
+        for name, value in dict(values, grad_norm=norms[0], grad_norm_clipped=norms[1]).items():
             self._values.setdefault(name, []).append(value.detach())
 
     def live_share(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 import numpy as np
 import torch
@@ -14,9 +14,6 @@ from ...errors import UserError
 from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
-_POLICY = "policy."
-"""Start of the names of the actor's arrays in `model_state`."""
-_CLASSES = {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU"}
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
 
 
@@ -37,21 +34,30 @@ class OpenRLActor(nn.Module, TeamPolicy):
 
         """
         super().__init__()
-        self._left = {name: array for name, array in arrays.items() if not name.startswith("act.action_out.logstd")}
-        layers: List[nn.Module] = [self._norm("base.feature_norm")] if "base.feature_norm.weight" in self._left else []
-        hidden = ["base.mlp.fc1"]
-        while f"base.mlp.fc2.{len(hidden) - 1}.0.weight" in self._left:
-            hidden.append(f"base.mlp.fc2.{len(hidden) - 1}")
-        for name in hidden:
-            layers += [self._linear(f"{name}.0"), _ACTIVATIONS[activation](), self._norm(f"{name}.2")]
-        layers += [self._linear("base.mlp.fc3.0"), self._norm("base.mlp.fc3.1"), self._linear("act.action_out.fc_mean")]
         # fc_h is the layer that OpenRL copies; it acts with the copies.
-        unknown = [name for name in self._left if not name.startswith("base.mlp.fc_h.")]
-        if unknown:
-            raise UserError(f"the array {unknown[0]} belongs to no known part of an OpenRL MLP actor")
-        del self._left
-        self._check(layers)
-        self.net = nn.Sequential(*layers)
+        unused = ("act.action_out.logstd", "base.mlp.fc_h.")
+        given = {name: array for name, array in arrays.items() if not name.startswith(unused)}
+        first = given.get("base.mlp.fc1.0.weight", torch.zeros(0))
+        if first.dim() != 2 or not first.numel():
+            raise UserError("the array base.mlp.fc1.0.weight of an OpenRL MLP actor is missing or has not 2 dimensions")
+        width, self.observation_size = first.shape
+        hidden = ["base.mlp.fc1"]
+        while f"base.mlp.fc2.{len(hidden) - 1}.0.weight" in given:
+            hidden.append(f"base.mlp.fc2.{len(hidden) - 1}")
+        layers: Dict[str, nn.Module] = {}
+        if "base.feature_norm.weight" in given:
+            layers["base.feature_norm"] = nn.LayerNorm(self.observation_size)
+        for number, name in enumerate(hidden):
+            layers[f"{name}.0"] = nn.Linear(width if number else self.observation_size, width)
+            layers[f"{name}.1"], layers[f"{name}.2"] = _ACTIVATIONS[activation](), nn.LayerNorm(width)
+        layers["base.mlp.fc3.0"], layers["base.mlp.fc3.1"] = nn.Linear(width, width), nn.LayerNorm(width)
+        layers["act.action_out.fc_mean"] = nn.Linear(width, 3)  # vx, vy, yaw rate
+        for name, layer in layers.items():
+            for part, own in layer.state_dict().items():
+                own.copy_(_taken(given, f"{name}.{part}", own.shape))
+        if given:
+            raise UserError(f"the array {next(iter(given))} belongs to no known part of an OpenRL MLP actor")
+        self.net = nn.Sequential(*layers.values())
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
@@ -59,64 +65,17 @@ class OpenRLActor(nn.Module, TeamPolicy):
         actions: Tensor = self.net(observations)
         return actions
 
-    def _check(self, layers: List[nn.Module]) -> None:
-        """Raise `UserError` unless each layer takes as many numbers as the one before it gives."""
-        self.observation_size = width = _inputs(layers[0], 0)
-        for layer in layers:
-            wanted = _inputs(layer, width)
-            if wanted != width:
-                raise UserError(f"the network's layers do not fit: one gives {width} numbers, the next takes {wanted}")
-            width = layer.out_features if isinstance(layer, nn.Linear) else width
-        if width != 3:
-            raise UserError(f"the network gives {width} actions, not 3 (vx, vy, yaw rate)")
 
-    def _linear(self, name: str) -> nn.Linear:
-        weight, bias = self._take(f"{name}.weight", 2), self._take(f"{name}.bias", 1)
-        if weight.shape[0] != bias.shape[0]:
-            raise UserError(f"{name} has {weight.shape[0]} rows of weights but {bias.shape[0]} biases")
-        layer = nn.Linear(weight.shape[1], weight.shape[0])
-        layer.load_state_dict({"weight": weight, "bias": bias})
-        return layer
-
-    def _norm(self, name: str) -> nn.LayerNorm:
-        weight, bias = self._take(f"{name}.weight", 1), self._take(f"{name}.bias", 1)
-        if weight.shape != bias.shape:
-            raise UserError(f"{name} has {len(weight)} weights but {len(bias)} biases")
-        layer = nn.LayerNorm(len(weight))
-        layer.load_state_dict({"weight": weight, "bias": bias})
-        return layer
-
-    def _take(self, name: str, dimensions: int) -> Tensor:
-        if name not in self._left:
-            raise UserError(f"the array {name} of an OpenRL MLP actor is missing")
-        array = self._left.pop(name)
-        if array.dim() != dimensions or 0 in array.shape:
-            raise UserError(f"the array {name} has shape {list(array.shape)}; it should have {dimensions} dimensions")
-        if not bool(array.isfinite().all()):
-            raise UserError(f"the array {name} holds numbers that are not finite")
-        return array.to(torch.float32)
-
-
-def _inputs(layer: nn.Module, width: int) -> int:
-    """How many numbers a layer takes; `width` where it takes any."""
-    if isinstance(layer, nn.Linear):
-        return layer.in_features
-    return layer.normalized_shape[0] if isinstance(layer, nn.LayerNorm) else width
-
-
-def from_model_state(state: Dict[str, Tensor], activation: str) -> OpenRLActor:
-    """The actor in the `model_state` of this project's OpenRL learner.
-
-    Args:
-        state: the tensors.
-        activation: `learner.policy.network.activation`.
-
-    Raises:
-        UserError: it is not such an actor's.
-
-    """
-    arrays = {name[len(_POLICY) :]: array for name, array in state.items() if name.startswith(_POLICY)}
-    return OpenRLActor(arrays, _CLASSES[activation])
+def _taken(arrays: Dict[str, Tensor], name: str, shape: torch.Size) -> Tensor:
+    """Take the array of this name out of `arrays`; raise `UserError` if it is missing or does not fit."""
+    if name not in arrays:
+        raise UserError(f"the array {name} of an OpenRL MLP actor is missing")
+    array = arrays.pop(name)
+    if array.shape != shape:
+        raise UserError(f"the array {name} has shape {list(array.shape)}; it should have {list(shape)}")
+    if not bool(array.isfinite().all()):
+        raise UserError(f"the array {name} holds numbers that are not finite")
+    return array
 
 
 def read_npz(path: Path) -> OpenRLActor:

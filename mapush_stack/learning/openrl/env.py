@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import UserError
-from ..vec_env import TeamEnv, TeamStep
+from ..vec_env import TeamEnv
 
 Observations = Union[np.ndarray, Dict[str, np.ndarray]]
 """`[N, A, D]` for actor and critic, or that as "policy" and `[N, A, S]` for the critic as "critic"."""
@@ -74,7 +74,10 @@ class OpenRLVecEnv:
         rewards = step.rewards.unsqueeze(-1).cpu().numpy()
         done = (step.terminated | step.truncated).cpu().numpy()
         dones = np.repeat(done[:, None], self.agent_num, axis=1)
-        return self._numpy(step.observations, step.state), rewards, dones, self._infos(step)
+        infos: List[Dict[str, Any]] = [{} for _ in range(self.parallel_env_num)]
+        for index in step.truncated.nonzero().squeeze(-1).tolist():
+            infos[index]["bad_transition"] = [True] * self.agent_num
+        return self._numpy(step.observations, step.state), rewards, dones, infos
 
     def batch_rewards(self, buffer: Any) -> Dict[str, float]:
         """Nothing: the training loop reads the environment's statistics itself."""
@@ -83,12 +86,6 @@ class OpenRLVecEnv:
     def close(self) -> None:
         """Release the simulator; may be called twice."""
         self.env.close()
-
-    def _infos(self, step: TeamStep) -> List[Dict[str, Any]]:
-        infos: List[Dict[str, Any]] = [{} for _ in range(self.parallel_env_num)]
-        for index in step.truncated.nonzero().squeeze(-1).tolist():
-            infos[index]["bad_transition"] = [True] * self.agent_num
-        return infos
 
     def _numpy(self, observations: Tensor, state: Tensor) -> Observations:
         policy = observations.cpu().numpy()

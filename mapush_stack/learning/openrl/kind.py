@@ -50,9 +50,11 @@ class OpenRLKind(LearnerKind):
         self, config: LearnerConfig, spec: EnvSpec, device: torch.device, state: Dict[str, Tensor]
     ) -> TeamPolicy:
         """See `LearnerKind.policy`."""
-        from .actor import from_model_state
+        from .actor import OpenRLActor
 
-        actor = from_model_state(state, config.policy.network.activation)
+        prefix, activations = "policy.", {"tanh": "Tanh", "relu": "ReLU", "elu": "ELU"}
+        arrays = {name[len(prefix) :]: array for name, array in state.items() if name.startswith(prefix)}
+        actor = OpenRLActor(arrays, activations[config.policy.network.activation])
         if actor.observation_size != spec.observation_size:
             raise RuntimeError(f"they take {actor.observation_size} numbers a robot, not {spec.observation_size}")
         return actor.to(device)

@@ -5,21 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ..contract import Learner, Metrics, TrainingPlan
-from ..libraries import global_generators, scalar, set_global_generators
+from ..contract import Metrics, TrainingPlan
+from ..libraries import LibraryLearner, scalar
 from ..vec_env import TeamEnv
 from .env import OpenRLVecEnv
 from .library import import_openrl
 
 _NORMALIZER = ("running_mean", "running_mean_sq", "debiasing_term")
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-"""What Adam remembers of a parameter, in its order."""
 _CARRIED = ("policy_obs", "critic_obs", "masks", "active_masks", "bad_masks")
 """What OpenRL's buffer carries from the end of a rollout to the start of the next one."""
-_BUFFER = "buffer."
 _TAGS = {
     "policy_loss": "agent0/policy_loss",
     "dist_entropy": "agent0/dist_entropy",
@@ -31,8 +29,10 @@ _TAGS = {
 """TensorBoard's tags for OpenRL's metrics of an update."""
 
 
-class OpenRLLearner(Learner):
+class OpenRLLearner(LibraryLearner):
     """OpenRL's PPONet and PPOAgent over a team's environment, and what a checkpoint has to hold of them."""
+
+    generator = "torch"
 
     def __init__(self, settings: Dict[str, Any], plan: TrainingPlan, env: TeamEnv) -> None:
         """With OpenRL's settings, as `arguments.settings` gives them. Seeds torch's generator, as OpenRL does.
@@ -41,15 +41,20 @@ class OpenRLLearner(Learner):
             UserError: OpenRL is missing, of another version, or cannot be imported.
 
         """
-        library = import_openrl()
-        config = library.create_config_parser().parse_args([])
+        create_config_parser, PPONet, PPOAgent, Driver = import_openrl()  # noqa: N806 - OpenRL's names
+        config = create_config_parser().parse_args([])
         for name, value in settings.items():
             setattr(config, name, value)
         self.plan, self.env = plan, env
-        net = library.PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)
-        self.agent = library.PPOAgent(net)
+        net = PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)
+        self.agent = PPOAgent(net)
         self._module = net.module
-        self._driver = _made_driver(self.agent, library.Driver, plan.total_steps)
+        made: List[Any] = []
+        # The driver, with OpenRL's trainer and buffer, that `PPOAgent.train` makes; it is kept and does not run.
+        idle = type("IdleDriver", (Driver,), {"run": lambda driver: made.append(driver)})
+        # Without any logger OpenRL would take over the process's logging. Only its own loop logs.
+        self.agent.train(plan.total_steps, driver_class=idle, logger=object())
+        self._driver = made[-1]
         self._driver.episodes = plan.updates  # its linear schedule ends there
 
     def begin(self) -> None:
@@ -86,49 +91,19 @@ class OpenRLLearner(Learner):
         for name, value in self._normalizer().items():
             value.copy_(state[f"value_norm.{name}"])
 
-    def training_state(self) -> Dict[str, Tensor]:
-        """See `Learner.training_state`: Adam's moments, the buffer's first row, torch's own generators."""
-        state = global_generators("torch", self.env.device)
-        for name, optimizer in self._module.optimizers.items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                state.update({f"optimizer.{name}.{index}.{moment}": moments[moment] for moment in _MOMENTS})
-        rows = self._driver.buffer.data
-        state.update({_BUFFER + name: torch.from_numpy(getattr(rows, name)[0]) for name in _CARRIED})
-        return state
+    def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
+        """See `LibraryLearner.optimizers`."""
+        found: Dict[str, torch.optim.Optimizer] = self._module.optimizers
+        return found
 
-    def load_training_state(self, state: Dict[str, Tensor]) -> None:
-        """See `Learner.load_training_state`."""
-        for name in _CARRIED:
-            getattr(self._driver.buffer.data, name)[0] = state[_BUFFER + name].numpy()
-        set_global_generators("torch", self.env.device, state)
-        for name, optimizer in self._module.optimizers.items():
-            groups = optimizer.state_dict()["param_groups"]
-            moments = {
-                index: {moment: state[f"optimizer.{name}.{index}.{moment}"] for moment in _MOMENTS}
-                for group in groups
-                for index in group["params"]
-                # The value normaliser's numbers are parameters of the critic that no optimiser moves.
-                if f"optimizer.{name}.{index}.step" in state
-            }
-            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    def rows(self) -> Dict[str, np.ndarray]:
+        """See `LibraryLearner.rows`."""
+        return {name: getattr(self._driver.buffer.data, name)[0] for name in _CARRIED}
 
     def _normalizer(self) -> Dict[str, Tensor]:
         """The value normaliser's numbers; on a GPU they are missing from OpenRL's own state dictionary."""
         found = self._module.get_critic_value_normalizer()
         return {} if found is None else {name: getattr(found, name).detach() for name in _NORMALIZER}
-
-
-def _made_driver(agent: Any, driver_class: Any, total_steps: int) -> Any:
-    """The driver, with OpenRL's trainer and buffer, that `PPOAgent.train` makes; it does not run."""
-    made: List[Any] = []
-
-    def keep(driver: Any) -> None:
-        made.append(driver)
-
-    idle = type("IdleDriver", (driver_class,), {"run": keep})
-    # Without any logger OpenRL would take over the process's logging. Only its own loop logs.
-    agent.train(total_steps, driver_class=idle, logger=object())
-    return made[-1]
 
 
 def _weights(model: Any) -> List[Tuple[str, Tensor]]:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import warnings
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any, Tuple
 
 from ...errors import UserError
 
@@ -15,17 +15,8 @@ VERSION = "0.2.0"
 _ADVICE = "pip install 'mapush_stack[openrl]'"
 
 
-class Library(NamedTuple):
-    """What is used of OpenRL."""
-
-    create_config_parser: Any
-    PPONet: Any
-    PPOAgent: Any
-    Driver: Any
-
-
-def import_openrl() -> Library:
-    """Import OpenRL.
+def import_openrl() -> Tuple[Any, Any, Any, Any]:
+    """OpenRL's `create_config_parser`, `PPONet`, `PPOAgent` and `Driver`.
 
     Raises:
         UserError: it is missing, of another version, or cannot be imported.
@@ -48,4 +39,4 @@ def import_openrl() -> Library:
         raise UserError(f"OpenRL {VERSION} lacks something that it needs ({error}): {_ADVICE}") from None
     except (ImportError, AttributeError) as error:
         raise UserError(f"OpenRL {VERSION} cannot be imported ({error}): mapush patches apply") from None
-    return Library(create_config_parser, PPONet, PPOAgent, Driver)
+    return create_config_parser, PPONet, PPOAgent, Driver

@@ -19,7 +19,8 @@ from ...locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH,
 from ...task.random import STREAM_JOINTS, uniform
 from ...task.state import SimState
 from ..contacts import (
-    ENVELOPE,
+    ENVELOPE_AXIS,
+    ENVELOPE_RADIUS,
     FLOOR_FRICTION,
     FOOT,
     LEG,
@@ -60,26 +61,21 @@ JOINT_MODELS = {
 }
 """hip_, thigh_ and calf_position_min, _max and _torque_max."""
 
+
+def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
 _TRUNK = Inertia(
     5.204,
     np.array([0.0223, 0.002, -0.0005]),
-    np.array(
-        [
-            [0.0168128557, -0.0002296769, -0.0002945293],
-            [-0.0002296769, 0.063009565, -0.0000418731],
-            [-0.0002945293, -0.0000418731, 0.0716547275],
-        ]
-    ),
+    _symmetric(0.0168128557, -0.0002296769, -0.0002945293, 0.063009565, -0.0000418731, 0.0716547275),
 )
 _ROTOR_MASS = 0.089
 _FOOT_MASS = 0.06
 _THIGH_ROTOR_Y, _CALF_ROTOR_Y = -0.00015, -0.03235
 _START_SCALE = (0.7, 1.3)
 """Joint angles start at the stance times this (docs/task.md section 4)."""
-
-
-def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
 def link_inertias(side: float, end: float) -> Dict[str, Inertia]:
@@ -143,12 +139,14 @@ class Go1(RobotKind[Go1Settings]):
         trunk = spec.worldbody.add_body(name=name, pos=[0, 0, 0.3])
         trunk.add_freejoint(name=name)
         _TRUNK.assign(trunk)
-        _add_capsule(trunk, f"{name}_trunk", 0.05, [-0.14, 0, 0, 0.24, 0, 0], TRUNK, rough)
-        _add_capsule(trunk, f"{name}_envelope", ENVELOPE.radius, ENVELOPE.axis, LEG_ENVELOPE, rough)
+        add_capsule(trunk, f"{name}_trunk", 0.05, [-0.14, 0, 0, 0.24, 0, 0], TRUNK, rough)
+        add_capsule(trunk, f"{name}_envelope", ENVELOPE_RADIUS, ENVELOPE_AXIS, LEG_ENVELOPE, rough)
         for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
             self._add_leg(spec, trunk, f"{name}_{leg}", side, end, rough)
 
     def _add_leg(self, spec: Any, trunk: Any, name: str, side: float, end: float, rough: List[float]) -> None:
+        import mujoco
+
         inertias = link_inertias(side, end)
         hip = trunk.add_body(name=f"{name}_hip", pos=[HIP_X * end, HIP_Y * side, 0])
         thigh = hip.add_body(name=f"{name}_thigh", pos=[0, HIP_LENGTH * side, 0])
@@ -156,9 +154,16 @@ class Go1(RobotKind[Go1Settings]):
         for joint, body, axis in (("hip", hip, [1, 0, 0]), ("thigh", thigh, [0, 1, 0]), ("calf", calf, [0, 1, 0])):
             inertias[joint].assign(body)
             self._add_joint(spec, body, f"{name}_{joint}", JOINT_MODELS[joint], axis)
-        _add_capsule(thigh, f"{name}_thigh", 0.017, [0, 0, 0, 0, 0, -THIGH_LENGTH], LEG, rough)
-        _add_capsule(calf, f"{name}_calf", 0.01, [0, 0, 0, 0, 0, -CALF_LENGTH], LEG, rough)
-        _add_foot(calf, f"{name}_foot")
+        add_capsule(thigh, f"{name}_thigh", 0.017, [0, 0, 0, 0, 0, -THIGH_LENGTH], LEG, rough)
+        add_capsule(calf, f"{name}_calf", 0.01, [0, 0, 0, 0, 0, -CALF_LENGTH], LEG, rough)
+        calf.add_geom(
+            name=f"{name}_foot",
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
+            size=[FOOT_RADIUS, 0, 0],
+            pos=[0, 0, -CALF_LENGTH],
+            friction=friction(mean_friction(FLOOR_FRICTION, ROBOT_FRICTION)),
+            **FOOT._asdict(),
+        )
 
     def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: Sequence[float]) -> None:
         import mujoco
@@ -171,17 +176,9 @@ class Go1(RobotKind[Go1Settings]):
             range=[model.low, model.high],
             armature=ROTOR_INERTIA * model.gear_ratio**2,
         )
-        spec.add_actuator(
-            name=name,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            target=name,
-            gaintype=mujoco.mjtGain.mjGAIN_FIXED,
-            gainprm=[self.settings.stiffness] + [0] * 9,
-            biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-            biasprm=[0, -self.settings.stiffness, -self.settings.damping] + [0] * 7,
-            forcelimited=True,
-            forcerange=[-model.max_torque, model.max_torque],
-        )
+        servo = spec.add_actuator(name=name, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=name)
+        servo.set_to_position(kp=self.settings.stiffness, kv=self.settings.damping)
+        servo.forcelimited, servo.forcerange = True, [-model.max_torque, model.max_torque]
 
     def bodies(self, joints: Joints) -> Bodies:
         """See `RobotKind.bodies`."""
@@ -227,13 +224,15 @@ class Go1(RobotKind[Go1Settings]):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The gait, and how often each environment has started."""
-        return {"action": self._gait.action.clone(), "phase": self._gait.phase.clone(), "starts": self._starts.clone()}
+        return {name: value.clone() for name, value in self._memory().items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self._gait.action.copy_(state["action"])
-        self._gait.phase.copy_(state["phase"])
-        self._starts.copy_(state["starts"])
+        for name, value in self._memory().items():
+            value.copy_(state[name])
+
+    def _memory(self) -> Dict[str, Tensor]:
+        return {**self._gait._asdict(), "starts": self._starts}
 
 
 def proprioception(joints: Joints) -> gait.Proprioception:
@@ -250,24 +249,12 @@ def proprioception(joints: Joints) -> gait.Proprioception:
     )
 
 
-def _add_capsule(body: Any, name: str, radius: float, axis: List[float], bits: ContactBits, rough: List[float]) -> None:
+def add_capsule(body: Any, name: str, radius: float, axis: List[float], bits: ContactBits, rough: List[float]) -> None:
+    """Add a capsule that collides to a `mujoco.MjsBody`; `axis` holds its two ends, `rough` is its friction."""
     import mujoco
 
     kind = mujoco.mjtGeom.mjGEOM_CAPSULE
     body.add_geom(name=name, type=kind, size=[radius, 0, 0], fromto=axis, friction=rough, **bits._asdict())
-
-
-def _add_foot(calf: Any, name: str) -> None:
-    import mujoco
-
-    calf.add_geom(
-        name=name,
-        type=mujoco.mjtGeom.mjGEOM_SPHERE,
-        size=[FOOT_RADIUS, 0, 0],
-        pos=[0, 0, -CALF_LENGTH],
-        friction=friction(mean_friction(FLOOR_FRICTION, ROBOT_FRICTION)),
-        **FOOT._asdict(),
-    )
 
 
 def draw_trunk(draw: Draw, trunk: Any, accent: Colour) -> None:

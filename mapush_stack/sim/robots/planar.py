@@ -14,10 +14,10 @@ from torch import Tensor
 
 from ...locomotion.kinematics import ENDS, HIP_LENGTH, HIP_X, HIP_Y, SIDES
 from ...task.state import SimState
-from ..contacts import ENVELOPE, ROBOT_FRICTION, SLIDING_ROBOT, friction, mean_friction
+from ..contacts import ENVELOPE_AXIS, ENVELOPE_RADIUS, ROBOT_FRICTION, SLIDING_ROBOT, friction, mean_friction
 from ..drawing import DARK, SHELL, STEEL, Colour, Draw
 from .base import Bodies, Joints, RobotKind, RobotSettings
-from .go1 import draw_trunk
+from .go1 import add_capsule, draw_trunk
 
 MASS = 12.74
 """kg, a Go1 with its legs (docs/task.md section 12)."""
@@ -52,14 +52,8 @@ class Planar(RobotKind[PlanarSettings]):
         slide, hinge = mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE
         for joint, kind, axis in (("x", slide, [1, 0, 0]), ("y", slide, [0, 1, 0]), ("yaw", hinge, [0, 0, 1])):
             body.add_joint(name=f"{name}_{joint}", type=kind, axis=axis)
-        body.add_geom(
-            name=f"{name}_body",
-            type=mujoco.mjtGeom.mjGEOM_CAPSULE,
-            size=[ENVELOPE.radius, 0, 0],
-            fromto=ENVELOPE.axis,
-            friction=friction(mean_friction(ROBOT_FRICTION, object_friction)),
-            **SLIDING_ROBOT._asdict(),
-        )
+        rough = friction(mean_friction(ROBOT_FRICTION, object_friction))
+        add_capsule(body, f"{name}_body", ENVELOPE_RADIUS, ENVELOPE_AXIS, SLIDING_ROBOT, rough)
         body.add_site(name=f"{name}_base")
         settings = self.settings
         linear = MASS / settings.linear_time_constant
@@ -116,15 +110,7 @@ def add_velocity_servo(spec: Any, name: str, servo: str, direction: int, gain: f
     """
     import mujoco
 
-    spec.add_actuator(
-        name=f"{name}_{servo}",
-        trntype=mujoco.mjtTrn.mjTRN_SITE,
-        target=f"{name}_base",
-        gear=[float(index == direction) for index in range(6)],
-        gaintype=mujoco.mjtGain.mjGAIN_FIXED,
-        gainprm=[gain] + [0] * 9,
-        biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-        biasprm=[0, 0, -gain] + [0] * 7,
-        forcelimited=True,
-        forcerange=[-limit, limit],
-    )
+    actuator = spec.add_actuator(name=f"{name}_{servo}", trntype=mujoco.mjtTrn.mjTRN_SITE, target=f"{name}_base")
+    actuator.gear = [float(index == direction) for index in range(6)]
+    actuator.set_to_velocity(kv=gain)
+    actuator.forcelimited, actuator.forcerange = True, [-limit, limit]

@@ -1,6 +1,6 @@
 import torch
 
-from mapush_stack.learning.native.value_norm import NoNorm, ValueNorm
+from mapush_stack.learning.native.value_norm import ValueNorm
 
 CPU = torch.device("cpu")
 
@@ -47,6 +47,6 @@ def test_state_survives():
 
 
 def test_no_norm_changes_nothing():
-    norm = NoNorm(CPU)
+    norm = ValueNorm(None, CPU)
     norm.update(torch.tensor([100.0]))
     assert float(norm.normalize(torch.tensor(3.0))) == float(norm.denormalize(torch.tensor(3.0))) == 3.0

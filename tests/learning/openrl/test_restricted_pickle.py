@@ -245,12 +245,15 @@ def test_a_feature_norm_is_taken_along():
     [
         ({"base.mlp.fc3.0.bias": None}, "base.mlp.fc3.0.bias of an OpenRL MLP actor is missing"),
         ({"base.mlp.fc9.weight": torch.ones(2)}, "belongs to no known part"),
-        ({"base.mlp.fc1.0.weight": torch.ones(4)}, "it should have 2 dimensions"),
-        ({"base.mlp.fc1.0.bias": torch.ones(5)}, "4 rows of weights but 5 biases"),
-        ({"base.mlp.fc3.0.weight": torch.ones(4, 6)}, "do not fit"),
+        (
+            {"base.mlp.fc1.0.weight": torch.ones(4)},
+            "fc1.0.weight of an OpenRL MLP actor is missing or has not 2 dim",
+        ),
+        ({"base.mlp.fc1.0.bias": torch.ones(5)}, r"base.mlp.fc1.0.bias has shape \[5\]; it should have \[4\]"),
+        ({"base.mlp.fc3.0.weight": torch.ones(4, 6)}, r"shape \[4, 6\]; it should have \[4, 4\]"),
         (
             {"act.action_out.fc_mean.weight": torch.ones(2, 4), "act.action_out.fc_mean.bias": torch.ones(2)},
-            "2 actions",
+            r"fc_mean.weight has shape \[2, 4\]; it should have \[3, 4\]",
         ),
         ({"base.mlp.fc1.0.bias": torch.full((4,), float("nan"))}, "not finite"),
     ],

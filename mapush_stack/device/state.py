@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Protocol
+from typing import Any, Dict, Mapping
 
 from torch import Tensor
 
 
-class Stateful(Protocol):
-    """Networks, optimisers, normalisers."""
-
-    def state_dict(self) -> Dict[str, Any]:
-        """Tensors by name."""
-
-    def load_state_dict(self, __state: Dict[str, Any]) -> Any:
-        """Restore what `state_dict` returned."""
-
-
-def flatten(parts: Mapping[str, Stateful]) -> Dict[str, Tensor]:
-    """The tensors of all parts, named `<part>.<name>`."""
+def flatten(parts: Mapping[str, Any]) -> Dict[str, Tensor]:
+    """The `state_dict` of every part, with names `<part>.<name>`."""
     return {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
 
 
-def unflatten(parts: Mapping[str, Stateful], state: Dict[str, Tensor]) -> None:
+def unflatten(parts: Mapping[str, Any], state: Dict[str, Tensor]) -> None:
     """Restore what `flatten` returned.
 
     Raises:
