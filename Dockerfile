@@ -8,12 +8,14 @@ ARG CUDA_IMAGE=nvidia/cuda:11.6.2-cudnn8-runtime-ubuntu20.04@sha256:ea2af6ed2bc7
 # git, for the commit of the checkout and for the sources of MAPush and HARL.
 FROM ${PYTHON_IMAGE} AS git
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates git && rm -rf /var/lib/apt/lists/*
+RUN if ! command -v git && ! { apt-get update && apt-get install -y --no-install-recommends ca-certificates git; }; then \
+      echo "Debian's package git could not be installed, see above: a base that has it is --build-arg PYTHON_IMAGE=..." >&2; exit 1; fi \
+    && rm -rf /var/lib/apt/lists/*
 
 # The checkout without NVIDIA's package, which has its own stage, and without .git: .commit holds the commit, with a "+" if
 # files differ from it. It is empty if the build's folder is no clone; --build-arg COMMIT=... then names it.
 FROM git AS checkout
-ARG COMMIT
+ARG COMMIT=
 COPY . /opt/mapush
 WORKDIR /opt/mapush
 RUN commit=${COMMIT:-$(git -c safe.directory=/opt/mapush describe --always --abbrev=40 --exclude='*' --dirty=+ || true)} \
@@ -35,8 +37,10 @@ RUN --mount=type=secret,id=ca \
 # Shared by cpu and warp. Everyone may write into HOME, because a container runs as any user. OSMesa draws for `mapush play`.
 FROM ${PYTHON_IMAGE} AS python
 # hadolint ignore=DL3008
-RUN apt-get update && apt-get install -y --no-install-recommends libosmesa6 \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+RUN if ! ls /usr/lib/x86_64-linux-gnu/libOSMesa.so* && ! { apt-get update && apt-get install -y --no-install-recommends libosmesa6; }; then \
+      echo "Debian's package libosmesa6 could not be installed, see above: a base that has it is --build-arg PYTHON_IMAGE=..." >&2; \
+      exit 1; fi \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache
 COPY --from=tools /opt/tools /opt/tools
@@ -67,7 +71,7 @@ RUN PATH=/opt/tools/bin:$PATH env/install-here.sh
 USER 1000:1000
 # Exit code 2 (broken) is unhealthy; 1 (a warning, such as Docker's small /dev/shm) is not.
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend mujoco || [ $? -eq 1 ]"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:cpu" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush on MuJoCo, on the CPU" \
       org.opencontainers.image.licenses="BSD-3-Clause"
@@ -88,7 +92,7 @@ RUN PATH=/opt/tools/bin:$PATH env/install-here.sh
 ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend warp || [ $? -eq 1 ]"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:warp" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush on MuJoCo Warp, on NVIDIA GPUs" \
       org.opencontainers.image.licenses="BSD-3-Clause"
@@ -125,8 +129,8 @@ RUN rm -f /etc/apt/sources.list.d/cuda*.list /etc/apt/sources.list.d/nvidia*.lis
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
        g++ libegl1 libgl1 libglib2.0-0 libpython3.8 libvulkan1 libx11-6 libxcursor1 libxi6 libxinerama1 libxrandr2 \
-       python3.8 python3.8-dev python3.8-venv \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache \
+       python3-distutils python3.8 python3.8-dev python3.8-venv \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/*.log /var/cache/ldconfig/aux-cache /var/cache/apt/*.bin \
     && rm -f /usr/lib/x86_64-linux-gnu/libEGL_mesa.so.0* /usr/share/glvnd/egl_vendor.d/50_mesa.json \
     && useradd --uid 1000 --create-home mapush && chmod 1777 /home/mapush \
     && mkdir -m 1777 /home/mapush/.cache
@@ -167,6 +171,6 @@ USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=2m CMD ["sh", "-c", "mapush doctor --backend isaacgym || [ $? -eq 1 ]"]
 ENTRYPOINT ["/opt/mapush/env/entrypoint.sh"]
 CMD ["mapush", "--help"]
-ARG COMMIT
+ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:isaacgym" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush in Isaac Gym. NVIDIA's licence: do not publish"

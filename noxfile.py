@@ -45,7 +45,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("hadolint", "Dockerfile")
     session.run("actionlint")
-    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.sh"))))
+    session.run("shellcheck", ".ci/run", *map(str, sorted((ROOT / "env").rglob("*.s[hb]*"))))
 
 
 @nox.session(python=["3.8", *MODERN])
@@ -125,7 +125,7 @@ def wheel(session: nox.Session, kind: str) -> None:
 
 @nox.session(python=MAIN)
 def docker(session: nox.Session) -> None:
-    """Build the images and train in one; needs a Docker engine (docs/docker.md)."""
+    """Build the images and try them; needs a Docker engine (docs/docker.md); `-- -k warp` is a part."""
     install(session)
     session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 

@@ -26,7 +26,7 @@ from mapush_stack.task.state import SimState
 
 @register_reward_term
 def calm(step: Transition) -> Tensor:
-    """Minus the turning rate of each robot, rad/s: robots that turn less wear less."""
+    """Minus the turning rate of each robot, rad/s: robots that turn less wear out less."""
     return -step.state.robot_ang_vel[..., 2].abs()
 
 
@@ -36,8 +36,8 @@ register_object("plank", Path(__file__).with_name("plank.yaml"))
 class CartSettings(RobotSettings):
     """The section `sim.cart`."""
 
-    max_force: float = Field(80.0, gt=0, le=1000, description="of the drive, N")
-    max_torque: float = Field(12.0, gt=0, le=1000, description="of the steering, N m")
+    max_force: float = Field(80.0, gt=0, le=1000, description="largest force of the drive, N")
+    max_torque: float = Field(12.0, gt=0, le=1000, description="largest torque of the steering, N m")
 
 
 @register_robot("cart")

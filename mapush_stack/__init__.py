@@ -16,6 +16,7 @@ __all__ = [
     "register_reward_term",
     "register_robot",
     "register_simulator",
+    "register_triage_rules",
 ]
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         register_reward_term,
         register_robot,
         register_simulator,
+        register_triage_rules,
     )
 
 

@@ -1,4 +1,4 @@
-"""The public interface, which `import mapush_stack` offers. Everything else may change between versions."""
+"""The public interface of `mapush_stack`; all other modules may change between versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from . import plugins, presets
 from .envs import factory
 from .envs.push_env import PushEnv as PushEnv
 from .evaluation import policies, pretrained
+from .harness.triage.rules import register_triage_rules as register_triage_rules
 from .learning.contract import LearnerKind, TeamPolicy
 from .learning.registry import LEARNERS
 from .sim.robots import ROBOTS
@@ -44,8 +45,8 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
 
     Args:
         config: from `load_config`, or a run's.
-        seed: of starts and frictions; by default the configuration's `training.seed`.
-        auto_reset: whether an episode that ended is followed by the next one at once.
+        seed: seed of starts and frictions; by default the configuration's `training.seed`.
+        auto_reset: True to start the next episode at once after an episode ends.
 
     Returns:
         The environment; call `reset` before `step`.
@@ -59,7 +60,9 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
 
 
 def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
-    """A trained team that acts in `env`: `policy.act(observations)`, `[N, A, D]` to `[N, A, K]`, deterministic.
+    """A trained team that acts in `env`, with deterministic actions.
+
+    `policy.act(observations)` maps observations `[N, A, D]` to actions `[N, A, K]`.
 
     Args:
         path: a run (its last checkpoint), a checkpoint, or the name of a policy that comes with the project.
@@ -113,7 +116,7 @@ def register_object(name: str, file: Union[str, Path]) -> None:
 
 
 def register_learner(name: str, kind: LearnerKind) -> None:
-    """Register a family of learners under the name that `learner.library` can have.
+    """Register a family of learners under a name for `learner.library`.
 
     Raises:
         UserError: the name is taken.

@@ -1,4 +1,4 @@
-"""Plug-ins: Python files or modules that register reward terms, objects, robots, learners and more.
+"""Plug-ins: Python files or modules that register reward terms, objects, robots and more.
 
 They are named with `--plugin`, in the variable MAPUSH_PLUGINS, or by an installed distribution's entry point in the
 group `mapush_stack.plugins`. A plug-in is ordinary Python code that runs when it is loaded.
@@ -20,7 +20,10 @@ from .errors import UserError
 
 ENTRY_POINTS = "mapush_stack.plugins"
 VARIABLE = "MAPUSH_PLUGINS"
-"""Plug-ins to load, separated by the system's path separator; child processes get theirs by it."""
+"""Environment variable that names plug-ins, separated by `os.pathsep`.
+
+Child processes load the same plug-ins through it.
+"""
 
 
 class Plugin(NamedTuple):
@@ -29,7 +32,7 @@ class Plugin(NamedTuple):
     name: str
     """The file's path as an absolute path, or the module's name: what `--plugin` takes."""
     sha256: str
-    """Of the file."""
+    """SHA-256 of the file."""
 
 
 _loaded: Dict[str, Plugin] = {}
@@ -71,21 +74,21 @@ def load_installed() -> None:
 
 
 def loaded() -> List[Plugin]:
-    """The plug-ins that are loaded, in their order."""
+    """The plug-ins that are loaded, in the order of loading."""
     return list(_loaded.values())
 
 
 def missing(recorded: Iterable[Any]) -> List[Plugin]:
-    """Those of a manifest's `plugins` that are not loaded.
+    """The plug-ins in a manifest's `plugins` that are not loaded.
 
-    A file counts as loaded if one with the same contents is, wherever it lies.
+    A file counts as loaded if a file with the same contents is loaded, from any folder.
     """
     present = {value for plugin in loaded() for value in plugin}
     return [plugin for plugin in _plugins(recorded) if not present & set(plugin)]
 
 
 def changed(recorded: Iterable[Any]) -> List[Plugin]:
-    """Those of a manifest's `plugins` that are loaded with other contents."""
+    """The plug-ins in a manifest's `plugins` that are loaded with other contents."""
     now = {plugin.name: plugin.sha256 for plugin in loaded()}
     return [plugin for plugin in _plugins(recorded) if now.get(plugin.name, plugin.sha256) != plugin.sha256]
 
@@ -129,7 +132,7 @@ def _import(name: str) -> ModuleType:
 
 
 def _failed(name: str, error: Exception) -> UserError:
-    """What went wrong in a plug-in's own code, with the line of it."""
+    """The error in a plug-in's own code, with its line number."""
     trace, line = error.__traceback__, 0
     while trace is not None:
         if "importlib" not in trace.tb_frame.f_code.co_filename and trace.tb_frame.f_code.co_filename != __file__:

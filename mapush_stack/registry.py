@@ -1,4 +1,4 @@
-"""Things that have a name: reward terms, observation layouts, objects, robots, learners, simulators, triage rules."""
+"""Registries of named things, such as reward terms, robots, learners and simulators."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
         return iter(self._things)
 
     def unknown(self, name: str) -> str:
-        """The sentence that says that there is nothing called `name`."""
+        """A message that `name` is unknown, with a suggestion."""
         return f"there is no {self.kind} called {name}; {closest(name, self.names())}"
 
 

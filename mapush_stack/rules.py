@@ -1,4 +1,4 @@
-"""Rules and tables that are data: YAML files of the package, each checked by a model."""
+"""Loads rules and tables from the package's YAML files; a pydantic model checks each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def load_rules(path: Path, model: Type[M], content: str, remedy: str = "install mapush_stack again") -> M:
-    """The content of a YAML file as a `model`; `content` is what messages call it, such as "the rules of triage".
+    """The content of a YAML file as a `model`.
+
+    `content` is its name in messages, such as "the rules of triage".
 
     Raises:
         UserError: the file is missing or damaged; the message names the file and the field.
@@ -32,6 +34,6 @@ def load_rules(path: Path, model: Type[M], content: str, remedy: str = "install 
 
 
 def first_error(error: ValidationError) -> str:
-    """The first of a model's complaints, as `field: what is wrong`."""
+    """The first error of a validation, as `field: what is wrong`."""
     first = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

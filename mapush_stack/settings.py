@@ -1,4 +1,4 @@
-"""The base of every configuration object, and how a field's name is checked before its value is."""
+"""The base of every configuration object, and the check of field names."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from .registry import Registry, closest
 
 
 class Settings(BaseModel):
-    """Base of every configuration object: unknown names are errors, values are fixed once checked."""
+    """Base of every configuration object: immutable, and unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
     @classmethod
     def children(cls) -> Dict[str, Any]:
-        """What each field holds.
+        """What each field holds, by name.
 
-        A `Settings` class; a `NamesOf`, for a mapping whose names are in a registry; `dict`, for a mapping of any
-        names; None, for a value.
+        A `Settings` class; a `NamesOf` for a mapping whose keys are names in a registry; `dict` for any other mapping;
+        None for a single value.
         """
         return {name: _child(field.annotation, field.metadata) for name, field in cls.model_fields.items()}
 
 
 class NamesOf:
-    """Marks a mapping whose names are those of a registry: `Annotated[Dict[str, float], NamesOf(terms)]`."""
+    """Marks a mapping whose keys are names in a registry.
+
+    Use it as `Annotated[Dict[str, float], NamesOf(terms)]`.
+    """
 
     def __init__(self, registry: Callable[[], Registry[Any]]) -> None:
-        """`registry` returns the registry; called when a name is checked, so that modules may import each other."""
+        """`registry` returns the registry. It is called late, so that modules may import each other."""
         self.registry = registry
 
 
 def name_in(registry: Callable[[], Registry[Any]]) -> AfterValidator:
-    """Marks a string that has to be a name of a registry.
+    """Marks a string that must be a name in a registry.
 
     For a field of type `Annotated[str, name_in(registry)]`; `registry` returns the registry, as in `NamesOf`.
     """
@@ -49,11 +52,11 @@ def name_in(registry: Callable[[], Registry[Any]]) -> AfterValidator:
 
 
 def check_names(model: Type[Settings], content: Mapping[str, Any], source: str = "") -> None:
-    """Refuse a field that does not exist, anywhere in `content`.
+    """Raise an error if any field in `content` does not exist.
 
     Args:
-        model: what `content` is to become.
-        content: nested mappings of fields to values; may be a part of a whole configuration.
+        model: the configuration class of `content`.
+        content: nested mappings of fields to values; may be only a part of the configuration.
         source: the file that it was read from; empty for the command line.
 
     Raises:
@@ -64,7 +67,7 @@ def check_names(model: Type[Settings], content: Mapping[str, Any], source: str =
 
 
 def check_path(model: Type[Settings], path: Sequence[str]) -> None:
-    """Refuse the path of a field that does not exist, such as `["task", "rewards", "push"]`.
+    """Raise an error if a field, such as `["task", "rewards", "push"]`, does not exist.
 
     Raises:
         UserError: as `check_names`.

@@ -1,1 +1,1 @@
-"""What runs say about themselves: read, compared, diagnosed, reported."""
+"""Reads, compares, diagnoses and reports runs from their logs."""

@@ -1,4 +1,4 @@
-"""Evaluated checkpoints: what MAPush and `mapush evaluate` leave beside a run."""
+"""Evaluations of checkpoints, from the files of MAPush and of `mapush evaluate`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..system.atomic import write_json
 from ..system.json_text import parse_json
 
 FILE = "evaluations.json"
-"""In a run's folder: the rows of `mapush evaluate --json` about its checkpoints, as {"schema": 2, "rows": [...]}."""
+"""File in a run's folder: {"schema": 2, "rows": rows of `mapush evaluate --json`}."""
 SCHEMA = 2
-"""Of `FILE`. In schema 1 the file was the list of rows."""
+"""Schema of `FILE`. In schema 1 the file was a plain list of rows."""
 _PUBLISHED = "success_rate.txt"
 _PUBLISHED_EPISODES = 300
 """Episodes of MAPush's evaluation (docs/task.md section 11)."""
@@ -28,7 +28,7 @@ _FIGURE = re.compile(r"(success rate|finished time|collision degree|collaboratio
 
 
 class Evaluation(BaseModel):
-    """A checkpoint under the published protocol; fields of other programs are ignored."""
+    """Figures of a checkpoint under the published protocol; unknown fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,7 +40,7 @@ class Evaluation(BaseModel):
     success_interval: Optional[Tuple[float, float]] = None
     """95 % interval of the success rate (Wilson's score interval)."""
     valid_success_rate: Optional[float] = None
-    """Success rate of the episodes whose start broke no rule."""
+    """Success rate over valid resets (docs/task.md section 4)."""
     finished_time: Optional[float] = None
     """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
     collaboration_degree: Optional[float] = None
@@ -54,9 +54,9 @@ class Evaluation(BaseModel):
 
 
 def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
-    """All evaluations of a run in the order of their steps, and what could not be read of them.
+    """All evaluations of a run, sorted by steps, and sentences about what cannot be read.
 
-    `total_steps` are the run's, for MAPush's file, which may not name the steps of the checkpoints.
+    `total_steps` of the run is used if MAPush's file does not name the steps of the checkpoints.
     """
     problems: List[str] = []
     found: Dict[int, Evaluation] = {}
@@ -73,16 +73,16 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
         finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
         found.update((evaluation.steps, evaluation) for evaluation in finite)
         if len(finite) < len(evaluations):
-            notes = [*notes, f"has {len(evaluations) - len(finite)} success rates that are no finite number"]
+            notes = [*notes, f"has {len(evaluations) - len(finite)} success rates that are not finite"]
         problems += [f"{name} {note}" for note in notes]
     return [found[steps] for steps in sorted(found)], problems
 
 
 def record(rows: Iterable[Dict[str, Any]]) -> None:
-    """Keep rows of `mapush evaluate` in the folders of the runs whose checkpoints they are about.
+    """Store rows of `mapush evaluate` in the folders of the evaluated runs.
 
-    A row replaces an older one about the same checkpoint, unless that one is over more episodes. A folder that cannot
-    be written, and a file of a newer schema, are left as they are.
+    A row replaces an older one of the same checkpoint, unless the older one has more episodes. Folders that cannot be
+    written and files of a newer schema are left as they are.
     """
     by_run: Dict[Path, List[Dict[str, Any]]] = {}
     for row in rows:
@@ -101,7 +101,7 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     except _NewerSchemaError:
         raise
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # there is none, or it is damaged and replaced
+        pass  # there is no file, or a damaged one, which is replaced
     for row in rows:
         if row["episodes"] >= kept.get(row["steps"], {}).get("episodes", 0):
             kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
@@ -113,10 +113,10 @@ class _NewerSchemaError(ValueError):
 
 
 def _rows(text: str) -> List[Any]:
-    """The rows of the file, of any schema so far.
+    """The rows in a file of this schema or an older one.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: the file is damaged.
         _NewerSchemaError: its schema is newer than ours.
 
     """
@@ -136,7 +136,7 @@ def _parse(text: str) -> Tuple[List[Evaluation], List[str]]:
 
 
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
-    """What MAPush's `test.py` printed for one checkpoint after the other."""
+    """The evaluations in the output of MAPush's `test.py`, and notes about it."""
     parts = _LOADED.split(text)[1:]
     cut = _unfinished(parts[1::2])
     if cut:
@@ -169,8 +169,8 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
 def _unfinished(outputs: List[str]) -> str:
     """The figure at the very end of the text if it may be cut off; empty if not.
 
-    `test.py` prints a line of dashes after the figures, so a figure that ends the text was cut off. But people keep
-    figures by hand, without dashes; then the output of other checkpoints ends with the same figure.
+    `test.py` prints a line of dashes after the figures, so a figure that ends the text was cut off. But people also
+    keep figures by hand, without dashes. Then other checkpoints end with the same figure, and nothing was cut off.
     """
     *others, last = [list(_FIGURE.finditer(output)) for output in outputs] or [[]]
     if not last or last[-1].end() < len(outputs[-1]):

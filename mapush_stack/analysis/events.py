@@ -1,4 +1,4 @@
-"""TensorBoard's event files as series of numbers; reads damaged files as far as they are whole.
+"""Reads TensorBoard's event files as series of numbers, as far as they are intact.
 
 The format is TFRecord. Each record has its length (uint64), the masked CRC-32C of those 8 bytes, the record itself (an
 Event message) and its masked CRC-32C. TensorBoard's reader computes the checksums byte by byte in Python, which takes
@@ -18,7 +18,10 @@ import numpy as np
 
 _HEADER, _FRAME = 12, 16
 _LONGEST_CHECKED = 4096
-"""Bytes of the longest record whose checksum is tested; longer ones are pictures or histograms, which are not read."""
+"""Bytes of the longest record whose checksum is tested.
+
+Longer records are pictures or histograms, which are not read.
+"""
 _LONGEST = 2**31
 """Bytes of the longest record that protocol buffers allow."""
 _TAIL = 1 << 14
@@ -31,7 +34,7 @@ class Series(NamedTuple):
     steps: np.ndarray
     """`[n]` int64, environment steps of 0.02 s, ascending."""
     wall: np.ndarray
-    """`[n]` float64, unix seconds at which each was logged."""
+    """`[n]` float64, unix seconds at which each value was logged."""
     values: np.ndarray
     """`[n]` float64"""
 
@@ -42,12 +45,15 @@ class Series(NamedTuple):
 
 
 def longest(series: Dict[str, Series]) -> Optional[Series]:
-    """The series with the most records, None without any."""
+    """The series with the most records, None if there is none."""
     return max(series.values(), key=lambda one: len(one.steps), default=None)
 
 
 def times_at(steps: np.ndarray, series: Dict[str, Series]) -> np.ndarray:
-    """`[n]` unix seconds at which training reached `steps` `[n]`, by the longest series; NaN without one."""
+    """`[n]` unix seconds at which training reached `steps` `[n]`.
+
+    Interpolated in the longest series; NaN if there is none.
+    """
     clock = longest(series)
     return np.full(len(steps), np.nan) if clock is None else np.interp(steps, clock.steps, clock.wall)
 
@@ -56,13 +62,16 @@ class Events(NamedTuple):
     """The scalars of a folder's event files."""
 
     series: Dict[str, Series]
-    """By their tags."""
+    """Series by tag."""
     started: float
-    """Unix seconds of the first record, NaN without one."""
+    """Unix seconds of the first record, NaN if there is none."""
     half_written: List[Path]
-    """Files that end within a record or line: they are being written, or the program that wrote them was killed."""
+    """Files that end within a record or line.
+
+    They are being written, or the program that wrote them was killed.
+    """
     problems: List[str]
-    """What could not be read, a sentence each."""
+    """Sentences about what could not be read."""
 
 
 class _Records:
@@ -79,7 +88,7 @@ class _Records:
             setattr(self, name, array(column.typecode, [column[index] for index in kept]))
 
     def series(self) -> Series:
-        """The records in the order of their steps; of several at one step the last one written."""
+        """The records sorted by steps; if steps repeat, the record written last counts."""
         steps, wall, values = (np.array(column) for column in (self.steps, self.wall, self.values))
         order = np.argsort(steps, kind="stable")
         last = order[np.append(np.diff(steps[order]) != 0, True)]
@@ -92,10 +101,11 @@ def relative(file: Path, folder: Optional[Path]) -> str:
 
 
 def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
-    """Read the event files of one folder, which continue each other; problems name them relative to `root`.
+    """Read the event files of one folder, which continue each other.
 
-    A process that resumes a run writes from which step on (`purge_step`). If a file does not say, it replaces, tag by
-    tag, what was logged before from its own first step on.
+    Problems name the files relative to `root`. A process that resumes a run writes the step at which it continues
+    (`purge_step`). In a file without it, the first record of each tag replaces all earlier records of that tag from
+    the same step on.
     """
     records: Dict[str, _Records] = {}
     half_written: List[Path] = []
@@ -118,7 +128,7 @@ def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
 
 
 def _append(records: Dict[str, _Records], content: _File) -> None:
-    """Add the records of a file to those of the files before it."""
+    """Add the records of a file to the records of the files before it."""
     met = set()
     for event in content.events():
         step, wall = event.step, event.wall_time
@@ -140,7 +150,7 @@ def _append(records: Dict[str, _Records], content: _File) -> None:
 
 
 class _File:
-    """The events of one file, as far as it is whole."""
+    """The events of one file that can be read."""
 
     def __init__(self, data: bytes) -> None:
         """Find the records of the file."""
@@ -186,7 +196,7 @@ class _File:
             self.problems.append("is not an event file of TensorBoard: it does not begin with a record")
 
     def events(self) -> Iterator[Any]:
-        """Every Event that is whole."""
+        """Every Event that can be read."""
         # Imported here because it is slow, and `mapush --help` should not wait for it.
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
@@ -200,7 +210,7 @@ class _File:
             yield event
 
     def number(self, value: Any) -> Optional[float]:
-        """A summary's value as a number, None for a picture or the like."""
+        """A summary's value as a number; None for a picture or other data."""
         kind = value.WhichOneof("value")
         if kind == "simple_value":
             return float(value.simple_value)
@@ -245,7 +255,7 @@ def _words(content: np.ndarray, starts: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=None)
 def _crc_table() -> np.ndarray:
-    """`[256]` uint32: the table of CRC-32C, one entry a byte (RFC 3720, reflected polynomial)."""
+    """`[256]` uint32: the table of CRC-32C, one entry per byte value (RFC 3720, reflected polynomial)."""
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(0x82F63B78), np.uint32(0))
@@ -263,7 +273,7 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndar
 
 
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record of a file, found in its last bytes; None without one."""
+    """The step of the last whole record of a file, found in its last bytes; None if there is none."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 

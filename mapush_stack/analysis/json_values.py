@@ -10,7 +10,10 @@ from pydantic import BaseModel
 
 
 def json_value(value: Any, not_finite: Optional[Callable[[float], Any]] = None) -> Any:
-    """Named tuples and models as objects, arrays as lists, NaN and infinity as null or as `not_finite(value)`."""
+    """A result as plain JSON: named tuples and models become objects, arrays become lists.
+
+    NaN and infinity become null, or `not_finite(value)`.
+    """
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, BaseModel):

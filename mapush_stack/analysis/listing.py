@@ -1,4 +1,4 @@
-"""Many runs at a glance: the state of each, without reading its logs."""
+"""The state of many runs, without reading all of their logs."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ from .layouts.files import MARKS, is_locked, status
 
 RUNNING, FINISHED, STOPPED, KILLED, WAITING, DAMAGED = "running", "finished", "stopped", "killed", "waiting", "damaged"
 STATES = (RUNNING, WAITING, STOPPED, KILLED, DAMAGED, FINISHED)
-"""In the order in which they are listed."""
+"""All states, in the order in which they are listed."""
 _NOT_ENTERED = ("models", "checkpoints", "logs", "wandb")
 _QUIET_SECONDS = 60.0
-"""A run without a lock is over if nothing was written for so long."""
+"""A run without a lock is over if nothing was written for this long."""
 _NEARLY_ALL = 0.99
-"""Share of the steps at which another program's run counts as finished; it may not log its last update."""
+"""Share of the steps at which a run of another program counts as finished.
+
+Other programs may not log their last update.
+"""
 
 
 class RunState(NamedTuple):
@@ -34,21 +37,21 @@ class RunState(NamedTuple):
     name: str
     """RUNNING, FINISHED, STOPPED, KILLED, WAITING or DAMAGED."""
     how: str
-    """How this is known."""
+    """The evidence for the state."""
     steps: int
-    """Environment steps so far: those logged if it runs, else those of the last checkpoint."""
+    """Environment steps so far: as logged while it runs, else of the last checkpoint."""
 
 
 class Row(NamedTuple):
     """A run in the list."""
 
     run: Layout
-    """Its problems include those of its checkpoints and evaluations."""
+    """Its `problems` also name damaged checkpoints and evaluations."""
     state: RunState
     best_success: Optional[float] = None
     """The best success rate in training over the checkpoints."""
     best_steps: Optional[int] = None
-    """The checkpoint that had it."""
+    """Environment steps of the checkpoint with `best_success`."""
     evaluated_success: Optional[float] = None
     """The best success rate under the published protocol over the evaluated checkpoints."""
     started: float = math.nan
@@ -86,7 +89,7 @@ def find(folder: Path) -> List[Path]:
 
 
 def describe(path: Path) -> Row:
-    """The state of a run; a damaged run has a row too."""
+    """The row of a run; a damaged run has one too."""
     files = list(_files(path))
     disk = sum(size for size, _ in files)
     newest = max((changed for _, changed in files), default=0.0)
@@ -128,7 +131,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[Tuple[int, float]]:
-    """(bytes, time of the last change) of every file in a folder; files deleted meanwhile are left out."""
+    """(bytes, time of the last change) of every file in a folder; skips deleted files."""
     for name, _, files in os.walk(str(folder)):
         for file in files:
             try:
@@ -170,7 +173,7 @@ def _by_time(layout: Layout, newest: float) -> RunState:
 
 
 def _holder(path: Path) -> str:
-    """The process named in the lock file; empty if none is."""
+    """The process named in the lock file; empty if there is none."""
     try:
         content = parse_json((path / ".lock").read_text(encoding="utf-8"))
         return f"process {content['pid']} on {content['host']}"
@@ -185,7 +188,10 @@ def _saved(layout: Layout) -> int:
 
 
 def _logged(layout: Layout) -> int:
-    """Environment steps of the last record. For our own runs by the newest file only: a resumed run goes back."""
+    """Environment steps of the last record.
+
+    For this project's runs only the newest file counts, because a resumed run goes back to its checkpoint.
+    """
     files = _event_files(layout)
     if layout.library == "mapush":
         files = files[-1:]
@@ -193,13 +199,16 @@ def _logged(layout: Layout) -> int:
 
 
 def _event_files(layout: Layout) -> List[Path]:
-    """The event files that exist, the newest last; `compare` and `watch` name broken links."""
+    """The event files that exist, the newest last; broken links are left out."""
     files = ((file, status(file)) for found in layout.event_files.values() for file in found)
     return [file for _, file in sorted((known.st_mtime, file) for file, known in files if known is not None)]
 
 
 def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Optional[int], Optional[float]]:
-    """(steps, success rate) of the checkpoint with the best success in training; a damaged one is a problem."""
+    """(steps, success rate) of the checkpoint with the best success in training.
+
+    A damaged checkpoint adds a sentence to `problems`.
+    """
     best: Tuple[Optional[int], Optional[float]] = (None, None)
     for steps, path in checkpoints:
         file = path / "progress.json"
@@ -216,9 +225,9 @@ def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Opt
 
 
 def _success(progress: Any) -> Optional[float]:
-    """The success rate in a checkpoint's progress.json; None if no episode had ended, or if it keeps none."""
+    """The success rate in a checkpoint's progress.json; None if it has none."""
     if "recent" not in progress:
-        return None  # a policy that comes with the project
+        return None  # a policy that comes with the project keeps no episodes
     window = EpisodeWindow()
     window.load_json(progress["recent"])
     success = window.metrics().get("mapush/success_rate")

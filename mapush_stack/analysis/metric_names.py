@@ -1,4 +1,4 @@
-"""One name and unit for each metric, whichever library logged it; the names are data, `metric_names.yaml`."""
+"""One name and unit per metric for all libraries, as listed in `metric_names.yaml`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Metric(Settings):
 
 
 class Translation(Settings):
-    """What becomes of a library's tag."""
+    """A rule that translates a library's tag."""
 
     pattern: str = Field(alias="from")
     name: Optional[str] = Field(alias="to")
-    """Our tag, a template of the pattern's groups; None if the tag only looks like one of ours."""
+    """Our tag, with the pattern's groups; None to leave out a tag that only looks like ours."""
     times: str = Field(default="1", pattern=r"^-?\d+( / robots)?$")
     """Factor of the values."""
     note: Optional[str] = None
-    """What the reader must know."""
+    """A warning for the reader of such a run."""
 
 
 class MetricNames(Settings):
-    """The whole file."""
+    """The content of `metric_names.yaml`."""
 
     tags: Dict[str, Metric]
     families: List[str]
@@ -53,7 +53,7 @@ class Translated(NamedTuple):
     needs_robots: bool
     """True if a series was divided by the number of robots."""
     notes: List[str]
-    """What the reader must know about them."""
+    """Warnings about the series."""
 
 
 @functools.lru_cache(maxsize=None)
@@ -79,7 +79,7 @@ def derivation(tag: str) -> str:
 
 
 def translate(series: Dict[str, Series], library: str, robots: int) -> Translated:
-    """Bring a library's series under our tags and into our units."""
+    """Translate a library's series into our tags and units."""
     result = Translated({}, {}, False, [])
     for tag, one in series.items():
         name, rule = _translation(tag, library)
@@ -97,7 +97,7 @@ def translate(series: Dict[str, Series], library: str, robots: int) -> Translate
 
 
 def _translation(tag: str, library: str) -> Tuple[Optional[str], Optional[Translation]]:
-    """Our name of a tag, None without one, and the library's rule that says so."""
+    """Our name of a tag (None if it has none), and the library's rule that gave it."""
     for rule in _names().libraries.get(library, []):
         match = re.fullmatch(rule.pattern, tag)
         if match:

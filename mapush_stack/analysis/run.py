@@ -1,4 +1,4 @@
-"""A training as it is on the disk: this project's, HARL's, OpenRL's, or any that has TensorBoard logs."""
+"""Reads a run and its logs: this project's, HARL's, OpenRL's or plain TensorBoard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ __all__ = ["Evaluation", "LoggedRun", "Series", "read"]
 
 _QUIET_SECONDS = 60.0
 _QUIET_INTERVALS = 5.0
-"""A run without a lock counts as running unless it logged nothing for so long: seconds, and its median intervals."""
+"""A run without a lock has ended if it logged nothing for longer than both of these.
+
+An interval is the median time between two of its records.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class LoggedRun(layouts.Layout):
     unknown: Dict[str, Series] = field(default_factory=dict)
     """Series that no rule translates, by their own tags."""
     derived: Dict[str, str] = field(default_factory=dict)
-    """Tags in `series` that the run did not log, and how they were computed from those that it did."""
+    """Tags in `series` that were computed from other tags, and how."""
     evaluations: List[Evaluation] = field(default_factory=list)
     """Evaluated checkpoints, in the order of their steps."""
     started: float = float("nan")
@@ -41,13 +44,13 @@ class LoggedRun(layouts.Layout):
 
     @property
     def steps(self) -> int:
-        """Environment steps of the last record, or else of the last checkpoint; 0 without either."""
+        """Environment steps of the last record, else of the last checkpoint, else 0."""
         saved = self.checkpoints[-1][0] if self.checkpoints else 0
         return max((int(one.steps[-1]) for one in self._all()), default=saved)
 
     @property
     def last_logged(self) -> float:
-        """Unix seconds of the last record, NaN without one."""
+        """Unix seconds of the last record, NaN if there is none."""
         return max((float(one.wall[-1]) for one in self._all()), default=float("nan"))
 
     @property
@@ -59,7 +62,7 @@ class LoggedRun(layouts.Layout):
         return [*self.series.values(), *self.unknown.values()]
 
     def find(self, *tags: str) -> Optional[Series]:
-        """The series of the first of `tags` that the run has; for `agent#/...` the mean over the robots."""
+        """The series of the first of `tags` that is logged; `agent#/...` is a mean over robots."""
         for tag in tags:
             if tag.startswith("agent#"):
                 ending = tag[len("agent#") :]
@@ -73,7 +76,7 @@ class LoggedRun(layouts.Layout):
 
 
 def _mean(series: List[Series]) -> Optional[Series]:
-    """The mean of several series at the steps that all of them have; None if there is no such step."""
+    """The mean of several series at their common steps; None if they have none."""
     if len(series) == 1:
         return series[0]
     steps = series[0].steps
@@ -89,8 +92,8 @@ def _mean(series: List[Series]) -> Optional[Series]:
 def read(path: Path) -> LoggedRun:
     """Read a run: its folder, its folder of logs, or one event file.
 
-    What cannot be read is named in `problems`, and the rest is returned. While a run goes on, a half-written record is
-    no problem.
+    `problems` names what cannot be read; the rest is returned. A half-written record is no problem while the run is
+    still training.
 
     Raises:
         UserError: there is nothing at `path`, or nothing in it that could be read.
@@ -142,7 +145,7 @@ def _half_written(files: List[Path], folder: Path) -> List[str]:
 
 
 def _why_nothing(layout: layouts.Layout) -> str:
-    """Why a run that is over has no logged numbers, if nothing is damaged."""
+    """Why a run has no logged numbers although nothing is damaged."""
     files = [file for found in layout.event_files.values() for file in found]
     if not files:
         return "it holds no logged numbers"
@@ -151,10 +154,10 @@ def _why_nothing(layout: layouts.Layout) -> str:
 
 
 def _read_logs(layout: layouts.Layout) -> Tuple[Events, Optional[int]]:
-    """The series of all folders with event files and of text logs; the run's total steps, if any of them says.
+    """The series of all event files and text logs, and the run's total steps if known.
 
     Raises:
-        UserError: the folders are those of several runs.
+        UserError: the folders belong to several runs.
 
     """
     series: Dict[str, Series] = {}
@@ -166,7 +169,7 @@ def _read_logs(layout: layouts.Layout) -> Tuple[Events, Optional[int]]:
         found = read_folder(files, layout.path)
         for tag, one in found.series.items():
             owners.setdefault(tag, []).append(folder)
-            # OpenRL and HARL have a folder for each tag, and one for each curve of a tag with several.
+            # OpenRL and HARL have a folder for each tag, or for each curve if a tag has several.
             series[tag if tag not in series else f"{tag}/{folder.name}"] = one
         half_written += found.half_written
         problems += found.problems
@@ -187,7 +190,7 @@ def _read_logs(layout: layouts.Layout) -> Tuple[Events, Optional[int]]:
 
 
 def _refuse_several(owners: Dict[str, List[Path]], path: Path) -> None:
-    """Refuse folders that log the same tag: nothing says that they are one run.
+    """Raise an error if folders log the same tag, because they may be different runs.
 
     Raises:
         UserError: there are such folders.
@@ -197,7 +200,8 @@ def _refuse_several(owners: Dict[str, List[Path]], path: Path) -> None:
     if len(folders) > 1:
         shown = ", ".join(str(relative(folder, path)) for folder in folders[:3])
         raise UserError(
-            f"{path} holds {len(folders)} runs, which all log {tag}; name those that are meant, such as {shown}"
+            f"{path} holds {len(folders)} runs, which all log {tag}; "
+            f"give the folders of those you want, such as {shown}"
         )
 
 

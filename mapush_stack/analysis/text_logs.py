@@ -30,22 +30,23 @@ class TextLog:
     """Unix seconds of the first line."""
     problems: List[str] = field(default_factory=list)
     half_written: List[Path] = field(default_factory=list)
-    """The file, if it ends within a line: it is being written, or the program that wrote it was killed."""
+    """The file, if it ends within a line: it is being written, or its writer was killed."""
 
 
 class _Console(NamedTuple):
     values: Dict[str, List[Tuple[int, float, float]]]
     """(update, seconds, value) by name."""
     updates: int
-    """Updates that the run was to have."""
+    """Number of updates that were configured."""
     started: float
 
 
 def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Series]) -> TextLog:
-    """OpenRL's `log.txt`: more digits than its event files, and more records if the run was killed.
+    """OpenRL's `log.txt`, which has more digits than the event files.
 
-    The log counts updates. The steps of an update follow from the event files, or else from the run's `total_steps`.
-    Its times have no time zone, which follows from the event files too.
+    If the run was killed, it also has more records. The log counts updates. The steps of an update follow from the
+    event files, or else from the run's `total_steps`. The log's times have no time zone; a comparison with the event
+    files gives it.
     """
     if not file.is_file():
         return TextLog()
@@ -66,7 +67,7 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
     elif total_steps and console.updates:
         per_update = total_steps // console.updates
     if not per_update:
-        problem = f"{file.name} counts updates, but nothing says how many steps one has; it is left out"
+        problem = f"{file.name} counts updates, but nothing says how many steps an update has; it is left out"
         return TextLog(problems=[problem], half_written=half_written)
     merged = {tag: _merge(values, per_update, shift, logged.get(tag)) for tag, values in console.values.items()}
     return TextLog(merged, console.updates * per_update, console.started + shift, half_written=half_written)
@@ -75,7 +76,7 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
 def _whole_lines(file: Path) -> Tuple[List[str], List[Path]]:
     """The lines of a log without an unfinished last one, and the file if it has one.
 
-    Both programs end every line. A number at the end of the file may lack digits, which nobody would notice.
+    Both programs end every line with a newline. In a line without one, a number may lack digits.
 
     Raises:
         OSError: it cannot be read.
@@ -104,12 +105,12 @@ def _parse_console(lines: List[str]) -> _Console:
             try:
                 values.setdefault(number.group(1), []).append((update, seconds, float(number.group(2))))
             except ValueError:
-                continue  # a word
+                continue  # not a number
     return _Console(values, updates, started)
 
 
 def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
-    """The values of the log, and those of the event files at other steps."""
+    """The values of the log, and at other steps the values of the event files."""
     by_step = {} if logged is None else {int(step): row for step, *row in zip(*logged)}
     by_step.update(((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
     steps = sorted(by_step)
@@ -118,9 +119,9 @@ def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float
 
 
 def harl_progress(file: Path, tag: str, logged: Dict[str, Series]) -> TextLog:
-    """HARL's `progress.txt` with lines `steps,mean return`, for `tag` if the event files do not have it.
+    """HARL's `progress.txt` as the series of `tag`, if the event files do not have it.
 
-    The file has no times; they are interpolated from the event files.
+    Its lines are `steps,mean return`. Times are interpolated from the event files.
     """
     if tag in logged or not file.is_file():
         return TextLog()

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 10_000),
     default=100,
     show_default=True,
-    help="Played of each checkpoint for --html; 0: none.",
+    help="Episodes of each checkpoint to play for --html; 0: none.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
 def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]) -> None:
-    """Compare runs: configurations, checkpoints, curves, milestones, and what their seeds allow to conclude.
+    """Compare runs: configurations, checkpoints, curves, milestones, significance.
 
     RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
     still be training. Runs that differ only in their seed are one group.

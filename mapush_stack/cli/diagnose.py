@@ -25,7 +25,7 @@ _MARKS = {True: ("+", "green"), False: ("-", "red"), None: ("?", "dim")}
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(run: Path, as_json: bool) -> int:
-    """Say what is wrong with a run, by what evidence, and what to change.
+    """Say what is wrong with a run, which numbers show it, and what to change.
 
     RUN is a run's folder: of this project, HARL, OpenRL, or any with TensorBoard logs; it may still be training. Exits
     with 0 if nothing severe was found, else with 1.
@@ -80,17 +80,17 @@ def _tell_finding(console: Console, finding: Finding) -> None:
 
 
 def _plain(value: Any) -> str:
-    """A value as one types it on the command line."""
+    """A value as it is typed on the command line."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def _nothing(diagnosis: Diagnosis) -> Text:
-    """The sentence about a run without findings, which depends on how much could be judged."""
+    """The message for a run without findings; it says if little could be judged."""
     if not diagnosis.judged:
         return Text("Nothing could be judged.", "yellow")
     if diagnosis.scanty:
         rules = diagnosis.judged + len(diagnosis.not_judged)
-        return Text(f"Nothing found, but the logs let only {diagnosis.judged} of {rules} rules be judged.", "yellow")
+        return Text(f"Nothing found, but only {diagnosis.judged} of {rules} rules could be judged.", "yellow")
     return Text("Nothing found.", "green")
 
 

@@ -11,20 +11,15 @@ import click
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import UserError
 from ..harness.doctor import checks, fixes, probes
 from ..harness.doctor.machine_info import MachineInfo
 from ..harness.doctor.results import CheckResult, Status
-from .console import make_console
+from .console import make_console, say
 
-_COLOURS = {
-    Status.FINE: "green",
-    Status.ABSENT: "dim",
-    Status.WARNING: "yellow",
-    Status.BROKEN: "red",
-}
+_COLOURS = {Status.FINE: "green", Status.ABSENT: "dim", Status.WARNING: "yellow", Status.BROKEN: "red"}
 
 
 @click.command(name="doctor")
@@ -64,7 +59,7 @@ def _fix(console: Console, machine: MachineInfo, yes: bool) -> bool:
     """List the possible fixes and, if wanted, apply them; returns whether any was applied."""
     planned = fixes.plan(machine)
     for one in planned:
-        console.print(f"can be done: {one.description}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"can be done: {one.description}")
     if not planned:
         console.print("There is nothing that --fix could mend.")
         return False
@@ -73,7 +68,7 @@ def _fix(console: Console, machine: MachineInfo, yes: bool) -> bool:
         return False
     for one in planned:
         one.apply()
-        console.print(f"done: {one.description}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"done: {one.description}")
     return True
 
 
@@ -89,14 +84,11 @@ def _read(report: Path) -> MachineInfo:
 
 def _print_table(console: Console, results: List[CheckResult]) -> None:
     """Print a table and below it the remedies, unwrapped, so that their commands can be copied."""
-    table = Table()
-    for heading in ("check", "status"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("found", overflow="fold")
+    table = Table(Column("check", no_wrap=True), Column("status", no_wrap=True), Column("found", overflow="fold"))
     for result in results:
         status = f"[{_COLOURS[result.status]}]{result.status.value}[/]"
         table.add_row(result.check, status, escape(result.found))
     console.print(table)
     for result in results:
         if result.remedy:
-            console.print(f"{result.check}: {result.remedy}", highlight=False, markup=False, soft_wrap=True)
+            say(console, f"{result.check}: {result.remedy}")

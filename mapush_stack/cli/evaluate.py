@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..system import closing
-from .console import make_console
+from .console import make_console, right, say
 
 
 @click.command(name="evaluate")
@@ -62,7 +62,7 @@ def command(
         from ..evaluation.curve import draw
 
         draw(curves, plot)
-        console.print(f"success curve: {plot}", highlight=False, soft_wrap=True)
+        say(console, f"success curve: {plot}")
 
 
 def evaluate_paths(
@@ -129,18 +129,10 @@ def _evaluate_apart(path: Path, object_name: str, overrides: Sequence[str], epis
 def _table(rows: List[Dict[str, Any]]) -> Table:
     first = rows[0]
     objects = ", ".join(dict.fromkeys(row["object"] for row in rows))
-    table = Table(title=f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}")
+    title = f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}"
+    numbers = right("success", "95 % interval", "of valid resets", "finish time", "collaboration")
+    table = Table("policy", *numbers, "not finished", title=title)
     one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
-    for heading in (
-        "policy",
-        "success",
-        "95 % interval",
-        "of valid resets",
-        "finish time",
-        "collaboration",
-        "not finished",
-    ):
-        table.add_column(heading, justify="left" if heading in ("policy", "not finished") else "right")
     for row in rows:
         low, high = row["success_interval"]
         others = [f"{name} {count}" for name, count in row["causes"].items() if name != "finished"]

@@ -1,4 +1,4 @@
-"""`mapush`: the verbs, and how errors are told."""
+"""`mapush`: its commands, and how errors are printed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _VERBS = {
     "watch": "Watch a run in the terminal.",
     "compare": "Compare runs: settings, curves, milestones, significance.",
     "diagnose": "Say what is wrong with a run, by its logs.",
-    "reproduce": "Make a run once more, and say what differs.",
-    "walk": "Train or test the policy by which the Go1 walks.",
+    "reproduce": "Repeat a run, and say what differs.",
+    "walk": "Train or test the walking policy of the Go1.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "triage": "Say what happened to a run that crashed.",
-    "smoke": "Try everything on this machine.",
-    "doctor": "Look over the machine and the environment.",
+    "smoke": "Test that everything works on this machine.",
+    "doctor": "Check the machine and the environment.",
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
 }
@@ -41,16 +41,16 @@ def _load_plugins(context: click.Context, option: click.Parameter, names: Tuple[
 _PLUGIN = click.Option(
     ["--plugin"],
     multiple=True,
-    is_eager=True,  # what it registers may be named by other options
+    is_eager=True,  # other options may use the names that it registers
     expose_value=False,
     callback=_load_plugins,
     help="Python file or module that adds reward terms, robots, learners ...; repeatable (docs/extend.md).",
 )
-"""Every verb has it."""
+"""An option of every command."""
 
 
 class _Verbs(click.Group):
-    """Verbs whose modules are imported when they are used: `mapush --help` should not load torch."""
+    """Commands that are imported when used, so that `mapush --help` does not load torch."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
         return list(_VERBS)
@@ -76,8 +76,11 @@ def cli() -> None:
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command line; returns the exit code: 0, 2 for a request that cannot be met, 130 or 143 for a signal."""
-    # OpenMP threads that wait by spinning starve the physics threads, and any neighbour on the machine.
+    """Run the command line; returns the exit code.
+
+    0: done; 2: a request that cannot be met; 130 or 143: a signal; others are documented by their commands.
+    """
+    # By default OpenMP's threads wait in busy loops, which slow the physics threads and other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         isaacgym_import.import_first()
@@ -94,13 +97,13 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except click.Abort:
         return 130
     except BrokenPipeError:
-        # The reader (head, say) has left; there is nobody to tell.
+        # The program that reads the output, such as head, has ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
 def _refuse(message: str) -> int:
-    """Say why on one line, whatever the user's words held."""
+    """Print a message on one line; returns exit code 2."""
     print(f"mapush: {' '.join(message.split())}", file=sys.stderr)
     return 2
 

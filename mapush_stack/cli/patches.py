@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import UserError
 from ..harness.patches import manifest
@@ -43,10 +43,8 @@ def list_patches(target: Optional[Path], as_json: bool) -> None:
     if as_json:
         print(json.dumps([_row(status) for status in statuses], indent=2))
         return
-    table = Table(show_lines=True)
-    for heading in ("patch", "of", "state", "where"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("why", ratio=1)
+    folded = [Column(heading, overflow="fold") for heading in ("patch", "of", "state", "where")]
+    table = Table(*folded, Column("why", ratio=1), show_lines=True)
     for status in statuses:
         where = "" if status.state is State.ABSENT else str(status.directory)
         table.add_row(status.patch.name, status.patch.origin, status.state.value, where, status.patch.reason)
@@ -98,8 +96,7 @@ def _change(names: Tuple[str, ...], target: Optional[Path], goal: State) -> None
 
 def _print_statuses(statuses: List[PatchStatus], what: Callable[[PatchStatus], str]) -> None:
     for status in statuses:
-        line = f"{status.patch.name}: {what(status)} ({status.patch.origin} in {status.directory})"
-        make_console().print(line, highlight=False, soft_wrap=True, markup=False)
+        print(f"{status.patch.name}: {what(status)} ({status.patch.origin} in {status.directory})")
 
 
 def _row(status: PatchStatus) -> Dict[str, Any]:

@@ -40,11 +40,15 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: Optio
 @click.command(name="play")
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
 @click.option("--pretrained", default=None, metavar="NAME", help="Policy that comes with the project.")
-@click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
-@click.option("--episodes", type=click.IntRange(1, 1000), default=3, show_default=True, help="One after the other.")
+@click.option(
+    "--object", "object_name", default="", help="Object that a policy of another program pushes.  [default: cuboid]"
+)
+@click.option("--episodes", type=click.IntRange(1, 1000), default=3, show_default=True, help="Number of episodes.")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
-@click.option("--record", type=click.Path(path_type=Path), metavar="OUT", help="Record to an .mp4 or .gif; no display.")
+@click.option(
+    "--record", type=click.Path(path_type=Path), metavar="OUT", help="Record to an .mp4 or .gif; needs no display."
+)
 @click.option("--stills", metavar="PREFIX", help="Write PREFIX-1.png to -3.png: start, pushing and end of episode 1.")
 @click.option("--size", callback=_parse_size, metavar="WxH", help="Pixels.  [default: 1280x720; .gif: 640x360]")
 @click.option("--fps", type=click.IntRange(1, 60), default=None, help="Frames a second.  [default: 50; .gif: 25]")
@@ -62,8 +66,8 @@ def command(
 ) -> None:
     """Watch a policy in MuJoCo's viewer, or record it where there is no display.
 
-    PATH is what `mapush evaluate` takes; of a run's checkpoints the last is played. Object and goal turn green when
-    an episode succeeds and red when it fails.
+    PATH is a run, a checkpoint or a policy of another program, as for `mapush evaluate`; of a run the last checkpoint
+    is played. Object and goal turn green when an episode succeeds and red when it fails.
     """
     from ..evaluation import camera, performance, policies, video
     from ..training.session import set_torch_threads
@@ -97,7 +101,7 @@ def command(
 
 
 def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:
-    """The path of the policy, which exactly one of the two gives."""
+    """The path of the policy, from PATH or --pretrained; exactly one must be given."""
     from ..evaluation import pretrained as shipped
 
     if (path is None) == (pretrained is None):
@@ -106,7 +110,7 @@ def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:
 
 
 def _check(record: Optional[Path], pictures: List[Path]) -> None:
-    """Refuse, before anything runs, what could not be shown or written."""
+    """Raise an error early if the episodes cannot be shown or written."""
     from ..evaluation import video
 
     if record:

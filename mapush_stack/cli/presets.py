@@ -24,9 +24,7 @@ def command(preset: Optional[str], parts: Tuple[str, ...], object_name: str) -> 
         plain = config.load(preset, object_name, (), parts).model_dump(mode="json")
         print(yaml.safe_dump(plain, sort_keys=False), end="")
         return
-    table = Table()
-    for heading in ("preset", "what it is"):
-        table.add_column(heading)
+    table = Table("preset", "what it is")
     for name in presets.PRESETS:
         table.add_row(name, presets.description(name))
     console = make_console()
@@ -38,6 +36,7 @@ def command(preset: Optional[str], parts: Tuple[str, ...], object_name: str) -> 
 def _named() -> Iterator[Tuple[str, Iterable[str]]]:
     """Everything else that has a name."""
     from .. import presets
+    from ..harness.triage import rules
     from ..learning.registry import LEARNERS
     from ..sim.robots import ROBOTS
     from ..sim.simulators import SIMULATORS
@@ -51,3 +50,4 @@ def _named() -> Iterator[Tuple[str, Iterable[str]]]:
     yield "learners (--learner)", LEARNERS
     yield "observation layouts (task.observation)", LAYOUTS
     yield "reward terms (task.rewards)", TERMS
+    yield "files of triage rules", [path.name for path in rules.FILES]

@@ -11,10 +11,10 @@ from typing import Any, List
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..errors import UserError
-from .console import make_console
+from .console import make_console, say
 from .train import train_here
 
 
@@ -94,15 +94,12 @@ def _tell(console: Console, plan: Any, device: Any) -> None:
     line = reproduction.command(plan)
     for text in (told, f"the run as one command: {line}" if line else "no single command of mapush train says it all"):
         if text:
-            console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(console, text)
 
 
 def _table(changes: List[Any]) -> Table:
-    table = Table(title="What differs")
-    table.add_column("", overflow="fold")
-    for heading in ("then", "now"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("can change the numbers", no_wrap=True)
+    folded = [Column(heading, overflow="fold") for heading in ("", "then", "now")]
+    table = Table(*folded, Column("can change the numbers", no_wrap=True), title="What differs")
     for change in changes:
         colour = {"yes": "red", "perhaps": "yellow"}.get(change.effect, "dim")
         table.add_row(escape(change.what), escape(change.then), escape(change.now), f"[{colour}]{change.effect}[/]")
@@ -114,13 +111,11 @@ def _conclude(run: Any, differ: List[bool], console: Console, done: Any) -> None
     from ..training import reproduction
 
     if done.outcome.stopped:
-        line = f"stopped at {done.outcome.steps:,} steps; go on with: mapush train --resume {done.run.path}"
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, f"stopped at {done.outcome.steps:,} steps; go on with: mapush train --resume {done.run.path}")
         return
     matches = reproduction.compare(run, done.run)
     differ.extend(not match.identical for match in matches)
-    for line in (_verdict(matches), f"run directory: {done.run.path}"):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    say(console, f"{_verdict(matches)}\nrun directory: {done.run.path}")
 
 
 def _verdict(matches: List[Any]) -> str:

@@ -34,12 +34,12 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
     show_default=True,
     help="The youngest, most or best come first.",
 )
-@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--reverse", is_flag=True, help="Reverse the order.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
-    """List the runs in FOLDER, at any depth, those of sweeps too.  [default: results]
+    """List the runs in FOLDER and below, including those of sweeps.  [default: results]
 
-    "best success" is the best checkpoint's in training; "evaluated" is what `mapush evaluate` found.
+    "best success" is the success in training at the best checkpoint; "evaluated" is what `mapush evaluate` found.
     """
     from ..analysis import listing
 
@@ -105,7 +105,7 @@ def _steps(steps: int, total: Optional[int]) -> str:
 
 
 def _short(number: int) -> str:
-    """Such as 950, 12.5k, 3M."""
+    """A number such as 950, 12.5k, 3M."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number / size:.4g}{unit}"
@@ -125,7 +125,7 @@ def _size(disk: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Such as 3 d, 5 h, 12 min, 8 s."""
+    """A duration such as 3 d, 5 h, 12 min, 8 s."""
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"

@@ -10,11 +10,11 @@ from typing import Optional
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..harness.smoke import steps
 from ..harness.smoke.runner import SMOKE_FILE, SmokeResult
-from .console import make_console
+from .console import make_console, right, say
 
 _RESULTS = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]left out[/]"}
 
@@ -38,16 +38,13 @@ def command(backend: Optional[str], robot: Optional[str], results: Path, as_json
         print(json.dumps(SMOKE_FILE.plain(result), indent=2))
     else:
         _print_table(console, result)
-        console.print(f"logs and runs: {folder}", highlight=False, markup=False, soft_wrap=True)
+        say(console, f"logs and runs: {folder}")
     return 0 if result.passed else 1
 
 
 def _print_table(console: Console, result: SmokeResult) -> None:
-    table = Table(title=f"{result.backend} ({result.reason}): {result.seconds:.0f} s")
-    table.add_column("step", no_wrap=True)
-    table.add_column("result", no_wrap=True)
-    table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    columns = Column("step", no_wrap=True), Column("result", no_wrap=True), *right("seconds"), Column(overflow="fold")
+    table = Table(*columns, title=f"{result.backend} ({result.reason}): {result.seconds:.0f} s")
     for row in result.steps:
         seconds = f"{row.seconds:.1f}" if row.passed is not None else ""
         table.add_row(row.step, _RESULTS[row.passed], seconds, escape(row.told))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import click
 from click.core import ParameterSource
@@ -19,10 +20,10 @@ from .. import __version__
 from ..errors import UserError
 from ..sweep import engine, summary
 from ..sweep.display import SweepDisplay
-from ..sweep.folder import SweepFile, SweepFolder, TrialState
+from ..sweep.folder import SweepFile, SweepFolder, TrialState, write_trials
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
 from ..system.signals import StopRequest
-from .console import make_console
+from .console import make_console, right, say
 
 _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address", "gpus_per_trial", "max_concurrent"}}
 """Options that may be given with --show and with --resume."""
@@ -99,8 +100,8 @@ def command(
     if resume is not None:
         sweep = SweepFolder(resume)
         gpus = gpus_per_trial if "gpus_per_trial" in given else sweep.file.gpus_per_trial
-        most = max_concurrent or sweep.file.max_concurrent
-        code = _resume(console, sweep, engine.Resources(sweep.file.cpus_per_trial, gpus), most, address)
+        resources = engine.Resources(sweep.file.cpus_per_trial, gpus)
+        code = _resume(console, sweep, resources, max_concurrent or sweep.file.max_concurrent, address)
     else:
         common = {"sim.backend": backend, "training.total_steps": steps}
         request = SweepRequest(
@@ -161,7 +162,7 @@ def _start(
     resources = engine.Resources(request.cpus_per_trial, request.gpus_per_trial)
     _introduce(console, path, len(trials), len(trials), resources, address)
     with engine.connected(address, resources, min(len(trials), most or len(trials))):
-        sweep = SweepFolder.create(path, _file(request, trials, most), trials)
+        sweep = SweepFolder.create(path, _file(request, trials, most), functools.partial(write_trials, trials))
         try:
             engine.check_nodes(sweep, resources)
         except BaseException:
@@ -190,13 +191,8 @@ def _resume(
 
 def _introduce(console: Console, path: Path, left: int, total: int, resources: engine.Resources, address: str) -> None:
     where = "this machine" if address == engine.LOCAL else f"the Ray cluster at {address}"
-    console.print(
-        f"sweep {path} on {where}: {left} of {total} trials to run (CPUs each: {resources.cpus}, GPUs each: "
-        f"{resources.gpus:g})",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    each = f"(CPUs each: {resources.cpus}, GPUs each: {resources.gpus:g})"
+    say(console, f"sweep {path} on {where}: {left} of {total} trials to run {each}")
 
 
 def _run(console: Console, sweep: SweepFolder, resources: engine.Resources, most: Optional[int]) -> int:
@@ -207,7 +203,7 @@ def _run(console: Console, sweep: SweepFolder, resources: engine.Resources, most
             display.line("no node of the cluster is large enough for a trial; waiting for one")
         engine.run(sweep, sweep.unfinished(), resources, most, stop, display.update)
     if stop.signal_number:
-        console.print(f"go on with: mapush sweep --resume {sweep.path}", highlight=False, soft_wrap=True)
+        say(console, f"go on with: mapush sweep --resume {sweep.path}")
     return stop.exit_code
 
 
@@ -235,38 +231,33 @@ def _print_results(console: Console, sweep: SweepFolder, as_json: bool) -> bool:
         console.print(_table(sweep, states, rows))
         for trial, state in zip(sweep.trials, states):
             if state.state == "failed":
-                text = f"failed: {trial.name}: {state.message}; see {trial.log}"
-                console.print(text, highlight=False, markup=False, soft_wrap=True)
+                say(console, f"failed: {trial.name}: {state.message}; see {trial.log}")
     return all(state.state == "finished" for state in states)
 
 
 def _table(sweep: SweepFolder, states: Sequence[TrialState], rows: List[Dict[str, Any]]) -> Table:
     finished = sum(state.state == "finished" for state in states)
-    table = Table(title=f"{sweep.path.name}: {finished} of {len(states)} trials finished; means over seeds")
     # No column for an object or a robot that is the same in all trials.
     names = [
         name for name in rows[0]["point"] if name in ("preset", "algo") or len({row["point"][name] for row in rows}) > 1
     ]
-    for name in names:
-        table.add_column(name)
-    for heading in ("seeds", "success", "95 % interval", "of valid resets", "finish time", "steps/s", "failed"):
-        table.add_column(heading, justify="right")
+    columns = right("seeds", "success", "95 % interval", "of valid resets", "finish time", "steps/s", "failed")
+    title = f"{sweep.path.name}: {finished} of {len(states)} trials finished; means over seeds"
+    table = Table(*names, *columns, title=title)
     for row in rows:
-        table.add_row(*(row["point"][name] for name in names), *_cells(row))
+        interval = row["success_interval"]
+        table.add_row(
+            *(row["point"][name] for name in names),
+            f"{row['finished']}/{row['seeds']}",
+            _shown("{:.1%}", row["success_rate"]),
+            "-" if interval is None else "{:.1%} - {:.1%}".format(*interval),
+            _shown("{:.1%}", row["valid_success_rate"]),
+            _shown("{:.2f} s", row["finished_time"]),
+            _shown("{:,.0f}", row["fps"]),
+            str(row["failed"] or ""),
+        )
     return table
 
 
-def _cells(row: Dict[str, Any]) -> List[str]:
-    def shown(value: Optional[float], form: Callable[[float], str]) -> str:
-        return "-" if value is None else form(value)
-
-    interval = row["success_interval"]
-    return [
-        f"{row['finished']}/{row['seeds']}",
-        shown(row["success_rate"], "{:.1%}".format),
-        "-" if interval is None else f"{interval[0]:.1%} - {interval[1]:.1%}",
-        shown(row["valid_success_rate"], "{:.1%}".format),
-        shown(row["finished_time"], "{:.2f} s".format),
-        shown(row["fps"], "{:,.0f}".format),
-        str(row["failed"] or ""),
-    ]
+def _shown(form: str, value: Optional[float]) -> str:
+    return "-" if value is None else form.format(value)

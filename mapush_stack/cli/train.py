@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from ..errors import UserError
-from .console import make_console
+from .console import make_console, say
 
 _FEW_FOR_A_GPU = 2048
 
@@ -193,17 +193,15 @@ def _conclude(console: Console, done: Any, evaluate: bool) -> None:
     """Say how the training ended and where the run is; evaluate it if it is finished."""
     outcome = done.outcome
     state = "stopped" if outcome.stopped else "trained"
-    console.print(
-        f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)", highlight=False
-    )
+    say(console, f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)")
     if outcome.stopped:
-        console.print(f"go on with: mapush train --resume {done.run.path}", highlight=False, soft_wrap=True)
+        say(console, f"go on with: mapush train --resume {done.run.path}")
     elif evaluate:
         from ..analysis import evaluations
         from .evaluate import evaluate_paths
 
         evaluations.record(evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None))
-    console.print(f"run directory: {done.run.path}", highlight=False, soft_wrap=True)
+    say(console, f"run directory: {done.run.path}")
 
 
 def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Path]:
@@ -221,17 +219,17 @@ def _introduce(console: Console, settings: Any, processes: int) -> None:
 
     learner, sim = settings.learner, settings.sim
     chosen = simulators.choose(sim)
-    console.print(
+    envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
+    say(
+        console,
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
-        f"{chosen.name} on {chosen.device} ({chosen.reason}), {_many(sim.num_envs, processes)} environments · "
+        f"{chosen.name} on {chosen.device} ({chosen.reason}), {envs} environments · "
         f"{settings.total_steps:,} steps of 0.02 s",
-        highlight=False,
-        soft_wrap=True,
     )
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
-        console.print(f"{sim.num_envs} environments leave a GPU idle; try --with gpu", highlight=False)
+        say(console, f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
 
 
 def _many_robots(kinds: List[str]) -> str:
@@ -240,7 +238,3 @@ def _many_robots(kinds: List[str]) -> str:
     if len(counts) == 1:
         return f"{len(kinds)} {kinds[0]} robot{'s' if len(kinds) > 1 else ''}"
     return " and ".join(f"{count} {kind}" for kind, count in counts.items()) + " robots"
-
-
-def _many(num_envs: int, processes: int) -> str:
-    return f"{num_envs}" if processes == 1 else f"{processes} x {num_envs}"

@@ -89,9 +89,8 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
     if not words:
         raise UserError("--run needs a command, such as --run 'mapush train --steps 100000'")
     log = keep or Path(tempfile.mkdtemp(prefix="mapush-triage-")) / "log.txt"
-    ended = run_command(words, log, quiet_stdout=as_json)
-    facts, trace = ended.measurements
-    diagnosis = diagnose(_read(log), known, ended.exit_code, facts)
+    exit_code, (facts, trace) = run_command(words, log, quiet_stdout=as_json)
+    diagnosis = diagnose(_read(log), known, exit_code, facts)
     _print_diagnosis(diagnosis, as_json, stderr=not as_json, trace=trace)
     if keep is None and diagnosis.verdict is Verdict.HEALTHY:
         shutil.rmtree(str(log.parent))
@@ -99,7 +98,7 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
         answer = log.with_name(log.name + ".json")
         answer.write_text(_json(diagnosis, trace), encoding="utf-8")
         print(f"log: {log}; what was measured: {answer}", file=sys.stderr)
-    return ended.exit_code if ended.exit_code >= 0 else 128 - ended.exit_code
+    return exit_code if exit_code >= 0 else 128 - exit_code
 
 
 def _read(log: Path) -> Log:

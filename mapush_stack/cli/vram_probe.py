@@ -16,11 +16,25 @@ from rich.table import Table
 
 from .. import __version__
 from ..errors import UserError
+from ..harness.vram import probe, summary
+from ..harness.vram.folder import ProbeFile, ProbeFolder, ProbeSettings, TrialRecord
+from ..harness.vram.summary import ProbeSummary
+from ..harness.vram.trial import run as run_trial
+from ..system import gpu
 from ..system.signals import StopRequest
-from .console import make_console
+from ..training import config as configuration
+from ..training.config import ExperimentConfig
+from .console import make_console, right, say
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
-_ASKED = ("preset", "parts", "object_name", "library", "algo", "robot", "backend", "overrides")
+_SHORTHANDS = {
+    "library": "learner.library",
+    "algo": "learner.algorithm",
+    "robot": "sim.robot",
+    "backend": "sim.backend",
+}
+"""Options for fields of the configuration."""
+_ASKED = {"preset", "parts", "object_name", "overrides", *_SHORTHANDS}
 """Parameters that the configuration is made of."""
 
 
@@ -70,10 +84,6 @@ def command(
     or the end of the memory. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials are
     kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
     """
-    from ..harness.vram import probe
-    from ..harness.vram.folder import ProbeFolder
-    from ..harness.vram.trial import run as run_trial
-
     if trial is not None:
         run_trial(trial)
         return 0
@@ -85,31 +95,20 @@ def command(
         _check_same(context, folder.file.settings)
         probe.check_machine(folder)
     else:
-        folder = _create(context.params, out or Path("results/vram-probe") / time.strftime("%Y-%m-%d-%H-%M-%S"))
-    return _run(console, folder, as_json)
-
-
-def _create(given: Dict[str, Any], path: Path) -> Any:
-    from ..harness.vram import probe
-    from ..harness.vram.folder import ProbeFile, ProbeFolder
-
-    settings = _settings(given)
-    return ProbeFolder.create(
-        path,
-        ProbeFile(
+        settings = _settings(context.params)
+        file = ProbeFile(
             mapush_stack=__version__,
             started=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             command=["mapush", *sys.argv[1:]],
             settings=settings,
             machine=probe.machine(settings),
-        ),
-    )
+        )
+        folder = ProbeFolder.create(out or Path("results/vram-probe") / time.strftime("%Y-%m-%d-%H-%M-%S"), file)
+    return _run(console, folder, as_json)
 
 
-def _settings(given: Dict[str, Any]) -> Any:
+def _settings(given: Dict[str, Any]) -> ProbeSettings:
     """The checked settings of the command line."""
-    from ..harness.vram.folder import ProbeSettings
-
     config = _config(given)
     device = _device(given["device"], config)
     chosen = {name: given[name] or value for name, value in _DEFAULTS[_kind(device)].items()}
@@ -123,35 +122,23 @@ def _kind(device: str) -> str:
     return "cpu" if device == "cpu" else "cuda"
 
 
-def _on(config: Any, device: str) -> Any:
+def _on(config: ExperimentConfig, device: str) -> ExperimentConfig:
     """The configuration for this device; with Isaac Gym if that is the only simulator for GPUs here."""
-    from ..training.config import overridden
-
     changes = [f"sim.device={_kind(device)}"]
     only_isaacgym = find_spec("mujoco_warp") is None and find_spec("isaacgym") is not None
     if device != "cpu" and config.sim.backend == "auto" and only_isaacgym:
         changes += ["sim.backend=isaacgym", "sim.robot=go1"]
-    return overridden(config, changes)
+    return configuration.overridden(config, changes)
 
 
-def _config(given: Dict[str, Any]) -> Any:
-    from ..training import config
-
-    fields = {
-        "learner.library": given["library"],
-        "learner.algorithm": given["algo"],
-        "sim.robot": given["robot"],
-        "sim.backend": given["backend"],
-    }
-    changes = [f"{field}={value}" for field, value in fields.items() if value is not None]
+def _config(given: Dict[str, Any]) -> ExperimentConfig:
+    changes = [f"{field}={given[name]}" for name, field in _SHORTHANDS.items() if given[name] is not None]
     changes += given["overrides"]
-    return config.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])
+    return configuration.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])
 
 
-def _device(wanted: str, config: Any) -> str:
+def _device(wanted: str, config: ExperimentConfig) -> str:
     """The device: `cpu` or `cuda:N`."""
-    from ..system import gpu
-
     if wanted == "auto":
         wanted = config.sim.device
     if wanted == "auto":
@@ -165,7 +152,7 @@ def _device(wanted: str, config: Any) -> str:
     return wanted
 
 
-def _check_same(context: click.Context, settings: Any) -> None:
+def _check_same(context: click.Context, settings: ProbeSettings) -> None:
     """Raise `UserError` for options that would change an existing probe."""
     given = {
         name
@@ -173,7 +160,7 @@ def _check_same(context: click.Context, settings: Any) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & set(_ASKED) and _on(_config(context.params), settings.device) != settings.config:
+    if given & _ASKED and _on(_config(context.params), settings.device) != settings.config:
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -181,15 +168,13 @@ def _check_same(context: click.Context, settings: Any) -> None:
             raise UserError(f"the probe was begun with {options[name]} {mine}, not {asked}; leave it out with --resume")
 
 
-def _run(console: Console, folder: Any, as_json: bool) -> int:
-    from ..harness.vram import probe, summary
-
+def _run(console: Console, folder: ProbeFolder, as_json: bool) -> int:
     failure = ""
     with folder.locked(), StopRequest() as stop:
         _introduce(console, folder)
         try:
             finished = probe.run(
-                folder, lambda event: _print_trial(console, event), lambda: stop.signal_number is not None
+                folder, lambda record: _print_trial(console, record), lambda: stop.signal_number is not None
             )
         except probe.TrialFailedError as error:
             finished, failure = False, str(error)
@@ -200,89 +185,77 @@ def _run(console: Console, folder: Any, as_json: bool) -> int:
     else:
         _print_tables(console, results)
     if missing:
-        _say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
-    _say(console, f"probe: {folder.path}")
+        say(console, f"not drawn for want of {', '.join(sorted(set(missing)))}: pip install 'mapush_stack[report]'")
+    say(console, f"probe: {folder.path}")
     if not finished:
-        _say(console, f"go on with: mapush vram-probe --resume {folder.path}")
+        say(console, f"go on with: mapush vram-probe --resume {folder.path}")
     if failure:
         print(f"mapush: {failure}", file=sys.stderr)
         return 1
     return stop.exit_code
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def _introduce(console: Console, folder: Any) -> None:
+def _introduce(console: Console, folder: ProbeFolder) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
     simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
-    _say(
-        console,
-        f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name} · "
-        f"{simulator}{machine.name}, {machine.capacity_mib:,.0f} MiB for a trial{limited}{already}",
-    )
+    team = f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name}"
+    memory = f"{machine.capacity_mib:,.0f} MiB for a trial{limited}"
+    say(console, f"{team} · {simulator}{machine.name}, {memory}{already}")
 
 
-def _print_trial(console: Console, event: Any) -> None:
+def _print_trial(console: Console, record: TrialRecord) -> None:
     """Print a line about a trial that has ended."""
-    record = event.record
     rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
-    about = {"search": "", "held-out": ", held out of the fit", "contact-pairs": f", pairs x {record.multiplier}"}
-    more = f"  {record.evidence}" if record.evidence else ""
-    _say(
-        console,
-        f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
-        f"{about[record.purpose]}{more}",
-    )
+    measured = f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
+    say(console, ", ".join(filter(None, [measured, _purpose(record), record.evidence])))
 
 
-def _print_tables(console: Console, summary: Any) -> None:
-    if not summary.trials:
+def _purpose(record: TrialRecord) -> str:
+    """What a trial was for, if not for the search."""
+    pairs = f"contact pairs x {record.multiplier}"
+    return {"search": "", "held-out": "held out of the fit", "contact-pairs": pairs}[record.purpose]
+
+
+def _print_tables(console: Console, results: ProbeSummary) -> None:
+    if not results.trials:
         return
-    console.print(_measured(summary))
-    for line in _sentences(summary):
-        _say(console, line)
-    if summary.predictions:
-        console.print(_predicted(summary))
-    if any(record.result and record.result.contact_pairs for record in summary.trials):
-        console.print(_pairs(summary))
+    console.print(_measured(results))
+    for line in _sentences(results):
+        say(console, line)
+    if results.predictions:
+        console.print(_predicted(results))
+    if any(record.result and record.result.contact_pairs for record in results.trials):
+        console.print(_pairs(results))
 
 
-def _measured(summary: Any) -> Table:
-    table = Table(title=f"measured on {summary.machine.name}")
-    for heading in ("environments", "MiB", "of the memory", "env-steps/s"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome")
-    for record in sorted(summary.trials, key=lambda one: (one.multiplier or 1, one.num_envs)):
-        marks = [record.outcome.value]
-        if record.purpose == "held-out":
-            marks.append("held out of the fit")
-        if record.purpose == "contact-pairs":
-            marks.append(f"contact pairs x {record.multiplier}")
-        if record.num_envs == summary.recommended and record.purpose != "contact-pairs":
+def _measured(results: ProbeSummary) -> Table:
+    columns = right("environments", "MiB", "of the memory", "env-steps/s")
+    table = Table(*columns, "outcome", title=f"measured on {results.machine.name}")
+    for record in sorted(results.trials, key=lambda one: (one.multiplier or 1, one.num_envs)):
+        marks = [record.outcome.value, _purpose(record)]
+        if record.num_envs == results.recommended and record.purpose != "contact-pairs":
             marks.append("[bold]recommended[/]")
         table.add_row(
             f"{record.num_envs:,}",
             f"{record.peak_mib:,.0f}",
-            f"{record.peak_mib / summary.machine.capacity_mib:.0%}",
+            f"{record.peak_mib / results.machine.capacity_mib:.0%}",
             f"{record.result.fps:,.0f}" if record.result else "-",
-            ", ".join(marks),
+            ", ".join(filter(None, marks)),
         )
     return table
 
 
-def _sentences(summary: Any) -> List[str]:
+def _sentences(results: ProbeSummary) -> List[str]:
     """Sentences on the limit, the fitted line, its error at the held out size, and the recommendation."""
     said = []
-    if summary.largest is None:
+    if results.largest is None:
         said.append("No size fits.")
-    elif summary.too_many is not None:
-        said.append(f"{summary.largest:,} environments fit, {summary.too_many:,} do not.")
-    line, held_out = summary.line, summary.held_out
+    elif results.too_many is not None:
+        said.append(f"{results.largest:,} environments fit, {results.too_many:,} do not.")
+    line, held_out = results.line, results.held_out
     if line is not None:
         said.append(
             f"{line.fixed_mib:,.0f} MiB + {line.kib_per_env:,.1f} KiB an environment (least squares over {line.points} "
@@ -293,33 +266,28 @@ def _sentences(summary: Any) -> List[str]:
             f"At {held_out.num_envs:,}, held out of the fit: {held_out.predicted_mib:,.0f} MiB predicted, "
             f"{held_out.measured_mib:,.0f} measured, error {held_out.error:+.1%}"
         )
-    if summary.recommended is not None:
+    if results.recommended is not None:
         said.append(
-            f"Recommended: sim.num_envs={summary.recommended}, the smallest size within 3 % of the highest rate that "
+            f"Recommended: sim.num_envs={results.recommended}, the smallest size within 3 % of the highest rate that "
             "leaves a tenth of the memory"
         )
     return said
 
 
-def _predicted(summary: Any) -> Table:
-    table = Table(title="predicted from the line")
-    for heading in ("card", "environments", "leaving a tenth free"):
-        table.add_column(heading, justify="right")
-    table.add_column("")
-    for row in summary.predictions:
+def _predicted(results: ProbeSummary) -> Table:
+    table = Table(*right("card", "environments", "leaving a tenth free"), "", title="predicted from the line")
+    for row in results.predictions:
         basis = "beyond what was measured" if row.extrapolated else "within what was measured"
         table.add_row(f"{row.card_gb} GB", f"{row.num_envs:,}", f"{row.with_spare:,}", basis)
     return table
 
 
-def _pairs(summary: Any) -> Table:
+def _pairs(results: ProbeSummary) -> Table:
     """Memory of Isaac Gym's room for contact pairs at the largest size, and how much of the room is used."""
-    table = Table(title=f"contact pairs at {summary.largest:,} environments")
-    for heading in ("multiplier", "MiB", "pairs available", "pairs used", "share"):
-        table.add_column(heading, justify="right")
-    table.add_column("outcome")
-    for record in summary.trials:
-        if record.num_envs != summary.largest or record.multiplier is None:
+    columns = right("multiplier", "MiB", "pairs available", "pairs used", "share")
+    table = Table(*columns, "outcome", title=f"contact pairs at {results.largest:,} environments")
+    for record in results.trials:
+        if record.num_envs != results.largest or record.multiplier is None:
             continue
         cells, pairs = ["-"] * 3, record.result and record.result.contact_pairs
         if pairs:

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 import click
 from rich.table import Table
 
-from .console import make_console
+from .console import make_console, right, say
 
 
 @click.group(name="walk")
@@ -41,16 +41,15 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
     def report(iteration: int, means: Dict[str, float]) -> None:
         if iteration % 10 == 0 or iteration == iterations:
             steps = iteration * walking.STEPS_PER_ITERATION * env.num_walkers
-            console.print(
+            say(
+                console,
                 f"{iteration:>6} / {iterations} iterations  {steps / (time.monotonic() - begun):,.0f} walker-steps/s  "
                 f"reward {means['tracking/reward']:.3f}/s  velocity error {means['tracking/velocity_error']:.3f} m/s  "
                 f"falls {means['reward/fall'] / -100.0:.4f}/step",
-                highlight=False,
-                soft_wrap=True,
             )
 
     weights, record = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
-    console.print(f"policy: {weights}\nrecord: {record}", highlight=False, soft_wrap=True)
+    say(console, f"policy: {weights}\nrecord: {record}")
 
 
 @command.command(name="test")
@@ -83,29 +82,14 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tupl
         return
     console = make_console()
     console.print(_table(rows, 2 * scenes))
-    console.print(
-        f"{falls['robots']:.0f} robots, {minutes:g} minutes of random commands and pushes of "
-        f"{tracking.PUSH_FORCE:.0f} N: {falls['falls']:.0f} falls",
-        highlight=False,
-    )
+    pushed = f"{minutes:g} minutes of random commands and pushes of {tracking.PUSH_FORCE:.0f} N"
+    say(console, f"{falls['robots']:.0f} robots, {pushed}: {falls['falls']:.0f} falls")
 
 
 def _table(rows: List[Any], robots: int) -> Table:
-    table = Table(title=f"Go1 on flat ground, {robots} robots, means over 5 s after 2 s")
-    for heading in (
-        "command",
-        "vx m/s",
-        "vy m/s",
-        "yaw rate rad/s",
-        "worst robot's error",
-        "moved m",
-        "most m",
-        "fallen",
-    ):
-        table.add_column(heading, justify="left" if heading == "command" else "right")
+    numbers = right("vx m/s", "vy m/s", "yaw rate rad/s", "worst robot's error", "moved m", "most m", "fallen")
+    table = Table("command", *numbers, title=f"Go1 on flat ground, {robots} robots, means over 5 s after 2 s")
     for row in rows:
-        measured = [f"{value:.3f}" for value in row.measured]
-        table.add_row(
-            row.name, *measured, f"{row.worst:.3f}", f"{row.moved:.3f}", f"{row.most_moved:.3f}", str(row.fallen)
-        )
+        measured = [f"{value:.3f}" for value in (*row.measured, row.worst, row.moved, row.most_moved)]
+        table.add_row(row.name, *measured, str(row.fallen))
     return table

@@ -1,4 +1,4 @@
-"""`mapush watch`: a run in the terminal, while it goes on."""
+"""`mapush watch`: shows a run in the terminal while it trains."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 _BLOCKS, _PLAIN_BLOCKS = "▁▂▃▄▅▆▇█", "_.-=+*%#"
 _WIDEST = 120
-"""Columns, even where the terminal has more."""
+"""Most columns that the display uses."""
 _NARROW = 90
-"""Columns; lowest and highest are left out if there are fewer."""
+"""With fewer columns, lowest and highest are left out."""
 _RATE_WINDOW = 10
-"""Last updates whose median is shown as the rate."""
+"""Number of last updates whose median is shown as the rate."""
 _BUSY_SHARE = 0.1
 """Largest share of the time that is spent on reading logs."""
 
@@ -39,7 +39,7 @@ class _Line(NamedTuple):
 
     name: str
     tag: str
-    """With "#" for the mean over the robots."""
+    """"#" stands for the mean over the robots."""
     show: Callable[[float], str]
 
 
@@ -63,15 +63,19 @@ _LINES = (
 
 @click.command(name="watch")
 @click.argument("path", type=click.Path(path_type=Path), metavar="RUN")
-@click.option("--once", is_flag=True, help="Show it once and exit, as without a terminal.")
+@click.option("--once", is_flag=True, help="Print the display once and exit. This is the default without a terminal.")
 @click.option(
-    "--interval", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Seconds between two looks."
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=2.0,
+    show_default=True,
+    help="Seconds between two updates of the display.",
 )
 def command(path: Path, once: bool, interval: float) -> None:
     """Show a run until it ends: progress, time left, success, reward, entropy, losses.
 
-    RUN is the folder of a run of this project, HARL or OpenRL, which any process may be training; or a folder with
-    several runs, of which the newest is shown. Ctrl-C ends the display, not the run.
+    RUN is the folder of a run of this project, HARL or OpenRL, or a folder with several runs, of which the newest is
+    shown. Any process may be training it. Ctrl-C ends the display, not the run.
     """
     from ..analysis.layouts.files import is_locked, log_sizes
     from ..analysis.run import read
@@ -110,7 +114,7 @@ def _newest(path: Path) -> Path:
 
 
 def _frame(console: Console, run: LoggedRun) -> Group:
-    """What is on the screen."""
+    """The content of the display."""
     from ..analysis import listing
 
     width = min(console.width, _WIDEST)
@@ -146,7 +150,7 @@ def _progress(run: LoggedRun, state: RunState, width: int) -> List[Any]:
 
 
 def _lines(run: LoggedRun, width: int, blocks: str) -> Table:
-    """A line for each metric that the run has: its name, its curve, the range of its values and the last."""
+    """A row for each logged metric: name, curve, range of the values and last value."""
     table = Table(box=None, padding=(0, 1), width=width)
     table.add_column("", no_wrap=True)
     table.add_column("so far", no_wrap=True, ratio=1)

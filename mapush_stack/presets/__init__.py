@@ -1,7 +1,7 @@
 """Named configurations as data: presets, parts of presets, objects.
 
-A preset says what it `extends` and what it changes. A part is a fragment that presets have in common; it can also be
-laid over any preset from the command line. All are YAML files by name in a registry, so that a plug-in can add some.
+A preset says what it `extends` and what it changes. A part is a fragment that several presets share; `--with` lays it
+over any preset. All are YAML files, registered by name, so that plug-ins can add their own.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Layer(NamedTuple):
 
 
 def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> List[Layer]:
-    """The layers of a preset with parts over it; the last one holds the names of preset and object.
+    """The layers of a preset with parts over it; the last one names preset and object.
 
     Args:
         preset: a preset's name, or the path of a YAML file.
@@ -85,7 +85,7 @@ def description(preset: str) -> str:
 
 
 def merge(base: Dict[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
-    """`base` with `changes` laid over it, mapping by mapping; everything else is replaced whole."""
+    """`base` with `changes` laid over it: mappings are merged, other values are replaced."""
     merged = dict(base)
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -94,7 +94,7 @@ def merge(base: Dict[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
 
 
 def _for_object(found: List[Layer], object_name: str) -> List[Layer]:
-    """Layers without `extends`; what one says of the object follows it as a layer of its own."""
+    """Layers without `extends`; each is followed by its section `per_object` for the object."""
     laid = []
     for source, content in found:
         laid.append(Layer(source, {key: content[key] for key in content if key not in ("extends", "per_object")}))
@@ -104,7 +104,7 @@ def _for_object(found: List[Layer], object_name: str) -> List[Layer]:
 
 
 def _extended(path: Path, above: List[Path]) -> List[Layer]:
-    """The file and all that it extends, in the order in which they are laid over each other."""
+    """The layer of a file, after the layers of all files that it extends."""
     if path in above:
         raise UserError(f"{above[0].name} extends itself through {above[-1].name}")
     content = _read(path)

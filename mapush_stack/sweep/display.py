@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import List, Optional, Tuple, Type
+from typing import List, Tuple
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..system.signals import StopRequest
@@ -31,12 +30,7 @@ class SweepDisplay:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         if self._live is not None:
             self._live.stop()
 
@@ -74,9 +68,7 @@ class SweepDisplay:
 
 
 def _table(figures: List[Tuple[str, str, str, str]]) -> Table:
-    table = Table()
-    for heading in ("running", "steps", "FPS", "success"):
-        table.add_column(heading, justify="left" if heading == "running" else "right")
+    table = Table("running", *(Column(heading, justify="right") for heading in ("steps", "FPS", "success")))
     for row in figures:
         table.add_row(*row)
     return table

@@ -28,6 +28,7 @@ from .trial import run as run_trial
 
 LOCAL = "local"
 """The address that means: start Ray on this machine for as long as the sweep runs."""
+_QUIET: Dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
 _POLL_SECONDS = 1.0
 _PROBE_SECONDS = 60.0
 """How long a node of a cluster may take to answer."""
@@ -65,9 +66,8 @@ def connected(address: str, resources: Resources, trials: int) -> Iterator[None]
 
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage statistics unless asked to
-    os.environ.setdefault(
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-    )  # no warning of older versions; trials hide GPUs themselves
+    # No warning of older versions; trials hide GPUs themselves.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address == LOCAL:
         # Ray listens on the network and accepts who has its token. Without this one it would write a token to the home
         # folder, which other clusters would then use too.
@@ -75,25 +75,24 @@ def connected(address: str, resources: Resources, trials: int) -> Iterator[None]
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
-    quiet: Dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     with _temporary_folder() if address == LOCAL else nullcontext() as ray_folder:
         try:
             if ray_folder is None:
-                _join(address, quiet)
+                _join(address)
             else:
-                _start(ray_folder, resources, trials, quiet)
+                _start(ray_folder, resources, trials)
             yield
         finally:
             ray.shutdown()
 
 
-def _join(address: str, quiet: Dict[str, Any]) -> None:
+def _join(address: str) -> None:
     import ray
 
     _check_address(address)
     try:
         with _native_stderr_hidden():
-            ray.init(address=address, **quiet)
+            ray.init(address=address, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         if "AuthenticationError" in str(error.__cause__):
@@ -129,7 +128,7 @@ def _native_stderr_hidden() -> Iterator[None]:
         os.close(kept)
 
 
-def _start(ray_folder: str, resources: Resources, trials: int, quiet: Dict[str, Any]) -> None:
+def _start(ray_folder: str, resources: Resources, trials: int) -> None:
     import ray
 
     cpus = usable_cpus()
@@ -141,7 +140,7 @@ def _start(ray_folder: str, resources: Resources, trials: int, quiet: Dict[str, 
         include_dashboard=False,
         object_store_memory=_OBJECT_STORE_BYTES,
         _temp_dir=ray_folder,
-        **quiet,
+        **_QUIET,
     )
     if not nodes(resources):
         raise UserError(f"--gpus-per-trial {resources.gpus:g} is not possible here: Ray finds {gpus()} GPUs")

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional
 
 from ..settings import Settings
-from ..system import trials_folder
 from ..system.stored_file import StoredFile
-from ..system.trials_folder import FolderKind, TrialsFolder
+from ..system.trials_folder import TrialsFolder
 from ..training import progress_file
 from ..training.progress_file import TrainingProgress
 from .request import Trial, TrialName
@@ -61,20 +60,13 @@ class TrialState(Settings):
 
 
 SWEEP_FILE, TRIAL_FILE, STATE_FILE = StoredFile(SweepFile), StoredFile(Trial), StoredFile(TrialState)
-_KIND = FolderKind("sweep", _SWEEP, SWEEP_FILE, "mapush sweep --resume", "--name")
 
 
 class TrialFolder:
     """The folder of a trial. The process that runs the trial writes the state; if that dies, the sweep does."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.log = path / _LOG
-
-    @property
-    def name(self) -> str:
-        """The trial's name."""
-        return self.path.name
+        self.path, self.name, self.log = path, path.name, path / _LOG
 
     def request(self) -> Trial:
         """What the trial is.
@@ -120,32 +112,13 @@ class TrialFolder:
 class SweepFolder(TrialsFolder[SweepFile]):
     """A sweep that exists."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the sweep at `path`.
+    kind, resume, elsewhere = "sweep", "mapush sweep --resume", "--name"
+    settings_file, stored = _SWEEP, SWEEP_FILE
 
-        Raises:
-            UserError: there is none, or its file cannot be read.
-
-        """
-        super().__init__(path, _KIND)
-        self.trials = [TrialFolder(self.trials_path / trial.name) for trial in self.file.trials]
-
-    @classmethod
-    def create(cls, path: Path, settings: SweepFile, trials: List[Trial]) -> SweepFolder:
-        """Make the folder of a new sweep; it appears with everything in it.
-
-        Raises:
-            UserError: it exists, or cannot be written.
-
-        """
-
-        def fill(folder: Path) -> None:
-            for trial in trials:
-                (folder / trial.name).mkdir()
-                TRIAL_FILE.write(folder / trial.name / _TRIAL, trial)
-
-        trials_folder.create(path, _KIND, settings, fill)
-        return cls(path)
+    @property
+    def trials(self) -> List[TrialFolder]:
+        """The folders of its trials, in order."""
+        return [TrialFolder(self.trials_path / trial.name) for trial in self.file.trials]
 
     def unfinished(self) -> List[TrialFolder]:
         """The trials that are not finished, in order.
@@ -170,6 +143,13 @@ class SweepFolder(TrialsFolder[SweepFile]):
         return [
             state.model_copy(update={"state": "interrupted"}) if state.state == "running" else state for state in states
         ]
+
+
+def write_trials(trials: List[Trial], folder: Path) -> None:
+    """Make the folders of new trials in `folder`."""
+    for trial in trials:
+        (folder / trial.name).mkdir()
+        TRIAL_FILE.write(folder / trial.name / _TRIAL, trial)
 
 
 def settings_text(path: Path) -> str:

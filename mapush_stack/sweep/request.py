@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import yaml
 
@@ -188,12 +189,7 @@ def _written(value: Any) -> str:
 
 def _repeated(values: Sequence[Any]) -> Optional[Any]:
     """The first value that occurs twice; None if each occurs once."""
-    seen: Set[Any] = set()
-    for value in values:
-        if value in seen:
-            return value
-        seen.add(value)
-    return None
+    return next((value for value, count in Counter(values).items() if count > 1), None)
 
 
 def check_device(settings: ExperimentConfig, gpus: float) -> None:

@@ -14,13 +14,10 @@ def rows(sweep: SweepFolder, states: Sequence[TrialState]) -> List[Dict[str, Any
     Means are over finished seeds, None without any. `success_interval` is the 95 % confidence interval of the mean
     success rate over seeds, None for fewer than two.
     """
-    points: Dict[Tuple[str, ...], List[TrialState]] = {}
-    named: Dict[Tuple[str, ...], Dict[str, str]] = {}
+    points: Dict[Tuple[Tuple[str, str], ...], List[TrialState]] = {}
     for trial, state in zip(sweep.file.trials, states):
-        key = tuple(trial.point.values())
-        named[key] = trial.point
-        points.setdefault(key, []).append(state)
-    return [_row(named[key], found) for key, found in points.items()]
+        points.setdefault(tuple(trial.point.items()), []).append(state)
+    return [_row(dict(point), found) for point, found in points.items()]
 
 
 def _row(point: Dict[str, str], states: List[TrialState]) -> Dict[str, Any]:

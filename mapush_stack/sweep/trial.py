@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -10,7 +11,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Dict, Optional
+from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from ..errors import UserError
 from ..system.signals import StopRequest
@@ -47,68 +48,63 @@ def run(path: str, cwd: str, gpus: float) -> None:
         message="",
     )
     with StopRequest() as stop:
+        folder = cwd if Path(cwd).is_dir() else path
+        mapush = functools.partial(_mapush, trial.log, stop, environment=environment, cwd=folder)
         try:
-            result = _train_and_evaluate(trial, _Commands(trial, cwd, environment, stop))
+            result = _train_and_evaluate(trial, mapush, stop)
         except (UserError, OSError, ValueError) as error:
             result = {"state": "failed", "message": " ".join(str(error).split())}
     trial.update(seconds=time.monotonic() - begun, **result)
 
 
-class _Commands:
-    """Runs `mapush` commands whose output is the trial's log."""
+def _mapush(
+    log: Path,
+    stop: StopRequest,
+    *arguments: str,
+    environment: Dict[str, str],
+    cwd: str,
+    output: Optional[IO[bytes]] = None,
+) -> int:
+    """Run `mapush ARGUMENTS`, whose output goes to `log`; returns its exit code, negative for a signal.
 
-    def __init__(self, trial: TrialFolder, cwd: str, environment: Dict[str, str], stop: StopRequest) -> None:
-        self.stop = stop
-        self._trial, self._environment = trial, environment
-        self._cwd = cwd if Path(cwd).is_dir() else str(trial.path)
-
-    def mapush(self, *arguments: str, output: Optional[IO[bytes]] = None) -> int:
-        """Run `mapush ARGUMENTS`; returns its exit code, negative for a signal.
-
-        When a stop is requested, or this process dies, it gets SIGTERM, upon which a training writes a checkpoint. The
-        kernel may send that more than once, for threads of this process that die one after the other; a training ends
-        at once upon the second, and its last checkpoint counts.
-        """
-        with self._trial.log.open("ab") as log:
-            log.write(f"$ {' '.join(['mapush', *arguments])}\n".encode())
-            log.flush()
-            command = [sys.executable, "-m", "mapush_stack", *arguments]
-            terminated = False
-            with ChildProcess(
-                command,
-                output or log,
-                log,
-                environment=self._environment,
-                cwd=self._cwd,
-                death_signal=signal.SIGTERM,
-            ) as process:
-                while process.running(_POLL_SECONDS):
-                    if self.stop.signal_number and not terminated:
-                        process.terminate()
-                        terminated = True
-                return process.exit_code
+    When a stop is requested, or this process dies, it gets SIGTERM, upon which a training writes a checkpoint. The
+    kernel may send that more than once, for threads of this process that die one after the other; a training ends at
+    once upon the second, and its last checkpoint counts.
+    """
+    command = [sys.executable, "-m", "mapush_stack", *arguments]
+    terminated = False
+    with log.open("ab", buffering=0) as kept:
+        kept.write(f"$ {' '.join(['mapush', *arguments])}\n".encode())
+        with ChildProcess(
+            command, output or kept, kept, environment=environment, cwd=cwd, death_signal=signal.SIGTERM
+        ) as process:
+            while process.running(_POLL_SECONDS):
+                if stop.signal_number and not terminated:
+                    process.terminate()
+                    terminated = True
+            return process.exit_code
 
 
-def _train_and_evaluate(trial: TrialFolder, commands: _Commands) -> Dict[str, Any]:
+def _train_and_evaluate(trial: TrialFolder, mapush: Callable[..., int], stop: StopRequest) -> Dict[str, Any]:
     """Do what is left to do; returns the fields of the state that say how it ended."""
     run = _run_directory(trial)
     trial.update(run=str(run.path.relative_to(trial.path)))
     total_steps = run.config().total_steps
     if _steps(run) < total_steps:
-        code = commands.mapush("train", "--resume", str(run.path), "--no-evaluation")
+        code = mapush("train", "--resume", str(run.path), "--no-evaluation")
         progress = trial.progress()
         trial.update(steps=_steps(run), fps=(progress and progress.fps) or None, train_exit_code=code)
         if _steps(run) < total_steps or code:
-            return _failed_or_interrupted(trial, "train", code, commands.stop)
-    if commands.stop.signal_number:
+            return _failed_or_interrupted(trial, "train", code, stop)
+    if stop.signal_number:
         return {"state": "interrupted"}
     with tempfile.TemporaryFile() as output:
-        code = commands.mapush("evaluate", str(run.checkpoints()[-1][1]), "--json", output=output)
+        code = mapush("evaluate", str(run.checkpoints()[-1][1]), "--json", output=output)
         output.seek(0)
         rows = output.read()
     trial.update(evaluate_exit_code=code)
     if code:
-        return _failed_or_interrupted(trial, "evaluate", code, commands.stop)
+        return _failed_or_interrupted(trial, "evaluate", code, stop)
     return {"state": "finished", "evaluation": json.loads(rows)[0]}
 
 

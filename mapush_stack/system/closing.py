@@ -18,8 +18,10 @@ _POLL_SECONDS = 0.05
 
 _open: List[Closer] = []
 """In the order of registration."""
-_abandoned: List[str] = []
-_lost: List[str] = []
+abandoned: List[str] = []
+"""Names of closers that took too long."""
+lost: List[str] = []
+"""Names of failed closers that were to save something."""
 _unsafe: Set[str] = {"isaacgym"}
 
 
@@ -49,7 +51,7 @@ class Closer:
                     thread.join(_POLL_SECONDS)
         finally:  # a signal handler may raise an exception in the loop
             if thread.is_alive():
-                _abandoned.append(self.name)
+                abandoned.append(self.name)
                 why = "when a signal came" if time.monotonic() < due else f"after {self.seconds:g} s"
                 self._error = f"was still closing {why} and is abandoned"
             if self._error:
@@ -67,7 +69,7 @@ class Closer:
 
     def _warn(self) -> None:
         if self.saves:
-            _lost.append(self.name)
+            lost.append(self.name)
         warn(f"{self.name} {self._error}" + ("; what it was to save may be missing" if self.saves else ""))
 
 
@@ -104,16 +106,6 @@ def close_all() -> None:
     """Close everything that is still open, the newest first."""
     while _open:
         _open[-1].close()
-
-
-def abandoned() -> List[str]:
-    """Names of closers that took too long."""
-    return _abandoned
-
-
-def lost() -> List[str]:
-    """Names of failed closers that were to save something."""
-    return _lost
 
 
 def unsafe_teardown(module: str) -> None:

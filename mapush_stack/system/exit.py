@@ -66,16 +66,16 @@ def leave(code: int) -> NoReturn:
     closing.watchdog = watchdog
     closing.close_all()
     _reap()
-    with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost()))):
+    with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost))):
         written = _flush()
-        code = code or int(bool(closing.lost()) or not written)
+        code = code or int(bool(closing.lost) or not written)
         if _must_not_tear_down() or not written:
             _flush_files()
-            _flush_c()
-            _leave_now(code)
+            ctypes.CDLL(None).fflush(None)  # the output of C code
+            os._exit(code)
     _start_timer(_TEARDOWN_SECONDS, code)
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: _leave_now(code))
+        signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
 
 
@@ -151,11 +151,9 @@ def _flush() -> bool:
 
 def _must_not_tear_down() -> bool:
     """Whether the shutdown of the interpreter could crash or hang."""
-    return bool(closing.loaded_unsafe() or closing.abandoned() or _in_process_group())
-
-
-def _in_process_group() -> bool:
-    """Whether this process is still in a group that trains together; the shutdown would wait for the others."""
+    if closing.loaded_unsafe() or closing.abandoned:
+        return True
+    # In a group of processes that train together, it would wait for the others.
     distributed = sys.modules.get("torch.distributed")
     return distributed is not None and distributed.is_available() and distributed.is_initialized()
 
@@ -166,15 +164,6 @@ def _flush_files() -> None:
         if type(thing) in _FILES:
             with contextlib.suppress(OSError, ValueError):
                 thing.flush()
-
-
-def _flush_c() -> None:
-    """Flush the output of C code."""
-    ctypes.CDLL(None).fflush(None)
-
-
-def _leave_now(code: int) -> NoReturn:
-    os._exit(code)
 
 
 # Time limits that work even if C code blocks while it holds the interpreter lock, so that no Python code can run.

@@ -5,19 +5,18 @@ NVML lists all GPUs of the machine, whatever CUDA_VISIBLE_DEVICES says, and the 
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-from typing import Collection, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Collection, List, NamedTuple, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from ..errors import UserError
+from ..settings import Settings
 
 
-class Gpu(BaseModel):
+class Gpu(Settings):
     """One GPU."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     compute_capability: Tuple[int, int]
@@ -26,16 +25,14 @@ class Gpu(BaseModel):
     """Memory that no process holds."""
 
 
-class Nvidia(BaseModel):
+class Nvidia(Settings):
     """The driver and its GPUs; without a driver both are empty."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     driver: Optional[str] = None
     """Its version, such as 535.104.05."""
     cuda: Optional[Tuple[int, int]] = None
     """The newest CUDA version that the driver supports."""
-    gpus: List[Gpu] = []
+    gpus: List[Gpu] = Field(default=[])
     problem: str = ""
     """NVML's error message if there is a driver that does not answer."""
 
@@ -45,43 +42,27 @@ def look() -> Nvidia:
     import pynvml
 
     try:
-        with _nvml():
-            cuda = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-            return Nvidia(
-                driver=_text(pynvml.nvmlSystemGetDriverVersion()),
-                cuda=(cuda // 1000, cuda % 1000 // 10),
-                gpus=[_gpu(handle) for handle in _handles()],
-            )
+        nvml = _nvml()
+        cuda = nvml.nvmlSystemGetCudaDriverVersion_v2()
+        return Nvidia(
+            driver=_text(nvml.nvmlSystemGetDriverVersion()),
+            cuda=(cuda // 1000, cuda % 1000 // 10),
+            gpus=[_gpu(handle) for handle in _handles()],
+        )
     except pynvml.NVMLError as error:
         absent = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
         return Nvidia() if error.value in absent else Nvidia(problem=str(error))
 
 
-class MemoryMeter:
-    """Reads the share of GPU memory in use, while the `with` block lasts; None without a driver."""
+def fullest() -> Optional[float]:
+    """The share (0 to 1) of memory in use, by all processes, on the fullest card; None without a driver."""
+    import pynvml
 
-    def __init__(self) -> None:
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> MemoryMeter:
-        import pynvml
-
-        with contextlib.suppress(pynvml.NVMLError):
-            self._stack.enter_context(_nvml())
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def fullest(self) -> Optional[float]:
-        """The share (0 to 1) of memory in use, by all processes, on the fullest card."""
-        import pynvml
-
-        try:
-            shares = [memory.used / memory.total for memory in map(pynvml.nvmlDeviceGetMemoryInfo, _handles())]
-        except pynvml.NVMLError:
-            return None
-        return max(shares, default=None)
+    try:
+        shares = [memory.used / memory.total for memory in map(_nvml().nvmlDeviceGetMemoryInfo, _handles())]
+    except pynvml.NVMLError:
+        return None
+    return max(shares, default=None)
 
 
 class Memory(NamedTuple):
@@ -94,15 +75,13 @@ class Memory(NamedTuple):
 
 
 class Card:
-    """One card, whose memory can be read while the `with` block lasts."""
+    """One card."""
 
     def __init__(self, number: int) -> None:
-        """`number` is the index among the cards that CUDA_VISIBLE_DEVICES shows, in the order of their buses."""
-        self._number = number
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> Card:
         """Find the card.
+
+        Args:
+            number: its index among the cards that CUDA_VISIBLE_DEVICES shows, in the order of their buses.
 
         Raises:
             UserError: there is no driver, or no such card.
@@ -111,30 +90,19 @@ class Card:
         import pynvml
 
         try:
-            self._stack.enter_context(_nvml())
             visible = _visible()
-            if self._number >= len(visible):
-                raise UserError(f"cuda:{self._number} is not here: NVIDIA's driver shows {len(visible)} usable GPUs")
-            self._handle = visible[self._number]
-            self.name = _text(pynvml.nvmlDeviceGetName(self._handle))
-            self.uuid = _text(pynvml.nvmlDeviceGetUUID(self._handle))
+            if number >= len(visible):
+                raise UserError(f"cuda:{number} is not here: NVIDIA's driver shows {len(visible)} usable GPUs")
+            self._handle = visible[number]
+            self.name = _text(_nvml().nvmlDeviceGetName(self._handle))
+            self.uuid = _text(_nvml().nvmlDeviceGetUUID(self._handle))
             """In the form that CUDA_VISIBLE_DEVICES accepts."""
         except pynvml.NVMLError as error:
-            self._stack.close()
             raise UserError(f"no NVIDIA GPU can be watched here: {error}") from None
-        except BaseException:
-            self._stack.close()
-            raise
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
 
     def memory(self) -> Memory:
         """The memory in use and free."""
-        import pynvml
-
-        memory = pynvml.nvmlDeviceGetMemoryInfo(self._handle)
+        memory = _nvml().nvmlDeviceGetMemoryInfo(self._handle)
         return Memory(memory.total / 2**20, memory.used / 2**20, memory.free / 2**20)
 
     def held_by(self, pids: Collection[int]) -> Optional[float]:
@@ -147,44 +115,39 @@ class Card:
         # The second error means that the driver is older than this function.
         silent = (pynvml.NVMLError, getattr(pynvml, "NVMLLibraryMismatchError", pynvml.NVMLError))
         try:
-            running = pynvml.nvmlDeviceGetComputeRunningProcesses(self._handle)
+            running = _nvml().nvmlDeviceGetComputeRunningProcesses(self._handle)
         except silent:
             return None
         held = [one.usedGpuMemory for one in running if one.pid in pids and one.usedGpuMemory]
         return sum(held) / 2**20 if held else None
 
 
-@contextlib.contextmanager
-def _nvml() -> Iterator[None]:
+@functools.lru_cache(maxsize=None)
+def _nvml() -> Any:
+    """The module `pynvml`, with the driver's library open until this process ends."""
     import pynvml
 
     pynvml.nvmlInit()
-    try:
-        yield
-    finally:
-        pynvml.nvmlShutdown()
+    return pynvml
 
 
 def _handles() -> List[object]:
-    import pynvml
-
-    return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    nvml = _nvml()
+    return [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
 
 
 def _visible() -> List[object]:
     """The cards named in CUDA_VISIBLE_DEVICES, by their index in the order of the buses or by UUID; all without it."""
-    import pynvml
-
     handles, wanted = _handles(), os.environ.get("CUDA_VISIBLE_DEVICES")
     if wanted is None:
         return handles
-    uuids = [_text(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+    uuids = [_text(_nvml().nvmlDeviceGetUUID(handle)) for handle in handles]
     found: List[object] = []
     for entry in filter(None, map(str.strip, wanted.split(","))):
         if entry.isdigit():
             matches = handles[int(entry) : int(entry) + 1]
         elif entry.startswith("MIG"):
-            matches = [pynvml.nvmlDeviceGetHandleByUUID(entry.encode())]
+            matches = [_nvml().nvmlDeviceGetHandleByUUID(entry.encode())]
         else:
             matches = [handle for handle, uuid in zip(handles, uuids) if uuid.startswith(entry)]
         if not matches:  # CUDA also ignores everything after an entry that it does not know
@@ -194,12 +157,10 @@ def _visible() -> List[object]:
 
 
 def _gpu(handle: object) -> Gpu:
-    import pynvml
-
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    memory = _nvml().nvmlDeviceGetMemoryInfo(handle)
     return Gpu(
-        name=_text(pynvml.nvmlDeviceGetName(handle)),
-        compute_capability=pynvml.nvmlDeviceGetCudaComputeCapability(handle),
+        name=_text(_nvml().nvmlDeviceGetName(handle)),
+        compute_capability=_nvml().nvmlDeviceGetCudaComputeCapability(handle),
         memory_mib=memory.total >> 20,
         free_mib=memory.free >> 20,
     )

@@ -8,6 +8,8 @@ import platform
 from pathlib import Path
 from typing import Optional
 
+import psutil
+
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
@@ -30,15 +32,9 @@ def _quota() -> Optional[float]:
         return None
 
 
-def available_memory() -> Optional[int]:
-    """Free memory in bytes; None if the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return None
+def available_memory() -> int:
+    """Free memory in bytes."""
+    return int(psutil.virtual_memory().available)
 
 
 def processor() -> str:

@@ -16,7 +16,7 @@ import termios
 import time
 import tty
 from types import FrameType
-from typing import IO, Any, Callable, Iterator, List, Mapping, Optional, Sequence, Union
+from typing import IO, Callable, Iterator, List, Mapping, Optional, Sequence, Union
 
 import psutil
 
@@ -274,13 +274,9 @@ class ProcessTree:
         members = self.members()
         if len(members) > 1:
             with contextlib.suppress(psutil.Error, AttributeError):
-                return _mib(sum(process.memory_full_info().pss for process in members))
-        total = 0
+                return float(sum(process.memory_full_info().pss for process in members)) / 2**20
+        total = 0.0
         for process in members:
             with contextlib.suppress(psutil.Error):  # it has ended
                 total += process.memory_info().rss
-        return _mib(total)
-
-
-def _mib(size: Any) -> float:
-    return float(size) / 2**20
+        return total / 2**20

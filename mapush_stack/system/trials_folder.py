@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Generic, Iterator
+from typing import Any, Callable, Generic, Iterator, Type, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -14,26 +13,23 @@ from .atomic import new_directory, remove_leftovers
 from .stored_file import Content, StoredFile
 
 TRIALS, _LOCK = "trials", ".lock"
+F = TypeVar("F", bound="TrialsFolder[Any]")
 
 
-@dataclass(frozen=True)
-class FolderKind(Generic[Content]):
-    """What a sweep and a memory probe differ in."""
+class TrialsFolder(Generic[Content]):
+    """A folder of trials that exists. Subclasses say of what kind it is."""
 
-    name: str
+    kind: str
     """What messages call it: `sweep`."""
     settings_file: str
-    settings: StoredFile[Content]
+    stored: StoredFile[Content]
+    """How its settings file is read and written."""
     resume: str
     """The command that goes on with one, without the folder."""
     elsewhere: str
     """The option that names another folder."""
 
-
-class TrialsFolder(Generic[Content]):
-    """A folder of trials that exists; `file` is the content of its settings file."""
-
-    def __init__(self, path: Path, kind: FolderKind[Content]) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the folder at `path`.
 
         Raises:
@@ -41,11 +37,35 @@ class TrialsFolder(Generic[Content]):
 
         """
         self.path, self.trials_path = path, path / TRIALS
-        self._kind = kind
-        if not (path / kind.settings_file).is_file():
-            raise UserError(f"{path} is not the folder of a {kind.name}: it has no {kind.settings_file}")
-        self.file = kind.settings.read(path / kind.settings_file)
+        if not (path / self.settings_file).is_file():
+            raise UserError(f"{path} is not the folder of a {self.kind}: it has no {self.settings_file}")
+        self.file = self.stored.read(path / self.settings_file)
+        """What its settings file holds."""
         self._lock = FileLock(str(path / _LOCK))
+
+    @classmethod
+    def create(cls: Type[F], path: Path, settings: Content, fill: Callable[[Path], None] = lambda trials: None) -> F:
+        """Make a new folder of trials; it appears with all of its files at once.
+
+        Args:
+            path: the folder.
+            settings: what its settings file holds.
+            fill: called with the new `trials` folder, writes into it.
+
+        Raises:
+            UserError: it exists, or cannot be written.
+
+        """
+        if path.exists():
+            raise UserError(f"{path} exists; go on with {cls.resume} {path}, or choose another {cls.elsewhere}")
+        try:
+            with new_directory(path) as temporary:
+                cls.stored.write(temporary / cls.settings_file, settings)
+                (temporary / TRIALS).mkdir()
+                fill(temporary / TRIALS)
+        except OSError as error:
+            raise UserError(f"no {cls.kind} can be started at {path}: {error.strerror or error}") from None
+        return cls(path)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -78,27 +98,3 @@ class TrialsFolder(Generic[Content]):
             return True
         except OSError:
             return False
-
-
-def create(path: Path, kind: FolderKind[Content], settings: Content, fill: Callable[[Path], None]) -> None:
-    """Make a new folder of trials; it appears with all of its files at once.
-
-    Args:
-        path: the folder.
-        kind: sweep or probe.
-        settings: what its settings file holds.
-        fill: called with the new `trials` folder, writes into it.
-
-    Raises:
-        UserError: it exists, or cannot be written.
-
-    """
-    if path.exists():
-        raise UserError(f"{path} exists; go on with {kind.resume} {path}, or choose another {kind.elsewhere}")
-    try:
-        with new_directory(path) as temporary:
-            kind.settings.write(temporary / kind.settings_file, settings)
-            (temporary / TRIALS).mkdir()
-            fill(temporary / TRIALS)
-    except OSError as error:
-        raise UserError(f"no {kind.name} can be started at {path}: {error.strerror or error}") from None

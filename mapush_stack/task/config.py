@@ -1,6 +1,7 @@
-"""What can be configured about the task.
+"""The configuration of the task.
 
-A default here is neutral: it gives the behaviour of before the field existed. `presets/default.yaml` says what is good.
+The defaults here are neutral: they give the behaviour from before a field existed. `presets/default.yaml` has the
+recommended values.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Literal, Sequence, Tuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
 
 from ..registry import Registry
@@ -31,7 +32,7 @@ def _layouts() -> Registry[Any]:
 
 
 class Quirks(Settings):
-    """Where upstream departs from common practice (sections of docs/task.md); preset `paper` switches them on."""
+    """Where upstream departs from common practice; preset `paper` switches them on."""
 
     stale_yaw: bool = Field(
         False, description="observations after a reset are rotated by the yaw before it (docs/task.md section 5)"
@@ -40,7 +41,7 @@ class Quirks(Settings):
         False, description="the last step's distance terms see the new episode (docs/task.md section 9 a)"
     )
     terminal_time_limit: bool = Field(
-        False, description="the learner takes a time limit for a termination (docs/task.md section 9 c)"
+        False, description="the learner treats a time limit as a termination (docs/task.md section 9 c)"
     )
     late_time_limit: bool = Field(
         False, description="the time limit fires one control step late (docs/task.md section 2)"
@@ -54,14 +55,14 @@ class Quirks(Settings):
 
 
 class ObjectTask(Settings):
-    """What the task knows of the object that is pushed (docs/task.md section 1)."""
+    """What the task knows about the object that is pushed (docs/task.md section 1)."""
 
     num_robots: int = Field(2, ge=1, le=8, description="robots in the team")
     vertices: List[Tuple[float, float]] = Field(
         min_length=3, description="convex outline in the object's frame, counter-clockwise, m"
     )
     symmetry_fold: int = Field(
-        1, ge=0, le=64, description="rotations about z that leave the object unchanged; 0: round"
+        1, ge=0, le=64, description="number of rotations about z that leave the object unchanged; 0: round"
     )
     mirror_axis: Literal[0, 90] = Field(0, description="direction of the mirror axis in the object's frame, degrees")
     start_height: float = Field(0.3, gt=0, description="height of the object's frame at the start, m")
@@ -69,7 +70,9 @@ class ObjectTask(Settings):
     robot_start_radius: Tuple[float, float] = Field(
         (1.2, 1.3), description="distance of a robot from the object at the start, m"
     )
-    min_robot_distance: float = Field(0.25, gt=0, description="two robot bases nearer than this end the episode, m")
+    min_robot_distance: float = Field(
+        0.25, gt=0, description="an episode ends if two robot bases are nearer than this, m"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ObjectTask:
@@ -97,13 +100,15 @@ class TaskConfig(Settings):
         (0.5, 0.5, 0.5), description="largest vx, vy (m/s) and yaw rate (rad/s)"
     )
     episode_seconds: float = Field(20.0, ge=CONTROL_DT, le=3600, description="time limit of an episode, s")
-    success_distance: float = Field(1.0, gt=0, description="the object's centre this near the target finishes, m")
+    success_distance: float = Field(1.0, gt=0, description="success if the object's centre is this near the target, m")
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
-    max_roll: float = Field(0.8, gt=0, description="a robot that rolls further ends the episode, rad")
-    max_pitch: float = Field(1.6, gt=0, description="a robot that pitches further ends the episode, rad")
-    max_height_change: float = Field(0.35, gt=0, description="a body whose height changes more ends the episode, m")
+    max_roll: float = Field(0.8, gt=0, description="an episode ends if a robot rolls further, rad")
+    max_pitch: float = Field(1.6, gt=0, description="an episode ends if a robot pitches further, rad")
+    max_height_change: float = Field(
+        0.35, gt=0, description="an episode ends if the height of a body changes by more, m"
+    )
     collaboration_distance: float = Field(
         1.0, gt=0, description="robots this near the object count as collaborating, m"
     )
@@ -114,6 +119,16 @@ class TaskConfig(Settings):
     )
     quirks: Quirks = Quirks()
 
+    @field_validator("rewards")
+    @classmethod
+    def _known_and_not_zero(cls, rewards: Dict[str, float]) -> Dict[str, float]:
+        # Without the terms of weight 0, so that configurations that mean the same are equal.
+        terms = _reward_terms()
+        for name in rewards:
+            if name not in terms:
+                raise ValueError(terms.unknown(name))
+        return {name: weight for name, weight in rewards.items() if weight != 0}
+
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:
         low, high = self.target_distance
@@ -121,10 +136,6 @@ class TaskConfig(Settings):
             raise ValueError(f"target_distance must be two lengths, 0 <= low <= high, not [{low:g}, {high:g}]")
         if min(self.command_limit) <= 0:
             raise ValueError(f"command_limit must be three positive numbers, not {list(self.command_limit)}")
-        terms = _reward_terms()
-        for name in self.rewards:
-            if name not in terms:
-                raise ValueError(f"rewards.{name}: {terms.unknown(name)}")
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:

@@ -1,8 +1,9 @@
-"""The reward terms, functions with `@register_reward_term`; weights are in `task.rewards` (docs/task.md section 9).
+"""The reward terms, one function each (docs/task.md section 9).
 
-A term gets a `Transition` and returns `[..., A]`, one number a robot, before weighting. Formulas and weights are per
-control step of 0.02 s. Symbols: d is the object-target distance, D a robot's distance to the object, D_ij the distance
-of two robots, n . u the occlusion measure; a prime marks the value one control step earlier.
+The weights are in `task.rewards`. A term gets a `Transition` and returns `[..., A]`, one number per robot, before
+weighting. Formulas and weights are per control step of 0.02 s. Symbols: d is the object-target distance, D a robot's
+distance to the object, D_ij the distance of two robots, n . u the occlusion measure; a prime marks the value one
+control step earlier.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ PUSH_SPEED = 0.1
 
 
 class Transition(NamedTuple):
-    """One control step (or a block of them) as the reward terms see it; leading dimensions `...`."""
+    """One or several control steps as the reward terms see them; leading dimensions `...`."""
 
     config: TaskConfig
     now: Measures
@@ -30,7 +31,7 @@ class Transition(NamedTuple):
     finished: Tensor
     """`[...]` bool: the object is at the target."""
     exceptional: Tensor
-    """`[...]` number of exceptions (0, 1 or 2): a rule broken, a value error."""
+    """`[...]` number of exceptions: 1 if a rule is broken, plus 1 for a value error."""
     state: SimState
     """Robots and object after the step."""
     previous_state: SimState
@@ -50,7 +51,7 @@ def register_reward_term(function: Term) -> Term:
     The function gets a `Transition` and returns `[..., A]`, one number a robot and control step.
 
     Raises:
-        UserError: the name is taken.
+        UserError: there is a term of that name already.
 
     """
     return TERMS.register(function.__name__, function)
@@ -64,13 +65,16 @@ def success(step: Transition) -> Tensor:
 
 @register_reward_term
 def exception(step: Transition) -> Tensor:
-    """1 for every robot on a step with an exception, once more with a value error; not for a time limit."""
+    """For every robot: 1 if a rule is broken on the step, plus 1 for a value error.
+
+    A time limit is not an exception.
+    """
     return _for_every_robot(step, step.exceptional.to(step.now.target_distance.dtype))
 
 
 @register_reward_term
 def target(step: Transition) -> Tensor:
-    """2 (d' - d) - 0.01 d for every robot; upstream hides a factor of 100 (`quirks.target_times_100`)."""
+    """2 (d' - d) - 0.01 d for every robot, times 100 with `quirks.target_times_100`."""
     factor = 100.0 if step.config.quirks.target_times_100 else 1.0
     now, before = step.now.target_distance, step.before.target_distance
     return _for_every_robot(step, factor * (2.0 * (before - now) - 0.01 * now))
@@ -78,13 +82,16 @@ def target(step: Transition) -> Tensor:
 
 @register_reward_term
 def progress(step: Transition) -> Tensor:
-    """d' - d for every robot: a potential (Ng et al., "Policy invariance under reward transformations", 1999)."""
+    """d' - d for every robot: the difference of a potential.
+
+    Source: Ng et al., "Policy invariance under reward transformations", 1999.
+    """
     return _for_every_robot(step, step.before.target_distance - step.now.target_distance)
 
 
 @register_reward_term
 def approach(step: Transition) -> Tensor:
-    """-(D + 0.5)^2 for each robot, D its distance to the object (upstream's includes the height)."""
+    """-(D + 0.5)^2 for each robot; D includes the height with `quirks.approach_height`."""
     return -((_approach_distance(step, step.now) + 0.5) ** 2)
 
 
@@ -114,7 +121,7 @@ def push(step: Transition) -> Tensor:
 
 @register_reward_term
 def ocb(step: Transition) -> Tensor:
-    """n . u for each robot: +1 on the side of the object away from the target, -1 on the near side."""
+    """n . u for each robot: 1 behind the object as seen from the target, -1 in front of it."""
     return step.now.occlusion
 
 

@@ -1,4 +1,4 @@
-"""A whole experiment's configuration: preset, object, command line, checked together before anything starts."""
+"""The configuration of an experiment, from preset, object and command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..sim.config import ObjectConfig, RobotName, SimConfig
 from ..task.config import TaskConfig
 
 MOST_TORCH_THREADS = 4
-"""More than networks of this size can use."""
+"""More threads do not make networks of this size faster."""
 _KEPT = {
     "task": ("observation", "global_state", "action_repeat"),
     "learner": ("algorithm", "share_actor", "policy", "critic"),
@@ -26,7 +26,7 @@ _KEPT = {
 
 
 class StageConfig(Settings):
-    """A stage of a curriculum: starts from the last one's weights, with its own rewards."""
+    """A stage of a curriculum; it starts from the weights of the stage before."""
 
     name: str
     steps: int = Field(ge=1, description="environment steps of the stage")
@@ -34,21 +34,23 @@ class StageConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """The loop."""
+    """Settings of the training loop."""
 
     total_steps: Optional[int] = Field(
         None, ge=1, le=10**12, description="environment steps of 0.02 s; null with stages"
     )
     stages: List[StageConfig] = Field([], description="a curriculum; empty for a single stage of total_steps")
     rollout_length: int = Field(16, ge=1, le=100_000, description="decisions per environment between two updates")
-    random_initial_ages: bool = Field(False, description="first episodes start at random ages, so that they end apart")
+    random_initial_ages: bool = Field(
+        False, description="first episodes start at random ages, so that they end at different times"
+    )
     checkpoint_interval: int = Field(1_000_000, ge=1, description="environment steps between checkpoints")
-    seed: int = Field(1, ge=0, lt=2**63, description="of everything that is random in the training")
+    seed: int = Field(1, ge=0, lt=2**63, description="seed of everything that is random in the training")
     torch_threads: int = Field(
         0,
         ge=0,
         le=1024,
-        description=f"0: one a CPU, at most {MOST_TORCH_THREADS}. On resume the run's own number is used",
+        description=f"threads of torch; 0: one per CPU, at most {MOST_TORCH_THREADS}. A resumed run keeps its number",
     )
 
     @model_validator(mode="after")
@@ -62,8 +64,8 @@ class TrainingConfig(Settings):
 class EvaluationConfig(Settings):
     """The published protocol (docs/task.md section 11)."""
 
-    episodes: int = Field(1000, ge=1, le=1_000_000, description="first episodes of as many environments")
-    seed: int = Field(1_000_003, ge=0, lt=2**63, description="of the starts")
+    episodes: int = Field(1000, ge=1, le=1_000_000, description="environments, of which the first episode counts")
+    seed: int = Field(1_000_003, ge=0, lt=2**63, description="seed of the starts")
 
 
 class ExperimentConfig(Settings):
@@ -72,7 +74,7 @@ class ExperimentConfig(Settings):
     preset: str = "default"
     description: str = ""
     experiment: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
-    team: List[RobotName] = Field([], description="kinds of the robots in order; empty: the object's team")
+    team: List[RobotName] = Field([], description="kind of each robot, in order; empty: the object's team")
     object: ObjectConfig
     task: TaskConfig = TaskConfig()
     sim: SimConfig
@@ -86,7 +88,9 @@ class ExperimentConfig(Settings):
         if self.learner.algorithm == "happo" and per_agent:
             raise ValueError("task.global_state must be published or target_frame for happo, which has one team value")
         if self.learner.policy.mirror and self.task.observation == "published":
-            raise ValueError("learner.policy.mirror must be false with task.observation=published, whose angles wrap")
+            raise ValueError(
+                "learner.policy.mirror must be false with task.observation=published, whose angles jump from 2 pi to 0"
+            )
         samples = self.sim.num_envs * self.training.rollout_length
         for name in ("actor_minibatches", "critic_minibatches"):
             if getattr(self.learner, name) > samples:
@@ -122,10 +126,10 @@ class ExperimentConfig(Settings):
         return self.sim.num_envs * self.training.rollout_length * self.task.action_repeat
 
     def stage(self, index: int) -> ExperimentConfig:
-        """This experiment as one of its stages sees it: a single stage with that stage's changes applied.
+        """A stage as an experiment of its own, with the changes of the stage applied.
 
         Raises:
-            ValueError: the changes touch what a stage cannot change, or do not pass the checks.
+            ValueError: a stage cannot make these changes, or they do not pass the checks.
 
         """
         stage = self.training.stages[index]
@@ -151,7 +155,7 @@ class ExperimentConfig(Settings):
 def load(
     preset: str = "default", object_name: str = "", overrides: Sequence[str] = (), parts: Sequence[str] = ()
 ) -> ExperimentConfig:
-    """The configuration that a preset, parts, an object and `path.to.field=value` overrides amount to.
+    """The configuration from a preset, parts, an object and `path.to.field=value` overrides.
 
     Raises:
         UserError: an unknown name, a wrong type or a value out of range, in one sentence.
@@ -163,7 +167,7 @@ def load(
 def overridden(
     config: ExperimentConfig, overrides: Sequence[str], object_name: str = "", parts: Sequence[str] = ()
 ) -> ExperimentConfig:
-    """A configuration with another object, parts and `path.to.field=value` overrides laid over it.
+    """A configuration with another object, parts and overrides laid over it.
 
     Raises:
         UserError: as `load`.
@@ -191,16 +195,16 @@ def validated(plain: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def _laid(base: Dict[str, Any], layers: Iterable[Layer]) -> Dict[str, Any]:
-    """Layers over a base, their fields' names checked."""
+    """A base with layers laid over it, after a check of their field names."""
     for source, content in layers:
-        # An object may be a name here.
+        # Here `object` may still be a name.
         check_names(ExperimentConfig, content, source)
         base = presets.merge(base, content)
     return base
 
 
 def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentConfig:
-    """Overrides laid over layers, the object read where it is a name, and all of it checked."""
+    """A checked configuration from merged layers, with overrides and the object's fields."""
     for override in overrides:
         _apply(plain, override)
     if isinstance(plain["object"], str):
@@ -217,7 +221,7 @@ def _completed(plain: Dict[str, Any], overrides: Sequence[str]) -> ExperimentCon
 
 
 def _object(name: str) -> Dict[str, Any]:
-    """An object's fields, their names checked."""
+    """An object's fields, after a check of their names."""
     source, content = presets.load_object(name)
     check_names(ObjectConfig, content, source)
     return content
@@ -232,7 +236,7 @@ def sentence(error: ValidationError) -> str:
         return f"there is no field {field}"
     if first["type"] == "missing":
         return f"{field} is missing"
-    # The message of a check of several fields together begins with the name of the one to change.
+    # A check of several fields begins its message with the field to change.
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{field}.{message}" if field and not message.startswith(("task.", "learner.", "training.")) else message
     return f"{field}={_shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
@@ -244,7 +248,7 @@ def _shown(value: Any) -> str:
 
 
 def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as a string and 5e6 as no integer; both are meant as numbers."""
+    """The number that a YAML value means: YAML 1.1 reads 1e-3 and 5e6 as strings."""
     if isinstance(value, str):
         try:
             value = float(value)

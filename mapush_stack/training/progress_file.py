@@ -12,15 +12,15 @@ NAME = "progress.json"
 
 
 class TrainingProgress(Settings):
-    """What the last update of a training left."""
+    """The progress of a training after its last update."""
 
     steps: int
     """Environment steps done."""
     total_steps: int
     fps: float
-    """Environment steps per second of the process that trains, or trained last."""
+    """Environment steps per second of the last process that trained."""
     success_rate: Optional[float]
-    """Of the last episodes, 0 to 1; None until one has ended."""
+    """Success rate of the last episodes, 0 to 1; None until one has ended."""
     seconds: float
     """Wall time of that process."""
     state: Literal["training", "stopped", "finished"]

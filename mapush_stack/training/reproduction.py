@@ -204,6 +204,8 @@ def _changed(base: Dict[str, Any], wanted: Dict[str, Any], above: str = "") -> I
             yield from _changed(base[name], value, f"{above}{name}.")
         elif name not in base or base[name] != value:
             yield f"{above}{name}", value
+    if above == "task.rewards.":  # a mapping: what is not named has weight 0
+        yield from ((f"{above}{name}", 0.0) for name in base if name not in wanted)
 
 
 def _yaml(value: Any) -> str:

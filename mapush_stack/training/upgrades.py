@@ -1,8 +1,8 @@
-"""Configurations of older versions as this one has them: a saved run can be read for ever.
+"""Upgrades configurations of older versions, so that every saved run stays readable.
 
-A field that is added needs no upgrade: its default in the model gives the behaviour of before. A field that is removed,
-renamed or given another meaning needs one: raise `SCHEMA`, and add a function that takes a configuration of the schema
-before and returns one of the schema after it. A field's name is never used again with another meaning.
+A field that is added needs no upgrade: its default in the model gives the old behaviour. A field that is removed,
+renamed or given another meaning needs one: raise `SCHEMA`, and add a function that turns a configuration of the old
+schema into one of the new schema. Never use a field's name again with another meaning.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from ..errors import UserError
 from .config import ExperimentConfig, validated
 
 SCHEMA = 2
-"""Of what this version writes."""
+"""The schema that this version writes."""
 
 
 def _name_only_the_rewards_that_count(plain: Dict[str, Any]) -> Dict[str, Any]:
-    """Schema 1 gave every reward term a weight; schema 2 names those whose weight is not 0."""
+    """Schema 1 gave every reward term a weight; schema 2 only names terms whose weight is not 0."""
     task = dict(plain.get("task") or {})
     task["rewards"] = {name: weight for name, weight in (task.get("rewards") or {}).items() if weight != 0}
     return {**plain, "task": task}
 
 
 UPGRADES: Dict[int, Callable[[Dict[str, Any]], Dict[str, Any]]] = {1: _name_only_the_rewards_that_count}
-"""From schema n to n + 1, by n."""
+"""By n: the upgrade from schema n to schema n + 1."""
 
 
 def stamped(plain: Dict[str, Any]) -> Dict[str, Any]:
-    """A configuration as it is written: with the number of its schema and the version that writes it."""
+    """A configuration as it is stored: with its schema and the version that writes it."""
     return {"schema": SCHEMA, "version": __version__, **plain}
 
 
 def upgraded(plain: Dict[str, Any]) -> Dict[str, Any]:
-    """A configuration as it was written by any version up to this one, as this one has it.
+    """A configuration of this schema, from a stored one of this or an older schema.
 
     Raises:
         UserError: a newer version wrote it, or the number of its schema is damaged.

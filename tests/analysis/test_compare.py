@@ -163,10 +163,10 @@ def test_unlike_tasks_and_rewards_are_said(tmp_path):
     assert any("different tasks (go1push_mid-cuboid, go1push_mid-tblock)" in note for note in found.notes)
     assert not found.significance
     found = comparison(cuboid, make_run(tmp_path / "c", "task.rewards.push=0.1"))
-    assert any("different rewards: their returns do not compare" in note for note in found.notes)
+    assert any("different rewards: their returns cannot be compared" in note for note in found.notes)
     found = comparison(cuboid, make_run(tmp_path / "d", "task.rewards.push=0.1", object_name="tblock"))
-    said = [note for note in found.notes if "do not compare" in note]
-    assert len(said) == 1 and "success and reward do not compare" in said[0]
+    said = [note for note in found.notes if "cannot be compared" in note]
+    assert len(said) == 1 and "success and reward cannot be compared" in said[0]
 
 
 @pytest.mark.parametrize("strange", [np.inf, -np.inf, np.nan])
@@ -180,7 +180,7 @@ def test_success_that_is_no_number_is_left_out_and_said(tmp_path, strange):
     assert with_gap.steps == right.steps and with_gap.best == pytest.approx(right.best)
     for score in found.scores:
         assert score.by_run[1] == pytest.approx(score.by_run[0]) or score.unit != "share"
-    assert any(note.endswith("1 of 50 success rates are no finite numbers and are left out") for note in found.notes)
+    assert any(note.endswith("1 of 50 success rates are not finite and are left out") for note in found.notes)
 
 
 def test_one_evaluated_checkpoint_is_a_milestone_and_no_curve(tmp_path):
@@ -215,9 +215,7 @@ def test_what_no_rule_maps_is_said(tmp_path):
     tags = {f"own__tag{index}": [1.0] for index in range(10)}
     notes = comparison(plain_logs(tmp_path / "a", rollout__ep_rew_mean=[1.0], **tags)).notes
     said = ", ".join(f"own/tag{index}" for index in range(8))
-    assert any(
-        f"names that the vocabulary does not map, and so in no table or plot: {said} and 2 more" in n for n in notes
-    )
+    assert any(f"does not translate, so no table or plot shows them: {said} and 2 more" in n for n in notes)
 
 
 def test_rsl_rl_is_read_and_its_iterations_are_said(tmp_path):

@@ -222,7 +222,7 @@ def test_a_limit_of_zero_is_none():
     "tag, words",
     [
         ("speed of light", "Nothing could be judged.\n"),
-        ("Loss/value_function", "Nothing found, but the logs let only 1 of 17 rules be judged.\n"),
+        ("Loss/value_function", "Nothing found, but only 1 of 17 rules could be judged.\n"),
     ],
 )
 def test_it_says_where_little_or_nothing_could_be_judged(tmp_path, tag, words):

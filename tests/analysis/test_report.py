@@ -47,7 +47,7 @@ def test_it_needs_nothing_outside_of_itself(html):
 def test_it_says_what_the_comparison_and_the_diagnosis_say(html):
     mine = own_part(html)
     assert "The policy&#39;s entropy rises" in mine and "learner.actor_lr=0.0003" in mine and "a note" in mine
-    for words in ("It learns smoothly", "it has no checkpoint", "do not say by which command", "First step at"):
+    for words in ("It learns smoothly", "it has no checkpoint", "do not name the command", "First step at"):
         assert words in mine, words
     for plot in ("success", "entropy", "value-loss", "actor-gradient", "fps", "endings-0", "terms-0", "terms-2"):
         assert f'id="plot-{plot}"' in mine
@@ -75,7 +75,7 @@ def test_what_was_recorded_is_put_in_and_what_is_too_large_is_named(tmp_path, mo
     make(tmp_path / "report.html", [read(run)], [], episodes=0)
     mine = own_part((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "data:image/gif;base64,R0lGODlh" in mine and 'alt="still-1.png"' in mine
-    assert "Too large to be put in here: film.mp4" in mine
+    assert "Too large for this file: film.mp4" in mine
 
 
 def test_a_run_is_played_and_can_be_made_again(tmp_path, mujoco):

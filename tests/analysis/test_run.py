@@ -131,7 +131,7 @@ def test_what_is_no_run_is_refused_in_a_sentence(tmp_path):
 def test_of_several_runs_one_must_be_named(tmp_path, trained):
     for name in ("a", "b"):
         shutil.copytree(trained, tmp_path / name)
-    with pytest.raises(UserError, match="holds 2 runs; name those that are meant, such as a, b"):
+    with pytest.raises(UserError, match="holds 2 runs; give the folders of those you want, such as a, b"):
         run.read(tmp_path)
     shutil.rmtree(tmp_path / "b")
     assert run.read(tmp_path).path == tmp_path / "a"

@@ -59,7 +59,7 @@ def test_one_run_alone_and_what_cannot_be_read_beside_it(tmp_path):
         (["empty"], "empty is empty"),
         (["empty", "absent"], "no run can be read"),
         (["README.md"], "neither a run's folder nor an event file"),
-        (["several"], "holds 2 runs; name those that are meant"),
+        (["several"], "holds 2 runs; give the folders of those you want"),
         (["several/a", "--out", "README.md/out"], "cannot be written"),
     ],
 )

@@ -70,19 +70,19 @@ def evaluations(**changes):
 
 ODD = [
     (link_to_nothing, "events.out.tfevents.gone cannot be read"),
-    (harl("many"), 'algo_args.train.num_env_steps="many", which is not a whole number from 1 on'),
+    (harl("many"), 'algo_args.train.num_env_steps="many", which is not a whole number of at least 1'),
     (harl(480, seed=[7]), "algo_args.seed.seed=[7], which is not a whole number"),
     (ours(training__stages=5), "training.stages=5, which is not a list of stages"),
     (ours(training__stages=["a"]), 'training.stages=["a"], which is not a list of stages with their steps'),
     (ours(training__seed=[1]), "training.seed=[1], which is not a whole number"),
     (ours(training__seed=float("nan"), training__total_steps=float("inf")), "training.total_steps=Infinity, which"),
-    (ours(training__total_steps=0), "training.total_steps=0, which is not a whole number from 1 on"),
+    (ours(training__total_steps=0), "training.total_steps=0, which is not a whole number of at least 1"),
     (ours(learner__algorithm=[1], experiment={}), "learner.algorithm=[1], which is not a name"),
-    (ours(object__task__num_robots="two"), 'object.task.num_robots="two", which is not a whole number from 1 on'),
+    (ours(object__task__num_robots="two"), 'object.task.num_robots="two", which is not a whole number of at least 1'),
     (config(DEEP), "config.json cannot be read"),
     (config('{"learner": ' + "[" * 200 + "]" * 200 + "}"), "config.json cannot be read: it is nested more than 100"),
     (evaluations(valid_success_rate="many"), "evaluations.json cannot be read as evaluations"),
-    (evaluations(success_rate=float("nan")), "evaluations.json has 1 success rates that are no finite number"),
+    (evaluations(success_rate=float("nan")), "evaluations.json has 1 success rates that are not finite"),
 ]
 
 

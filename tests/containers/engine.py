@@ -18,11 +18,12 @@ def docker(*arguments, cwd=ROOT):
     return run([DOCKER, *arguments], cwd)
 
 
-def run(command, cwd=ROOT):
+def run(command, cwd=ROOT, **variables):
+    """Run a command; `variables` are added to its environment."""
     return subprocess.run(
         command,
         cwd=str(cwd),
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -61,6 +62,11 @@ def given(argument):
     return os.environ.get(VARIABLES.get(argument, ""), "")
 
 
+def authorities():
+    """The file of certificates that pip trusts here; empty if it is told none."""
+    return os.environ.get("PIP_CERT", os.environ.get("SSL_CERT_FILE", ""))
+
+
 def build(target, tag, context=ROOT, *more, **arguments):
     """Build a target, reaching packages as pip does here: its CA bundle, its index, and torch from its folder.
 
@@ -72,9 +78,8 @@ def build(target, tag, context=ROOT, *more, **arguments):
             options += ["--build-arg", f"{argument}={given(argument)}"]
     for name, value in arguments.items():
         options += ["--build-arg", f"{name}={value}"]
-    authorities = os.environ.get("PIP_CERT", os.environ.get("SSL_CERT_FILE", ""))
-    if authorities:
-        options += ["--secret", f"id=ca,src={authorities}"]
+    if authorities():
+        options += ["--secret", f"id=ca,src={authorities()}"]
     if torch_index():
         options += ["--build-arg", f"TORCH_INDEX={torch_index()}", "--network", "host"]
     return docker("build", "--progress", "plain", *options, str(context))
@@ -88,7 +93,11 @@ def files(image):
     )
     done = docker("run", "--rm", "--network", "none", "--user", "0", "--entrypoint", "sh", image, "-c", script)
     assert done.returncode == 0, done.stdout[-4000:]
-    return {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
+    found = {path: digest for digest, path in (line.split("  ", 1) for line in done.stdout.splitlines())}
+    # Docker makes these for each container.
+    return {
+        path: found[path] for path in set(found) - {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/.dockerenv"}
+    }
 
 
 @functools.lru_cache(maxsize=None)

@@ -83,7 +83,7 @@ def test_the_override_with_certificates_covers_every_service():
 
 
 def test_a_step_that_fetches_names_its_build_argument_when_it_fails():
-    for name in ("PIP_INDEX_URL", "TORCH_INDEX", "TORCH_CU116_INDEX", "MAPUSH_URL", "HARL_URL"):
+    for name in ("PYTHON_IMAGE", "PIP_INDEX_URL", "TORCH_INDEX", "TORCH_CU116_INDEX", "MAPUSH_URL", "HARL_URL"):
         assert re.search(rf'echo "[^"]*(?:" \\\n\s+"[^"]*)*{name}=\.\.\.', DOCKERFILE), name
     for name in ("PYTHON_IMAGE", "CUDA_IMAGE"):  # BuildKit says what FROM did not find; the lines above it are printed
         assert re.search(rf"--build-arg {name}=\.\.\..*\nARG {name}=", DOCKERFILE), name

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+import mapush_stack
+from mapush_stack.cli.main import main
 from mapush_stack.errors import UserError
 from mapush_stack.harness.triage import log, rules
 from mapush_stack.harness.triage.diagnosis import Verdict, diagnose
@@ -237,15 +239,16 @@ def registries(monkeypatch):
     """Registers that forget what a test adds."""
     for registry in (rules.RULES, rules._ENDINGS):
         monkeypatch.setattr(registry, "_things", dict(registry._things))
-    monkeypatch.setattr(rules, "_FILES", list(rules._FILES))
+    monkeypatch.setattr(rules, "FILES", dict(rules.FILES))
 
 
 @pytest.mark.usefixtures("registries")
-def test_a_plug_in_adds_rules_and_endings(tmp_path):
+def test_a_plug_in_adds_rules_and_endings(tmp_path, capsys):
     landed = {"pattern": "^it has landed$"}
-    rules.register_triage_rules(
-        write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
-    )
+    file = write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
+    mapush_stack.register_triage_rules(file)
+    assert main(["presets"]) == 0
+    assert "files of triage rules: rules.yaml, rules.yaml" in capsys.readouterr().out.splitlines()
     known = rules.registered()
     assert [rule.name for rule in known.rules] == [*NAMES, "mine"] and "mine" in rules.RULES
     for end in (b"it has landed\n", b"Aborted (core dumped)\n"):

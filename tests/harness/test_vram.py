@@ -133,17 +133,17 @@ def measured(exit_code=-signal.SIGSEGV, peak=100.0):
 
 
 def test_a_death_is_put_down_to_memory_that_was_expected_to_run_out():
-    assert classify(measured(), b"", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(), b"", False, 400.0, 399.0, True).outcome is Outcome.FAILED
-    assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True).outcome is Outcome.FAILED
-    assert classify(measured(), b"", True, 400.0, None, True).outcome is Outcome.FITS
+    assert classify(measured(), b"", False, 400.0, 401.0, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(), b"", False, 400.0, 399.0, True)[0] is Outcome.FAILED
+    assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True)[0] is Outcome.FAILED
+    assert classify(measured(), b"", True, 400.0, None, True)[0] is Outcome.FITS
 
 
 def test_a_segfault_of_isaac_gym_with_little_memory_in_use_is_not_put_down_to_it():
     log = b"+++ Using GPU PhysX\nGPU Pipeline: enabled\n"
-    assert classify(measured(peak=300.0), log, False, 400.0, None, True).outcome is Outcome.OUT_OF_MEMORY
-    assert classify(measured(peak=100.0), log, False, 400.0, None, True).outcome is Outcome.FAILED
+    assert classify(measured(peak=300.0), log, False, 400.0, None, True)[0] is Outcome.OUT_OF_MEMORY
+    assert classify(measured(peak=100.0), log, False, 400.0, None, True)[0] is Outcome.FAILED
 
 
 def test_the_contact_pairs_of_isaac_gym_are_swept(fake, tmp_path):
@@ -163,7 +163,7 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
     config = small_config("sim.device=cpu")
     monkeypatch.setattr(memory, "available_memory", lambda: 1)
     with pytest.raises(UserError, match="more than the 0 GiB that are free"):
-        memory.check(config, 10, 10)
+        memory.check(config, 10)
     request, result = tmp_path / "request.json", tmp_path / "result.json"
     asked = trial.TrialRequest(config=config.model_dump(mode="json"), updates=2, result=str(result))
     request.write_text(asked.model_dump_json())
@@ -172,7 +172,7 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
     assert (found.backend, found.device, found.updates) == ("mujoco", "cpu", 2) and found.fps > 0
     assert found.torch_mib is None and found.host_mib > 50 and found.contact_pairs is None
     with pytest.raises(UserError):
-        memory.check(config, 10, 10)
+        memory.check(config, 10)
 
 
 # A line through points.
@@ -200,7 +200,7 @@ def test_the_smallest_size_near_the_peak_is_recommended_if_it_leaves_a_tenth():
 
 
 def test_predictions_say_what_is_beyond_the_measured_sizes():
-    line = model.MemoryModel(1024.0, 1024.0, 0.0, 3)
+    line = model.MemoryModel(fixed_mib=1024.0, kib_per_env=1024.0, residual=0.0, points=3)
     rows = {row.card_gb: row for row in model.predict(line, largest=8000)}
     assert sorted(rows) == [4, 8, 12, 16, 24, 48, 80]
     assert rows[8].num_envs == 7168 and rows[8].with_spare == 6348

@@ -17,7 +17,7 @@ def load(paths: Sequence[Path]) -> Tuple[List[LoggedRun], List[str]]:
     """Read runs; returns them, and a sentence about each path that is left out.
 
     Raises:
-        UserError: none of them can be read.
+        UserError: none of the paths holds a run that can be read.
 
     """
     runs: List[LoggedRun] = []
@@ -29,7 +29,7 @@ def load(paths: Sequence[Path]) -> Tuple[List[LoggedRun], List[str]]:
             left_out.append(f"left out: {error}")
             continue
         if any(run.path.resolve() == other.path.resolve() for other in runs):
-            left_out.append(f"{path} is named twice and counts once")
+            left_out.append(f"{path} is given twice; it counts once")
         else:
             runs.append(run)
     if not runs:
@@ -39,9 +39,9 @@ def load(paths: Sequence[Path]) -> Tuple[List[LoggedRun], List[str]]:
 
 
 def compare(runs: List[LoggedRun], load_notes: Sequence[str] = ()) -> Comparison:
-    """Compare runs; of a single one there is everything but differences and significance.
+    """Compare runs. For a single run, differences and significance are empty.
 
-    `load_notes` are what `load` said.
+    `load_notes` are the sentences that `load` returned.
     """
     configs = [config_fields.fields(run.config, run.library) for run in runs]
     members = groups.find(runs, configs)

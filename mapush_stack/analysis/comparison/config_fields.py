@@ -1,4 +1,4 @@
-"""Configurations of any library as fields of this project, and what differs between them."""
+"""Configurations of all libraries under this project's field names, and their differences."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _MANIFEST = ("mapush_stack", "commit", "python", "packages.torch", "packages.muj
 
 
 class ConfigFields(Settings):
-    """The whole file."""
+    """The content of `config_fields.yaml`."""
 
     incidental: List[str]
     names: Dict[str, Dict[str, str]]
-    """By library."""
+    """Library, then its field: our field with the same meaning."""
     meanings: Dict[str, str]
 
 
@@ -36,13 +36,13 @@ def _known() -> ConfigFields:
 
 
 def fields(config: Dict[str, Any], library: str) -> Dict[str, Any]:
-    """A configuration as values by dotted field, under this project's names if it has them."""
+    """Values by dotted field name, under this project's names where they exist."""
     names = _known().names.get(library, {})
     return {names.get(field, field): value for field, value in _flat(config).items()}
 
 
 def essential(found: Dict[str, Any]) -> Dict[str, Any]:
-    """The fields that make an experiment: not seeds, names, and what only affects speed."""
+    """The fields that define an experiment: without seeds, names and speed settings."""
     incidental = _known().incidental
     return {
         field: value
@@ -52,9 +52,9 @@ def essential(found: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def differences(compared: Sequence[Dict[str, Any]], libraries: Sequence[str]) -> List[Difference]:
-    """The essential fields that differ, in the order of the first that has them.
+    """The essential fields that differ, in the order in which they first occur.
 
-    A field that a library does not have at all is no difference to that library; neither is an empty configuration.
+    A library without such a field, and a run without a configuration, do not count as different.
     """
     owned: Dict[str, Set[str]] = {}
     for found, library in zip(compared, libraries):
@@ -69,7 +69,7 @@ def differences(compared: Sequence[Dict[str, Any]], libraries: Sequence[str]) ->
 
 
 def made_with(groups: Sequence[Sequence[Dict[str, Any]]]) -> List[Difference]:
-    """Software and machines that differ, by the manifests of each group; a missing value differs from none."""
+    """Software and machines that differ between groups; a missing value is not a difference."""
     rows = []
     for field in _MANIFEST:
         found = [[_short(field, _flat(manifest).get(field, _ABSENT)) for manifest in group] for group in groups]
@@ -79,18 +79,21 @@ def made_with(groups: Sequence[Sequence[Dict[str, Any]]]) -> List[Difference]:
 
 
 def _short(field: str, value: Any) -> Any:
-    """A commit as its first digits; keeps the "+" of a tree with changes, which a narrow table would cut off."""
+    """A commit shortened to ten digits; keeps the "+" that marks uncommitted changes."""
     return f"{value[:10]}{'+' * value.endswith('+')}" if field == "commit" and isinstance(value, str) else value
 
 
 def meaning(field: str) -> str:
-    """What a field does, by its description in the configuration; empty if it is not known."""
+    """The description of a field; empty if it has none."""
     return _descriptions(ExperimentConfig).get(field) or _known().meanings.get(field, "")
 
 
 @functools.lru_cache(maxsize=None)
 def _descriptions(model: Type[BaseModel]) -> Dict[str, str]:
-    """The description of every field by its dotted name; of a registry's names the first line of the docstring."""
+    """Descriptions by dotted field name.
+
+    A name from a registry is described by the first line of its docstring.
+    """
     found = {}
     for name, field in model.model_fields.items():
         inner: Optional[Any] = field.annotation

@@ -1,4 +1,4 @@
-"""Quantities of runs on shared axes, and the clock of a training."""
+"""Curves of logged quantities over steps and over hours of training."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from .model import Curve, Group, Panel
 _POINTS = 256
 """Points of a curve; more than a plot can show."""
 _PAUSE_SECONDS, _PAUSE_INTERVALS = 60.0, 20.0
-"""An interval in the log that is longer than both, in seconds and in median intervals, is a pause and no training."""
+"""A gap in the log is a pause if it exceeds both: seconds, and multiples of the median gap."""
 
 
 class Quantity(NamedTuple):
-    """Something that is shown over steps and hours."""
+    """A quantity that is shown over steps and hours."""
 
     name: str
     unit: str
     tag: str
-    """Of `LoggedRun.find`; empty for the evaluated checkpoints."""
+    """Argument of `LoggedRun.find`; empty for the evaluated checkpoints."""
     required: bool = True
-    """False if a run that lacks it is not told so."""
+    """True if a note says which runs do not log it."""
 
     def of(self, run: LoggedRun) -> Optional[Series]:
-        """The series of a run. A single evaluated checkpoint is no curve."""
+        """The series of a run; None if it has none, or only one evaluated checkpoint."""
         if self.tag:
             return run.find(self.tag)
         return success_of_checkpoints(run) if len(run.evaluations) > 1 else None
@@ -49,7 +49,7 @@ QUANTITIES = (
     Quantity("policy loss", "", "agent#/policy_loss"),
     Quantity("speed", "environment steps per second", "perf/fps"),
 )
-"""Evaluations are not required: this project evaluates after the training, HARL within it."""
+"""Evaluations are optional: this project evaluates after training, HARL during it."""
 
 
 def panels(runs: List[LoggedRun], groups: List[Group]) -> List[Panel]:
@@ -96,7 +96,7 @@ def _line(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def hours(run: LoggedRun, series: Series) -> np.ndarray:
-    """`[n]` hours of training at the records of a series, without the pauses between the sessions of a run."""
+    """`[n]` hours of training at each record of a series, without pauses."""
     clock = longest(run.series)
     if clock is None or not np.isfinite(clock.wall).all():
         return np.full(len(series.wall), np.nan)

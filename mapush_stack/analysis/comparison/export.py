@@ -15,12 +15,12 @@ from .tables import CURVES, TextTable, tables
 
 _MARKDOWN, _JSON = "comparison.md", "comparison.json"
 SCHEMA = 2
-"""Of the JSON. Schema 1 had no field `schema`."""
+"""Schema of the JSON. Schema 1 had no field `schema`."""
 _RUN_FIELDS = ("name", "library", "task", "algorithm", "seed", "steps", "total_steps", "running", "missing")
 
 
 def to_json(found: Comparison) -> Dict[str, Any]:
-    """A comparison as plain data; of the series there are the curves, of at most 256 points."""
+    """A comparison as plain data; curves of at most 256 points stand for the series."""
     runs = [
         {
             "path": str(run.path),
@@ -38,7 +38,7 @@ def to_json(found: Comparison) -> Dict[str, Any]:
 
 
 def printable(text: str) -> str:
-    """Text that UTF-8 can hold, whatever bytes the name of a file has."""
+    """The text with all characters replaced that UTF-8 cannot encode."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -82,5 +82,5 @@ def _table(table: TextTable) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """The text with Markdown's special characters escaped."""
     return re.sub(r"([|*_`<\\])", r"\\\1", " ".join(text.split())) if not set(text) <= set("-:") else text

@@ -24,7 +24,7 @@ def find(runs: List[LoggedRun], configs: List[Dict[str, Any]]) -> List[List[int]
 
 
 def name(members: List[List[int]], runs: List[LoggedRun], differences: List[Difference]) -> List[Group]:
-    """Groups with unique names: the experiment's name, with what sets groups of the same name apart."""
+    """Groups with unique names: the experiment's name, and details if names repeat."""
     firsts = [runs[indices[0]] for indices in members]
     names = [_experiment(run) for run in firsts]
     details: List[Sequence[Any]] = [
@@ -59,7 +59,7 @@ def _experiment(run: LoggedRun) -> str:
 
 
 def labels(runs: List[LoggedRun], groups: List[Group]) -> List[str]:
-    """A name for each run: its group, and its seed if the seeds of the group differ, else its folder."""
+    """A label for each run: its group, and its seed (its folder if seeds repeat)."""
     found = [run.name for run in runs]
     for group in groups:
         seeds_differ = None not in group.seeds and len(set(group.seeds)) == len(group.seeds)

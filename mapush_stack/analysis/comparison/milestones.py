@@ -14,11 +14,14 @@ from .model import Milestones
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8, 0.9)
 """Success rates of the table."""
 WINDOW = 10
-"""Records of a training over which success is averaged; the first records are means over one or two episodes."""
+"""Records over which success is averaged; early records cover only one or two episodes."""
 
 
 def milestones(index: int, run: LoggedRun) -> List[Milestones]:
-    """The milestones of run number `index`: by its evaluated checkpoints, if any, and by its success in training."""
+    """Milestones of a run, by its evaluated checkpoints and by its success in training.
+
+    `index` is the run's index in the comparison.
+    """
     rows = []
     for source, series in (("evaluations", success_of_checkpoints(run)), ("training", run.find(SUCCESS))):
         series = None if series is None else series.finite()
@@ -40,7 +43,7 @@ def milestones(index: int, run: LoggedRun) -> List[Milestones]:
 
 
 def window_means(values: np.ndarray) -> np.ndarray:
-    """`[n]` mean of each value and the nine after it; near the end the last full window's."""
+    """`[n]` mean of each value and the nine after it; the last ten means are equal."""
     size = min(WINDOW, len(values))
     means = np.convolve(values, np.full(size, 1 / size), mode="valid")
     return np.append(means, np.full(size - 1, means[-1]))

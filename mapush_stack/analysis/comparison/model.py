@@ -1,4 +1,4 @@
-"""What a comparison of runs consists of."""
+"""The data of a comparison of runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Difference(NamedTuple):
 
     field: str
     values: List[Any]
-    """A value of each group as plain JSON; "-" for one without such a field."""
+    """One plain JSON value per group; "-" if a group has no such field."""
     meaning: str
     """What the field does; empty if it is not known."""
 
@@ -35,11 +35,11 @@ class Milestones(NamedTuple):
 
     run: int
     source: str
-    """"evaluations" of its checkpoints, or success in "training" (mean of ten records)."""
+    """"evaluations" (of its checkpoints) or "training" (means of ten records)."""
     steps: Dict[float, Optional[int]]
     """Environment steps by threshold, None if it was not reached."""
     hours: Dict[float, Optional[float]]
-    """Hours of training by threshold; None also if the log has no times."""
+    """Hours of training by threshold; None if it was not reached, or if the log has no times."""
     best: float
     """The highest success rate."""
 
@@ -53,7 +53,7 @@ class Curve(NamedTuple):
     low: np.ndarray
     """First quartile over seeds; the mean for a single seed."""
     high: np.ndarray
-    """Third quartile likewise."""
+    """Third quartile over seeds; the mean for a single seed."""
     seeds: int
 
 
@@ -79,19 +79,19 @@ class Score(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What two groups allow to conclude."""
+    """The conclusion about two groups."""
 
     groups: Tuple[int, int]
     score: str
     improvement: Optional[Improvement]
-    """Probability that a seed of the second group beats one of the first; None if they have no score in common."""
+    """Probability that the second group beats the first; None without a common score."""
     conclusion: str
-    """"nothing", "apart" or "alike"."""
+    """"nothing" (too few seeds), "apart" (they differ) or "alike" (no difference was shown)."""
     sentence: str
 
 
 class Comparison(NamedTuple):
-    """Everything there is to show about some runs."""
+    """Everything that is shown about some runs."""
 
     runs: List[LoggedRun]
     labels: List[str]
@@ -106,7 +106,7 @@ class Comparison(NamedTuple):
     scores: List[Score]
     significance: List[Verdict]
     notes: List[str]
-    """What the reader must know: unreadable files, different tasks, missing metrics, different lengths."""
+    """Warnings: unreadable files, missing metrics, different tasks or lengths."""
 
     def group_of(self, run: int) -> int:
         """The index of a run's group."""

@@ -1,4 +1,4 @@
-"""What the reader of a comparison must know."""
+"""Warnings about the runs of a comparison."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _MOST_TAGS = 8
 
 
 def notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differences: List[Difference]) -> List[str]:
-    """Sentences about problems, about what does not compare, and about what each run lacks."""
+    """Sentences about problems, about what cannot be compared, and about missing data."""
     found = _merge([(label, problem) for label, run in zip(labels, runs) for problem in run.problems])
     tasks = list(dict.fromkeys(group.task or "an unknown task" for group in groups))
     if len(tasks) > 1:
-        found.append(f"the runs are of different tasks ({', '.join(tasks)}): success and reward do not compare")
+        found.append(f"the runs are of different tasks ({', '.join(tasks)}): success and reward cannot be compared")
     elif any(row.field.startswith("task.rewards") for row in differences):
-        found.append("the runs have different rewards: their returns do not compare, their success does")
+        found.append("the runs have different rewards: their returns cannot be compared, but their success can")
     if len({run.library for run in runs}) > 1:
         found.append(
             "the runs are of different libraries: fields that only one of them has are left out, and losses and "
@@ -30,40 +30,42 @@ def notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differe
     lengths = [run.steps for run in runs]
     if min(lengths) < 0.95 * max(lengths):
         span = f"{min(lengths):,} to {max(lengths):,} steps"
-        found.append(f"the runs are of different lengths ({span}): final scores are those at each run's own end")
+        found.append(f"the runs are of different lengths ({span}): final scores are taken at each run's own end")
     for group in groups:
         repeated = sorted({seed for seed in group.seeds if seed is not None and group.seeds.count(seed) > 1})
         if repeated:
             which = ", ".join(map(str, repeated))
             found.append(
-                f"{group.name} has several runs of seed {which}: they are no independent samples and count as one, "
-                "by their mean"
+                f"{group.name} has several runs of seed {which}: they are not independent, so their mean "
+                "counts as one sample"
             )
     return found + _merge([(label, gap) for label, run in zip(labels, runs) for gap in _gaps(run)])
 
 
 def _gaps(run: LoggedRun) -> List[str]:
-    """What one run lacks."""
-    gaps = [] if run.config else ["there is no configuration beside the logs, and so nothing to compare of it"]
+    """What is missing in one run."""
+    gaps = [] if run.config else ["there is no configuration beside the logs, so its fields are not compared"]
     if run.running:
         gaps.append("still being trained")
     if "perf/fps" in run.derived:
-        gaps.append(f"no speed is logged: it is {run.derived['perf/fps']}")
+        gaps.append(f"no speed is logged; it was computed as {run.derived['perf/fps']}")
     success = run.find(SUCCESS)
     strange = 0 if success is None else int(np.sum(~np.isfinite(success.values)))
     if success is not None and strange:
-        gaps.append(f"{strange:,} of {len(success.values):,} success rates are no finite numbers and are left out")
+        gaps.append(f"{strange:,} of {len(success.values):,} success rates are not finite and are left out")
     if run.unknown:
         names = sorted(run.unknown)
         more = f" and {len(names) - _MOST_TAGS} more" if len(names) > _MOST_TAGS else ""
         shown = ", ".join(names[:_MOST_TAGS]) + more
-        gaps.append(f"logged under names that the vocabulary does not map, and so in no table or plot: {shown}")
+        gaps.append(
+            f"logged under names that metric_names.yaml does not translate, so no table or plot shows them: {shown}"
+        )
     lacking = [quantity.name for quantity in QUANTITIES if quantity.required and quantity.of(run) is None]
     return [*gaps, *([f"not logged: {', '.join(lacking)}"] if lacking else [])]
 
 
 def _merge(sentences: List[Tuple[str, str]]) -> List[str]:
-    """Each sentence once, with the names of all that it is about."""
+    """Each sentence once, after the labels of the runs that it is about."""
     names: Dict[str, List[str]] = {}
     for name, sentence in sentences:
         names.setdefault(sentence, []).append(name)

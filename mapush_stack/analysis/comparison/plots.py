@@ -13,11 +13,11 @@ from .model import Comparison, Curve, Panel
 _COLUMNS = 3
 _AXES = {"steps": ("environment steps (millions)", 1e6), "hours": ("hours of training", 1.0)}
 _COLOURS = 10
-"""Colours of matplotlib's palette; groups beyond them are dashed."""
+"""Colours of matplotlib's palette; further groups have dashed lines."""
 
 
 def draw(found: Comparison, folder: Path) -> List[Path]:
-    """Draw `curves-steps.png`, `curves-hours.png` and, with several seeds, `scores.png`; returns their paths.
+    """Draw the curves and, if a group has several runs, the scores; returns the PNG files.
 
     Raises:
         UserError: matplotlib is not installed.

@@ -14,7 +14,7 @@ from .milestones import WINDOW, finite, window_means
 from .model import Group, Score
 
 _END = 0.1
-"""The last part of a run's steps; the mean over it is the score at the end."""
+"""Last share of a run's steps, over which a score "at the end" is averaged."""
 
 
 def scores(runs: List[LoggedRun], groups: List[Group]) -> List[Score]:
@@ -32,7 +32,7 @@ def _estimate(seeds: np.ndarray) -> Optional[statistics.Estimate]:
 
 
 def by_seed(group: Group, by_run: List[Optional[float]]) -> np.ndarray:
-    """`[seeds]` a value for each seed of a group: the mean over its runs, which are no independent samples."""
+    """`[seeds]` one value per seed of a group: the mean over the runs of that seed."""
     values: Dict[Any, List[float]] = {}
     for index, seed in zip(group.runs, group.seeds):
         value = by_run[index]
@@ -61,7 +61,7 @@ def _at_end(tag: str, run: LoggedRun) -> Optional[float]:
 
 
 def _reduced(reduce: Callable[[np.ndarray], float], tag: str, run: LoggedRun) -> Optional[float]:
-    """`reduce` of the finite values, None without any."""
+    """`reduce` of the finite values; None if there are none."""
     series = run.find(tag)
     values = np.empty(0) if series is None else series.finite().values
     return finite(reduce(values)) if len(values) else None
@@ -85,4 +85,4 @@ _SCORES: List[Tuple[str, str, Callable[[LoggedRun], Optional[float]]]] = [
     ("reward per control step at the end", "reward", partial(_at_end, "average_step_reward")),
     ("speed", "environment steps per second", partial(_reduced, _median, "perf/fps")),
 ]
-"""Name, unit, and how it is computed. Two groups are judged by the first score that both have."""
+"""(name, unit, function of a run). Groups are judged by the first score that both have."""

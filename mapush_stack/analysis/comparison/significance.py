@@ -1,4 +1,4 @@
-"""What the seeds of two groups allow to conclude."""
+"""Conclusions about pairs of groups, from the scores of their seeds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from .scores import by_seed
 def verdicts(
     runs: List[LoggedRun], groups: List[Group], scores: List[Score], differences: List[Difference]
 ) -> List[Verdict]:
-    """A verdict on each pair of groups of one task: by success, or by return if all have the same known rewards."""
+    """A verdict on each pair of groups with the same task.
+
+    By success, or by return if all runs are known to have the same rewards.
+    """
     rewards_differ = any(row.field.startswith("task.rewards") for row in differences)
     units = ("share",) if rewards_differ or not all(run.config for run in runs) else ("share", "reward")
     usable = [score for score in scores if score.unit in units]
@@ -31,7 +34,7 @@ def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) ->
     a, b = (groups[index].name for index in pair)
     score = next((one for one in scores if all(one.by_group[index] is not None for index in pair)), None)
     if score is None:
-        return Verdict(pair, "", None, "nothing", f"{a} and {b} have no score in common that could be compared")
+        return Verdict(pair, "", None, "nothing", f"{a} and {b} have no score in common")
     one, other = (by_seed(groups[index], score.by_run) for index in pair)
     found = statistics.improvement([other], [one])
     conclusion = statistics.significant(found, (len(one), len(other)))
@@ -41,12 +44,12 @@ def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) ->
     figures = f"a seed of {b} beats one of {a} with probability {found.probability:.2f} [{low:.2f}, {high:.2f}]{test}"
     if conclusion == "nothing":
         sentence = (
-            f"nothing can be concluded about {a} against {b}: with {seeds} nobody knows how much seeds scatter; "
+            f"nothing can be concluded about {a} and {b}: {seeds} do not show how much results vary between seeds; "
             "train at least 3 of each, better 5"
         )
     elif conclusion == "apart":
         better, worse = (b, a) if found.probability > 0.5 else (a, b)
         sentence = f"by {score.name}, {better} is better than {worse}: {figures} ({seeds})"
     else:
-        sentence = f"by {score.name}, {seeds} do not tell {a} and {b} apart: {figures}"
+        sentence = f"by {score.name}, {seeds} show no difference between {a} and {b}: {figures}"
     return Verdict(pair, score.name, found, conclusion, sentence)

@@ -1,4 +1,4 @@
-"""Estimates over seeds as in rliable: interquartile mean, bootstrap intervals, probability of improvement.
+"""Estimates over seeds as in rliable: means, intervals, probability of improvement.
 
 Source: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical Precipice", NeurIPS 2021. Scores are
 given as strata: an array `[seeds]` for each task. Intervals are percentile intervals of a bootstrap that draws seeds
@@ -20,9 +20,9 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 """rliable's default."""
 _FEWEST_SEEDS = 3
-"""Fewer seeds do not show how much seeds scatter."""
+"""Fewest seeds of a group that show how much results vary between seeds."""
 _SEED = 0
-"""Of the bootstrap: the same runs give the same intervals."""
+"""Seed of the bootstrap, so that the same runs give the same intervals."""
 
 
 class Estimate(NamedTuple):
@@ -32,23 +32,24 @@ class Estimate(NamedTuple):
     interval: Optional[Tuple[float, float]]
     """95 % bootstrap interval; None if a task has fewer than two seeds."""
     seeds: int
-    """Seeds of the task that has the fewest."""
+    """Number of seeds of the task with the fewest."""
 
 
 class Improvement(NamedTuple):
-    """How probably a seed of X beats a seed of Y."""
+    """The probability that a seed of X beats a seed of Y."""
 
     probability: float
     """P(X > Y), a tie counted half, averaged over tasks."""
     interval: Optional[Tuple[float, float]]
     p_value: Optional[float]
-    """Two-sided Mann-Whitney U test that X and Y are alike, exact without ties; None for several tasks."""
+    """Two-sided Mann-Whitney U test, exact if there are no ties; None for several tasks."""
 
 
 def iqm(scores: Strata) -> float:
-    """Interquartile mean: the mean of all scores of all tasks without the lowest and the highest quarter.
+    """Interquartile mean: the mean of all scores without the lowest and highest quarter.
 
-    rliable's `aggregate_iqm`, scipy's `trim_mean(scores, 0.25)`: of n scores floor(n / 4) are left out at each end.
+    As rliable's `aggregate_iqm` and scipy's `trim_mean(scores, 0.25)`: of n scores, floor(n / 4) are left out at
+    each end.
     """
     return float(_stats().trim_mean(np.concatenate(scores), 0.25))
 
@@ -63,7 +64,10 @@ def iqm_estimate(scores: Strata) -> Estimate:
 
 
 def improvement(x: Strata, y: Strata) -> Improvement:
-    """Rliable's `probability_of_improvement`: Mann-Whitney's U over the number of pairs, averaged over tasks."""
+    """The probability that X improves on Y (rliable's `probability_of_improvement`).
+
+    Mann-Whitney's U divided by the number of pairs, averaged over tasks.
+    """
 
     def averaged(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
         pairs = zip(strata[: len(x)], strata[len(x) :])
@@ -99,7 +103,10 @@ def _interval(scores: Strata, statistic: Callable[..., np.ndarray]) -> Optional[
 
 
 def band(curves: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, first and third quartile over seeds of curves `[seeds, n]`, without NaN; `[n]` each, NaN if all are."""
+    """Mean, first and third quartile (`[n]` each) over the seeds of curves `[seeds, n]`.
+
+    NaN values are left out. A point without any value is NaN.
+    """
     some = np.isfinite(curves).any(0)
     mean, low, high = (np.full(curves.shape[1], np.nan) for _ in range(3))
     if some.any():
@@ -109,10 +116,11 @@ def band(curves: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def significant(found: Improvement, seeds: Tuple[int, int]) -> str:
-    """What a comparison of so many seeds allows to say: "nothing", "apart" or "alike".
+    """The conclusion from a comparison: "nothing", "apart" or "alike".
 
     "nothing": one side has fewer than three seeds. "apart": the interval of the probability of improvement excludes one
-    half, and the test rejects at 5 %. The test is exact; the bootstrap alone is too confident for a few seeds.
+    half, and the test rejects at 5 %. "alike": all other cases. The test is needed because the bootstrap alone is too
+    confident for a few seeds.
     """
     if min(seeds) < _FEWEST_SEEDS or found.interval is None:
         return "nothing"

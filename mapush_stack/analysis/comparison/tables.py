@@ -21,7 +21,7 @@ CURVES = "curves"
 
 
 class TextTable(NamedTuple):
-    """A table; the columns in `prose` are text, aligned to the left, the others are numbers."""
+    """A table. Columns in `prose` hold text, aligned to the left; the others hold numbers."""
 
     title: str
     columns: List[str]
@@ -123,7 +123,7 @@ def _duration(hours: float) -> str:
 
 
 def _checkpoints(found: Comparison) -> TextTable:
-    """Evaluated checkpoints: some, evenly spaced, and the best of each run."""
+    """Evaluated checkpoints of each run: evenly spaced ones, and the best."""
     rows: List[List[str]] = []
     for label, run in zip(found.labels, found.runs):
         count = len(run.evaluations)
@@ -167,7 +167,7 @@ def _small_curve(panel: Panel, curve: Curve) -> str:
     end = max(float(one.x[-1]) for one in panel.over_steps)
     finite = np.isfinite(curve.mean)
     cells = (np.arange(_BAR_COUNT) + 0.5) / _BAR_COUNT * end
-    # The first and the last cell that the curve touches show it too.
+    # Cells that the curve covers only in part are drawn too.
     x = curve.x[finite]
     reach = end / _BAR_COUNT / 2
     near = (cells >= x[0] - reach) & (cells <= x[-1] + reach)

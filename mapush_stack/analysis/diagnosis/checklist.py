@@ -12,15 +12,18 @@ from .judged_run import JudgedRun, NotJudgedError, Objective, number, steps
 from .segments import Segment, difference_error, segments
 
 _WINDOWS = 10
-"""Segments of a run among which the best is looked for."""
+"""Number of segments of a run among which the best is chosen."""
 _ERRORS = 4.0
-"""Standard errors of a difference that count as noise. It is the largest of some ten, and the error is an estimate."""
+"""Standard errors of a difference that count as noise.
+
+This is high because the largest of about ten differences is tested, and the error itself is an estimate.
+"""
 Answer = Tuple[bool, str]
 """Whether a criterion is met, and a sentence that says why."""
 
 
 class Fall(NamedTuple):
-    """The fall of an objective that a criterion looks at."""
+    """A fall of an objective between two segments."""
 
     before: Segment
     after: Segment
@@ -28,10 +31,10 @@ class Fall(NamedTuple):
 
 
 def completes(run: JudgedRun, tolerance: float) -> Answer:
-    """The last record is at the configured steps, or closer to them than the median distance of two records."""
+    """The last record is less than one median interval short of the configured steps."""
     total, reached = run.logged.total_steps, run.logged.steps
     if total is None:
-        raise NotJudgedError("the run does not say how many steps it was meant to have")
+        raise NotJudgedError("the run's files do not say how many steps were configured")
     sentence = f"{steps(reached)} of {steps(total)} steps"
     if reached < total and run.logged.running:
         raise NotJudgedError(f"{sentence} so far; it is still running")
@@ -41,11 +44,11 @@ def completes(run: JudgedRun, tolerance: float) -> Answer:
 
 
 def no_degradation(run: JudgedRun, tolerance: float) -> Answer:
-    """No quarter of the second half is below the best of the first half, nor the last below the one before."""
+    """No later quarter is below the best of the first two, nor the fourth below the third."""
     answer = _first_miss(run, tolerance, _fall_after_half)
     if not answer[0]:
         return answer
-    # The rule looks at returns and checkpoints too.
+    # The rule `degradation` also looks at returns and checkpoints.
     for lost in degradation(run, run.rules.thresholds("degradation")):
         return False, lost.sentence
     return answer
@@ -72,7 +75,10 @@ def final_is_best(run: JudgedRun, tolerance: float) -> Answer:
 
 
 def gradients_bounded(run: JudgedRun, tolerance: float) -> Answer:
-    """Norms as applied are within the limit; if only those before clipping are logged, within some times the limit."""
+    """The gradient norms that were applied are within the limit.
+
+    If only norms before clipping are logged, they may reach `tolerance` times the limit.
+    """
     factor, tags = 1.01, run.tags(r"(agent\d+|critic)/\w+_grad_norm_clipped(_max)?")
     if not tags:
         factor, tags = tolerance, run.tags(r"(agent\d+|critic)/\w+_grad_norm")
@@ -80,7 +86,7 @@ def gradients_bounded(run: JudgedRun, tolerance: float) -> Answer:
     finite = {tag: series.finite() for tag, series in logged.items()}
     largest = {tag: float(series.values.max()) for tag, series in finite.items() if len(series.values)}
     if not largest:
-        raise NotJudgedError("no gradient norm that is finite is logged" if tags else "no gradient norm is logged")
+        raise NotJudgedError("no finite gradient norm is logged" if tags else "no gradient norm is logged")
     limits = {tag: limit for tag in largest for limit in [run.gradient_limit(tag)] if limit is not None}
     if len(limits) < len(largest):
         raise NotJudgedError(f"the limit is not known; the largest norm is {number(max(largest.values()))}")
@@ -108,7 +114,7 @@ def smooth(run: JudgedRun, tolerance: float) -> Answer:
 
 
 def _first_miss(run: JudgedRun, tolerance: float, fall_of: Callable[[Objective], Fall]) -> Answer:
-    """By which objective the criterion is missed, else how the last of them meets it."""
+    """Whether all objectives meet a criterion, with the sentence of the first that does not."""
     answer = (True, "")
     for objective in run.objectives():
         before, after, sentence = fall_of(objective)
@@ -131,9 +137,9 @@ CRITERIA: Dict[str, Callable[[JudgedRun, float], Answer]] = {
     "gradients-bounded": gradients_bounded,
     "smooth": smooth,
 }
-"""Every criterion by its name in `rules.yaml`, given its tolerance.
+"""Criteria by their names in `rules.yaml`: functions of a run and the tolerance.
 
 Raises:
-    NotJudgedError: a criterion has nothing to look at.
+    NotJudgedError: a criterion has no data.
 
 """

@@ -17,7 +17,7 @@ class Change(NamedTuple):
 
     field: str
     now: Any
-    """What the run had; None if its files do not say."""
+    """The field's value in the run; None if its files do not say."""
     value: Any
     why: str
 
@@ -52,9 +52,9 @@ class Diagnosis(NamedTuple):
     """Severe ones first."""
     checklist: List[ChecklistItem]
     not_judged: Dict[str, str]
-    """Rules that had nothing to look at, and why."""
+    """Rules that had no data, and what was missing."""
     judged: int
-    """Number of rules that had something to look at."""
+    """Number of rules that had data."""
 
     @property
     def scanty(self) -> bool:
@@ -115,7 +115,7 @@ def _finding(rule: Rule, result: CheckResult, config: Dict[str, Any]) -> Finding
 
 
 def _change(change: ChangeRule, config: Dict[str, Any]) -> Change:
-    """What to try, given what the run had."""
+    """The change to try, with the field's present value in the run."""
     now = get(config, *change.field.split("."))
     value: Any = change.value
     if change.factor is not None:

@@ -13,21 +13,23 @@ from .run_facts import RunFacts
 from .segments import Segment, quarters, scale
 
 REWARDS = ("average_step_reward", "train_episode_rewards")
-"""What counts as the reward of a run: the first that is logged. The first episodes that end are the shortest ones, so
-the mean over ended episodes begins with failures of bad starts; the reward of a step does not."""
+"""Tags of a run's reward; the first that is logged is used.
+
+The reward of a step is preferred: the mean over ended episodes begins with the shortest ones, which failed early.
+"""
 SUCCESS = "mapush/success_rate"
 _END = 0.1
-"""Share of a run. A series that is not finite in all of its end cannot be judged there."""
+"""Last share of a run. A series without a finite value there is not judged."""
 _UNIT_ENTROPY = 0.5 * np.log(2 * np.pi * np.e)
 """Entropy of a Gaussian with standard deviation 1, nats per dimension."""
 
 
 class NotJudgedError(Exception):
-    """A check has nothing to look at; the message says what is missing."""
+    """A check has no data; the message says what is missing."""
 
 
 class Evidence(NamedTuple):
-    """A number that was logged, or a mean or median of logged numbers that ends at `steps`."""
+    """A logged number, or the mean or median of logged numbers up to `steps`."""
 
     tag: str
     steps: int
@@ -41,9 +43,9 @@ class CheckResult(NamedTuple):
     sentence: str
     evidence: List[Evidence]
     badness: float = 0.0
-    """Of several networks the one with the most is reported."""
+    """The result with the highest value is reported, for example of several networks."""
     severity: Optional[Severity] = None
-    """Replaces the rule's."""
+    """Replaces the rule's severity, if given."""
 
 
 class Objective(NamedTuple):
@@ -56,14 +58,14 @@ class Objective(NamedTuple):
 
 
 class JudgedRun(NamedTuple):
-    """A run, what is known of it, and the rules."""
+    """A run, its facts, and the rules."""
 
     logged: LoggedRun
     facts: RunFacts
     rules: Rules
 
     def series(self, tag: str) -> Series:
-        """The finite values of a tag, enough of them to judge their development.
+        """The finite values of a tag, if there are enough of them to judge.
 
         Raises:
             NotJudgedError: it is not logged, or too short.
@@ -75,11 +77,11 @@ class JudgedRun(NamedTuple):
         kept = series.finite()
         fewest = self.rules.fewest_points
         if len(kept.steps) < fewest or kept.steps[0] == kept.steps[-1]:
-            raise NotJudgedError(f"{tag} has {len(kept.steps)} values; a course needs {fewest}")
+            raise NotJudgedError(f"{tag} has {len(kept.steps)} values; at least {fewest} are needed")
         return kept
 
     def all_series(self, pattern: str) -> Dict[str, Series]:
-        """`series` of every tag that matches a whole pattern: tags between `|`, with any numbers.
+        """The series of every tag that fully matches a pattern of alternatives.
 
         Raises:
             NotJudgedError: there is none.
@@ -98,11 +100,11 @@ class JudgedRun(NamedTuple):
         return found
 
     def tags(self, pattern: str) -> List[str]:
-        """The logged tags that match a whole pattern, sorted."""
+        """The logged tags that fully match a pattern, sorted."""
         return sorted(tag for tag in self.logged.series if re.fullmatch(pattern, tag))
 
     def reward_tag(self) -> str:
-        """The tag of what counts as the reward.
+        """The tag of the run's reward.
 
         Raises:
             NotJudgedError: no reward is logged.
@@ -128,7 +130,9 @@ class JudgedRun(NamedTuple):
         return Objective(tag, parts, 1.0 if tag == SUCCESS else scale(parts))
 
     def objectives(self) -> List[Objective]:
-        """What the progress is judged by: success, and the reward unless its scale changes during the training.
+        """The quantities by which progress is judged: success and the reward.
+
+        The reward is left out if its scale changes during the training (a curriculum).
 
         Raises:
             NotJudgedError: neither is logged, one is too short, or the reward is not finite at the end.
@@ -136,18 +140,16 @@ class JudgedRun(NamedTuple):
         """
         if self.logged.steps < self.rules.fewest_steps:
             fewest = steps(self.rules.fewest_steps)
-            raise NotJudgedError(
-                f"{steps(self.logged.steps)} steps are few; the course of the reward is judged from {fewest} on"
-            )
+            raise NotJudgedError(f"{steps(self.logged.steps)} steps are too few; progress is judged from {fewest} on")
         found = [] if self.success() is None else [self.objective(SUCCESS)]
         if self.facts.staged and not found:
-            raise NotJudgedError("the rewards' scale changes on the way, and success is not logged")
+            raise NotJudgedError("the rewards' scale changes during the training, and success is not logged")
         if found and (self.facts.staged or not any(tag in self.logged.series for tag in REWARDS)):
             return found
         return [*found, self.objective(self.reward_tag())]
 
     def action_size(self) -> int:
-        """The numbers of an action, over which an entropy is summed.
+        """The number of action dimensions, over which the entropy is summed.
 
         Raises:
             NotJudgedError: it is not known.
@@ -165,7 +167,7 @@ class JudgedRun(NamedTuple):
             return None
 
     def deviations(self) -> Dict[str, Series]:
-        """The policies' standard deviations by the tag that they come from: as logged, else from the entropy.
+        """The policies' standard deviations by tag: as logged, or computed from the entropy.
 
         A diagonal Gaussian of D dimensions with entropy H has the (geometric mean) deviation exp(H / D - 1.419).
 
@@ -188,7 +190,7 @@ class JudgedRun(NamedTuple):
                 yield tag.split("/", 1)[1], kept
 
     def gradient_limit(self, tag: str) -> Optional[float]:
-        """The configured limit for the network that a tag is about."""
+        """The configured gradient limit of the network that a tag names."""
         return self.facts.critic_limit if tag.startswith("critic/") else self.facts.actor_limit
 
 
@@ -220,6 +222,6 @@ def steps(count: float) -> str:
 
 
 def owner(tag: str) -> str:
-    """The network that a tag is about: `agent0`, `the critic`."""
+    """The network that a tag names: `agent0`, `the critic`."""
     name = tag.split("/", 1)[0]
     return "the critic" if name == "critic" else name

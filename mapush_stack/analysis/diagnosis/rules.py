@@ -1,4 +1,4 @@
-"""`rules.yaml`: what is looked for in a run, from which value on, why, and what to try."""
+"""The model of `rules.yaml`: rules with thresholds, reasons and changes to try."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Severity(str, Enum):
     SEVERE = "severe"
     """The run's result should not be used as it is."""
     REMARK = "remark"
-    """Worth knowing; the run may well be good."""
+    """Worth knowing; the run may still be good."""
 
 
 class ChangeRule(Settings):
@@ -34,25 +34,27 @@ class ChangeRule(Settings):
     @model_validator(mode="after")
     def _check(self) -> ChangeRule:
         if (self.value is None) == (self.factor is None):
-            raise ValueError(f"{self.field} needs value or factor, one of them")
+            raise ValueError(f"{self.field} needs either value or factor")
         return self
 
 
 class Rule(Settings):
-    """Something that can be wrong with a run; the check of its name is in `checks.py`."""
+    """Something that can be wrong with a run; the check of the same name is in `checks/`."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
     severity: Severity
     thresholds: Dict[str, float]
-    unless: List[str] = Field(default=[], description="rules whose finding explains this one")
+    unless: List[str] = Field(
+        default=[], description="rules whose finding explains this one, which is then not checked"
+    )
     why: str
     changes: List[ChangeRule]
     source: List[str] = Field(min_length=1)
 
 
 class Criterion(Settings):
-    """A line of the checklist; the check of its name is in `checklist.py`."""
+    """A line of the checklist; the function of the same name is in `checklist.py`."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
     title: str
@@ -60,7 +62,7 @@ class Criterion(Settings):
 
 
 class Published(Settings):
-    """What upstream's published run used, whose logs do not say it."""
+    """Settings of upstream's published run, which its logs do not contain."""
 
     source: str
     gamma: float
@@ -68,16 +70,18 @@ class Published(Settings):
     saturation: float
     weights: Dict[str, float]
     fields: Dict[str, str] = Field(
-        description="names of the weights in the task's configuration that may lie beside it"
+        description="names of the weights in `task/config.py`, which may lie beside the logs"
     )
 
 
 class Rules(Settings):
-    """The whole file."""
+    """The content of `rules.yaml`."""
 
     published: Published
     events: List[str] = Field(description="reward terms that are paid on single steps")
-    telescoping: List[str] = Field(description="reward terms whose sum depends on an episode's two ends alone")
+    telescoping: List[str] = Field(
+        description="reward terms whose sum over an episode depends only on its start and end"
+    )
     action_size: int = Field(ge=1)
     fewest_points: int = Field(ge=4)
     fewest_steps: int = Field(ge=0)
@@ -85,7 +89,7 @@ class Rules(Settings):
     checklist: List[Criterion] = Field(min_length=1)
 
     def thresholds(self, name: str) -> Dict[str, float]:
-        """Of the rule of this name."""
+        """The thresholds of a rule."""
         return next(rule.thresholds for rule in self.rules if rule.name == name)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a run's configuration says that its numbers are judged by."""
+"""Limits and scales from a run's configuration, by which its numbers are judged."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ class RunFacts(NamedTuple):
     """Limits and scales of a run; None if its files do not say."""
 
     weights: Dict[str, float]
-    """Weight of each reward term by name, 0 if it is off; empty if nothing says."""
+    """Weight of each reward term by name, 0 if it is off; empty if they are not known."""
     actor_limit: Optional[float] = None
     """Limit of the norm of an actor's gradient."""
     critic_limit: Optional[float] = None
     target_kl: Optional[float] = None
     horizon: Optional[float] = None
-    """Control steps that the discount sees: 1 / (1 - gamma) decisions."""
+    """Control steps within the horizon of the discount: 1 / (1 - gamma) decisions."""
     saturation: float = 1.0
-    """|action| from which on a command does not grow."""
+    """|action| above which commands no longer grow."""
     staged: bool = False
     """True if the rewards' scales change during the training (a curriculum)."""
     action_size: Optional[int] = None
-    """Numbers of an action."""
+    """Number of action dimensions."""
 
 
 def run_facts(run: LoggedRun, rules: Rules) -> RunFacts:
-    """What `run` says of itself, or what is published of upstream's run."""
+    """The facts of a run, from its configuration or from upstream's published settings."""
     facts = RunFacts(weights={})
     if run.library == "harl" and "algo_args" in run.config:
         facts = _harl(run.config)
@@ -41,13 +41,13 @@ def run_facts(run: LoggedRun, rules: Rules) -> RunFacts:
 
 
 def _pushes(run: LoggedRun) -> bool:
-    """True for MAPush's task, whose actions are velocities of a robot. OpenRL's runs are taken for MAPush's."""
+    """True for MAPush's task, whose actions are velocities. OpenRL's runs count as MAPush's."""
     environment = f"{run.task} {get(run.config, 'main_args', 'env')}".lower()
     return run.library in ("mapush", "openrl") or "mapush" in environment or "go1push" in environment
 
 
 def get(config: Any, *path: str) -> Any:
-    """A value inside nested dictionaries, None without one."""
+    """A value inside nested dictionaries; None if there is none."""
     for name in path:
         if not isinstance(config, dict) or name not in config:
             return None

@@ -1,4 +1,4 @@
-"""Segments of a logged series: their means, how sure a difference of means is, and trends."""
+"""Segments of a logged series: means, standard errors of differences, and trends."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import numpy as np
 from ..run import Series
 
 _STRETCHES = 20
-"""Number of stretches of a run whose means count as independent. Training curves are means over the last episodes, so
-neighbouring values are not. Trends are computed from at most so many stretches."""
+"""Number of stretches of a run whose means count as independent, and the most in a trend.
+
+Neighbouring values are not independent, because training curves are means over recent episodes.
+"""
 _TREND_VALUES, _FEWEST_TRENDING = 5, 6
-"""A trend takes the median of so many values, unless that leaves fewer than so many medians."""
+"""Values per median of a trend, and the fewest medians, which take precedence."""
 _NOISE_FLOOR = 0.25
-"""Lower bound on the noise, as a share of the segment's standard deviation (which also contains its trend)."""
+"""Lower bound on the noise, as a share of the segment's standard deviation.
+
+That deviation also contains the segment's trend.
+"""
 
 
 class Segment(NamedTuple):
@@ -27,7 +32,7 @@ class Segment(NamedTuple):
     values: np.ndarray
     """`[n]`, at least one value, all finite."""
     noise: float
-    """Standard deviation that a value would have if values were independent and the curve were flat."""
+    """Standard deviation of the values around the curve, as if they were independent."""
 
     @property
     def mean(self) -> float:
@@ -41,12 +46,12 @@ class Segment(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Standard error of the mean: of the noise around the curve, without the trend."""
+        """Standard error of the mean, from the noise around the curve without the trend."""
         return max(self.noise, _NOISE_FLOOR * float(self.values.std())) / math.sqrt(len(self.values))
 
 
 def segment(series: Series, begin: float, end: float) -> Segment:
-    """The values between two shares (0 to 1) of the logged steps; the nearest value if there is none."""
+    """The values between two shares (0 to 1) of the logged steps, or the nearest value."""
     low, high = series.steps[0], series.steps[-1]
     bounds = low + (high - low) * np.array([begin, end])
     inside = (series.steps >= bounds[0]) & (series.steps <= bounds[1])
@@ -72,29 +77,36 @@ def difference_error(one: Segment, other: Segment) -> float:
 
 
 def scale(parts: List[Segment]) -> float:
-    """The unit in which changes of a reward are measured: its largest mean, or the spread of the means if larger."""
+    """The unit in which changes of a reward are measured.
+
+    The largest of |first mean|, |last mean| and the range of all means.
+    """
     means = [one.mean for one in parts]
     return max(max(abs(mean) for mean in means[:1] + means[-1:]), max(means) - min(means), 1e-12)
 
 
 def _noise(values: np.ndarray) -> float:
-    """Noise of a value, by neighbouring values, or by neighbouring stretches if that is more, as in smoothed curves.
+    """Noise of a value: the larger of the noise of values and the noise of stretches.
 
-    A rise, a fall or a collapse makes few of the differences large, so it does not count as noise.
+    Stretches show the noise of a smoothed curve. A rise, a fall or a collapse makes only few differences large, so it
+    does not count as noise.
     """
     means = np.array([stretch.mean() for stretch in np.array_split(values, min(_STRETCHES, len(values)))])
     return max(_jitter(values), _jitter(means) * math.sqrt(len(values) / len(means)))
 
 
 def _jitter(values: np.ndarray) -> float:
-    """Deviation from a smooth curve, by the median size of second differences; of few values their deviation."""
+    """Deviation from a smooth curve, by the median size of second differences.
+
+    For fewer than five values, their standard deviation.
+    """
     if len(values) < 5:
         return float(values.std())
     return 1.4826 * float(np.median(np.abs(np.diff(values, 2)))) / math.sqrt(6.0)
 
 
 def trend(values: np.ndarray) -> float:
-    """Spearman's rank correlation with time of the medians of stretches; 0 if they are all the same."""
+    """Spearman's rank correlation of medians of stretches with time; 0 if all are equal."""
     count = min(max(len(values) // _TREND_VALUES, _FEWEST_TRENDING), _STRETCHES, len(values))
     values = np.array([np.median(stretch) for stretch in np.array_split(values, count)])
     if len(values) < 3 or np.ptp(values) == 0:

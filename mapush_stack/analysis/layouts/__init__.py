@@ -1,4 +1,4 @@
-"""Which program wrote a run's folder, and where in it things are."""
+"""Finds out which program wrote a run's folder, and which files are in it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from .layout import Layout, Program
 __all__ = ["PROGRAMS", "Layout", "find"]
 
 PROGRAMS: List[Program] = [mapush.PROGRAM, harl.PROGRAM, openrl.PROGRAM]
-"""Programs whose runs are recognised, tried in this order. HARL comes before OpenRL: some of its folders look alike."""
+"""Programs whose runs are recognised, tried in this order.
+
+HARL comes before OpenRL, because some of HARL's folders look like OpenRL's.
+"""
 
 
 def find(path: Path) -> Layout:
     """The layout of the run at `path`: its folder, its folder of logs, or one event file.
 
     Raises:
-        UserError: there is nothing, or several runs.
+        UserError: there is no run, or there are several.
 
     """
     if not path.exists():

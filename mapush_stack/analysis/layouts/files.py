@@ -16,7 +16,7 @@ CONFIG, MANIFEST, LOG, PROGRESS = "config.json", "manifest.json", "log.txt", "pr
 MARKS = (CONFIG, LOG)
 """A run's folder has at least one of these files."""
 _DEEPEST = 100
-"""Levels of a JSON file; deeper nesting would end in Python's recursion limit."""
+"""Most levels of a JSON file; deeper nesting would exceed Python's recursion limit."""
 _CHECKPOINT = re.compile(r"rl_model_(\d+)_steps")
 _CHECKPOINT_FOLDERS = ("models", "checkpoints")
 
@@ -39,12 +39,12 @@ def run_folder(path: Path) -> Path:
     runs = [Path(folder) for folder, _, names in os.walk(str(path)) if any(name in names for name in MARKS)]
     if len(runs) > 1:
         shown = ", ".join(str(run.relative_to(path)) for run in sorted(runs)[:3])
-        raise UserError(f"{path} holds {len(runs)} runs; name those that are meant, such as {shown}")
+        raise UserError(f"{path} holds {len(runs)} runs; give the folders of those you want, such as {shown}")
     return runs[0] if runs else path
 
 
 def is_event_file(name: str) -> bool:
-    """True if TensorBoard takes a file of this name for one of its own."""
+    """True if TensorBoard reads files of this name."""
     return "tfevents" in name or name.startswith("events")
 
 
@@ -75,7 +75,7 @@ def log_sizes(folder: Path) -> List[Tuple[Path, int]]:
 
 
 def status(file: Path) -> Optional[os.stat_result]:
-    """Size and times of a file; None if it was deleted meanwhile, or is a broken link."""
+    """Size and times of a file; None if it does not exist any more, or is a broken link."""
     try:
         return file.stat()
     except OSError:
@@ -99,7 +99,7 @@ def is_locked(folder: Path) -> Optional[bool]:
 
 
 def read_json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
-    """The JSON object in a file, empty without one, and what is wrong with the file."""
+    """The JSON object in a file (empty if there is no file), and what is wrong with it."""
     if not file.is_file():
         return {}, []
     try:

@@ -16,7 +16,7 @@ _TASK_NAMES = ("task", "scenario", "map_name", "env_name")
 
 
 def _wrote(layout: Layout) -> bool:
-    """True if there is HARL's configuration, or folders such as logs/agent0/<name>/agent0/<name>."""
+    """True for HARL's configuration, or for folders like logs/agent0/<name>/agent0/<name>."""
     if "main_args" in layout.config or "algo_args" in layout.config:
         return True
     return any(

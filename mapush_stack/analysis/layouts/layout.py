@@ -1,4 +1,4 @@
-"""A run's folder before its logs are read."""
+"""A run as its folder describes it, before its logs are read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TextSource = Callable[[Dict[str, Series]], TextLog]
 
 @dataclass(frozen=True)
 class Layout:
-    """What a run's folder says without its logs."""
+    """What is known about a run without reading its logs."""
 
     path: Path
     library: str
@@ -26,18 +26,18 @@ class Layout:
     seed: Optional[int] = None
     robots: Optional[int] = None
     config: Dict[str, Any] = field(default_factory=dict)
-    """Nested plain JSON, empty without one."""
+    """Nested plain JSON, empty if there is none."""
     manifest: Dict[str, Any] = field(default_factory=dict)
-    """Where and with what the run was made, empty if it does not say."""
+    """Machine and software of the run; empty if they are not known."""
     total_steps: Optional[int] = None
-    """Environment steps that the run was to have, None if it does not say."""
+    """Configured environment steps; None if they are not known."""
     event_files: Dict[Path, List[Path]] = field(default_factory=dict)
-    """By the folder that they are in."""
+    """Event files by the folder that they are in."""
     text_logs: List[TextSource] = field(default_factory=list)
     checkpoints: List[Tuple[int, Path]] = field(default_factory=list)
     """(environment steps, path), in the order of their steps."""
     problems: List[str] = field(default_factory=list)
-    """What could not be read, a sentence each."""
+    """Sentences about what could not be read."""
 
 
 class Program(NamedTuple):
@@ -45,6 +45,6 @@ class Program(NamedTuple):
 
     library: str
     wrote: Callable[[Layout], bool]
-    """True if the program wrote a folder, of which files, `config` and `manifest` are known."""
+    """True if the program wrote the folder; files, `config` and `manifest` are already read."""
     describe: Callable[[Layout], Layout]
     """Adds task, algorithm, seed and so on."""

@@ -34,7 +34,7 @@ def _describe(layout: Layout) -> Layout:
 
 
 def _total_steps(values: ConfigValues) -> Optional[int]:
-    """Environment steps that the run was to have: the sum over its stages, if it has some."""
+    """Configured environment steps, summed over the stages if there are any."""
     stages = values.get("training", "stages")
     if not stages:
         return values.whole("training", "total_steps", least=1)

@@ -1,6 +1,6 @@
-"""Runs of OpenRL, with what MAPush leaves beside them: its configuration as Python, its command as a shell script.
+"""Runs of OpenRL, and the files that MAPush leaves beside them.
 
-Both files are only read, never run.
+These are the configuration as Python and the command as a shell script. Both are only read, never run.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _describe(layout: Layout) -> Layout:
 
 
 def _task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
-    """The literal values that the classes of `task/config.py` assign, nested by class, and what is wrong with it."""
+    """The literal values of the classes in `task/config.py`, nested by class, and problems."""
     if not file.is_file():
         return {}, []
     try:
@@ -76,12 +76,12 @@ def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
             try:
                 found[node.targets[0].id] = ast.literal_eval(node.value)
             except (ValueError, TypeError, RecursionError):
-                continue  # it is computed, or no valid value
+                continue  # computed, or not a valid value
     return found
 
 
 def _train_script(file: Path) -> Dict[str, Any]:
-    """Environments, steps, algorithm, seed and task of `task/train.sh`, as far as it names them."""
+    """Environments, steps, algorithm, seed and task of `task/train.sh`, if it names them."""
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:

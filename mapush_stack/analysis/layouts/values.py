@@ -10,7 +10,7 @@ from .files import CONFIG
 
 
 class ConfigValues:
-    """Values of a configuration, each of the type that it must have; a value of another type is a problem."""
+    """Typed values of a configuration; a value of a wrong type becomes a problem."""
 
     def __init__(self, config: Dict[str, Any]) -> None:
         """`config` is nested plain JSON."""
@@ -18,7 +18,7 @@ class ConfigValues:
         self.problems: List[str] = []
 
     def get(self, *names: str) -> Any:
-        """The value under nested names, None without one."""
+        """The value under nested names, None if there is none."""
         found: Any = self._config
         for name in names:
             found = found.get(name) if isinstance(found, dict) else None
@@ -33,7 +33,7 @@ class ConfigValues:
             return None
         if type(number) is int and (least is None or number >= least):
             return number
-        self.refuse(names, value, "a whole number" + ("" if least is None else f" from {least} on"))
+        self.refuse(names, value, "a whole number" + ("" if least is None else f" of at least {least}"))
         return None
 
     def word(self, *names: str) -> Optional[str]:
@@ -46,7 +46,7 @@ class ConfigValues:
         return None
 
     def refuse(self, names: Sequence[str], value: Any, wanted: str) -> None:
-        """Add the problem that a value is not what is wanted there."""
+        """Add a sentence about a value of a wrong type to `problems`."""
         shown = json.dumps(value)
         shown = shown if len(shown) <= 40 else shown[:37] + "..."
         self.problems.append(f"{CONFIG} has {'.'.join(names)}={shown}, which is not {wanted}; it is left out")

@@ -1,4 +1,4 @@
-"""Runs as one HTML file that needs nothing else: curves, findings, pictures."""
+"""Runs as one self-contained HTML file: curves, findings, pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import page
 from .playing import play_all
 
 _PLAYING_SECONDS = 40.0
-"""Time in which checkpoints may begin to be played, for all runs together."""
+"""Time limit for all runs together, after which no further checkpoint is played."""
 
 
 def make(path: Path, runs: List[LoggedRun], notes: List[str], episodes: int) -> None:

@@ -12,12 +12,12 @@ MOST_POINTS = 400
 
 
 class Points(NamedTuple):
-    """What is drawn of a series."""
+    """The points of a series that are drawn."""
 
     steps: np.ndarray
     """`[p]` environment steps at the end of each stretch."""
     wall: np.ndarray
-    """`[p]` unix seconds likewise."""
+    """`[p]` unix seconds at the end of each stretch."""
     values: np.ndarray
     """`[p]` the value, or the mean of a stretch; NaN for a stretch without a finite value."""
     low: Optional[np.ndarray]

@@ -1,5 +1,5 @@
 "use strict";
-// Draws what the page's JSON holds. Colours are the style's, so that they follow the light or dark theme.
+// Draws the data in the page's JSON. Colours come from the style sheet, so they follow the light or dark theme.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -14,7 +14,7 @@
     const part = (at) => parseInt(hex.slice(at, at + 2), 16);
     return `rgba(${part(1)},${part(3)},${part(5)},${share})`;
   };
-  // Plotly reads a little HTML in names; what logs and folders are called must stay text.
+  // Plotly interprets some HTML in names, but the names of logs and folders must stay plain text.
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
   const causes = {
@@ -72,7 +72,7 @@
     const named = shown.some((line) => line.label);
     const traces = shown.flatMap((line) => {
       const name = [several || !line.label ? data.groups[line.group] : "", line.label].filter(Boolean).join(", ");
-      // Networks of one run have colours of their own; with several runs the colour is the run's.
+      // If there is one run, each network has its own colour. If there are several, each run has.
       const shade = several || one.lines.length === 1 ? key(line.group) : key(line.dash);
       return lineTraces(line, name, shade, { line: several ? { dash: dashes[line.dash % 5] } : {}, legend: named && !several });
     });
@@ -101,7 +101,7 @@
       text: curve.episodes.map((count) => (count === null ? "" : `${count} episodes`)),
       hovertemplate: `<b>%{y:.1%}</b> at %{x:,.4~s} steps<br>%{text}<extra>${plain(curve.label)}</extra>`,
     }));
-    // Checkpoints know their steps alone.
+    // Checkpoints have steps, but no times.
     const xaxis = { tickformat: "~s", title: { text: "environment steps", font: { size: 11, color: colour("--quiet") }, standoff: 6 } };
     return [traces, layout({ xaxis, yaxis: { tickformat: ".0%", range: [0, 1.03] } })];
   }

@@ -1,4 +1,4 @@
-"""The report's page: one HTML file without links to anything outside of it."""
+"""The report's page: one HTML file without links to other files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FILMS = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".png
 _PATTERNS = ("*.mp4", "*.webm", "*.gif", "*-[123].png")
 """What `mapush play --record` and `--stills` write."""
 _MOST_BYTES = 12_000_000
-"""Of films and pictures together, so that the report can be sent by mail."""
+"""Most bytes of films and pictures together, so that the report can be sent by mail."""
 
 
 class Film(NamedTuple):
@@ -39,7 +39,7 @@ class Film(NamedTuple):
 
 
 class RunSection(NamedTuple):
-    """What the page says of one run."""
+    """The page's content about one run."""
 
     number: int
     """Its index in the comparison."""
@@ -52,7 +52,7 @@ class RunSection(NamedTuple):
     left_out: List[str]
     """Recordings that were too large."""
     reproduce: str
-    """Command line that trains it again; empty if the run does not say."""
+    """Command line that trains it again; empty if it is not known."""
 
 
 def write(
@@ -62,7 +62,7 @@ def write(
     facts: Sequence[RunFacts],
     played: Sequence[PlayedRun],
 ) -> None:
-    """Write the report, whole or not at all.
+    """Write the report; the file is complete or absent.
 
     Raises:
         UserError: jinja2 or plotly is not installed, or the file cannot be written.
@@ -76,7 +76,7 @@ def write(
 
 
 def check(path: Path) -> None:
-    """Refuse, before anything is computed, what could not be written.
+    """Raise an error early if the report cannot be written.
 
     Raises:
         UserError: jinja2 or plotly is not installed, or there is no such folder.
@@ -157,7 +157,7 @@ def _section(index: int, found: Comparison, diagnosis: Diagnosis, played: Played
 
 
 def _films(folder: Path) -> Tuple[List[Film], List[str]]:
-    """Recordings and stills in a run's folder, and the names of those that are too large."""
+    """Recordings and stills in a run's folder, and the names of files that are too large."""
     films: List[Film] = []
     left_out: List[str] = []
     room = _MOST_BYTES

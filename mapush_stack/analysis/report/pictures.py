@@ -36,7 +36,7 @@ class Picture(NamedTuple):
     radius: float
     objects: List[Shape]
     path: str
-    """Of the object."""
+    """Path of the object."""
     robots: List[Tuple[str, List[Shape]]]
     """Path and outlines of each."""
     caption: str
@@ -44,7 +44,7 @@ class Picture(NamedTuple):
 
 
 def pictures(trajectories: Sequence[Trajectory], settings: ExperimentConfig) -> List[Picture]:
-    """Pictures of episodes, all of the same piece of floor."""
+    """Pictures of episodes, all with the same view of the floor."""
     reach = settings.task.success_distance
     if not trajectories:
         return []
@@ -79,7 +79,7 @@ def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Pictu
 
 
 def _path(poses: np.ndarray) -> str:
-    """The way of an object or robot as a polyline."""
+    """The path of an object or robot as a polyline."""
     kept = np.unique(np.linspace(0, len(poses) - 1, min(_POINTS, len(poses))).round().astype(int))
     return _points(poses[kept, :2])
 

@@ -1,4 +1,4 @@
-"""A run's checkpoints, played for the report on the embedded simulator within a limited time."""
+"""Plays the checkpoints of runs for the report, within a time limit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from ...errors import UserError
 from ..run import Evaluation, LoggedRun
 from .pictures import Picture, pictures
 
-# To play needs torch, whose import takes seconds that a report of logs alone should not take.
+# Playing needs torch. Its import takes seconds, which a report without playing should not take.
 if TYPE_CHECKING:
     from ...evaluation.policies import Candidate
     from ...evaluation.trajectories import Played
 
 _ON_THE_CPU = ["sim.backend=mujoco", "sim.device=cpu"]
 _SHOWN = 4
-"""Successes, and as many failures, that are drawn."""
+"""Most successes, and most failures, that are drawn."""
 _PROGRAMS = {"harl": "HARL's", "openrl": "OpenRL's", "tensorboard": "plain TensorBoard"}
 
 
 class PlayedRun(NamedTuple):
-    """What was played of a run."""
+    """The result of playing a run's checkpoints."""
 
     evaluations: List[Evaluation]
-    """Of its checkpoints, in the order of their steps."""
+    """Evaluations of its checkpoints, in the order of their steps."""
     successes: List[Picture]
     failures: List[Picture]
     note: str
@@ -33,9 +33,10 @@ class PlayedRun(NamedTuple):
 
 
 def play_all(runs: Sequence[LoggedRun], episodes: int, seconds: float) -> List[PlayedRun]:
-    """Play `episodes` of each run's checkpoints: the last ones first, then the others from few to many.
+    """Play `episodes` episodes of the checkpoints of each run.
 
-    A checkpoint that would begin after `seconds` is left out, and the note says so.
+    The last checkpoints come first, then the first ones, then those in the middle of the largest gaps. A checkpoint
+    that would begin after `seconds` is left out, and the note says so.
     """
     until = time.monotonic() + seconds
     players = [_Player(run, episodes) for run in runs]
@@ -54,7 +55,7 @@ class _Player:
         self._candidates, self._reason = _candidates(run, episodes)
         self._queue = _order(len(self._candidates))
         if run.evaluations:
-            self._queue = self._queue[:1]  # for the pictures; the success curve is there
+            self._queue = self._queue[:1]  # only the pictures are missing
         self._found: Dict[int, Evaluation] = {}
         self._last: Optional[Played] = None
         self._skipped = 0
@@ -87,7 +88,7 @@ class _Player:
         self._found[index] = Evaluation.model_validate({"steps": candidate.steps, **summary._asdict()})
 
     def result(self) -> PlayedRun:
-        """What was played."""
+        """The evaluations, the pictures and a note."""
         evaluations = self._run.evaluations or [self._found[index] for index in sorted(self._found)]
         if self._last is None:
             late = "there was no time left" if self._skipped else ""
@@ -95,16 +96,16 @@ class _Player:
         settings, steps = self._candidates[-1].config, self._candidates[-1].steps
         trajectories = self._last.trajectories
         successes = [one for one in trajectories if one.success]
-        # A start that broke a rule says little about the policy.
+        # Failures after an invalid start come last, because they say little about the policy.
         order = sorted(zip(self._last.episodes.valid.tolist(), trajectories), key=lambda pair: not pair[0])
         failures = [one for _, one in order if not one.success]
         note = (
             f"{self._episodes} first episodes of the checkpoint at {steps:,} steps, deterministic, seed "
-            f"{settings.evaluation.seed}: {len(successes)} successes. Turned so that the target lies to the right; the "
-            "first ones of each kind are shown, before those whose start broke a rule by itself."
+            f"{settings.evaluation.seed}: {len(successes)} successes. The pictures are turned so that the target is on "
+            "the right. The first of each kind are shown; failures after an invalid start come last."
         )
         if self._skipped:
-            note += f" {self._skipped} earlier checkpoints were left out for want of time."
+            note += f" {self._skipped} earlier checkpoints were left out for lack of time."
         good, bad = (pictures(some[:_SHOWN], settings) for some in (successes, failures))
         return PlayedRun(evaluations, good, bad, note)
 
@@ -127,7 +128,7 @@ def _candidates(run: LoggedRun, episodes: int) -> Tuple[List[Candidate], str]:
 
 
 def _order(count: int) -> List[int]:
-    """The last checkpoint, the first, then those that halve the largest gap."""
+    """Indices: the last checkpoint, the first, then the middle of the largest gap."""
     order = [count - 1, 0][: min(count, 2)] if count > 1 else list(range(count))
     while len(order) < count:
         known = sorted(order)

@@ -36,11 +36,8 @@ def driver(machine: MachineInfo) -> Outcome:
             needed = ".".join(map(str, oldest))
             return Status.BROKEN, found, f"{what} needs a driver from {needed}: update it on the host"
     if machine.visible_devices is not None and machine.visible_devices.strip() in ("", "-1"):
-        return (
-            Status.WARNING,
-            f"{found}; CUDA_VISIBLE_DEVICES hides the GPU",
-            "unset CUDA_VISIBLE_DEVICES to use the GPU",
-        )
+        found += "; CUDA_VISIBLE_DEVICES hides the GPU"
+        return Status.WARNING, found, "unset CUDA_VISIBLE_DEVICES to use the GPU"
     if nvidia.gpus and machine.torch.cuda and not machine.torch.sees_gpu:
         remedy = "python -c 'import torch; torch.zeros(1).cuda()' says why; in a container, start it with --gpus all"
         return Status.BROKEN, f"{found}; torch sees no GPU", remedy

@@ -86,11 +86,6 @@ def learners(machine: MachineInfo) -> Outcome:
     return (Status.FINE, found, "") if found else (Status.ABSENT, "neither OpenRL nor HARL", "")
 
 
-def processors(machine: MachineInfo) -> Outcome:
-    """The number of CPUs that may be used."""
-    return Status.FINE, f"{machine.cpus} usable", ""
-
-
 def memory(machine: MachineInfo) -> Outcome:
     """Whether enough memory is available."""
     if machine.memory_mib is None:
@@ -139,7 +134,7 @@ CHECKS: Dict[str, Check] = {
     "patches": patches,
     "simulators": simulators,
     "other learners": learners,
-    "processors": processors,
+    "processors": lambda machine: (Status.FINE, f"{machine.cpus} usable", ""),
     "memory": memory,
     "disk": disk,
     "shared memory": shared_memory,
@@ -148,5 +143,4 @@ CHECKS: Dict[str, Check] = {
 
 
 def _versions(machine: MachineInfo, names: Dict[str, str]) -> str:
-    there = [f"{title} {machine.packages[name]}" for title, name in names.items() if name in machine.packages]
-    return ", ".join(there)
+    return ", ".join(f"{title} {machine.packages[name]}" for title, name in names.items() if name in machine.packages)

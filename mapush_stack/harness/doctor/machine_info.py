@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
+from ...settings import Settings
 from ...system.gpu import Nvidia
 from ..patches.state import State
 
 
-class _Info(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Python(_Info):
+class Python(Settings):
     """The Python that runs mapush."""
 
     version: Tuple[int, int, int]
     executable: str
 
 
-class Torch(_Info):
+class Torch(Settings):
     """torch, imported in a separate process."""
 
     version: str = ""
     cuda: Optional[str] = None
     """The CUDA that it was built for, such as 11.6; None without CUDA."""
-    architectures: List[str] = []
+    architectures: List[str] = Field(default=[])
     """Architectures that it has code for: sm_86, compute_90, ..."""
     sees_gpu: bool = False
     error: str = ""
@@ -39,7 +36,7 @@ class Torch(_Info):
         return int(self.cuda.split(".")[0]) if self.cuda else None
 
 
-class PatchState(_Info):
+class PatchState(Settings):
     """A patch and the state of its files."""
 
     name: str
@@ -48,15 +45,15 @@ class PatchState(_Info):
     directory: Optional[str]
 
 
-class Gymtorch(_Info):
+class Gymtorch(Settings):
     """The compiled gymtorch in torch's cache: one folder for each Python and CUDA."""
 
-    built: List[str] = []
-    unfinished: List[str] = []
+    built: List[str] = Field(default=[])
+    unfinished: List[str] = Field(default=[])
     """Folders without the library, or with a lock that torch would wait for; none changed recently."""
 
 
-class Disk(_Info):
+class Disk(Settings):
     """Disk space for one purpose."""
 
     purpose: str
@@ -64,7 +61,7 @@ class Disk(_Info):
     free_mib: int
 
 
-class Drift(_Info):
+class Drift(Settings):
     """A package whose installed version is not the locked one."""
 
     package: str
@@ -73,7 +70,7 @@ class Drift(_Info):
     lock: str
 
 
-class MachineInfo(_Info):
+class MachineInfo(Settings):
     """All information."""
 
     python: Python

@@ -50,7 +50,9 @@ print("facts:" + (found or ("mapush" if "torch" in sys.modules else "")))
 def collect() -> MachineInfo:
     """The information about this machine; takes some seconds, mostly to import torch."""
     packages = installed()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or _HOME / ".cache")
     isaacgym = import_isaacgym()
+    loaded = None if isaacgym is None else _python(_WHO_LOADS_TORCH)
     return MachineInfo(
         python=Python(version=sys.version_info[:3], executable=sys.executable),
         packages=packages,
@@ -58,13 +60,13 @@ def collect() -> MachineInfo:
         nvidia=gpu.look(),
         visible_devices=os.environ.get("CUDA_VISIBLE_DEVICES"),
         isaacgym=isaacgym,
-        torch_loaded_by="" if isaacgym is None else who_loads_torch(),
-        gymtorch=gymtorch(extensions_folder()),
+        torch_loaded_by="" if loaded is None or loaded.returncode else _answer(loaded),
+        gymtorch=gymtorch(Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")),
         compiler={program: shutil.which(program) is not None for program in ("ninja", "c++")},
         patches=patches(os.environ.get("MAPUSH_SRC")),
         harl_source=Path(os.environ.get("HARL_SRC", "?")).is_dir(),
         cpus=usable_cpus(),
-        memory_mib=_mib(available_memory()),
+        memory_mib=available_memory() >> 20,
         disks=[disk("runs", Path.cwd()), disk("caches", _HOME), disk("temporary files", Path("/tmp"))],
         container=any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")),
         shared_memory_mib=shared_memory(Path("/dev/shm")),
@@ -105,18 +107,6 @@ def import_isaacgym() -> Optional[str]:
         return None
     done = _python("import isaacgym\nfrom isaacgym import gymapi\nimport torch")
     return _error(done) if done.returncode else ""
-
-
-def who_loads_torch() -> str:
-    """As `MachineInfo.torch_loaded_by`."""
-    done = _python(_WHO_LOADS_TORCH)
-    return "" if done.returncode else _answer(done)
-
-
-def extensions_folder() -> Path:
-    """The folder for the extensions that torch compiles."""
-    default = Path(os.environ.get("XDG_CACHE_HOME") or _HOME / ".cache") / "torch_extensions"
-    return Path(os.environ.get("TORCH_EXTENSIONS_DIR") or default)
 
 
 def gymtorch(root: Path) -> Gymtorch:
@@ -173,7 +163,8 @@ def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[Li
     for name in names:
         for package, locked in read_lock(folder / name).items():
             version = packages.get(package)
-            if version and _public(version) != _public(locked):
+            # 2.13.0+cpu is 2.13.0 too.
+            if version and version.partition("+")[0] != locked.partition("+")[0]:
                 found.append(Drift(package=package, installed=version, locked=locked, lock=name))
     return found
 
@@ -210,12 +201,3 @@ def _error(done: subprocess.CompletedProcess[str]) -> str:
 def _normalized(name: str) -> str:
     """A distribution's name as in PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _public(version: str) -> str:
-    """A version without its build label: 2.13.0 for 2.13.0+cpu."""
-    return version.partition("+")[0]
-
-
-def _mib(size: Optional[int]) -> Optional[int]:
-    return None if size is None else size >> 20

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Callable, Tuple
 
-from pydantic import BaseModel, ConfigDict
-
+from ...settings import Settings
 from ..triage import rules
 from ..triage.diagnosis import diagnose
 from ..triage.log import Log
@@ -25,10 +24,8 @@ class Status(str, Enum):
     """Something installed or built in cannot work."""
 
 
-class CheckResult(BaseModel):
+class CheckResult(Settings):
     """The result of a check."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     check: str
     status: Status

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Dict, List, Literal, Optional, Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...errors import UserError
 from ...registry import closest
 from ...rules import load_rules
+from ...settings import Settings
 from .unified_diff import Hunk, parse
 
 FOLDER = Path(__file__).resolve().parent / "files"
@@ -17,13 +18,7 @@ FOLDER = Path(__file__).resolve().parent / "files"
 _SHA256 = r"^[0-9a-f]{64}$"
 
 
-class _Entry(BaseModel):
-    """Unknown names are errors, values are fixed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PatchedFile(_Entry):
+class PatchedFile(Settings):
     """A file: its path below site-packages or the root of the source tree, and its checksums."""
 
     path: str
@@ -38,7 +33,7 @@ class PatchedFile(_Entry):
         return path
 
 
-class Patch(_Entry):
+class Patch(Settings):
     """A diff of files of one version of a distribution; it is applied as a whole or not at all."""
 
     name: str
@@ -83,7 +78,7 @@ class Patch(_Entry):
         return hunks
 
 
-class _Manifest(_Entry):
+class _Manifest(Settings):
     patches: List[Patch] = Field(min_length=1)
 
     @model_validator(mode="after")

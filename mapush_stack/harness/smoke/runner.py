@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 from ...settings import Settings
 from ...system.stored_file import StoredFile
@@ -53,26 +53,6 @@ class StepError(Exception):
     """A step failed; the message says why."""
 
 
-class Ended(NamedTuple):
-    """A command that has ended."""
-
-    exit_code: int
-    """0 to 255; 128 + N for signal N."""
-    stdout: str
-
-    def json(self) -> Any:
-        """The JSON that it printed.
-
-        Raises:
-            StepError: it printed something else.
-
-        """
-        try:
-            return json.loads(self.stdout)
-        except ValueError:
-            raise StepError(f"no JSON was printed, but: {' '.join(self.stdout.split())[:200]}") from None
-
-
 class StepRunner:
     """Runs steps; `results` has their results so far."""
 
@@ -94,13 +74,22 @@ class StepRunner:
         self.results.append(StepResult(step=name, passed=passed, seconds=seconds, told=told, log=str(log)))
         return passed
 
-    def leave_out(self, *names: str) -> None:
-        """Note steps that cannot run because an earlier one failed."""
-        self.results += [StepResult(step=name, passed=None) for name in names]
+
+def from_json(printed: str) -> Any:
+    """The content of the JSON that a command printed.
+
+    Raises:
+        StepError: it printed something else.
+
+    """
+    try:
+        return json.loads(printed)
+    except ValueError:
+        raise StepError(f"no JSON was printed, but: {' '.join(printed.split())[:200]}") from None
 
 
-def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Optional[Callable[[], bool]] = None) -> Ended:
-    """Run `mapush ARGUMENTS` to its end.
+def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Optional[Callable[[], bool]] = None) -> str:
+    """Run `mapush ARGUMENTS` to its end; returns what it printed on standard output.
 
     Args:
         log: the file for all that it prints.
@@ -137,14 +126,14 @@ def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Option
     if process.stop_reason:
         raise StepError(f"mapush {arguments[0]} did not end in time; it was killed")
     code = process.exit_code
-    ended = Ended(code if code >= 0 else 128 - code, b"".join(printed).decode(errors="replace"))
-    if ended.exit_code not in codes:
+    shown = code if code >= 0 else 128 - code
+    if shown not in codes:
         diagnosis = diagnose(Log(log.read_bytes()), rules.registered(), code, facts)
         if diagnosis.findings:
             why = f"{diagnosis.findings[0].cause} {diagnosis.findings[0].remedy}"
         else:
             why = "The cause is unknown; last lines: " + " | ".join(line.text for line in diagnosis.last_lines)
-        raise StepError(f"mapush {arguments[0]} ended with exit code {ended.exit_code}. {why}")
+        raise StepError(f"mapush {arguments[0]} ended with exit code {shown}. {why}")
     if left:
         raise StepError(f"mapush {arguments[0]} left processes behind: {', '.join(left)}")
-    return ended
+    return b"".join(printed).decode(errors="replace")

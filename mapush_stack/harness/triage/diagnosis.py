@@ -7,8 +7,7 @@ import signal
 from enum import Enum
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict
-
+from ...settings import Settings
 from .log import Log
 from .rules import Confidence, Fact, Reading, Rule, Rules
 
@@ -32,18 +31,14 @@ class Verdict(str, Enum):
     """Nothing shows that it failed."""
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MatchedLine(_Result):
+class MatchedLine(Settings):
     """A line of the log or, without a number, another observation such as the exit code."""
 
     line: Optional[int]
     text: str
 
 
-class Match(_Result):
+class Match(Settings):
     """A rule that fired, with the lines that it fired on."""
 
     rule: str
@@ -54,7 +49,7 @@ class Match(_Result):
     source: List[str]
 
 
-class Diagnosis(_Result):
+class Diagnosis(Settings):
     """The verdict on a run, and what it is based on."""
 
     verdict: Verdict
@@ -101,24 +96,17 @@ def diagnose(
     tried = [rule for rule in sorted(rules.rules, key=lambda rule: not rule.fatal) if not (rule.fatal and succeeded)]
     found = [_try(rule, log, ended, known) for rule in tried]
     matches = sorted((match for match in found if match), key=lambda match: match.confidence.rank)
-    if matches:
-        verdict = Verdict.KNOWN
-    elif exit_code is None:
-        verdict = Verdict.UNKNOWN if ended or not log.last(1) else Verdict.HEALTHY
-    elif exit_code == 0 or -exit_code in _STOPS:
-        verdict = Verdict.HEALTHY
-    else:
-        verdict = Verdict.UNKNOWN
-    unknown = verdict is Verdict.UNKNOWN
+    seems_well = not ended and bool(log.last(1))
+    healthy = seems_well if exit_code is None else exit_code == 0 or -exit_code in _STOPS
+    verdict = Verdict.KNOWN if matches else Verdict.HEALTHY if healthy else Verdict.UNKNOWN
+    unknown, survived = verdict is Verdict.UNKNOWN, verdict is Verdict.HEALTHY and exit_code is None
     return Diagnosis(
         verdict=verdict,
         findings=matches,
         exit_code=exit_code,
         facts=known,
         last_lines=_evidence(log, log.last(_SHOWN)) if unknown else [],
-        exceptions=_evidence(log, log.find(_TRACEBACK)[-1:])
-        if verdict is Verdict.HEALTHY and exit_code is None
-        else [],
+        exceptions=_evidence(log, log.find(_TRACEBACK)[-1:]) if survived else [],
         attach=rules.attach if unknown else [],
     )
 
@@ -185,13 +173,9 @@ def _try(rule: Rule, log: Log, ended: Dict[str, _Ending], facts: Dict[Fact, floa
     if confidence is None or (rule.ends and not endings):
         return None
     numbers = sorted({*lines, *(number for numbers in anywhere for number in numbers)})
-    evidence = _evidence(log, numbers)
-    evidence += [ending.evidence for ending in endings[:1]]
-    evidence += [
-        MatchedLine(line=None, text=describe_fact(bound.fact, facts[bound.fact]))
-        for bound in rule.conditions
-        if bound.fact in facts
-    ]
+    known = [bound.fact for bound in rule.conditions if bound.fact in facts]
+    evidence = [*_evidence(log, numbers), *(ending.evidence for ending in endings[:1])]
+    evidence += [MatchedLine(line=None, text=describe_fact(fact, facts[fact])) for fact in known]
     return Match(
         rule=rule.name,
         cause=" ".join(rule.cause.split()),

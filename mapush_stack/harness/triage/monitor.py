@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, TextIO
+from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, TextIO, Tuple
 
 import psutil
 
 from ...errors import UserError
-from ...system.gpu import MemoryMeter, Nvidia, look
+from ...system import gpu
 from ...system.supervisor import ChildProcess, Terminal
 from .rules import Fact
 
@@ -44,16 +44,8 @@ class Measurements(NamedTuple):
     """The memory from start to end."""
 
 
-class MonitoredRun(NamedTuple):
-    """How a command ended and what was measured."""
-
-    exit_code: int
-    """0 to 255, or a signal's negative number."""
-    measurements: Measurements
-
-
-def run_command(command: Sequence[str], log: Path, quiet_stdout: bool = False) -> MonitoredRun:
-    """Run a command to its end.
+def run_command(command: Sequence[str], log: Path, quiet_stdout: bool = False) -> Tuple[int, Measurements]:
+    """Run a command to its end; returns its exit code, negative for a signal, and what was measured.
 
     Ctrl-C, SIGTERM and SIGHUP are passed on to the command, which decides what follows. What it leaves running is left
     alone.
@@ -81,7 +73,7 @@ def run_command(command: Sequence[str], log: Path, quiet_stdout: bool = False) -
                 keep_descendants=True,
             ) as process, process.forwarding(_FORWARDED):
                 measurements = monitor(process)
-        return MonitoredRun(process.exit_code, measurements)
+        return process.exit_code, measurements
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run, or {log} written: {error.strerror}") from None
 
@@ -95,9 +87,8 @@ def crash_environment(colours: bool = False) -> Dict[str, str]:
 def monitor(process: ChildProcess, control: Callable[[ChildProcess], None] = lambda process: None) -> Measurements:
     """Watch a command until it has ended; `control` is called with it several times a second."""
     killed_before = _oom_kills()
-    with MemoryMeter() as meter:
-        trace = _trace(process, meter, control)
-    facts = {**_peaks(trace), **_capability(look())}
+    trace = _trace(process, control)
+    facts = {**_peaks(trace), **_capability()}
     if process.exit_code == -signal.SIGKILL and _oom_kills() > killed_before:
         facts[Fact.HOST_MEMORY] = 1.0  # memory filled up between two samples
     return Measurements(facts, trace)
@@ -118,12 +109,12 @@ def _writer(log: BinaryIO, stream: TextIO) -> Callable[[bytes], None]:
     return write
 
 
-def _trace(process: ChildProcess, meter: MemoryMeter, control: Callable[[ChildProcess], None]) -> List[Sample]:
+def _trace(process: ChildProcess, control: Callable[[ChildProcess], None]) -> List[Sample]:
     """The memory over time until the command has ended."""
     trace: List[Sample] = []
     interval = _SAMPLE_SECONDS
     while True:
-        trace.append(Sample(process.seconds, meter.fullest(), _host_memory(), process.tree.resident_mib()))
+        trace.append(Sample(process.seconds, gpu.fullest(), _host_memory(), process.tree.resident_mib()))
         if len(trace) == _SAMPLES:
             trace, interval = _halved(trace), 2 * interval
         if not process.running(interval):
@@ -178,7 +169,7 @@ def _host_memory() -> float:
         return machine
 
 
-def _capability(nvidia: Nvidia) -> Dict[Fact, float]:
+def _capability() -> Dict[Fact, float]:
     """The compute capability, if all cards have the same."""
-    found = list({gpu.compute_capability for gpu in nvidia.gpus})
+    found = list({card.compute_capability for card in gpu.look().gpus})
     return {Fact.COMPUTE_CAPABILITY: float("{}.{}".format(*found[0]))} if len(found) == 1 else {}

@@ -8,11 +8,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ...errors import UserError
 from ...registry import Registry
 from ...rules import load_rules
+from ...settings import Settings
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
 """The project's own rules."""
@@ -53,12 +54,6 @@ class Fact(str, Enum):
     """Share (0 to 1) of the machine's or container's memory in use at the peak."""
 
 
-class _Entry(BaseModel):
-    """Unknown names are errors, values are fixed once checked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 def _checked_expression(pattern: str) -> str:
     try:
         re.compile(pattern)
@@ -67,7 +62,11 @@ def _checked_expression(pattern: str) -> str:
     return pattern
 
 
-class Condition(_Entry):
+def _checked_expressions(patterns: List[str]) -> List[str]:
+    return [_checked_expression(pattern) for pattern in patterns]
+
+
+class Condition(Settings):
     """A bound on a fact."""
 
     fact: Fact
@@ -89,7 +88,7 @@ class Condition(_Entry):
         return above and (self.below is None or value < self.below)
 
 
-class Ending(_Entry):
+class Ending(Settings):
     """A way in which a process can end, known by its signal or by what is printed."""
 
     signal: Optional[int] = None
@@ -97,7 +96,7 @@ class Ending(_Entry):
     unless: List[str] = Field(default=[], description="expressions that, found later, show that the run went on")
 
     _expression = field_validator("pattern")(_checked_expression)
-    _expressions = field_validator("unless")(lambda patterns: [*map(_checked_expression, patterns)])
+    _expressions = field_validator("unless")(_checked_expressions)
 
     @property
     def wording(self) -> str:
@@ -110,7 +109,7 @@ class Ending(_Entry):
         return rf"{pattern}|{code}|<Signals\.{name}|(?i:\bsignals?[ :=]+(?:{self.signal}\b(?!\.?\d)|{name}\b))"
 
 
-class Reading(_Entry):
+class Reading(Settings):
     """How a line of the log tells a fact: as a fixed value, or as the number in the expression's groups."""
 
     fact: Fact
@@ -120,7 +119,7 @@ class Reading(_Entry):
     _expression = field_validator("pattern")(_checked_expression)
 
 
-class Rule(_Entry):
+class Rule(Settings):
     """A known crash. The rule fires if everything that it asks for is found."""
 
     name: str = Field(pattern=r"^[a-z0-9-]+$")
@@ -133,12 +132,10 @@ class Rule(_Entry):
     anywhere: List[str] = Field(default=[], description="expressions found in any order")
     unless: List[str] = Field(default=[], description="expressions not found after the first of `lines`")
     ends: List[str] = Field(default=[], description="the process ended in one of these ways, after the last of `lines`")
-    conditions: List[Condition] = []
+    conditions: List[Condition] = Field(default=[])
     fatal: bool = Field(default=True, description="false if a run that ends with exit code 0 can have had it")
 
-    _expressions = field_validator("lines", "anywhere", "unless")(
-        lambda patterns: [*map(_checked_expression, patterns)]
-    )
+    _expressions = field_validator("lines", "anywhere", "unless")(_checked_expressions)
 
     @model_validator(mode="after")
     def _check(self) -> Rule:
@@ -147,21 +144,22 @@ class Rule(_Entry):
         return self
 
 
-class Rules(_Entry):
+class Rules(Settings):
     """A file of rules, or all registered files together."""
 
     success: List[str] = Field(default=[], description="found in the last lines of a run that succeeded")
-    endings: Dict[str, Ending] = {}
-    readings: List[Reading] = []
+    endings: Dict[str, Ending] = Field(default={})
+    readings: List[Reading] = Field(default=[])
     attach: List[str] = Field(default=[], description="what a report of an unknown crash needs")
     rules: List[Rule] = Field(default=[], description="of two that are equally sure, the first is reported first")
 
-    _expressions = field_validator("success")(lambda patterns: [*map(_checked_expression, patterns)])
+    _expressions = field_validator("success")(_checked_expressions)
 
 
 RULES: Registry[Rule] = Registry("triage rule")
 _ENDINGS: Registry[Ending] = Registry("process ending")
-_FILES: List[Rules] = []
+FILES: Dict[Path, Rules] = {}
+"""The registered files."""
 
 
 def register_triage_rules(path: Path) -> None:
@@ -181,16 +179,16 @@ def register_triage_rules(path: Path) -> None:
         _ENDINGS.register(name, one)
     for rule in added.rules:
         RULES.register(rule.name, rule)
-    _FILES.append(added)
+    FILES[path] = added
 
 
 def registered() -> Rules:
     """All registered rules."""
     return Rules(
-        success=[pattern for file in _FILES for pattern in file.success],
+        success=[pattern for file in FILES.values() for pattern in file.success],
         endings={name: _ENDINGS[name] for name in _ENDINGS},
-        readings=[reading for file in _FILES for reading in file.readings],
-        attach=[item for file in _FILES for item in file.attach],
+        readings=[reading for file in FILES.values() for reading in file.readings],
+        attach=[item for file in FILES.values() for item in file.attach],
         rules=[RULES[name] for name in RULES],
     )
 

@@ -8,9 +8,8 @@ from typing import List, Literal, Optional, Tuple
 from pydantic import Field
 
 from ...settings import Settings
-from ...system import trials_folder
 from ...system.stored_file import StoredFile
-from ...system.trials_folder import FolderKind, TrialsFolder
+from ...system.trials_folder import TrialsFolder
 from ...training.upgrades import StoredConfig
 from .outcome import Outcome
 from .trial import TrialResult
@@ -77,31 +76,13 @@ class TrialRecord(Settings):
 
 
 PROBE_FILE, RECORD_FILE = StoredFile(ProbeFile), StoredFile(TrialRecord)
-_KIND = FolderKind("probe", "probe.json", PROBE_FILE, "mapush vram-probe --resume", "--out")
 
 
 class ProbeFolder(TrialsFolder[ProbeFile]):
     """A probe that exists."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the probe at `path`.
-
-        Raises:
-            UserError: there is none, or its file cannot be read.
-
-        """
-        super().__init__(path, _KIND)
-
-    @classmethod
-    def create(cls, path: Path, file: ProbeFile) -> ProbeFolder:
-        """Make the folder of a new probe; it appears with its file in it.
-
-        Raises:
-            UserError: it exists, or cannot be written.
-
-        """
-        trials_folder.create(path, _KIND, file, lambda trials: None)
-        return cls(path)
+    kind, resume, elsewhere = "probe", "mapush vram-probe --resume", "--out"
+    settings_file, stored = "probe.json", PROBE_FILE
 
     def records(self) -> List[TrialRecord]:
         """The finished trials, in order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ...system.gpu import Card
 from ...system.supervisor import ChildProcess, ProcessTree, Terminal
@@ -14,8 +14,10 @@ _SAMPLE_SECONDS = 0.05
 _SETTLE_SECONDS = 10.0
 """How long the driver may take to free the memory of an ended process."""
 _SETTLED_MIB = 32.0
+_METHODS: Sequence[Method] = ("process", "device", "rss")
+"""The best first."""
 _TRACE_POINTS = 100
-"""A memory trace keeps at most twice as many points."""
+"""Length of the memory trace of a trial."""
 
 Trace = List[Tuple[float, float]]
 """Seconds since the start and MiB."""
@@ -34,77 +36,31 @@ class Measurement(NamedTuple):
     """`timeout`, `limit` or `request` if it was killed for that, else empty."""
 
 
-class HostMeter:
-    """Host memory of a process and its descendants."""
-
-    def __init__(self) -> None:
-        self._trace = _Trace()
-
-    def sample(self, tree: ProcessTree, seconds: float) -> float:
-        """Record the memory held now, and return it, MiB."""
-        held = tree.resident_mib()
-        self._trace.add(seconds, held)
-        return held
-
-    def result(self) -> Tuple[float, Method, Trace]:
-        """Peak in MiB, the method, and the trace."""
-        return self._trace.peak, "rss", self._trace.points
+Meter = Callable[[ProcessTree], Tuple[Method, float]]
+"""Measures the memory that a process and its descendants hold now: how, and MiB."""
 
 
-class CardMeter:
-    """GPU memory of a process and its descendants.
+def host_meter(tree: ProcessTree) -> Tuple[Method, float]:
+    """Host memory."""
+    return "rss", tree.resident_mib()
 
-    It is what NVML reports for these processes. In a container, where NVML knows processes by other numbers, it is the
-    growth of the memory in use on the card.
+
+def card_meter(card: Card, idle_mib: float) -> Meter:
+    """A meter of GPU memory; waits until no more than about `idle_mib` are in use, the amount without a trial.
+
+    It gives what NVML reports for the processes. In a container, where NVML knows processes by other numbers, it gives
+    the growth of the memory in use on the card.
     """
+    due = time.monotonic() + _SETTLE_SECONDS
+    while card.memory().used > idle_mib + _SETTLED_MIB and time.monotonic() < due:
+        time.sleep(_SAMPLE_SECONDS)
+    before = card.memory().used
 
-    def __init__(self, card: Card, idle_mib: float) -> None:
-        """Wait until no more than about `idle_mib` are in use, the amount without a trial."""
-        self._card = card
-        due = time.monotonic() + _SETTLE_SECONDS
-        while card.memory().used > idle_mib + _SETTLED_MIB and time.monotonic() < due:
-            time.sleep(_SAMPLE_SECONDS)
-        self._before = card.memory().used
-        self._of_process, self._of_card = _Trace(), _Trace()
+    def sample(tree: ProcessTree) -> Tuple[Method, float]:
+        held = card.held_by({process.pid for process in tree.members()})
+        return ("device", max(card.memory().used - before, 0.0)) if held is None else ("process", held)
 
-    def sample(self, tree: ProcessTree, seconds: float) -> float:
-        """As `HostMeter.sample`."""
-        grown = max(self._card.memory().used - self._before, 0.0)
-        self._of_card.add(seconds, grown)
-        held = self._card.held_by({process.pid for process in tree.members()})
-        if held is None:
-            return grown
-        self._of_process.add(seconds, held)
-        return held
-
-    def result(self) -> Tuple[float, Method, Trace]:
-        """As `HostMeter.result`."""
-        if self._of_process.points:
-            return self._of_process.peak, "process", self._of_process.points
-        return self._of_card.peak, "device", self._of_card.points
-
-
-Meter = Union[HostMeter, CardMeter]
-
-
-class _Trace:
-    """Samples, thinned out as they come in; the highest always stays."""
-
-    def __init__(self) -> None:
-        self.points: Trace = []
-        self.peak = 0.0
-        self._interval = 0.0
-
-    def add(self, seconds: float, mib: float) -> None:
-        if mib <= self.peak and self.points and seconds < self.points[-1][0] + self._interval:
-            return
-        self.peak = max(self.peak, mib)
-        self.points.append((round(seconds, 2), round(mib, 1)))
-        if len(self.points) > 2 * _TRACE_POINTS:
-            last = self.points[-1]
-            self._interval = 2 * seconds / len(self.points)
-            highest = max(self.points, key=lambda point: point[1])
-            self.points = sorted({*self.points[::2], highest, last})
+    return sample
 
 
 def measure(
@@ -121,11 +77,13 @@ def measure(
     It is killed when it takes longer than `timeout` seconds, holds more than `limit_mib` MiB, or `stop` returns true.
     What it prints goes into `log`.
     """
+    traces: Dict[Method, Trace] = {}
     with log.open("wb", buffering=0) as kept:
         terminal = Terminal(kept.write)
         with ChildProcess(command, terminal, terminal, environment=environment) as process:
             while process.running(_SAMPLE_SECONDS):
-                held = meter.sample(process.tree, process.seconds)
+                how, held = meter(process.tree)
+                traces.setdefault(how, []).append((process.seconds, held))
                 if limit_mib is not None and held > limit_mib:
                     process.kill("limit")
                 elif process.seconds > timeout:
@@ -133,4 +91,15 @@ def measure(
                 elif stop():
                     process.kill("request")
         seconds = process.seconds
-    return Measurement(process.exit_code, seconds, *meter.result(), process.stop_reason)
+    # NVML may list a process only after a while.
+    method = next((one for one in _METHODS if one in traces), _METHODS[-1])
+    samples = traces.get(method, [])
+    peak = max((mib for _, mib in samples), default=0.0)
+    return Measurement(process.exit_code, seconds, peak, method, _thinned(samples), process.stop_reason)
+
+
+def _thinned(samples: Trace) -> Trace:
+    """The highest sample of each of at most `_TRACE_POINTS` intervals."""
+    size = -(-len(samples) // _TRACE_POINTS) or 1
+    highest = [max(samples[i : i + size], key=lambda sample: sample[1]) for i in range(0, len(samples), size)]
+    return [(round(seconds, 2), round(mib, 1)) for seconds, mib in highest]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
+
+from ...settings import Settings
 
 CARDS_GB = (4, 8, 12, 16, 24, 48, 80)
 """Memory of cards on the market; their makers count 1024 MiB as one GB."""
@@ -19,7 +21,7 @@ Point = Tuple[int, float]
 """Environments and MiB."""
 
 
-class MemoryModel(NamedTuple):
+class MemoryModel(Settings):
     """Memory = fixed_mib + num_envs * kib_per_env / 1024, MiB."""
 
     fixed_mib: float
@@ -37,7 +39,7 @@ class MemoryModel(NamedTuple):
         return max(int((mib - self.fixed_mib) * 1024 / self.kib_per_env), 0)
 
 
-class Prediction(NamedTuple):
+class Prediction(Settings):
     """The numbers of environments that fit into a card."""
 
     card_gb: int
@@ -66,12 +68,8 @@ def fit(points: Sequence[Point]) -> Optional[MemoryModel]:
     if line[1] <= 0:
         return None
     residual = float(np.sqrt(np.mean(distances**2)))
-    return MemoryModel(float(line[0]), float(line[1]) * 1024, residual, len(points))
-
-
-def error(model: MemoryModel, point: Point) -> float:
-    """(predicted - measured) / measured memory of a point that the line was not fitted to."""
-    return model.mib(point[0]) / point[1] - 1
+    fixed, each = map(float, line)
+    return MemoryModel(fixed_mib=fixed, kib_per_env=each * 1024, residual=residual, points=len(points))
 
 
 def predict(model: MemoryModel, largest: int) -> List[Prediction]:
@@ -80,7 +78,7 @@ def predict(model: MemoryModel, largest: int) -> List[Prediction]:
     for card_gb in CARDS_GB:
         mib = card_gb * 1024.0
         fits, spare = model.envs(mib), model.envs(mib * (1 - SPARE))
-        rows.append(Prediction(card_gb, fits, spare, extrapolated=fits > largest))
+        rows.append(Prediction(card_gb=card_gb, num_envs=fits, with_spare=spare, extrapolated=fits > largest))
     return rows
 
 

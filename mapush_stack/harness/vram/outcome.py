@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional, Tuple
 
 from ..triage import rules
 from ..triage.diagnosis import Verdict, describe_exit, diagnose
@@ -14,12 +14,7 @@ from ..triage.log import Log
 if TYPE_CHECKING:
     from .measurement import Measurement
 
-_MEMORY_RULES = {
-    "isaacgym-out-of-memory",
-    "physx-out-of-memory",
-    "torch-out-of-memory",
-    "contact-pairs",
-}
+_MEMORY_RULES = {"isaacgym-out-of-memory", "physx-out-of-memory", "torch-out-of-memory", "contact-pairs"}
 """Triage rules for memory that ran out."""
 _MEMORY_LINES = (
     r"\bCUDA error(?: 2)?: out of memory|cudaErrorMemoryAllocation|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED"
@@ -44,13 +39,6 @@ class Outcome(str, Enum):
     FAILED = "failed"
 
 
-class Classification(NamedTuple):
-    """How a trial ended, and why it counts as that."""
-
-    outcome: Outcome
-    evidence: str
-
-
 def classify(
     measured: Measurement,
     output: bytes,
@@ -58,8 +46,8 @@ def classify(
     capacity_mib: float,
     expected_mib: Optional[float],
     on_gpu: bool,
-) -> Classification:
-    """How a trial ended.
+) -> Tuple[Outcome, str]:
+    """How a trial ended, and why it counts as that.
 
     Args:
         measured: how its process ended and the memory that it took.
@@ -71,37 +59,30 @@ def classify(
 
     """
     if has_result:
-        return Classification(
-            Outcome.FITS, "" if measured.exit_code == 0 else f"then {describe_exit(measured.exit_code)}"
-        )
+        return Outcome.FITS, "" if measured.exit_code == 0 else f"then {describe_exit(measured.exit_code)}"
     if measured.stopped == "limit":
-        return Classification(Outcome.OUT_OF_MEMORY, f"{measured.peak_mib:,.0f} MiB held: ended at the limit")
-    log, known = Log(output), rules.registered()
-    share = measured.peak_mib / capacity_mib
+        return Outcome.OUT_OF_MEMORY, f"{measured.peak_mib:,.0f} MiB held: ended at the limit"
+    log, share = Log(output), measured.peak_mib / capacity_mib
     fact = rules.Fact.GPU_MEMORY if on_gpu else rules.Fact.HOST_MEMORY
     # A trial that was killed for its time has not crashed.
     code = None if measured.stopped else measured.exit_code
-    diagnosis = diagnose(log, known, code, {fact: min(share, 1.0)})
+    diagnosis = diagnose(log, rules.registered(), code, {fact: min(share, 1.0)})
     for finding in diagnosis.findings:
         if finding.rule in _MEMORY_RULES:
-            return Classification(Outcome.OUT_OF_MEMORY, f"{finding.evidence[0].text} ({finding.rule})")
+            return Outcome.OUT_OF_MEMORY, f"{finding.evidence[0].text} ({finding.rule})"
     lines = log.find(_MEMORY_LINES)
     if lines:
-        return Classification(Outcome.OUT_OF_MEMORY, log.line(lines[0]))
+        return Outcome.OUT_OF_MEMORY, log.line(lines[0])
     if measured.stopped == "timeout":
-        return Classification(
-            Outcome.HUNG, f"not done after {measured.seconds:.0f} s, {share:.0%} of the memory in use"
-        )
+        return Outcome.HUNG, f"not done after {measured.seconds:.0f} s, {share:.0%} of the memory in use"
     number = -measured.exit_code if measured.exit_code < 0 else measured.exit_code - 128
     how = describe_exit(-number if number > 0 else measured.exit_code)
-    last = " ".join(log.line(line) for line in log.last(1))
+    last = " ".join(log.line(line) for line in log.last(1)) or "it printed nothing"
     if measured.exit_code == _REFUSED:
-        return Classification(Outcome.FAILED, f"{how}: {re.sub('^mapush: ', '', last)}")
+        return Outcome.FAILED, f"{how}: {re.sub('^mapush: ', '', last)}"
     if number in _DEADLY and share >= _NEAR:
-        return Classification(Outcome.OUT_OF_MEMORY, f"{how} with {share:.0%} of the memory in use")
+        return Outcome.OUT_OF_MEMORY, f"{how} with {share:.0%} of the memory in use"
     if expected_mib is not None and expected_mib > capacity_mib:
-        evidence = f"{how}, {expected_mib:,.0f} MiB expected of {capacity_mib:,.0f}: {last or 'it printed nothing'}"
-        return Classification(Outcome.OUT_OF_MEMORY, evidence)
-    if diagnosis.verdict is Verdict.KNOWN:
-        return Classification(Outcome.FAILED, f"{how}: {diagnosis.findings[0].cause}")
-    return Classification(Outcome.FAILED, f"{how}: {last or 'it printed nothing'}")
+        return Outcome.OUT_OF_MEMORY, f"{how}, {expected_mib:,.0f} MiB expected of {capacity_mib:,.0f}: {last}"
+    known = diagnosis.verdict is Verdict.KNOWN
+    return Outcome.FAILED, f"{how}: {diagnosis.findings[0].cause if known else last}"

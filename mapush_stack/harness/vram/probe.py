@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import psutil
 
@@ -19,7 +19,7 @@ from ...training.config import overridden
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
-from .measurement import CardMeter, HostMeter, Meter, measure
+from .measurement import Meter, card_meter, host_meter, measure
 from .outcome import Outcome, classify
 from .trial import TrialRequest, TrialResult
 
@@ -35,13 +35,6 @@ class TrialFailedError(Exception):
     """A trial failed for a reason that is not its size; the message says which trial and why."""
 
 
-class Event(NamedTuple):
-    """A trial has ended."""
-
-    number: int
-    record: TrialRecord
-
-
 def machine(settings: ProbeSettings) -> Machine:
     """This machine, and the memory that a trial may use: what is free, or the limit.
 
@@ -50,11 +43,10 @@ def machine(settings: ProbeSettings) -> Machine:
 
     """
     if settings.device == "cpu":
-        name, total, free = processor(), psutil.virtual_memory().total / 2**20, (available_memory() or 0) / 2**20
+        name, total, free = processor(), psutil.virtual_memory().total / 2**20, available_memory() / 2**20
     else:
-        with _card(settings) as card:
-            name, memory = card.name, card.memory()
-            total, free = memory.total, memory.free
+        card = _card(settings)
+        name, total, free = card.name, card.memory().total, card.memory().free
     limit = settings.limit_mib
     if limit is not None and limit > free:
         raise UserError(f"--limit-mib {limit} is more than the {free:.0f} MiB that are free")
@@ -75,7 +67,7 @@ def check_machine(folder: ProbeFolder) -> None:
 
 def run(
     folder: ProbeFolder,
-    show: Callable[[Event], None],
+    show: Callable[[TrialRecord], None],
     stop: Callable[[], bool],
     command: Sequence[str] = COMMAND,
 ) -> bool:
@@ -83,7 +75,7 @@ def run(
 
     Args:
         folder: the probe, locked.
-        show: called with each trial that has ended.
+        show: called with the record of each trial that has ended.
         stop: asked again and again; true ends the probe.
         command: runs a trial; the file of its request is added.
 
@@ -108,7 +100,7 @@ def run(
                 )
             records.append(record)
             folder.add(len(records), record)
-            show(Event(len(records), record))
+            show(record)
     return False
 
 
@@ -148,7 +140,7 @@ def _run_trial(
         return None
     found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
     line = fit(records)
-    ended = classify(
+    outcome, evidence = classify(
         measured,
         folder.log(number).read_bytes(),
         found is not None,
@@ -159,11 +151,9 @@ def _run_trial(
     _delete(request, result)
     peak = max(measured.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
     return TrialRecord(
-        purpose=trial.purpose,
-        num_envs=trial.num_envs,
-        multiplier=trial.multiplier,
-        outcome=ended.outcome,
-        evidence=ended.evidence,
+        **trial._asdict(),
+        outcome=outcome,
+        evidence=evidence,
         exit_code=measured.exit_code,
         peak_mib=round(peak, 1),
         measured_by=measured.measured_by,
@@ -183,8 +173,7 @@ def _environment(settings: ProbeSettings, trial: search.Trial) -> Dict[str, str]
     """The environment variables of a trial: those of the probe, and more output at a crash."""
     environment = dict(os.environ, PYTHONFAULTHANDLER="1", PYTHONUNBUFFERED="1", NO_COLOR="1", TERM="dumb")
     if settings.device != "cpu":
-        with _card(settings) as card:
-            environment["CUDA_VISIBLE_DEVICES"] = card.uuid
+        environment["CUDA_VISIBLE_DEVICES"] = _card(settings).uuid
     if trial.multiplier is not None:
         environment[_PAIR_MULTIPLIER] = str(trial.multiplier)
         environment[ISAACGYM_FIRST] = "1"
@@ -199,11 +188,9 @@ def _card(settings: ProbeSettings) -> Card:
 def _meters(settings: ProbeSettings) -> Iterator[Callable[[], Meter]]:
     """Within the block, a maker of meters: of the host, or of the card while the ballast holds the rest."""
     if settings.device == "cpu":
-        yield HostMeter
+        yield lambda: host_meter
         return
-    with contextlib.ExitStack() as stack:
-        card = stack.enter_context(_card(settings))
-        if settings.limit_mib is not None:
-            stack.enter_context(ballast(card, settings.limit_mib))
+    card = _card(settings)
+    with contextlib.nullcontext() if settings.limit_mib is None else ballast(card, settings.limit_mib):
         idle = card.memory().used
-        yield lambda: CardMeter(card, idle)
+        yield lambda: card_meter(card, idle)

@@ -16,7 +16,6 @@ from .outcome import Outcome
 from .probe import fit
 
 PLOT, PAGE, DATA = "vram.png", "vram.html", "vram.json"
-_TEMPLATE = Path(__file__).with_name("page.html")
 
 
 class HeldOut(Settings):
@@ -27,25 +26,6 @@ class HeldOut(Settings):
     predicted_mib: float
     error: float
     """(predicted - measured) / measured."""
-
-
-class Line(Settings):
-    """Memory = fixed_mib + num_envs * kib_per_env / 1024, MiB."""
-
-    fixed_mib: float
-    kib_per_env: float
-    residual: float
-    """Root mean square of the points' distances as shares of their memory."""
-    points: int
-
-
-class Prediction(Settings):
-    """The numbers of environments that fit into a card of this size."""
-
-    card_gb: int
-    num_envs: int
-    with_spare: int
-    extrapolated: bool
 
 
 class ProbeSummary(Settings):
@@ -59,9 +39,9 @@ class ProbeSummary(Settings):
     """The largest size that fits."""
     too_many: Optional[int]
     """The smallest that did not."""
-    line: Optional[Line]
+    line: Optional[model.MemoryModel]
     held_out: Optional[HeldOut]
-    predictions: List[Prediction]
+    predictions: List[model.Prediction]
     recommended: Optional[int]
     trials: List[TrialRecord]
 
@@ -83,9 +63,9 @@ def summarise(folder: ProbeFolder, finished: bool) -> ProbeSummary:
         finished=finished,
         largest=largest,
         too_many=min((record.num_envs for record in plain if record.outcome is not Outcome.FITS), default=None),
-        line=None if line is None else Line(**line._asdict()),
+        line=line,
         held_out=None if line is None else _held_out(line, fitting),
-        predictions=[] if line is None else [Prediction(**one._asdict()) for one in model.predict(line, largest or 0)],
+        predictions=[] if line is None else model.predict(line, largest or 0),
         recommended=model.recommend(
             [(one.num_envs, one.peak_mib, one.result.fps) for one in fitting if one.result], capacity
         ),
@@ -96,12 +76,12 @@ def summarise(folder: ProbeFolder, finished: bool) -> ProbeSummary:
 def _held_out(line: model.MemoryModel, fitting: List[TrialRecord]) -> Optional[HeldOut]:
     for record in fitting:
         if record.purpose == "held-out":
-            size, measured = record.num_envs, record.peak_mib
+            predicted = line.mib(record.num_envs)
             return HeldOut(
-                num_envs=size,
-                measured_mib=measured,
-                predicted_mib=round(line.mib(size), 1),
-                error=model.error(line, (size, measured)),
+                num_envs=record.num_envs,
+                measured_mib=record.peak_mib,
+                predicted_mib=round(predicted, 1),
+                error=predicted / record.peak_mib - 1,
             )
     return None
 
@@ -115,18 +95,15 @@ def write(summary: ProbeSummary, folder: Path) -> List[str]:
     """Write the files; returns the names of missing packages, without which some files were left out."""
     write_json(folder / DATA, plain(summary))
     missing = []
-    try:
-        _draw(summary, folder / PLOT)
-    except ImportError as error:
-        missing.append(error.name or str(error))
-    try:
-        _page(summary, folder)
-    except ImportError as error:
-        missing.append(error.name or str(error))
+    for write_file in (_draw, _page):
+        try:
+            write_file(summary, folder)
+        except ImportError as error:
+            missing.append(error.name or str(error))
     return missing
 
 
-def _draw(summary: ProbeSummary, path: Path) -> None:
+def _draw(summary: ProbeSummary, folder: Path) -> None:
     """Plot memory with the fitted line, and the rate, over the number of environments."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -157,7 +134,7 @@ def _draw(summary: ProbeSummary, path: Path) -> None:
     for axes in (memory, rate):
         axes.grid(alpha=0.3, which="both")
     figure.suptitle(summary.machine.name, fontsize=10)
-    figure.savefig(str(path), dpi=120)
+    figure.savefig(str(folder / PLOT), dpi=120)
 
 
 def _draw_line(summary: ProbeSummary, axes: Any) -> None:
@@ -165,11 +142,10 @@ def _draw_line(summary: ProbeSummary, axes: Any) -> None:
     capacity, line = summary.machine.capacity_mib, summary.line
     axes.axhline(capacity, color="tab:red", lw=0.8, label=f"{capacity:,.0f} MiB here")
     if line is not None:
-        fitted = model.MemoryModel(**line.model_dump())
         first = min(record.num_envs for record in summary.trials)
         ends = [first * (max(summary.predictions[-1].num_envs, 2 * first) / first) ** (i / 99) for i in range(100)]
         label = f"{line.fixed_mib:,.0f} MiB + {line.kib_per_env:,.1f} KiB each"
-        axes.plot(ends, [fitted.mib(size) for size in ends], color="tab:gray", lw=1, label=label)
+        axes.plot(ends, [line.mib(size) for size in ends], color="tab:gray", lw=1, label=label)
         for row in summary.predictions:
             if row.num_envs > first:
                 axes.annotate(f"{row.card_gb} GB", (row.num_envs, row.card_gb * 1024), fontsize=7, color="tab:gray")
@@ -183,5 +159,5 @@ def _page(summary: ProbeSummary, folder: Path) -> None:
     plot = folder / PLOT
     image = base64.b64encode(plot.read_bytes()).decode() if plot.exists() else ""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(summary=summary, image=image)
-    (folder / PAGE).write_text(page, encoding="utf-8")
+    template = environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    (folder / PAGE).write_text(template.render(summary=summary, image=image), encoding="utf-8")

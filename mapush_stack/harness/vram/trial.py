@@ -8,7 +8,7 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional
 
 from rich.console import Console
 
@@ -93,10 +93,13 @@ def run(path: Path) -> None:
     if config.sim.backend == "isaacgym":
         isaacgym_import.require()
     # These import torch, which must come after Isaac Gym.
+    import torch
+
     from ...sim import simulators
     from ...training import memory, session
 
     chosen = simulators.choose(config.sim)
+    device = chosen.device.type
 
     def measured(rates: List[float]) -> None:
         result = TrialResult(
@@ -104,13 +107,13 @@ def run(path: Path) -> None:
             device=str(chosen.device),
             fps=statistics.median(rates),
             updates=len(rates),
-            torch_mib=_torch_mib(chosen.device),
+            torch_mib=torch.cuda.max_memory_reserved(chosen.device) / 2**20 if device == "cuda" else None,
             host_mib=_host_mib(),
-            contact_pairs=_contact_pairs(chosen.name),
+            contact_pairs=_contact_pairs() if chosen.name == "isaacgym" else None,
         )
         write_json(Path(request.result), result.model_dump(mode="json"))
 
-    measurement = _Measurement(_WARM_UP[chosen.device.type], request.updates, measured)
+    measurement = _Measurement(_WARM_UP[device], request.updates, measured)
     with tempfile.TemporaryDirectory() as results, memory.unchecked(), contextlib.suppress(_Measured):
         session.start(config, Path(results), ["mapush", "vram-probe"], measurement)
 
@@ -123,19 +126,11 @@ def _endless(config: ExperimentConfig) -> ExperimentConfig:
     return configuration.overridden(config, changes)
 
 
-def _contact_pairs(backend: str) -> Optional[ContactPairs]:
-    if backend != "isaacgym":
-        return None
+def _contact_pairs() -> Optional[ContactPairs]:
     from ...sim import isaacgym
 
     found = isaacgym.contact_pairs()
     return None if found is None else ContactPairs(**found._asdict())
-
-
-def _torch_mib(device: Any) -> Optional[float]:
-    import torch
-
-    return torch.cuda.max_memory_reserved(device) / 2**20 if device.type == "cuda" else None
 
 
 def _host_mib() -> Optional[float]:

@@ -8,10 +8,10 @@ from ..judged_run import CheckResult, JudgedRun
 from . import machine, optimization, policy, progress, rewards
 
 Check = Callable[[JudgedRun, Dict[str, float]], Iterator[CheckResult]]
-"""Yields what is wrong, given the thresholds of the rule by name; of several results the worst is reported.
+"""Yields what is wrong, given a run and the rule's thresholds; the worst is reported.
 
 Raises:
-    NotJudgedError: there is nothing to look at.
+    NotJudgedError: there is no data.
 
 """
 

@@ -20,7 +20,7 @@ def memory_growing(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckRe
             kind = "GPU memory" if "vram" in tag else "The process's memory"
             sentence = (
                 f"{kind} grew from {number(begin.median)} to {number(end.median)} MiB over the second half and was "
-                f"growing to the end: {number(grown / ((end.last - begin.first) / 1e6))} MiB for each million steps."
+                f"still growing at the end: {number(grown / ((end.last - begin.first) / 1e6))} MiB per million steps."
             )
             yield CheckResult(sentence, medians(tag, begin, end), grown)
 
@@ -38,7 +38,7 @@ def fps_falling(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResul
         return
     sentence = (
         f"The rate fell from a median of {number(first.median)} steps a second in the first quarter to "
-        f"{number(last.median)} in the last one, and was falling to the end."
+        f"{number(last.median)} in the last one, and was still falling at the end."
     )
     yield CheckResult(sentence, medians(tag, first, last))
 

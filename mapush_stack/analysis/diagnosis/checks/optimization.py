@@ -11,7 +11,7 @@ from ..segments import quarters, segment
 
 
 def gradient_unclipped(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """A norm that was applied is above its limit."""
+    """A gradient was applied whose norm is above the limit."""
     tags = run.tags(r"(agent\d+|critic)/(actor|critic)_grad_norm_clipped(_max)?")
     if not tags:
         raise NotJudgedError("norms after clipping are not logged (actor_grad_norm_clipped)")
@@ -33,14 +33,14 @@ def gradient_unclipped(run: JudgedRun, limits: Dict[str, float]) -> Iterator[Che
 
 
 def gradient_large(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The norm before clipping is many times its limit, or many times the first quarter's."""
+    """The norm before clipping is many times its limit, or many times that at the start."""
     for tag, series in run.all_series(r"agent\d+/actor_grad_norm|critic/critic_grad_norm").items():
         first, *_, last = quarters(series)
         limit, growth = run.gradient_limit(tag), last.median / max(first.median, 1e-12)
         over = 0.0 if limit is None else last.median / limit
         sentence = f"The norm of {owner(tag)}'s gradient before clipping is {number(last.median)} in the last quarter"
         if limit is not None and over > limits["limits"]:
-            sentence += f", {number(over)} times its limit of {number(limit)}: every step has the limit's length."
+            sentence += f", {number(over)} times its limit of {number(limit)}: every gradient is cut to the limit."
         elif growth > limits["growth"] and (limit is None or over > 1):
             sentence += f", {number(growth)} times the first quarter's {number(first.median)}."
         else:
@@ -49,10 +49,10 @@ def gradient_large(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckRe
 
 
 def value_loss_growing(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The loss rises from quarter to quarter to several times its smallest, and the returns are not explained.
+    """The loss rises from quarter to quarter, and the critic does not explain the returns.
 
-    The loss is that of normalised returns. As a team masters the task their variance shrinks, and the loss grows
-    although the critic is as good as before.
+    The loss is computed from normalised returns. When a team masters the task, the variance of the returns shrinks, so
+    the loss grows although the critic is as good as before.
     """
     tag, explained = "critic/value_loss", "critic/explained_variance"
     series = run.series(tag)
@@ -68,13 +68,13 @@ def value_loss_growing(run: JudgedRun, limits: Dict[str, float]) -> Iterator[Che
         return
     sentence = (
         f"The value loss grew from a median of {number(lowest.median)} (up to {steps(lowest.last)} steps) to "
-        f"{number(parts[3].median)} in the last quarter, {number(growth)} times that."
+        f"{number(parts[3].median)} in the last quarter, {number(growth)} times as much."
     )
     yield CheckResult(sentence, medians(tag, lowest, parts[3]))
 
 
 def explained_variance_low(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean of the second half is low."""
+    """The mean explained variance of the second half is low."""
     tag = "critic/explained_variance"
     last = segment(run.series(tag), 0.5, 1)
     if last.mean < limits["least"]:
@@ -83,7 +83,10 @@ def explained_variance_low(run: JudgedRun, limits: Dict[str, float]) -> Iterator
 
 
 def kl_high(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean of the second half is above the threshold, and above the target if there is one."""
+    """The mean KL divergence of the second half is high.
+
+    The limit is a fixed one, or a multiple of `learner.target_kl` if that is larger.
+    """
     target = run.facts.target_kl
     most = limits["most"] if target is None else max(limits["most"], limits["targets"] * target)
     for tag, series in run.all_series(r"agent\d+/approx_kl").items():
@@ -98,7 +101,7 @@ def kl_high(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
 
 
 def clip_fraction_high(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean of the second half is high."""
+    """The mean clip fraction of the second half is high."""
     for tag, series in run.all_series(r"agent\d+/clip_fraction").items():
         last = segment(series, 0.5, 1)
         if last.mean > limits["most"]:

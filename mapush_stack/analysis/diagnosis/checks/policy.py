@@ -11,7 +11,7 @@ from ..segments import quarters, segment
 
 
 def policy_std_exploding(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The standard deviation grew several times, far beyond the action at which commands saturate."""
+    """The standard deviation grew far beyond the action at which commands saturate."""
     saturation = run.facts.saturation
     for tag, series in run.deviations().items():
         first, last = segment(series, 0, 0.1), segment(series, 0.9, 1)
@@ -33,7 +33,7 @@ def policy_std_exploding(run: JudgedRun, limits: Dict[str, float]) -> Iterator[C
 
 
 def entropy_rising(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean of the last quarter is above the lowest quarter before."""
+    """The mean entropy of the last quarter is above the lowest earlier quarter."""
     size = run.action_size()
     for tag, series in run.all_series(r"agent\d+/dist_entropy").items():
         parts = quarters(series)
@@ -49,7 +49,7 @@ def entropy_rising(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckRe
 
 
 def entropy_out_of_range(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The deviation of the last quarter is too large, or too small for a policy that does not succeed."""
+    """The deviation of the last quarter is too large, or too small while success is low."""
     saturation, success = run.facts.saturation, run.success()
     mastered = success is not None and segment(success, 0.75, 1).mean >= limits["mastered"]
     for tag, series in run.deviations().items():
@@ -58,7 +58,7 @@ def entropy_out_of_range(run: JudgedRun, limits: Dict[str, float]) -> Iterator[C
         if share > limits["most_saturations"]:
             reason = "more than half of its samples lie where commands saturate"
         elif share < limits["least_saturations"] and not mastered:
-            reason = "it tries hardly anything new"
+            reason = "it hardly explores"
         else:
             continue
         sentence = (

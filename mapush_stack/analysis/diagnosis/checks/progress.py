@@ -24,7 +24,10 @@ Limits = Dict[str, float]
 
 
 def degradation(run: JudgedRun, limits: Limits) -> Iterator[CheckResult]:
-    """The last quarter is below the best by success, reward or return; or the last checkpoint is below the best."""
+    """The last quarter or the last checkpoint is below the best one.
+
+    Quarters are compared by success, by reward and by the return of episodes.
+    """
     checkpoints = _lost_by_checkpoints(run, limits)
     try:
         objectives = run.objectives()
@@ -63,10 +66,11 @@ def _lost(objective: Objective, limits: Limits) -> Optional[CheckResult]:
 
 
 def _lost_return(run: JudgedRun, objectives: List[Objective], limits: Limits) -> Optional[CheckResult]:
-    """The return of episodes falls from the second quarter on; used if the reward of a step is the objective.
+    """The return of episodes falls from the second quarter on.
 
-    The shortest episodes end in the first quarter, so later quarters may be lower without a loss. If success rises
-    meanwhile, episodes may just have become shorter: a remark.
+    This is used if the reward of a step is the objective. The shortest episodes end in the first quarter, so later
+    quarters may be lower although nothing was lost. If success rises at the same time, episodes may only have become
+    shorter; then it is a remark.
     """
     tag = REWARDS[1]
     if tag not in run.logged.series or run.facts.staged or any(one.tag == tag for one in objectives):
@@ -88,13 +92,16 @@ def _lost_return(run: JudgedRun, objectives: List[Objective], limits: Limits) ->
     )
     success = next((one.quarters for one in objectives if one.tag == SUCCESS), None)
     if success is not None and success[3].mean > success[1].mean:
-        sentence += f", although success rises from {success[1].mean:.1%} to {success[3].mean:.1%} meanwhile."
+        sentence += f", although success rises from {success[1].mean:.1%} to {success[3].mean:.1%} at the same time."
         return CheckResult(sentence, evidence, severity=Severity.REMARK)
-    return lost._replace(sentence=f"{sentence}; take a checkpoint from before.", evidence=evidence)
+    return lost._replace(sentence=f"{sentence}; take an earlier checkpoint.", evidence=evidence)
 
 
 def _lost_by_checkpoints(run: JudgedRun, limits: Limits) -> Optional[CheckResult]:
-    """The last evaluated checkpoint is below the best: a remark, as the best of many is partly the luckiest."""
+    """The last evaluated checkpoint is below the best one.
+
+    This is only a remark, because the best of many checkpoints is partly luck.
+    """
     counted = [(one, one.episodes) for one in run.logged.evaluations if one.episodes is not None and one.episodes > 0]
     if len(counted) < 2:
         return None
@@ -117,7 +124,7 @@ def _listed(parts: List[Segment]) -> str:
 
 
 def learning_stalled(run: JudgedRun, limits: Limits) -> Iterator[CheckResult]:
-    """Neither reward nor success rises over the second half, and success is far from mastered.
+    """Neither reward nor success rises over the second half, and success is still low.
 
     If success is not logged, a reward that stands still after it rose may be the best possible. Then only a reward that
     does not rise above the first half is reported.
@@ -143,7 +150,7 @@ def learning_stalled(run: JudgedRun, limits: Limits) -> Iterator[CheckResult]:
     *_, third, last = quarters(success)
     if last.mean < limits["mastered"] and last.mean - third.mean <= limits["success"]:
         sentence += (
-            f"the one before, nor is success, with {third.mean:.1%} and then {last.mean:.1%} of the episodes, at "
+            f"the one before; success was {third.mean:.1%} in the third and {last.mean:.1%} in the last quarter, at "
             f"{steps(total)} steps."
         )
         yield CheckResult(sentence, evidence + means(SUCCESS, third, last))

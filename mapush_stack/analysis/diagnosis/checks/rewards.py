@@ -22,14 +22,14 @@ def reward_scales_lopsided(run: JudgedRun, limits: Dict[str, float]) -> Iterator
     if not terms:
         raise NotJudgedError("no shaping term is logged (rewards/...)")
     sizes = {name: float(np.abs(series.values).mean()) for name, series in terms.items()}
-    # A term that pays nothing at all is the finding of another rule.
+    # The rule reward-term-idle reports a term that pays nothing.
     ratios = {name: bonus / (size * horizon) for name, size in sizes.items() if size}
     small = {name: ratio for name, ratio in ratios.items() if ratio > limits["ratio"]}
     if small:
         listed = [_ratio(run, name, ratio) for name, ratio in sorted(small.items(), key=lambda item: -item[1])]
         sentence = (
-            f"The success bonus ({number(bonus)}) dwarfs what should lead to it: within the {number(horizon)} control "
-            f"steps that the discount sees it is worth {'; '.join(listed)}."
+            f"The success bonus ({number(bonus)}) is far larger than the shaping terms: within the horizon of "
+            f"{number(horizon)} control steps it is worth {'; '.join(listed)}."
         )
         yield CheckResult(
             sentence, [Evidence(f"rewards/{name}", int(terms[name].steps[-1]), sizes[name]) for name in small]
@@ -43,7 +43,7 @@ def _ratio(run: JudgedRun, name: str, ratio: float) -> str:
 
 
 def reward_term_idle(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """The mean size of a term is almost nothing compared with all of them."""
+    """The mean size of a term is a tiny share of the sum over all terms."""
     sizes = {name: float(np.abs(series.values).mean()) for name, series in run.reward_terms()}
     sizes = {name: size for name, size in sizes.items() if run.facts.weights.get(name, 1.0)}
     total = sum(sizes.values())
