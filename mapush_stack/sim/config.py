@@ -67,7 +67,7 @@ class ObjectConfig(Settings):
 
     name: str = Field(description="what is pushed; see presets/objects/")
     team: List[RobotName] = Field(
-        [], description="kinds of the robots that push it; empty: task.num_robots of sim.robot"
+        [], description="kind of each robot that pushes it; empty: task.num_robots robots of kind sim.robot"
     )
     task: ObjectTask
     body: ObjectBody
