@@ -15,7 +15,7 @@ import traceback
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Iterable, List, NamedTuple, Set
+from typing import Any, Dict, List, NamedTuple, Set
 
 from .errors import UserError
 
@@ -90,24 +90,15 @@ def loaded() -> List[Plugin]:
     return list(_loaded.values())
 
 
-def missing(recorded: Iterable[Any]) -> List[Plugin]:
-    """The plug-ins in a manifest's `plugins` that are not loaded.
+def missing(recorded: Any) -> List[Plugin]:
+    """The plug-ins in a manifest's `plugins` that are not loaded, or not with the same contents.
 
-    A file counts as loaded if a file with the same contents is loaded, from any folder.
+    A file may have been moved or renamed since.
     """
-    present = {value for plugin in loaded() for value in plugin}
-    return [plugin for plugin in _plugins(recorded) if not present & set(plugin)]
-
-
-def changed(recorded: Iterable[Any]) -> List[Plugin]:
-    """The plug-ins in a manifest's `plugins` that are loaded with other contents."""
-    now = {plugin.name: plugin.sha256 for plugin in loaded()}
-    return [plugin for plugin in _plugins(recorded) if now.get(plugin.name, plugin.sha256) != plugin.sha256]
-
-
-def _plugins(recorded: Iterable[Any]) -> List[Plugin]:
-    entries = [entry for entry in recorded if isinstance(entry, dict)]
-    return [Plugin(str(entry.get("name")), str(entry.get("sha256"))) for entry in entries]
+    present = {plugin.sha256 for plugin in loaded()}
+    entries = [entry for entry in recorded if isinstance(entry, dict)] if isinstance(recorded, list) else []
+    found = [Plugin(str(entry.get("name")), str(entry.get("sha256"))) for entry in entries]
+    return [plugin for plugin in found if plugin.sha256 not in present]
 
 
 def _run_file(path: Path, name: str) -> ModuleType:

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
 LOW = {"errors", "settings", "registry", "plugins", "rules", "system", "device"}
 ALLOWED = {
-    "system": {"errors", "settings"},
+    "system": {"__version__", "errors", "settings"},
     "device": {"errors"},
     "task": {"errors", "settings", "registry"},
     "locomotion": {"errors"},

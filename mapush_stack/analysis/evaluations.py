@@ -10,10 +10,12 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from .. import __version__
+from ..errors import UserError
 from ..rules import first_error
+from ..system import closing
 from ..system.atomic import write_json
 from ..system.json_text import parse_json
+from ..system.stored_file import pop_schema
 
 FILE = "evaluations.json"
 """File in a run's folder: {"schema": 2, "rows": rows of `mapush evaluate --json`}."""
@@ -66,7 +68,7 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
             continue
         try:
             evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, UserError) as error:
             reason = first_error(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
             problems.append(f"{name} cannot be read as evaluations: {reason}")
             continue
@@ -90,26 +92,22 @@ def record(rows: Iterable[Dict[str, Any]]) -> None:
         if _STEPS.fullmatch(path.name) and (path.parents[1] / "config.json").is_file():
             by_run.setdefault(path.parents[1], []).append(row)
     for run, new in by_run.items():
-        with contextlib.suppress(OSError, _NewerSchemaError):
-            _record(run / FILE, new)
+        try:
+            with contextlib.suppress(OSError):
+                _record(run / FILE, new)
+        except UserError as error:
+            closing.warn(f"{run / FILE} is left as it is, without the new rows: {error}")
 
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     kept: Dict[int, Dict[str, Any]] = {}
-    try:
+    # There may be no file, or a damaged one, which is replaced.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = {row["steps"]: row for row in _rows(file.read_text(encoding="utf-8"))}
-    except _NewerSchemaError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # there is no file, or a damaged one, which is replaced
     for row in rows:
         if row["episodes"] >= kept.get(row["steps"], {}).get("episodes", 0):
             kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
     write_json(file, {"schema": SCHEMA, "rows": [kept[steps] for steps in sorted(kept)]})
-
-
-class _NewerSchemaError(ValueError):
-    """A later version of this project wrote the file."""
 
 
 def _rows(text: str) -> List[Any]:
@@ -117,14 +115,12 @@ def _rows(text: str) -> List[Any]:
 
     Raises:
         ValueError: the file is damaged.
-        _NewerSchemaError: its schema is newer than ours.
+        UserError: its schema number is damaged, or newer than ours.
 
     """
     content = parse_json(text)
     if isinstance(content, dict):
-        schema = content.get("schema")
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise _NewerSchemaError(f"it has schema {schema}, mapush_stack {__version__} reads up to {SCHEMA}; upgrade")
+        pop_schema(content, SCHEMA)
         content = content.get("rows")
     if not isinstance(content, list):
         raise ValueError("it holds no list of rows")

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Generic, Sequence, Type, TypeVar
 
 from pydantic import ValidationError
 
+from .. import __version__
 from ..errors import UserError
 from ..settings import Settings
 from .atomic import write_json
@@ -15,6 +16,25 @@ from .json_text import parse_json
 
 Content = TypeVar("Content", bound=Settings)
 Upgrade = Callable[[Dict[str, Any]], Dict[str, Any]]
+
+
+def pop_schema(content: Dict[str, Any], newest: int) -> int:
+    """Take the schema number, and the version that wrote it, out of a file's content; without a number it is 1.
+
+    Raises:
+        UserError: the number is damaged, or larger than `newest`.
+
+    """
+    schema, version = content.pop("schema", 1), content.pop("version", "")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise UserError(f"schema={schema!r} is not a schema number")
+    if schema > newest:
+        writer = f"mapush_stack {version}" if version else "a newer version"
+        raise UserError(
+            f"it was written by {writer} (schema {schema}), and this is {__version__} (schema {newest}): upgrade with "
+            "pip install --upgrade mapush_stack"
+        )
+    return schema
 
 
 class StoredFile(Generic[Content]):
@@ -65,14 +85,7 @@ class StoredFile(Generic[Content]):
         if not isinstance(content, dict):
             raise ValueError("it is not an object")
         upgraded: Dict[str, Any] = content
-        schema = upgraded.pop("schema", 1)
-        if not isinstance(schema, int) or schema < 1:
-            raise ValueError(f"schema {schema!r} is not a schema number")
-        if schema > self.schema:
-            raise UserError(
-                f"it was written by a newer version (schema {schema}, this version reads up to {self.schema}); "
-                "upgrade mapush_stack"
-            )
+        schema = pop_schema(upgraded, self.schema)
         for upgrade in self._upgrades[schema - 1 :]:
             upgraded = upgrade(upgraded)
         return upgraded

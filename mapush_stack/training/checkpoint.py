@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from .. import __version__
 from ..errors import UserError
 from ..system.atomic import new_directory, write_json
 from ..system.json_text import parse_json
+from ..system.stored_file import pop_schema
 
 _NAME = re.compile(r"rl_model_(\d+)_steps")
 SCHEMA = 2
@@ -124,16 +124,15 @@ def progress(path: Path) -> Dict[str, Any]:
     file = path / _PROGRESS
     try:
         plain: Dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
-        schema, plain["steps"] = int(plain.pop("schema", 1)), int(plain["steps"])
+        plain["steps"] = int(plain["steps"])
     except FileNotFoundError:
         raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"{file} is damaged: {error}") from None
-    if schema > SCHEMA:
-        raise UserError(
-            f"{path} was written by a newer version of mapush_stack than this {__version__} (schema {schema}, not "
-            f"{SCHEMA}): upgrade with pip install --upgrade mapush_stack"
-        )
+    try:
+        pop_schema(plain, SCHEMA)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
     return plain
 
 

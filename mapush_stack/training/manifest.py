@@ -51,6 +51,8 @@ def hardware(device: torch.device, processes: int) -> Dict[str, Any]:
 
     """
     found = {"device": device.type, "processes": processes, "instructions": vector_instructions(), **_computer()}
+    if plugins.loaded():
+        found["plugins"] = [plugin._asdict() for plugin in plugins.loaded()]
     if device.type == "cuda":
         found.update(gpu=torch.cuda.get_device_name(device), driver=gpu.look().driver, cuda=torch.version.cuda)
     return found

@@ -55,4 +55,4 @@ def check(config: ExperimentConfig, per_decision: int) -> None:
 
 def resident_mib() -> float:
     """Host memory that this process holds, MiB."""
-    return psutil.Process().memory_info().rss / 2**20
+    return float(psutil.Process().memory_info().rss) / 2**20

@@ -21,7 +21,7 @@ from ..system.json_text import parse_json
 from . import checkpoint
 from .config import ExperimentConfig, validated
 from .manifest import hardware, manifest
-from .upgrades import stamped, upgraded
+from .upgrades import SCHEMA, stamped, upgraded
 
 _CONFIG, _MANIFEST, _LOCK, _INITIAL = "config.json", "manifest.json", ".lock", "initial.safetensors"
 _LOCK_PATIENCE = 0.2
@@ -102,18 +102,18 @@ class RunDirectory:
             raise UserError(f"{file} cannot be read: {error}") from None
         if not isinstance(plain, dict):
             raise UserError(f"{file} does not hold a configuration")
-        recorded = self.manifest().get("plugins")
-        recorded = recorded if isinstance(recorded, list) else []
+        absent = plugins.missing(self.manifest().get("plugins"))
         try:
             config = validated(upgraded(plain))
         except UserError as error:
-            absent = plugins.missing(recorded)
-            if absent:
+            if absent and plain.get("schema", 1) in range(SCHEMA + 1):
                 options = " ".join(f"--plugin {plugin.name}" for plugin in absent)
-                raise UserError(f"{self.path} was made with a plug-in that is not loaded: add {options}") from None
+                raise UserError(
+                    f"{self.path} was made with a plug-in that is not loaded, or has changed: add {options}"
+                ) from None
             raise UserError(f"{file} does not fit this version: {error}") from None
-        for plugin in plugins.changed(recorded):
-            closing.warn(f"the plug-in {plugin.name} has changed since {self.path} was made")
+        for plugin in absent:
+            closing.warn(f"{self.path} was made with the plug-in {plugin.name}, which is not loaded or has changed")
         return config
 
     def manifest(self) -> Dict[str, Any]:

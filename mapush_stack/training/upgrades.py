@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from typing_extensions import Annotated
 
 from .. import __version__
-from ..errors import UserError
+from ..system.stored_file import pop_schema
 from .config import ExperimentConfig, validated
 
 SCHEMA = 2
@@ -44,15 +44,7 @@ def upgraded(plain: Dict[str, Any]) -> Dict[str, Any]:
 
     """
     plain = dict(plain)
-    # Schema 1 had no number.
-    schema, version = plain.pop("schema", 1), plain.pop("version", "")
-    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise UserError(f"schema={schema} is not the number of a schema")
-    if schema > SCHEMA:
-        raise UserError(
-            f"it was written by mapush_stack {version} (schema {schema}), and this is {__version__} (schema {SCHEMA}): "
-            "upgrade with pip install --upgrade mapush_stack"
-        )
+    schema = pop_schema(plain, SCHEMA)
     for number in range(schema, SCHEMA):
         plain = UPGRADES[number](plain)
     return plain

@@ -74,7 +74,7 @@ def test_a_newer_schema_is_one_sentence_and_is_not_overwritten(run):
     newer = json.dumps({"schema": 3, "rows": {}})
     file_of(run).write_text(newer)
     found, (problem,) = evaluations.read(run, None)
-    assert not found and "it has schema 3" in problem and "reads up to 2; upgrade" in problem
+    assert not found and "a newer version (schema 3)" in problem and "upgrade with" in problem
     record(run)
     assert file_of(run).read_text() == newer
 

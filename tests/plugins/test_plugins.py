@@ -9,6 +9,7 @@ from mapush_stack import plugins
 from mapush_stack.errors import UserError
 from mapush_stack.registry import Registry
 from tests.cli.runner import ROOT, mapush, train_small
+from tests.conftest import SMALL
 
 MY_LAB = ROOT / "examples/my_lab.py"
 
@@ -45,7 +46,7 @@ def test_a_plugin_of_the_same_contents_elsewhere_will_do(trained, tmp_path):
     copy.write_bytes(MY_LAB.read_bytes())
     (tmp_path / "plank.yaml").write_bytes((ROOT / "examples/plank.yaml").read_bytes())
     out, err = mapush("evaluate", run, "--plugin", copy, "--episodes", 2, "--json")
-    assert json.loads(out) and "changed" not in err
+    assert json.loads(out) and "plug-in" not in err
 
 
 def test_a_plugin_that_has_changed_is_named(mujoco, tmp_path):
@@ -55,13 +56,23 @@ def test_a_plugin_that_has_changed_is_named(mujoco, tmp_path):
     _, run = train_small(tmp_path / "results", "--plugin", lab, "task.rewards.still=0.1")
     lab.write_text(text.format("-step.state.robot_lin_vel[..., 1].abs()"))
     _, err = mapush("evaluate", run, "--plugin", lab, "--episodes", 2, "--json")
-    assert f"the plug-in {lab} has changed since" in err
+    assert f"was made with the plug-in {lab}, which is not loaded or has changed" in err
+    # Other code from another place is not taken for it either, and what a session was made with is recorded.
+    other = tmp_path / "other.py"
+    other.write_text(lab.read_text())
+    config = json.loads((run / "config.json").read_text())
+    config["training"]["total_steps"] = 640
+    (run / "config.json").write_text(json.dumps(config))
+    _, err = mapush("train", "--resume", run, "--plugin", other, "--no-evaluation")
+    assert f"was made with the plug-in {lab}, which is not loaded or has changed" in err
+    sessions = json.loads((run / "manifest.json").read_text())["sessions"]
+    assert [session["plugins"][0]["name"] for session in sessions] == [str(lab), str(other)]
 
 
 def test_a_plugin_without_a_part_in_the_run_is_not_needed(mujoco, tmp_path):
     _, run = train_small(tmp_path, "--plugin", MY_LAB)
-    out, _ = mapush("evaluate", run, "--episodes", 2, "--json")
-    assert json.loads(out)
+    out, err = mapush("evaluate", run, "--episodes", 2, "--json")
+    assert json.loads(out) and f"was made with the plug-in {MY_LAB}" in err
 
 
 def test_a_mixed_team_of_a_plugins_robot_and_our_own_trains(mujoco, tmp_path):
@@ -184,3 +195,51 @@ def test_the_public_interface(mujoco):
     with pytest.raises(AttributeError):
         _ = mapush_stack.nothing
     assert set(mapush_stack.__all__) <= set(dir(mapush_stack))
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ("1.0", "the reward term odd must return a tensor [5, 8, 2], one number a robot, not float"),
+        (
+            "step.state.robot_pos",
+            "the reward term odd must return a tensor [5, 8, 2], one number a robot, not a tensor",
+        ),
+    ],
+)
+def test_a_reward_term_of_another_shape_is_named(mujoco, tmp_path, body, words):
+    lab = tmp_path / "lab.py"
+    lab.write_text(
+        f"from mapush_stack import register_reward_term\n@register_reward_term\ndef odd(step): return {body}\n"
+    )
+    _, err = mapush("train", "--results", tmp_path, *SMALL, "--plugin", lab, "task.rewards.odd=1", code=2)
+    assert words in err
+
+
+def test_a_folder_is_no_plugin_and_one_that_leaves_is_named(tmp_path):
+    (tmp_path / "folder").mkdir()
+    _, err = mapush("presets", "--plugin", "folder", cwd=tmp_path, code=2)
+    assert "there is no plug-in folder" in err or "is a folder without code" in err
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)\n")
+    _, err = mapush("presets", "--plugin", tmp_path / "leaves.py", code=2)
+    assert "cannot be loaded: SystemExit: 3 (line 2)" in err
+
+
+def test_an_installed_plugin_is_loaded_by_its_entry_point(monkeypatch, tmp_path):
+    (tmp_path / "lab_pack.py").write_text("called = []\ndef register(): called.append(1)\n")
+    info = tmp_path / "lab_pack-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: lab-pack\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[mapush_stack.plugins]\nlab = lab_pack:register\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(plugins, "_loaded", {})
+    monkeypatch.setattr(plugins, "_called", set())
+    monkeypatch.delenv(plugins.VARIABLE, raising=False)
+    plugins.load_installed()
+    plugins.load_installed()
+    import lab_pack
+
+    assert [plugin.name for plugin in plugins.loaded()] == ["lab_pack"] and lab_pack.called == [1]
+    (info / "entry_points.txt").write_text("[mapush_stack.plugins]\nlab = lab_nowhere\n")
+    with pytest.raises(UserError, match=r"there is no plug-in lab_nowhere.*entry point lab"):
+        plugins.load_installed()

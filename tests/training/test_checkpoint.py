@@ -99,9 +99,17 @@ def test_a_checkpoint_of_a_newer_version_is_refused_and_one_without_a_number_is_
     file.write_text(json.dumps({"steps": 160, "a": [1]}))
     assert checkpoint.load(path).progress == {"a": [1]}
     file.write_text(json.dumps({**plain, "schema": checkpoint.SCHEMA + 1}))
-    with pytest.raises(UserError, match=r"was written by a newer version of mapush_stack .*: upgrade with") as caught:
+    with pytest.raises(UserError, match=r"was written by a newer version \(schema 3\).*: upgrade with") as caught:
         checkpoint.load(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", ["0", "-1", '"2"', "true", "1.0", "null", "[]", "1e999"])
+def test_a_damaged_schema_number_of_a_checkpoint_is_a_sentence(tmp_path, schema):
+    path = checkpoint.save(tmp_path, example())
+    (path / "progress.json").write_text(f'{{"schema": {schema}, "steps": 160, "a": [1]}}')
+    with pytest.raises(UserError, match="is not a schema number"):
+        checkpoint.load(path)
 
 
 def test_json_is_replaced_whole(tmp_path):

@@ -165,3 +165,62 @@ def test_a_stage_that_cannot_be_is_refused(changes, words):
 
 def test_steps_and_stages_do_not_go_together():
     assert "not both" in refusal("training.total_steps=5", preset="curriculum")
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (
+            "sim: {robot: gol}",
+            "mine.yaml: sim.robot=gol is not allowed: there is no robot called gol; did you mean go1?",
+        ),
+        ("learner: {gamma: 7}", "mine.yaml: learner.gamma=7 is not allowed"),
+        ("task: {observation: featurs}", "mine.yaml: task.observation=featurs is not allowed: there is no observation"),
+        ("object: cubod", "mine.yaml: there is no object called cubod; did you mean cuboid?"),
+        ("object: {name: cuboid}", "mine.yaml: object must be an object's name or a YAML file"),
+        ("extends: defalt", "mine.yaml: there is no preset or part called defalt; did you mean default?"),
+        ("per_object: [cuboid]", "mine.yaml: per_object must map names of objects to fields"),
+        ("per_object: {cuboid: 3}", "mine.yaml: per_object must map names of objects to fields"),
+        ("per_object: {cubiod: {}}", "mine.yaml: per_object.cubiod: there is no object called cubiod; did you mean"),
+        ("per_object: {cylinder: {task: {rewards: {psh: 1}}}}", "mine.yaml: there is no field task.rewards.psh"),
+        ("per_object: {cuboid: {object: tblock}}", "mine.yaml: per_object.cuboid cannot set object"),
+        ("training: 3", "mine.yaml: training=3 is not allowed"),
+        ("training: {stages: [{name: a, step: 3}]}", "mine.yaml: there is no field training.stages.0.step"),
+    ],
+)
+def test_a_mistake_in_a_file_names_the_file(tmp_path, text, words):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text if text.startswith("extends") else f"extends: default\n{text}\n")
+    assert f"{tmp_path}/{words}" in refusal(preset=str(file))
+
+
+def test_a_mistake_in_an_objects_file_names_the_file(tmp_path):
+    file = tmp_path / "thing.yaml"
+    text = (presets.OBJECTS["cuboid"]).read_text()
+    file.write_text(text.replace("mass: 4.0", "mas: 4.0"))
+    assert f"{file}: there is no field body.parts.0.mas" in refusal(object_name=str(file))
+    file.write_text(text + "team: [go1, planer]\n")
+    assert f"{file}: object.team.1=planer is not allowed: there is no robot called planer" in refusal(
+        object_name=str(file)
+    )
+
+
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["sim=3", "sim.num_envs=4"], "sim=3 is not allowed: sim is a section with fields"),
+        (["team=[go1,planar]", "object.task.num_robots=3"], "team has 2 robots, but object.task.num_robots is 3"),
+        (["team=[go1,planar]", "sim.robot=planar"], "sim.robot has no effect on a team (go1, planar)"),
+        (["object=5"], "object=5 is not allowed: give an object's name or a YAML file"),
+        (["team=[go1,plnar]"], "team.1=plnar is not allowed: there is no robot called plnar; did you mean planar?"),
+    ],
+)
+def test_overrides_that_contradict_each_other_are_refused(overrides, words):
+    assert refusal(*overrides).startswith(words)
+
+
+def test_a_team_says_how_many_push():
+    loaded = config.load(overrides=["team=[go1,planar,planar]"])
+    assert loaded.object.task.num_robots == 3 and loaded.team_kinds == ["go1", "planar", "planar"]
+    assert config.load(overrides=["sim.robot=go1"]).team_kinds == ["go1", "go1"]
+    assert config.validated(loaded.model_dump(mode="json")) == loaded
