@@ -94,6 +94,7 @@ class PushEnv(TeamEnv):
         self._rows = torch.arange(self.num_envs, device=self.device)
         self._first_env, self._auto_reset = first_env, auto_reset
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
+        self._closed = False
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
@@ -222,7 +223,9 @@ class PushEnv(TeamEnv):
 
     def close(self) -> None:
         """Release the simulator, if it has anything to release; may be called twice."""
-        self.simulator.close()
+        if not self._closed:
+            self._closed = True
+            self.simulator.close()
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 

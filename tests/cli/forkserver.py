@@ -122,6 +122,8 @@ def main():
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["cwd"])
+    sys.path[0] = request["cwd"]  # as `python -m` has it
+    importlib.invalidate_caches()
     sys.argv = ["mapush", *request["arguments"]]
     runpy.run_module("mapush_stack", run_name="__main__", alter_sys=False)
 
