@@ -168,7 +168,7 @@ def train(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def smoke(session: nox.Session) -> None:
-    """Try everything on this machine's simulator, a minute; `-- --backend mujoco` names one."""
+    """Test everything on this machine's simulator, a minute; `-- --backend mujoco` names one."""
     install(session, "--extras")
     session.run("mapush", "smoke", *session.posargs)
 

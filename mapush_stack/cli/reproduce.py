@@ -23,7 +23,7 @@ from .train import train_here
 @click.option("--dry-run", is_flag=True, help="Only say what differs and which command it is.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 def command(path: Path, dry_run: bool, results: Path) -> int:
-    """Make a run once more from its configuration and the weights that it started from.
+    """Repeat a run, from its configuration and the weights that it started from.
 
     What differs between the environment of then and of now is said first. At the end the weights of the checkpoints
     that both runs have are compared: exit code 0 if they are the same, byte for byte, 1 if not. On a CPU they are,
@@ -51,7 +51,7 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
 
 
 def _refuse_openrl(path: Path) -> None:
-    """Say of a folder without a configuration of ours that it is a run of OpenRL's, by what lies in it.
+    """Refuse a folder that OpenRL made: it has no configuration of this project.
 
     Raises:
         UserError: it is one.

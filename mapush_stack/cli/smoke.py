@@ -25,7 +25,7 @@ _RESULTS = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]left 
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(backend: Optional[str], robot: Optional[str], results: Path, as_json: bool) -> int:
-    """Try everything on this machine: doctor, HAPPO and MAPPO, checkpoints, evaluation, a clean exit.
+    """Test everything on this machine: doctor, HAPPO and MAPPO, checkpoints, evaluation, a clean exit.
 
     Each step is a `mapush` command in its own process. Exit code 0: all passed; 1: not all, and the table says why.
     Logs, runs and smoke.json are in RESULTS/smoke/DATE.

@@ -16,7 +16,7 @@ from .console import make_console, right, say
 
 @click.group(name="walk")
 def command() -> None:
-    """The policy by which the Go1 walks."""
+    """Train or test the walking policy of the Go1."""
 
 
 @command.command(name="train")

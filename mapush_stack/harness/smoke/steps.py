@@ -81,7 +81,7 @@ def choose_backend(machine: Dict[str, Any]) -> Tuple[str, str]:
 
 
 def _doctor(runner: StepRunner, backend: Optional[str]) -> Dict[str, Any]:
-    """Look over the machine; returns the facts about it, empty if there was no answer."""
+    """Check the machine; returns the information about it, empty if there was no answer."""
     machine: Dict[str, Any] = {}
 
     def examine(log: Path) -> str:
