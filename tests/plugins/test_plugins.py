@@ -234,7 +234,7 @@ def test_an_installed_plugin_is_loaded_by_its_entry_point(monkeypatch, tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(plugins, "_loaded", {})
     monkeypatch.setattr(plugins, "_called", set())
-    monkeypatch.delenv(plugins.VARIABLE, raising=False)
+    monkeypatch.setenv(plugins.VARIABLE, "")  # so that what is loaded is forgotten
     plugins.load_installed()
     plugins.load_installed()
     import lab_pack
