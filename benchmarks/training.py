@@ -80,11 +80,11 @@ def measure(settings, updates):
         wait(device)
         memory = held(device) - before
         # Two passes: the marks in the stream that give the shares would lower the rate.
-        rates = [trainer._finish(trainer._launch(stop))[1]["perf/fps"] for _ in range(updates)]
+        rates = [trainer._finish(trainer._launch(stop))[0]["perf/fps"] for _ in range(updates)]
         timed = {"physics": Timed(env.simulator.engine, "advance", device), "environment": Timed(env, "step", device)}
         timed.update(inference=Timed(learner, "act", device), update=Timed(learner, "update", device))
         if settings.sim.robot == "go1":
-            timed["walking"] = Timed(env.simulator.team, "control", device)
+            timed["walking"] = Timed(env.simulator.team, "_control", device)
         begun = time.perf_counter()
         for _ in range(updates):
             trainer._finish(trainer._launch(stop))

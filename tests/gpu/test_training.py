@@ -46,7 +46,7 @@ def test_nothing_waits_for_the_device(make_trainer, robot, algorithm):
             update = trainer._launch(stop)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert trainer._finish(update)[1]["agent0/policy_loss"] == pytest.approx(0, abs=1)
+    assert trainer._finish(update)[0]["agent0/policy_loss"] == pytest.approx(0, abs=1)
 
 
 def test_the_guard_sees_a_wait():
