@@ -88,7 +88,7 @@ def _nothing(diagnosis: Diagnosis) -> Text:
     """The message for a run without findings; it says if little could be judged."""
     if not diagnosis.judged:
         return Text("Nothing could be judged.", "yellow")
-    if diagnosis.scanty:
+    if diagnosis.short_of_data:
         rules = diagnosis.judged + len(diagnosis.not_judged)
         return Text(f"Nothing found, but only {diagnosis.judged} of {rules} rules could be judged.", "yellow")
     return Text("Nothing found.", "green")

@@ -57,7 +57,7 @@ class Diagnosis(NamedTuple):
     """Number of rules that had data."""
 
     @property
-    def scanty(self) -> bool:
+    def short_of_data(self) -> bool:
         """True if less than half of the rules could be judged, so that finding nothing means little."""
         return self.judged < len(self.not_judged)
 
