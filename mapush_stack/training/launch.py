@@ -31,6 +31,7 @@ def launch(processes: int, arguments: List[str]) -> int:
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        local_addr="localhost",  # a container without a network cannot resolve its own name
         max_restarts=0,
         monitor_interval=0.5,
     )
