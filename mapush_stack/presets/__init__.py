@@ -9,10 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
-import yaml
-
 from ..errors import UserError
 from ..registry import Registry, closest
+from ..system.limits import read_yaml, shown
 
 _FOLDER = Path(__file__).parent
 
@@ -101,7 +100,7 @@ def _named_object(found: List[Layer]) -> str:
         if "object" in content:
             name = content["object"]
             if not isinstance(name, str):
-                raise UserError(f"{source}: object must be an object's name or a YAML file, not {name}")
+                raise UserError(f"{source}: object must be an object's name or a YAML file, not {shown(name)}")
             if name not in OBJECTS and not Path(name).is_file():
                 raise UserError(f"{source}: {OBJECTS.unknown(name)}")
             return name
@@ -157,11 +156,7 @@ def _find(name: str, *registries: Registry[Path]) -> Path:
 
 
 def _read(path: Path) -> Dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read as YAML: {reason}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of fields to values")
     return content
