@@ -6,6 +6,7 @@ over any preset. All are YAML files, registered by name, so that plug-ins can ad
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
@@ -151,8 +152,12 @@ def _find(name: str, *registries: Registry[Path]) -> Path:
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path.resolve()
     kinds = " or ".join(registry.kind for registry in registries)
-    known = [known for registry in registries for known in registry]
-    raise UserError(f"there is no {kinds} called {name}; {closest(name, known)}")
+    hint = closest(name, [known for registry in registries for known in registry])
+    others = {f"the {other.kind} {one}": one for other in (PRESETS, PARTS, OBJECTS) for one in other}
+    near = difflib.get_close_matches(name, list(others.values()), n=1)
+    if near and not hint.startswith("did you mean"):
+        hint = f"did you mean {next(full for full, one in others.items() if one == near[0])}?"
+    raise UserError(f"there is no {kinds} called {shown(name)}; {hint}")
 
 
 def _read(path: Path) -> Dict[str, Any]:

@@ -17,8 +17,6 @@ def example(steps=160):
     model = {"weight": big, "view": big.T, "same": big}
     training = {"count": torch.tensor(7), "state": torch.arange(5, dtype=torch.uint8)}
     return Checkpoint(steps, model, training, recent(0.5))
-        steps, model, {"count": torch.tensor(7), "state": torch.arange(5, dtype=torch.uint8)}, recent(0.5)
-    )
 
 
 def test_a_checkpoint_survives(tmp_path):
