@@ -17,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, NamedTuple, Set
 
+from . import registry
 from .errors import UserError
+from .system.limits import read_bytes, read_text
 
 ENTRY_POINTS = "mapush_stack.plugins"
 VARIABLE = "MAPUSH_PLUGINS"
@@ -36,6 +38,8 @@ class Plugin(NamedTuple):
     """SHA-256 of the file."""
 
 
+_MOST_CODE = 2**20
+"""Bytes of a plug-in's file."""
 _loaded: Dict[str, Plugin] = {}
 _called: Set[str] = set()
 """Modules whose entry point has been called."""
@@ -54,7 +58,8 @@ def load(name: str) -> Plugin:
     is_file = name.endswith(".py") or os.sep in name
     key = str(Path(name).resolve()) if is_file else name
     if key not in _loaded:
-        module = _run_file(Path(key), name) if is_file else _import(name)
+        with registry.registering(f"the plug-in {name}"):
+            module = _run_file(Path(key), name) if is_file else _import(name)
         if getattr(module, "__file__", None) is None:
             raise UserError(f"the plug-in {name} is a folder without code: give a .py file, or the name of a module")
         _loaded[key] = Plugin(key, _sha256(module))
@@ -80,7 +85,8 @@ def load_installed() -> None:
             load(name)
             if attribute and name not in _called:
                 _called.add(name)
-                getattr(sys.modules[name], attribute)()
+                with registry.registering(f"the plug-in {name}"):
+                    getattr(sys.modules[name], attribute)()
         except UserError as error:
             raise UserError(f"{error}; an installed package names it in the entry point {point.name}") from None
 
@@ -90,20 +96,26 @@ def loaded() -> List[Plugin]:
     return list(_loaded.values())
 
 
-def missing(recorded: Any) -> List[Plugin]:
-    """The plug-ins in a manifest's `plugins` that are not loaded, or not with the same contents.
+def recorded(manifest: Dict[str, Any]) -> List[Plugin]:
+    """The plug-ins that a run's manifest names."""
+    entries = manifest.get("plugins")
+    entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return [Plugin(str(entry.get("name")), str(entry.get("sha256"))) for entry in entries]
+
+
+def missing(manifest: Dict[str, Any]) -> List[Plugin]:
+    """The plug-ins that a manifest names and that are not loaded, or not with the same contents.
 
     A file may have been moved or renamed since.
     """
     present = {plugin.sha256 for plugin in loaded()}
-    entries = [entry for entry in recorded if isinstance(entry, dict)] if isinstance(recorded, list) else []
-    found = [Plugin(str(entry.get("name")), str(entry.get("sha256"))) for entry in entries]
-    return [plugin for plugin in found if plugin.sha256 not in present]
+    return [plugin for plugin in recorded(manifest) if plugin.sha256 not in present]
 
 
 def _run_file(path: Path, name: str) -> ModuleType:
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"there is no plug-in {name}: give the path of a .py file, or the name of a module")
+    read_text(path, _MOST_CODE)
     module_name = f"mapush_plugin_{path.stem}"
     spec = importlib.util.spec_from_file_location(module_name, str(path))
     if spec is None or spec.loader is None:
@@ -143,4 +155,4 @@ def _failed(name: str, error: BaseException) -> UserError:
 
 
 def _sha256(module: ModuleType) -> str:
-    return hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(Path(str(module.__file__)))).hexdigest()

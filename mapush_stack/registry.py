@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from typing import Dict, Generic, Iterator, List, Sequence, TypeVar
 
 from .errors import UserError
 
 T = TypeVar("T")
+_source = "mapush_stack"
+"""Who registers now, for messages."""
+
+
+@contextlib.contextmanager
+def registering(source: str) -> Iterator[None]:
+    """Within the block, `source` is who registers."""
+    global _source
+    before, _source = _source, source
+    try:
+        yield
+    finally:
+        _source = before
 
 
 class Registry(Generic[T]):
@@ -17,6 +31,7 @@ class Registry(Generic[T]):
         """`kind` is what messages call one of them, such as "reward term"."""
         self.kind = kind
         self._things: Dict[str, T] = {}
+        self._sources: Dict[str, str] = {}
 
     def register(self, name: str, thing: T) -> T:
         """Add `thing` under `name`; returns it.
@@ -26,8 +41,9 @@ class Registry(Generic[T]):
 
         """
         if name in self._things:
-            raise UserError(f"the {self.kind} {name} exists already; choose another name")
-        self._things[name] = thing
+            source = self._sources.get(name, "mapush_stack")
+            raise UserError(f"the {self.kind} {name} exists already, from {source}; choose another name")
+        self._things[name], self._sources[name] = thing, _source
         return thing
 
     def names(self) -> List[str]:

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Type, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from .errors import UserError
+from .system.limits import parse_yaml, read_text
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -24,11 +24,10 @@ def load_rules(path: Path, model: Type[M], content: str, remedy: str = "install 
 
     """
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return model.model_validate_json(json.dumps(plain), strict=True)
+        return model.model_validate_json(json.dumps(parse_yaml(read_text(path))), strict=True)
     except ValidationError as error:
         reason = first_error(error)
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         reason = str(error)
     raise UserError(f"{path} does not hold {content}: {reason}; {remedy}")
 

@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).resolve().parents[1] / "mapush_stack"
 LOW = {"errors", "settings", "registry", "plugins", "rules", "system", "device"}
 ALLOWED = {
     "system": {"__version__", "errors", "settings"},
-    "device": {"errors"},
+    "device": {"errors", "system"},
     "task": {"errors", "settings", "registry"},
-    "locomotion": {"errors"},
-    "presets": {"errors", "registry"},
+    "locomotion": {"errors", "system"},
+    "presets": {"errors", "registry", "system"},
     "sim": {*LOW, "task", "locomotion"},
     "envs": {*LOW, "learning", "task", "sim", "locomotion"},
     "walking": {*LOW, "task", "sim", "envs", "locomotion", "training"},

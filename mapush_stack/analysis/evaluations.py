@@ -8,24 +8,27 @@ import re
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing_extensions import Annotated
 
 from ..errors import UserError
 from ..rules import first_error
 from ..system import closing
 from ..system.atomic import write_json
-from ..system.json_text import parse_json
+from ..system.limits import parse_json, read_text
 from ..system.stored_file import pop_schema
 
 FILE = "evaluations.json"
 """File in a run's folder: {"schema": 2, "rows": rows of `mapush evaluate --json`}."""
 SCHEMA = 2
 """Schema of `FILE`. In schema 1 the file was a plain list of rows."""
+_MOST_BYTES = 8 * 2**20
+"""Of a file."""
 _PUBLISHED = "success_rate.txt"
 _PUBLISHED_EPISODES = 300
 """Episodes of MAPush's evaluation (docs/task.md section 11)."""
 _LOADED = re.compile(r"Loaded checkpoint from:\s*(.*)")
-_STEPS = re.compile(r"rl_model_(\d+)_steps")
+_STEPS = re.compile(r"rl_model_(\d{1,15})_steps")
 _FIGURE = re.compile(r"(success rate|finished time|collision degree|collaboration degree): *(\S+)")
 
 
@@ -34,11 +37,11 @@ class Evaluation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    steps: int
+    steps: int = Field(ge=0, le=10**15)
     """Environment steps of the checkpoint."""
     success_rate: float
     """Share of all first episodes."""
-    episodes: Optional[int] = None
+    episodes: Optional[int] = Field(None, ge=0, le=10**15)
     success_interval: Optional[Tuple[float, float]] = None
     """95 % interval of the success rate (Wilson's score interval)."""
     valid_success_rate: Optional[float] = None
@@ -46,7 +49,7 @@ class Evaluation(BaseModel):
     finished_time: Optional[float] = None
     """Mean over all episodes, s; an unsuccessful one counts as the time limit."""
     collaboration_degree: Optional[float] = None
-    causes: Dict[str, int] = {}
+    causes: Dict[str, Annotated[int, Field(ge=0, le=10**15)]] = {}
     """Number of episodes by how they ended; empty if it is not known."""
 
     @field_validator("valid_success_rate", "finished_time", "collaboration_degree")
@@ -64,12 +67,12 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
     found: Dict[int, Evaluation] = {}
     for name, parse in ((_PUBLISHED, lambda text: _published(text, total_steps)), (FILE, _parse)):
         file = run / name
-        if not file.is_file():
+        if not file.exists():
             continue
         try:
-            evaluations, notes = parse(file.read_text(encoding="utf-8", errors="replace"))
-        except (OSError, ValueError, UserError) as error:
-            reason = first_error(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
+            evaluations, notes = parse(read_text(file, _MOST_BYTES, errors="replace"))
+        except (ValueError, UserError) as error:
+            reason = first_error(error) if isinstance(error, ValidationError) else str(UserError(str(error)))
             problems.append(f"{name} cannot be read as evaluations: {reason}")
             continue
         finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
@@ -100,14 +103,16 @@ def record(rows: Iterable[Dict[str, Any]]) -> None:
 
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
-    kept: Dict[int, Dict[str, Any]] = {}
-    # There may be no file, or a damaged one, which is replaced.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        kept = {row["steps"]: row for row in _rows(file.read_text(encoding="utf-8"))}
+    kept: Dict[int, Tuple[int, Dict[str, Any]]] = {}
+    text = read_text(file, _MOST_BYTES, errors="replace") if file.exists() else "[]"
+    with contextlib.suppress(ValueError):  # a damaged file is replaced
+        for row in _rows(text):
+            old = Evaluation.model_validate(row)
+            kept[old.steps] = (old.episodes or 0, row)
     for row in rows:
-        if row["episodes"] >= kept.get(row["steps"], {}).get("episodes", 0):
-            kept[row["steps"]] = {name: value for name, value in row.items() if name != "path"}
-    write_json(file, {"schema": SCHEMA, "rows": [kept[steps] for steps in sorted(kept)]})
+        if row["episodes"] >= kept.get(row["steps"], (0, row))[0]:
+            kept[row["steps"]] = (row["episodes"], {name: value for name, value in row.items() if name != "path"})
+    write_json(file, {"schema": SCHEMA, "rows": [kept[steps][1] for steps in sorted(kept)]})
 
 
 def _rows(text: str) -> List[Any]:

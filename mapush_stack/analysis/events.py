@@ -16,14 +16,20 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
-_HEADER, _FRAME = 12, 16
-_LONGEST_CHECKED = 4096
-"""Bytes of the longest record whose checksum is tested.
+from ..errors import UserError
+from ..system.limits import read_bytes, read_tail
 
-Longer records are pictures or histograms, which are not read.
-"""
-_LONGEST = 2**31
-"""Bytes of the longest record that protocol buffers allow."""
+_HEADER, _FRAME = 12, 16
+_MOST_BYTES = 2**27
+"""Of a file."""
+_BLOCK = 2**14
+"""Records whose checksums are computed together."""
+_LONGEST_CHECKED, _LONGEST_READ = 2**12, 2**16
+"""Bytes of the longest record whose checksum is tested, and that is read; longer ones are pictures or histograms."""
+_LAST_STEP, _LAST_SECOND = 2**53, 1e11
+"""What is above, or is a time before 1970, is damaged."""
+_NUMBERS = {1: ("float_val", "<f4"), 2: ("double_val", "<f8"), 3: ("int_val", "<i4"), 9: ("int64_val", "<i8")}
+"""By TensorFlow's number of a type: the field of its values, and how they are packed into bytes."""
 _TAIL = 1 << 14
 """Bytes at the end of a file that hold its last record, unless that is a picture."""
 
@@ -82,10 +88,10 @@ class _Records:
 
     def drop_from(self, step: int) -> None:
         """Drop what was logged at `step` and later."""
-        kept = [index for index, at in enumerate(self.steps) if at < step]
-        for name in ("steps", "wall", "values"):
+        kept = np.array(self.steps) < step
+        for name in () if kept.all() else ("steps", "wall", "values"):
             column = getattr(self, name)
-            setattr(self, name, array(column.typecode, [column[index] for index in kept]))
+            setattr(self, name, array(column.typecode, np.array(column)[kept].tobytes()))
 
     def series(self) -> Series:
         """The records sorted by steps; if steps repeat, the record written last counts."""
@@ -113,9 +119,9 @@ def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
     contents = []
     for file in files:
         try:
-            contents.append((file, _File(file.read_bytes())))
-        except OSError as error:
-            problems.append(f"{relative(file, root)} cannot be read: {error.strerror or error}")
+            contents.append((file, _File(read_bytes(file, _MOST_BYTES))))
+        except UserError as error:
+            problems.append(str(error))
     contents.sort(key=lambda pair: pair[1].started)
     for file, content in contents:
         _append(records, content)
@@ -157,37 +163,36 @@ class _File:
         self.half_written = False
         self.problems: List[str] = []
         self._scalars: Set[str] = set()
+        self._odd = {"times or steps that cannot be": 0, "scalars that are not one number": 0}
         starts, lengths = self._frames(data)
         whole = _sums_match(data, starts, lengths)
         if not whole.all():
             self.problems.append(f"has {np.sum(~whole)} damaged of {len(whole)} records, which are left out")
         self._data, self._starts, self._lengths = data, starts[whole], lengths[whole]
+        known = len(self.problems)
         self.started = next((event.wall_time for event in self.events()), math.inf)
+        self._odd, self.problems = dict.fromkeys(self._odd, 0), self.problems[:known]
 
     def _frames(self, data: bytes) -> Tuple[np.ndarray, np.ndarray]:
         """Start and length of each record, up to where the file is cut off or damaged."""
-        starts: List[int] = []
-        lengths: List[int] = []
+        blocks = [np.zeros((0, 2), dtype=np.int64)]
         position, size = 0, len(data)
-        while position + _HEADER <= size:
-            (length,) = struct.unpack_from("<Q", data, position)
-            if length > _LONGEST or (length > size - position and not _header_matches(data, position)):
-                self._damaged_from(position, size)
-                return np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64)
-            if position + _FRAME + length > size:
+        while True:
+            block, position = _next_block(data, position)
+            right = _header_sums_match(data, block[:, 0])
+            first = len(block) if right.all() else int(np.argmin(right))
+            blocks.append(block[:first])
+            if first < len(block):
+                self._damaged_from(int(block[first, 0]), size)
                 break
-            starts.append(position)
-            lengths.append(length)
-            position += _FRAME + length
-        self.half_written = position < size
-        found, sizes = np.array(starts, dtype=np.int64), np.array(lengths, dtype=np.int64)
-        headers = _header_sums_match(data, found)
-        if not headers.all():
-            first = int(np.argmin(headers))
-            self.half_written = False
-            self._damaged_from(int(found[first]), size)
-            return found[:first], sizes[:first]
-        return found, sizes
+            if not len(block):
+                # What is left is a record that is not complete, if its length is one.
+                self.half_written = position < size
+                if position + _HEADER <= size and not _header_sums_match(data, np.array([position]))[0]:
+                    self._damaged_from(position, size)
+                break
+        starts, lengths = np.concatenate(blocks).T
+        return starts, lengths
 
     def _damaged_from(self, position: int, size: int) -> None:
         if position:
@@ -196,18 +201,30 @@ class _File:
             self.problems.append("is not an event file of TensorBoard: it does not begin with a record")
 
     def events(self) -> Iterator[Any]:
-        """Every Event that can be read."""
+        """Every Event that can be read; what cannot adds to `problems`."""
+        try:
+            for event in self._events():
+                # A comparison with NaN is false.
+                if 0 <= event.wall_time < _LAST_SECOND and abs(event.step) < _LAST_STEP:
+                    yield event
+                else:
+                    self._odd["times or steps that cannot be"] += 1
+        except ValueError:
+            self.problems.append("holds a record that is no event of TensorBoard; what comes before is read")
+        self.problems += [f"has {count} {what}, which are left out" for what, count in self._odd.items() if count]
+
+    def _events(self) -> Iterator[Any]:
+        """Every Event; raises `ValueError` at what is none."""
         # Imported here because it is slow, and `mapush --help` should not wait for it.
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
 
         for start, length in zip((self._starts + _HEADER).tolist(), self._lengths.tolist()):
-            try:
-                event = Event.FromString(self._data[start : start + length])
-            except DecodeError:
-                self.problems.append("holds a record that is no event of TensorBoard; what comes before is read")
-                return
-            yield event
+            if length <= _LONGEST_READ:
+                try:
+                    yield Event.FromString(self._data[start : start + length])
+                except DecodeError:
+                    raise ValueError from None
 
     def number(self, value: Any) -> Optional[float]:
         """A summary's value as a number; None for a picture or other data."""
@@ -221,13 +238,27 @@ class _File:
             self._scalars.add(value.tag)
         if value.tag not in self._scalars:
             return None
-        from tensorboard.util.tensor_util import make_ndarray
+        tensor = value.tensor
+        field, packed = _NUMBERS.get(tensor.dtype, ("", ""))
+        if field and all(dimension.size == 1 for dimension in tensor.tensor_shape.dim):
+            if len(tensor.tensor_content) == (np.dtype(packed).itemsize):
+                return float(np.frombuffer(tensor.tensor_content, packed)[0])
+            if len(getattr(tensor, field)) == 1 and not tensor.tensor_content:
+                return float(getattr(tensor, field)[0])
+        self._odd["scalars that are not one number"] += 1
+        return None
 
-        return float(make_ndarray(value.tensor).reshape(-1)[0])
 
-
-def _header_matches(data: bytes, position: int) -> bool:
-    return bool(_header_sums_match(data, np.array([position], dtype=np.int64))[0])
+def _next_block(data: bytes, position: int) -> Tuple[np.ndarray, int]:
+    """Start and length `[n, 2]` of the next complete records, by their lengths, and where the last of them ends."""
+    found = array("q")
+    while position + _HEADER <= len(data) and len(found) < 2 * _BLOCK:
+        (length,) = struct.unpack_from("<Q", data, position)
+        if position + _FRAME + length > len(data):
+            break
+        found.extend((position, length))
+        position += _FRAME + length
+    return np.array(found, dtype=np.int64).reshape(-1, 2), position
 
 
 def _header_sums_match(data: bytes, starts: np.ndarray) -> np.ndarray:
@@ -241,10 +272,10 @@ def _sums_match(data: bytes, starts: np.ndarray, lengths: np.ndarray) -> np.ndar
     """`[n]` bool: True if the checksum after the record at each of `starts` is right."""
     content = np.frombuffer(data, dtype=np.uint8)
     match = np.ones(len(starts), dtype=bool)
-    for length in np.unique(lengths[lengths <= _LONGEST_CHECKED]).tolist():
-        rows = np.flatnonzero(lengths == length)
-        begin = starts[rows] + _HEADER
-        match[rows] = masked_sums(content, begin, length) == _words(content, begin + length)
+    checked = np.flatnonzero(lengths <= _LONGEST_CHECKED)
+    for rows in np.split(checked, range(_BLOCK, len(checked), _BLOCK)):
+        begin, end = starts[rows] + _HEADER, starts[rows] + _HEADER + lengths[rows]
+        match[rows] = masked_sums(content, begin, lengths[rows]) == _words(content, end)
     return match
 
 
@@ -262,14 +293,20 @@ def _crc_table() -> np.ndarray:
     return table
 
 
-def masked_sums(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """`[n]` masked CRC-32C of the `length` bytes at each of `starts`, as TFRecord defines it."""
+def masked_sums(content: np.ndarray, starts: np.ndarray, lengths: Any) -> np.ndarray:
+    """`[n]` masked CRC-32C of the `lengths` bytes (`[n]`, or one for all) at each of `starts`, as TFRecord has it."""
     table = _crc_table()
+    lengths = np.broadcast_to(lengths, starts.shape)
+    order = np.argsort(-lengths, kind="stable")  # so that those that are not at their end come first
+    begin, descending = starts[order], -lengths[order]
     crc = np.full(len(starts), 0xFFFFFFFF, dtype=np.uint32)
-    for offset in range(length):
-        crc = table[(crc ^ content[starts + offset]) & 0xFF] ^ (crc >> 8)
+    for offset in range(int(lengths.max(initial=0))):
+        count = np.searchsorted(descending, -offset)
+        crc[:count] = table[(crc[:count] ^ content[begin[:count] + offset]) & 0xFF] ^ (crc[:count] >> 8)
     crc ^= np.uint32(0xFFFFFFFF)
-    return ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
+    sums = np.empty_like(crc)
+    sums[order] = ((crc >> np.uint32(15)) | (crc << np.uint32(17))) + np.uint32(0xA282EAD8)
+    return sums
 
 
 def last_step(file: Path) -> Optional[int]:
@@ -277,9 +314,7 @@ def last_step(file: Path) -> Optional[int]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
-    with file.open("rb") as opened:
-        opened.seek(max(file.stat().st_size - _TAIL, 0))
-        data = opened.read()
+    data = read_tail(file, _TAIL)
     # A record begins where eight bytes are followed by their checksum.
     starts = np.arange(max(len(data) - _HEADER + 1, 0), dtype=np.int64)
     for start in starts[_header_sums_match(data, starts)][::-1].tolist():

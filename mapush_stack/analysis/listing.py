@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
-from ..system.json_text import parse_json
-from ..training.episode_window import EpisodeWindow
+from ..system.limits import read_json
+from ..training.episode_window import PROGRESS, CheckpointProgress, EpisodeWindow
 from . import evaluations, layouts
 from .events import last_step
 from .layouts import Layout
@@ -175,11 +175,9 @@ def _by_time(layout: Layout, newest: float) -> RunState:
 def _holder(path: Path) -> str:
     """The process named in the lock file; empty if there is none."""
     try:
-        content = parse_json((path / ".lock").read_text(encoding="utf-8"))
+        content = read_json(path / ".lock")
         return f"process {content['pid']} on {content['host']}"
-    except OSError:
-        return ""
-    except (ValueError, KeyError, TypeError):
+    except (UserError, KeyError, TypeError):
         return "another process" if is_locked(path) else ""
 
 
@@ -212,24 +210,24 @@ def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Opt
     best: Tuple[Optional[int], Optional[float]] = (None, None)
     for steps, path in checkpoints:
         file = path / "progress.json"
-        if not file.is_file():
+        if not file.exists():
             continue  # another program's
         try:
-            success = _success(parse_json(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            problems.append(f"{path.name}/{file.name} is damaged: {' '.join(str(error).split())}")
+            success = _success(PROGRESS.read(file))
+        except UserError as error:
+            problems.append(str(error))
             continue
         if success is not None and (best[1] is None or success > best[1]):
             best = (steps, success)
     return best
 
 
-def _success(progress: Any) -> Optional[float]:
+def _success(progress: CheckpointProgress) -> Optional[float]:
     """The success rate in a checkpoint's progress.json; None if it has none."""
-    if "recent" not in progress:
-        return None  # a policy that comes with the project keeps no episodes
+    if progress.recent is None:
+        return None
     window = EpisodeWindow()
-    window.load_json(progress["recent"])
+    window.load_json(progress.recent.model_dump())
     success = window.metrics().get("mapush/success_rate")
     return success if success is None or math.isfinite(success) else None
 

@@ -10,11 +10,14 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from ..errors import UserError
+from ..system.limits import read_text
 from .events import Series, times_at
 
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),(\d{3}) \[\w+\] ?(.*)$")
-_EPISODE = re.compile(r"Episode: (\d+)/(\d+)")
+_EPISODE = re.compile(r"Episode: (\d{1,9})/(\d{1,9})")
 _NUMBER = re.compile(r"^\t([^\s:]+): (\S+)$")
+_PROGRESS = re.compile(r"(\d{1,15}),\s*([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|nan)")
 _ZONE_SECONDS = 900
 """Time zones differ by quarters of an hour."""
 
@@ -48,12 +51,12 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
     event files, or else from the run's `total_steps`. The log's times have no time zone; a comparison with the event
     files gives it.
     """
-    if not file.is_file():
+    if not file.exists():
         return TextLog()
     try:
         lines, half_written = _whole_lines(file)
-    except OSError as error:
-        return TextLog(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
+    except UserError as error:
+        return TextLog(problems=[str(error)])
     console = _parse_console(lines)
     if not console.values:
         return TextLog(half_written=half_written)
@@ -66,7 +69,7 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
         shift = _ZONE_SECONDS * round((float(first.wall[0]) - seconds) / _ZONE_SECONDS)
     elif total_steps and console.updates:
         per_update = total_steps // console.updates
-    if not per_update:
+    if per_update <= 0:
         problem = f"{file.name} counts updates, but nothing says how many steps an update has; it is left out"
         return TextLog(problems=[problem], half_written=half_written)
     merged = {tag: _merge(values, per_update, shift, logged.get(tag)) for tag, values in console.values.items()}
@@ -79,10 +82,10 @@ def _whole_lines(file: Path) -> Tuple[List[str], List[Path]]:
     Both programs end every line with a newline. In a line without one, a number may lack digits.
 
     Raises:
-        OSError: it cannot be read.
+        UserError: it cannot be read.
 
     """
-    text = file.read_text(encoding="utf-8", errors="replace")
+    text = read_text(file, errors="replace")
     whole, _, rest = text.rpartition("\n")
     return whole.splitlines(), [file] if rest else []
 
@@ -93,7 +96,10 @@ def _parse_console(lines: List[str]) -> _Console:
     for line in lines:
         stamp = _LINE.match(line)
         if stamp:
-            moment = datetime.strptime(stamp.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+            try:
+                moment = datetime.strptime(stamp.group(1), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+            except ValueError:
+                continue  # no date
             seconds = moment.timestamp() + int(stamp.group(2)) / 1000
             started = seconds if started != started else started
             episode = _EPISODE.fullmatch(stamp.group(3).strip())
@@ -112,7 +118,8 @@ def _parse_console(lines: List[str]) -> _Console:
 def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
     """The values of the log, and at other steps the values of the event files."""
     by_step = {} if logged is None else {int(step): row for step, *row in zip(*logged)}
-    by_step.update(((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
+    counted = (((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
+    by_step.update((step, row) for step, row in counted if step < 2**53)
     steps = sorted(by_step)
     table = np.array([by_step[step] for step in steps], dtype=np.float64)
     return Series(np.array(steps, dtype=np.int64), table[:, 0], table[:, 1])
@@ -123,13 +130,13 @@ def harl_progress(file: Path, tag: str, logged: Dict[str, Series]) -> TextLog:
 
     Its lines are `steps,mean return`. Times are interpolated from the event files.
     """
-    if tag in logged or not file.is_file():
+    if tag in logged or not file.exists():
         return TextLog()
     try:
         lines, half_written = _whole_lines(file)
-    except OSError as error:
-        return TextLog(problems=[f"{file.name} cannot be read: {error.strerror or error}"])
-    rows = [match.groups() for match in (re.fullmatch(r"(\d+),\s*([-+.\deE]+|nan)", line) for line in lines) if match]
+    except UserError as error:
+        return TextLog(problems=[str(error)])
+    rows = [match.groups() for match in map(_PROGRESS.fullmatch, lines) if match]
     if not rows:
         return TextLog(half_written=half_written)
     values = {int(step): float(value) for step, value in rows}

@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..harness.doctor import checks, fixes, probes
 from ..harness.doctor.machine_info import MachineInfo
 from ..harness.doctor.results import CheckResult, Status
+from ..system.limits import read_json
 from .console import make_console, say
 
 _COLOURS = {Status.FINE: "green", Status.ABSENT: "dim", Status.WARNING: "yellow", Status.BROKEN: "red"}
@@ -75,10 +76,8 @@ def _fix(console: Console, machine: MachineInfo, yes: bool) -> bool:
 def _read(report: Path) -> MachineInfo:
     """The information about a machine, from the output of `mapush doctor --json` there."""
     try:
-        return MachineInfo.model_validate(json.loads(report.read_text(encoding="utf-8"))["facts"])
-    except OSError as error:
-        raise UserError(f"{report} cannot be read: {error.strerror}") from None
-    except (ValidationError, ValueError, KeyError, TypeError):
+        return MachineInfo.model_validate(read_json(report)["facts"])
+    except (ValidationError, LookupError, TypeError):
         raise UserError(f"{report} is not what this version's `mapush doctor --json` prints") from None
 
 

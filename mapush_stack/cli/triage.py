@@ -26,8 +26,11 @@ from ..harness.triage.diagnosis import (
 )
 from ..harness.triage.log import Log, is_text
 from ..harness.triage.monitor import Sample, run_command
+from ..system.limits import open_file
 from .console import make_console
 
+_MOST_BYTES = 2**28
+"""Of a log; of a longer one: tail -c 100M LOG | mapush triage -"""
 _SAMPLE = 4096
 """Bytes read to tell text from other files."""
 
@@ -105,13 +108,10 @@ def _read(log: Path) -> Log:
     if str(log) == "-":
         with open(sys.stdin.fileno(), "rb", closefd=False) as file:
             return Log(file)
-    try:
-        with log.open("rb") as file:
-            if not is_text(file.peek(_SAMPLE)[:_SAMPLE]):
-                raise UserError(f"{log} is no text; give the file that holds what the run printed")
-            return Log(file)
-    except OSError as error:
-        raise UserError(f"{log} cannot be read: {error.strerror}; give the file that holds the run's output") from None
+    with open_file(log, _MOST_BYTES) as file:
+        if not is_text(file.peek(_SAMPLE)[:_SAMPLE]):
+            raise UserError(f"{log} is no text; give the file that holds what the run printed")
+        return Log(file)
 
 
 def _signal(name: str) -> int:

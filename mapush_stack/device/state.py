@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from ..system.tensor_file import check_state
 
 
 def flatten(parts: Mapping[str, Any]) -> Dict[str, Tensor]:
@@ -21,4 +23,9 @@ def unflatten(parts: Mapping[str, Any], state: Dict[str, Tensor]) -> None:
     """
     for name, part in parts.items():
         prefix = f"{name}."
-        part.load_state_dict({key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)})
+        given = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        check_state(prefix, part.state_dict(), given)
+        for key, value in given.items() if isinstance(part, nn.Module) else ():
+            if not bool(value.isfinite().all()):
+                raise RuntimeError(f"{prefix}{key} holds numbers that are not finite")
+        part.load_state_dict(given)

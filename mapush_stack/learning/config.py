@@ -124,6 +124,9 @@ class LearnerConfig(Settings):
             kind.options.model_validate(self.options)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            field = ".".join(["options", *map(str, first["loc"])])
-            raise ValueError(f"{field} is not allowed with library={self.library}: {first['msg']}") from None
+            field, known = ".".join(map(str, first["loc"])), ", ".join(kind.options.model_fields)
+            reason = first["msg"][0].lower() + first["msg"][1:]
+            if first["type"] == "extra_forbidden":
+                reason = f"it has {f'the options {known}' if known else 'no options'}"
+            raise ValueError(f"options.{field} is not allowed with library={self.library}: {reason}") from None
         return self

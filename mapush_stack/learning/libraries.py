@@ -9,8 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..system.tensor_file import check_state
 from .contract import Learner
 from .vec_env import TeamEnv
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam keeps of a parameter, beside its `step`."""
 
 
 def scalar(value: Any, device: torch.device) -> Tensor:
@@ -52,12 +56,19 @@ class LibraryLearner(Learner):
         if self.env.device.type == "cuda":
             torch.cuda.set_rng_state(state["generator.cuda"], self.env.device)
         for name, row in self.rows().items():
+            check_state("buffer.", {name: torch.from_numpy(row)}, {name: state[f"buffer.{name}"]})
             row[...] = state[f"buffer.{name}"].numpy()
         for owner, optimizer in self.optimizers().items():
             moments: Dict[int, Dict[str, Tensor]] = {}
             prefix = f"optimizer.{owner}."
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            owners = {str(index): parameter.shape for index, parameter in enumerate(parameters)}
             for key, value in state.items():
                 if key.startswith(prefix):
                     index, _, name = key[len(prefix) :].partition(".")
+                    if index not in owners or value.shape != (owners[index] if name in _MOMENTS else ()):
+                        raise RuntimeError(f"{key} of the shape {list(value.shape)} belongs to no parameter")
                     moments.setdefault(int(index), {})[name] = value
+            if any({*_MOMENTS, "step"} != set(found) for found in moments.values()):
+                raise RuntimeError(f"{prefix[:-1]} lacks moments of a parameter")
             optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Dict, List
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import UserError
+from ..system.limits import parse_json, shown
+from ..system.tensor_file import check_state, read_tensors
 from .gait import NUM_JOINTS, OBSERVATION_SIZE
 
 SHIPPED = Path(__file__).parent / "go1_walk.safetensors"
 """The policy that comes with the project; `go1_walk.json` beside it is the record of its training."""
 _FORMAT = "mapush walking policy 1"
+_WIDEST = 1024
+"""Of a hidden layer."""
 
 
 class WalkingPolicy(nn.Module):
@@ -54,15 +57,20 @@ def load(name: str) -> WalkingPolicy:
 
     """
     path = SHIPPED if name == "shipped" else Path(name)
+    if not path.exists():
+        raise UserError(f"sim.go1.walking_policy={name} is not allowed: there is no such file")
+    tensors, header = read_tensors(path)
+    if header.get("format") != _FORMAT:
+        raise UserError(f"{path} is not a walking policy of this project; `mapush walk train` makes one")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != _FORMAT:
-                raise UserError(f"{path} is not a walking policy of this project")
-            policy = WalkingPolicy(json.loads(header["hidden"]))
-            policy.net.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"sim.go1.walking_policy={name} is not allowed: there is no such file") from None
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read as a walking policy: {' '.join(str(error).split())}") from None
+        hidden = parse_json(header.get("hidden", ""))
+        if not isinstance(hidden, list) or not all(type(width) is int and 0 < width <= _WIDEST for width in hidden):
+            raise ValueError(f"hidden={shown(hidden)} in its header is not a list of widths up to {_WIDEST}")
+        if len(tensors) != 2 * len(hidden) + 2:
+            raise ValueError(f"its header names {len(hidden)} hidden layers, and it holds {len(tensors)} tensors")
+        policy = WalkingPolicy(hidden)
+        check_state("", policy.net.state_dict(), tensors)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UserError(f"{path} cannot be read as a walking policy: {error}; restore a copy of it") from None
+    policy.net.load_state_dict(tensors)
     return policy

@@ -6,13 +6,13 @@ over any preset. All are YAML files, registered by name, so that plug-ins can ad
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
-import yaml
-
 from ..errors import UserError
 from ..registry import Registry, closest
+from ..system.limits import read_yaml, shown
 
 _FOLDER = Path(__file__).parent
 
@@ -101,7 +101,7 @@ def _named_object(found: List[Layer]) -> str:
         if "object" in content:
             name = content["object"]
             if not isinstance(name, str):
-                raise UserError(f"{source}: object must be an object's name or a YAML file, not {name}")
+                raise UserError(f"{source}: object must be an object's name or a YAML file, not {shown(name)}")
             if name not in OBJECTS and not Path(name).is_file():
                 raise UserError(f"{source}: {OBJECTS.unknown(name)}")
             return name
@@ -152,16 +152,16 @@ def _find(name: str, *registries: Registry[Path]) -> Path:
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path.resolve()
     kinds = " or ".join(registry.kind for registry in registries)
-    known = [known for registry in registries for known in registry]
-    raise UserError(f"there is no {kinds} called {name}; {closest(name, known)}")
+    hint = closest(name, [known for registry in registries for known in registry])
+    others = {f"the {other.kind} {one}": one for other in (PRESETS, PARTS, OBJECTS) for one in other}
+    near = difflib.get_close_matches(name, list(others.values()), n=1)
+    if near and not hint.startswith("did you mean"):
+        hint = f"did you mean {next(full for full, one in others.items() if one == near[0])}?"
+    raise UserError(f"there is no {kinds} called {shown(name)}; {hint}")
 
 
 def _read(path: Path) -> Dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path} cannot be read as YAML: {reason}") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path} must hold a mapping of fields to values")
     return content

@@ -8,7 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional
 
+from ..errors import UserError
 from ..settings import Settings
+from ..system.limits import read_tail, read_text
 from ..system.stored_file import StoredFile
 from ..system.trials_folder import TrialsFolder
 from ..training import progress_file
@@ -16,6 +18,8 @@ from ..training.progress_file import TrainingProgress
 from .request import Trial, TrialName
 
 _SWEEP, _TRIAL, _STATE, _LOG = "sweep.json", "trial.json", "state.json", "trial.log"
+_TAIL = 2**16
+"""Bytes at the end of a log that hold its last line."""
 
 
 class SweepFile(Settings):
@@ -105,7 +109,7 @@ class TrialFolder:
 
     def last_line(self) -> str:
         """The last line of the log that is not blank."""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").split("\n")
+        lines = read_tail(self.log, _TAIL).decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
@@ -155,6 +159,6 @@ def write_trials(trials: List[Trial], folder: Path) -> None:
 def settings_text(path: Path) -> str:
     """The text of `sweep.json` of the sweep at `path`; empty if it cannot be read."""
     try:
-        return (path / _SWEEP).read_text(encoding="utf-8")
-    except OSError:
+        return read_text(path / _SWEEP)
+    except UserError:
         return ""

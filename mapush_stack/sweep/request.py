@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import re
@@ -9,10 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import yaml
-
 from ..errors import UserError
 from ..settings import Settings
+from ..system.limits import parse_yaml
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
 from ..training.upgrades import StoredConfig
@@ -172,8 +172,8 @@ def parse_axis(text: str) -> Tuple[str, List[str]]:
     """
     field, _, values = text.partition("=")
     try:
-        parsed = yaml.safe_load(f"[{values}]")
-    except yaml.YAMLError:
+        parsed = parse_yaml(f"[{values}]")
+    except ValueError:
         parsed = None
     if not field.strip() or not isinstance(parsed, list) or not parsed:
         raise UserError(f"--grid {text} is not a field with values; write it as path.to.field=value,value")
@@ -182,9 +182,10 @@ def parse_axis(text: str) -> Tuple[str, List[str]]:
 
 def _written(value: Any) -> str:
     """A value as it is written in an override."""
-    if isinstance(value, str) and yaml.safe_load(value) == value:
-        return value
-    return json.dumps(value, default=str)
+    with contextlib.suppress(ValueError):
+        if isinstance(value, str) and parse_yaml(value) == value:
+            return value
+    return json.dumps(value)
 
 
 def _repeated(values: Sequence[Any]) -> Optional[Any]:

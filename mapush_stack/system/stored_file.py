@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import UserError
 from ..settings import Settings
 from .atomic import write_json
-from .json_text import parse_json
+from .limits import read_json
 
 Content = TypeVar("Content", bound=Settings)
 Upgrade = Callable[[Dict[str, Any]], Dict[str, Any]]
@@ -66,17 +66,15 @@ class StoredFile(Generic[Content]):
 
         """
         try:
-            content = parse_json(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             # Strict JSON mode takes no number for a string and no string for a number.
             return self._model.model_validate_json(json.dumps(self._upgraded(content)), strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             reason = " ".join([".".join(map(str, first["loc"])), first["msg"]]).strip()
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
         except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        except (ValueError, TypeError, LookupError) as error:
+            raise error if str(path) in str(error) else UserError(f"{path}: {error}") from None
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             reason = str(error)
         raise UserError(f"{path} is damaged or of another version: {reason}")
 

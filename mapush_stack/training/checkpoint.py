@@ -6,18 +6,15 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import UserError
 from ..system.atomic import new_directory, write_json
-from ..system.json_text import parse_json
-from ..system.stored_file import pop_schema
+from ..system.tensor_file import read_tensors
+from .episode_window import PROGRESS
 
-_NAME = re.compile(r"rl_model_(\d+)_steps")
-SCHEMA = 2
-"""Of `progress.json`; what has no number is of schema 1, which is read in the same way."""
+_NAME = re.compile(r"rl_model_(\d{1,15})_steps")
 _MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"
 
 
@@ -45,7 +42,7 @@ def save(folder: Path, checkpoint: Checkpoint, add: Optional[Callable[[Path], An
     with new_directory(path) as temporary:
         save_tensors(checkpoint.model, temporary / _MODEL)
         save_tensors(checkpoint.training, temporary / _TRAINING)
-        write_json(temporary / _PROGRESS, {"schema": SCHEMA, "steps": checkpoint.steps, **checkpoint.progress})
+        write_json(temporary / _PROGRESS, {"schema": PROGRESS.schema, "steps": checkpoint.steps, **checkpoint.progress})
         if add is not None:
             add(temporary)
     return path
@@ -58,8 +55,15 @@ def load(path: Path) -> Checkpoint:
         UserError: it is missing or damaged.
 
     """
-    counters = progress(path)
-    return Checkpoint(counters.pop("steps"), load_model(path), load_tensors(path / _TRAINING), counters)
+    try:
+        counters = progress(path)
+        if counters["recent"] is None:
+            raise UserError(f"{path / _PROGRESS} is damaged: it has no field recent")
+        if path.name != f"rl_model_{counters['steps']}_steps":
+            raise UserError(f"{path / _PROGRESS} is damaged: it says steps={counters['steps']}")
+        return Checkpoint(counters.pop("steps"), load_model(path), load_tensors(path / _TRAINING), counters)
+    except UserError as error:
+        raise UserError(f"{error}; to go on from the checkpoint before it, move {path} away") from None
 
 
 def load_model(path: Path) -> Dict[str, Tensor]:
@@ -106,12 +110,7 @@ def load_tensors(path: Path) -> Dict[str, Tensor]:
         UserError: it is missing or damaged.
 
     """
-    try:
-        return load_file(str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; the checkpoint is not complete") from None
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} cannot be read as safetensors: {error}") from None
+    return read_tensors(path)[0]
 
 
 def progress(path: Path) -> Dict[str, Any]:
@@ -122,21 +121,12 @@ def progress(path: Path) -> Dict[str, Any]:
 
     """
     file = path / _PROGRESS
-    try:
-        plain: Dict[str, Any] = parse_json(file.read_text(encoding="utf-8"))
-        plain["steps"] = int(plain["steps"])
-    except FileNotFoundError:
-        raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}") from None
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(f"{file} is damaged: {error}") from None
-    try:
-        pop_schema(plain, SCHEMA)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from None
-    return plain
+    if not file.exists():
+        raise UserError(f"{path} is not a checkpoint: it has no {_PROGRESS}")
+    return PROGRESS.read(file).model_dump()
 
 
 def does_not_fit(source: Path, error: Exception) -> UserError:
     """What to raise where the weights of `source` belong to other networks; `error` says why."""
-    reason = " ".join(str(error).split())
-    return UserError(f"the weights in {source} do not fit the configuration's networks: {reason}")
+    missing = f"{error.args[0]} is missing" if isinstance(error, KeyError) and error.args else ""
+    return UserError(f"the weights in {source} do not fit the configuration's networks: {missing or error}")

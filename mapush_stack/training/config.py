@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from .. import presets
@@ -14,6 +13,7 @@ from ..learning.config import LearnerConfig
 from ..presets import Layer
 from ..settings import Settings, check_names, check_path
 from ..sim.config import ObjectConfig, RobotName, SimConfig
+from ..system.limits import check_plain, parse_yaml, shown
 from ..task.config import TaskConfig
 
 MOST_TORCH_THREADS = 4
@@ -192,10 +192,13 @@ def validated(plain: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Experim
     """
     check_names(ExperimentConfig, plain)
     try:
+        check_plain(plain)
         # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
-        return ExperimentConfig.model_validate_json(json.dumps(plain, default=str), strict=True)
+        return ExperimentConfig.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
         raise UserError(_file(error, layers) + sentence(error)) from None
+    except ValueError as error:
+        raise UserError(f"the configuration cannot be used: {error}") from None
 
 
 def _completed(plain: Dict[str, Any], layers: Sequence[Layer], overrides: Sequence[str]) -> ExperimentConfig:
@@ -214,7 +217,7 @@ def _completed(plain: Dict[str, Any], layers: Sequence[Layer], overrides: Sequen
     if isinstance(plain["object"], str):
         plain["object"] = _object(plain["object"]).content["object"]
     elif not isinstance(plain["object"], dict):
-        raise UserError(f"object={_shown(plain['object'])} is not allowed: give an object's name or a YAML file")
+        raise UserError(f"object={shown(plain['object'])} is not allowed: give an object's name or a YAML file")
     paths = [override.partition("=")[0].strip() for override in overrides]
     return validated(_with_team(plain, paths), layers)
 
@@ -270,12 +273,7 @@ def sentence(error: ValidationError) -> str:
     # A check of several fields begins its message with the field to change.
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{field}.{message}" if field and not message.startswith(("task.", "learner.", "training.")) else message
-    return f"{field}={_shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
-
-
-def _shown(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return f"{field}={shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
 
 
 def _number(value: Any) -> Any:
@@ -298,9 +296,9 @@ def _apply(plain: Dict[str, Any], override: str) -> Dict[str, Any]:
         raise UserError(f"{override} is not an override: write it as path.to.field=value")
     check_path(ExperimentConfig, parts)
     try:
-        value = _number(yaml.safe_load(text))
-    except yaml.YAMLError:
-        raise UserError(f"{path}={_shown(text)} is not allowed: the value is not valid YAML") from None
+        value = _number(parse_yaml(text))
+    except ValueError as error:
+        raise UserError(f"{path}={shown(text)} is not allowed: the value is not valid YAML: {error}") from None
     if parts[0] == "object" and len(parts) > 1 and isinstance(plain["object"], str):
         plain["object"] = _object(plain["object"]).content["object"]
     node, change = plain, value
@@ -308,7 +306,7 @@ def _apply(plain: Dict[str, Any], override: str) -> Dict[str, Any]:
         inner = node.get(part)
         if inner is not None and not isinstance(inner, dict):
             section = ".".join(parts[:depth])
-            raise UserError(f"{section}={_shown(inner)} is not allowed: {section} is a section with fields")
+            raise UserError(f"{section}={shown(inner)} is not allowed: {section} is a section with fields")
         node[part] = dict(inner or {})
         node = node[part]
     node[parts[-1]] = value

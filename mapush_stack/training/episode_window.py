@@ -3,7 +3,46 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Deque, Dict
+from typing import Any, Deque, Dict, List, Optional
+
+from pydantic import Field, field_validator
+
+from ..settings import Settings
+from ..system.stored_file import StoredFile
+
+_SUMS = ("episodes", "successes", "valid", "valid_successes", "steps", "finish_time", "collaboration", "reward")
+"""What `EpisodeWindow.metrics` needs of an update."""
+_MOST_UPDATES = 1000
+
+
+class StoredWindow(Settings):
+    """An `EpisodeWindow` in a checkpoint."""
+
+    updates: List[Dict[str, float]] = Field(max_length=_MOST_UPDATES)
+    """Sums over the episodes that ended in an update, oldest first."""
+    value_errors: int = Field(ge=0)
+
+    @field_validator("updates")
+    @classmethod
+    def _whole(cls, updates: List[Dict[str, float]]) -> List[Dict[str, float]]:
+        missing = [name for update in updates for name in _SUMS if name not in update]
+        if missing:
+            raise ValueError(f"an update has no {missing[0]}")
+        return updates
+
+
+class CheckpointProgress(Settings):
+    """`progress.json` of a checkpoint."""
+
+    steps: int = Field(ge=0, le=10**15)
+    """Environment steps (0.02 s) of the run so far."""
+    recent: Optional[StoredWindow] = None
+    """None in a policy that comes with the project."""
+    processes: int = Field(1, ge=1, le=2**16)
+    """How many trained together."""
+
+
+PROGRESS = StoredFile(CheckpointProgress, [lambda old: old])
 
 
 class EpisodeWindow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shlex
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 import torch
 import yaml
 
-from .. import presets
+from .. import plugins, presets
 from ..errors import UserError
-from ..system.json_text import parse_json
+from ..system.limits import read_json
 from . import checkpoint, config
 from .manifest import hardware, manifest
 from .run_directory import RunDirectory
@@ -78,8 +79,8 @@ def plan(path: Path) -> Plan:
     run = RunDirectory(path)
     settings = run.config()
     plain = run.manifest()
-    threads = plain.get("torch_threads")
-    if isinstance(threads, int) and threads > 0:
+    threads = run.torch_threads()
+    if threads:
         training = settings.training.model_copy(update={"torch_threads": threads})
         settings = settings.model_copy(update={"training": training})
     line = list(map(str, plain["command"])) if isinstance(plain.get("command"), list) else []
@@ -106,6 +107,7 @@ def command(wanted: Plan) -> Optional[str]:
         return None
     words += [] if wanted.initial is None else ["--from", str(wanted.initial)]
     words += [] if wanted.processes == 1 else ["--gpus", str(wanted.processes)]
+    words += [word for plugin in plugins.recorded(wanted.run.manifest()) for word in ("--plugin", plugin.name)]
     return shlex.join(["mapush", "train", *words])
 
 
@@ -159,8 +161,8 @@ def _refuse_others(path: Path) -> None:
     if checkpoint.is_checkpoint(path):
         raise UserError(f"{path} is a checkpoint; give its run: {path.parent.parent}")
     try:
-        plain = parse_json((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        plain = read_json(path / "config.json")
+    except UserError:
         return  # RunDirectory says what is wrong
     if isinstance(plain, dict) and "algo_args" in plain:
         raise of_another_program(path, "HARL")
@@ -275,7 +277,7 @@ def _sessions(plain: Dict[str, Any]) -> List[Dict[str, Any]]:
 def _match(steps: int, one: Path, other: Path) -> Match:
     files = [checkpoint.model_file(path) for path in (one, other)]
     try:
-        if files[0].read_bytes() == files[1].read_bytes():
+        if filecmp.cmp(str(files[0]), str(files[1]), shallow=False):
             return Match(steps, True, 0.0)
         before, after = map(checkpoint.load_model, (one, other))
         gaps = [float((before[name].double() - after[name].double()).abs().max()) for name in before]

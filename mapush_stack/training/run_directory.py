@@ -17,7 +17,7 @@ from .. import plugins
 from ..errors import UserError
 from ..system import closing
 from ..system.atomic import new_directory, remove_leftovers, write_json
-from ..system.json_text import parse_json
+from ..system.limits import read_json
 from . import checkpoint
 from .config import ExperimentConfig, validated
 from .manifest import hardware, manifest
@@ -51,7 +51,7 @@ class RunDirectory:
         """TensorBoard's event files."""
         self.models = self.path / "models"
         """The checkpoints."""
-        if not (self.path / _CONFIG).is_file():
+        if not (self.path / _CONFIG).exists():
             raise UserError(f"{self.path} is not a run directory: it has no {_CONFIG}")
         self._lock: Optional[FileLock] = None
 
@@ -96,13 +96,10 @@ class RunDirectory:
 
         """
         file = self.path / _CONFIG
-        try:
-            plain = parse_json(file.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise UserError(f"{file} cannot be read: {error}") from None
+        plain = read_json(file)
         if not isinstance(plain, dict):
             raise UserError(f"{file} does not hold a configuration")
-        absent = plugins.missing(self.manifest().get("plugins"))
+        absent = plugins.missing(self.manifest())
         try:
             config = validated(upgraded(plain))
         except UserError as error:
@@ -119,15 +116,21 @@ class RunDirectory:
     def manifest(self) -> Dict[str, Any]:
         """What `manifest.json` says of the machine and the software, empty where it is missing or damaged."""
         try:
-            plain = parse_json((self.path / _MANIFEST).read_text(encoding="utf-8"))
-        except (ValueError, OSError):
+            plain = read_json(self.path / _MANIFEST)
+        except UserError:
             return {}
         return plain if isinstance(plain, dict) else {}
+
+    def torch_threads(self) -> int:
+        """The number of torch's threads that the manifest records, 0 if it does not."""
+        threads = self.manifest().get("torch_threads")
+        return threads if isinstance(threads, int) and 0 < threads <= 1024 else 0
 
     def record_hardware(self, device: torch.device, processes: int, steps: int) -> None:
         """Add to the manifest's `sessions` what trains from `steps` on; for the process that has the lock."""
         plain = self.manifest()
-        sessions = [*plain.get("sessions", []), {"from_steps": steps, **hardware(device, processes)}]
+        before = plain.get("sessions")
+        sessions = [*(before if isinstance(before, list) else []), {"from_steps": steps, **hardware(device, processes)}]
         write_json(self.path / _MANIFEST, {**plain, "sessions": sessions})
 
     @property

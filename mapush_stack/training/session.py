@@ -78,7 +78,7 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
     """
     run = RunDirectory(path)
     config = run.config()
-    with prepared(config, run.manifest().get("torch_threads") or config.training.torch_threads, world) as made:
+    with prepared(config, run.torch_threads() or config.training.torch_threads, world) as made:
         env, learner = made
         _load_weights(learner, run.initial_file)
         return _train(config, run, env, learner, display, world, wandb)
@@ -150,8 +150,6 @@ def _train(
     wandb: Optional[WandbLog],
 ) -> Session:
     """Train from the last checkpoint on, with the run's lock held."""
-    if world.leads:
-        run.lock()
     try:
         trainer = Trainer(config, run, env, learner, world)
         saved = run.checkpoints()
@@ -159,6 +157,10 @@ def _train(
             trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
+        if world.leads:
+            run.lock()
+            if run.checkpoints() != saved:
+                raise UserError(f"{run.path} was trained by another process a moment ago; resume it again")
         display.line(f"run directory: {run.path}")
         remark = LEARNERS[config.learner.library].remark(config.learner)
         if remark:

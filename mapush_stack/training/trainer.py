@@ -18,6 +18,7 @@ from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.contract import Learner
 from ..system.signals import StopRequest
+from ..system.tensor_file import check_state
 from . import checkpoint, memory
 from .config import ExperimentConfig
 from .episode_window import EpisodeWindow, reward_terms
@@ -140,12 +141,25 @@ class Trainer:
         """Go on from a checkpoint of this run.
 
         Raises:
-            UserError: it was made by another number of processes.
+            UserError: it was made by another number of processes, or by another configuration.
 
         """
         wanted, have = saved.progress.get("processes", 1), self.world.size
         if wanted != have:
             raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
+        try:
+            self._load(saved)
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
+            folder = self.run.models / f"rl_model_{saved.steps}_steps"
+            reason = checkpoint.does_not_fit(folder, error)
+            raise UserError(f"{reason}; to go on from the checkpoint before it, move {folder} away") from None
+
+    def _load(self, saved: checkpoint.Checkpoint) -> None:
+        """Take over everything that a checkpoint holds; an error says what does not fit."""
+        check_state("", self.learner.model_state(), saved.model)
+        known = {name.partition(".")[0] for name in self.learner.training_state()} | {_ENV[:-1], "optimizer"}
+        others = {name: value for name, value in saved.training.items() if name.partition(".")[0] not in known}
+        check_state("", {}, others)
         self.steps = saved.steps
         self.learner.load_model_state(saved.model)
         own = {

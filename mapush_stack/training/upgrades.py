@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from typing_extensions import Annotated
 
 from .. import __version__
+from ..errors import UserError
 from ..system.stored_file import pop_schema
 from .config import ExperimentConfig, validated
 
@@ -45,8 +46,11 @@ def upgraded(plain: Dict[str, Any]) -> Dict[str, Any]:
     """
     plain = dict(plain)
     schema = pop_schema(plain, SCHEMA)
-    for number in range(schema, SCHEMA):
-        plain = UPGRADES[number](plain)
+    try:
+        for number in range(schema, SCHEMA):
+            plain = UPGRADES[number](plain)
+    except (TypeError, ValueError, LookupError, AttributeError):
+        raise UserError(f"a section is not one of schema {schema}; restore a copy of the file") from None
     return plain
 
 

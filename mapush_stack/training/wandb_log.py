@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 from typing import Any, Callable, Dict
 
 from ..errors import UserError
 from ..system.atomic import write_json
+from ..system.limits import read_json
 from .config import ExperimentConfig
 from .run_directory import RunDirectory
 
@@ -91,7 +91,7 @@ class WandbLog:
         """Id and project, kept in the run's folder."""
         file = run.path / _FILE
         if file.is_file():
-            known = json.loads(file.read_text(encoding="utf-8"))
+            known = read_json(file)
             return {"id": str(known["id"]), "project": str(known["project"])}
         new = {"id": secrets.token_hex(4), "project": os.environ.get("WANDB_PROJECT", _PROJECT)}
         write_json(file, new)

@@ -69,7 +69,7 @@ def evaluations(**changes):
 
 
 ODD = [
-    (link_to_nothing, "events.out.tfevents.gone cannot be read"),
+    (link_to_nothing, "events.out.tfevents.gone does not exist"),
     (harl("many"), 'algo_args.train.num_env_steps="many", which is not a whole number of at least 1'),
     (harl(480, seed=[7]), "algo_args.seed.seed=[7], which is not a whole number"),
     (ours(training__stages=5), "training.stages=5, which is not a list of stages"),
@@ -80,7 +80,10 @@ ODD = [
     (ours(learner__algorithm=[1], experiment={}), "learner.algorithm=[1], which is not a name"),
     (ours(object__task__num_robots="two"), 'object.task.num_robots="two", which is not a whole number of at least 1'),
     (config(DEEP), "config.json cannot be read"),
-    (config('{"learner": ' + "[" * 200 + "]" * 200 + "}"), "config.json cannot be read: it is nested more than 100"),
+    (
+        config('{"learner": ' + "[" * 200 + "]" * 200 + "}"),
+        "config.json cannot be read as JSON: it is nested more than 100",
+    ),
     (evaluations(valid_success_rate="many"), "evaluations.json cannot be read as evaluations"),
     (evaluations(success_rate=float("nan")), "evaluations.json has 1 success rates that are not finite"),
 ]

@@ -8,12 +8,15 @@ from mapush_stack.errors import UserError
 from mapush_stack.system import atomic
 from mapush_stack.training import checkpoint
 from mapush_stack.training.checkpoint import Checkpoint
+from mapush_stack.training.episode_window import PROGRESS
+from tests.cli.fabricate import recent
 
 
 def example(steps=160):
     big = torch.arange(12.0).view(3, 4)
     model = {"weight": big, "view": big.T, "same": big}
-    return Checkpoint(steps, model, {"count": torch.tensor(7), "state": torch.arange(5, dtype=torch.uint8)}, {"a": [1]})
+    training = {"count": torch.tensor(7), "state": torch.arange(5, dtype=torch.uint8)}
+    return Checkpoint(steps, model, training, recent(0.5))
 
 
 def test_a_checkpoint_survives(tmp_path):
@@ -25,7 +28,7 @@ def test_a_checkpoint_survives(tmp_path):
         "training.safetensors",
     ]
     loaded = checkpoint.load(path)
-    assert loaded.steps == 160 and loaded.progress == {"a": [1]}
+    assert loaded.steps == 160 and loaded.progress == recent(0.5)
     for saved, read in ((example().model, loaded.model), (example().training, loaded.training)):
         assert saved.keys() == read.keys()
         assert all(torch.equal(saved[name], read[name]) for name in saved)
@@ -95,10 +98,10 @@ def test_a_checkpoint_of_a_newer_version_is_refused_and_one_without_a_number_is_
     path = checkpoint.save(tmp_path, example())
     file = path / "progress.json"
     plain = json.loads(file.read_text())
-    assert plain == {"schema": checkpoint.SCHEMA, "steps": 160, "a": [1]}
-    file.write_text(json.dumps({"steps": 160, "a": [1]}))
-    assert checkpoint.load(path).progress == {"a": [1]}
-    file.write_text(json.dumps({**plain, "schema": checkpoint.SCHEMA + 1}))
+    assert plain == {"schema": PROGRESS.schema, "steps": 160, **recent(0.5)}
+    file.write_text(json.dumps({"steps": 160, **recent(0.5)}))
+    assert checkpoint.load(path).progress == recent(0.5)
+    file.write_text(json.dumps({**plain, "schema": PROGRESS.schema + 1}))
     with pytest.raises(UserError, match=r"was written by a newer version \(schema 3\).*: upgrade with") as caught:
         checkpoint.load(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
@@ -107,7 +110,7 @@ def test_a_checkpoint_of_a_newer_version_is_refused_and_one_without_a_number_is_
 @pytest.mark.parametrize("schema", ["0", "-1", '"2"', "true", "1.0", "null", "[]", "1e999"])
 def test_a_damaged_schema_number_of_a_checkpoint_is_a_sentence(tmp_path, schema):
     path = checkpoint.save(tmp_path, example())
-    (path / "progress.json").write_text(f'{{"schema": {schema}, "steps": 160, "a": [1]}}')
+    (path / "progress.json").write_text(f'{{"schema": {schema}, "steps": 160}}')
     with pytest.raises(UserError, match="is not a schema number"):
         checkpoint.load(path)
 

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from ...errors import UserError
-from ...system.json_text import parse_json
+from ...system import limits
 
 CONFIG, MANIFEST, LOG, PROGRESS = "config.json", "manifest.json", "log.txt", "progress.txt"
 MARKS = (CONFIG, LOG)
 """A run's folder has at least one of these files."""
-_DEEPEST = 100
-"""Most levels of a JSON file; deeper nesting would exceed Python's recursion limit."""
-_CHECKPOINT = re.compile(r"rl_model_(\d+)_steps")
+_CHECKPOINT = re.compile(r"rl_model_(\d{1,15})_steps")
 _CHECKPOINT_FOLDERS = ("models", "checkpoints")
 
 
@@ -85,7 +83,7 @@ def status(file: Path) -> Optional[os.stat_result]:
 def is_locked(folder: Path) -> Optional[bool]:
     """True if a process trains the run of this project in `folder`; None without a lock file."""
     try:
-        descriptor = os.open(str(folder / ".lock"), os.O_RDONLY)
+        descriptor = os.open(str(folder / ".lock"), os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
     except OSError:
         return None
     try:
@@ -100,25 +98,14 @@ def is_locked(folder: Path) -> Optional[bool]:
 
 def read_json(file: Path) -> Tuple[Dict[str, Any], List[str]]:
     """The JSON object in a file (empty if there is no file), and what is wrong with it."""
-    if not file.is_file():
+    if not file.exists():
         return {}, []
     try:
-        content = parse_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return {}, [f"{file.name} cannot be read: {' '.join(str(error).split())}"]
+        content = limits.read_json(file)
+    except UserError as error:
+        return {}, [str(error)]
     if not isinstance(content, dict):
         return {}, [f"{file.name} does not hold a JSON object"]
-    if _depth(content) > _DEEPEST:
-        return {}, [f"{file.name} cannot be read: it is nested more than {_DEEPEST} deep"]
     # JSON may hold half of a surrogate pair, which cannot be printed or written.
     clean: Dict[str, Any] = json.loads(json.dumps(content, ensure_ascii=False).encode("utf-8", "replace"))
     return clean, []
-
-
-def _depth(content: Any) -> int:
-    """How many objects and lists lie inside one another."""
-    depth, level = 0, [content]
-    while level:
-        nested = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, (dict, list))]
-        depth, level = depth + 1, [inner for one in nested for inner in one]
-    return depth

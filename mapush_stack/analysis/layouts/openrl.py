@@ -6,6 +6,7 @@ These are the configuration as Python and the command as a shell script. Both ar
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -13,17 +14,22 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ... import presets
+from ...errors import UserError
+from ...system.limits import check_plain, read_text
 from ..text_logs import openrl_console
 from .files import LOG
 from .layout import Layout, Program
 
 _SCRIPT = {
-    "num_envs": r"^\s*num_envs=(\d+)",
-    "num_steps": r"^\s*num_steps=(\d+)",
+    "num_envs": r"^\s*num_envs=(\d{1,15})\b",
+    "num_steps": r"^\s*num_steps=(\d{1,15})\b",
     "algo": r"^\s*algo=\"?(\w+)",
-    "seed": r"--seed (\d+)",
+    "seed": r"--seed (\d{1,15})\b",
     "task": r"--task (\w+)",
 }
+_MOST_BYTES = 2**17
+"""Of a file of MAPush."""
+_MOST_ROBOTS = 1000
 
 
 def _wrote(layout: Layout) -> bool:
@@ -56,11 +62,11 @@ def _describe(layout: Layout) -> Layout:
 
 def _task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
     """The literal values of the classes in `task/config.py`, nested by class, and problems."""
-    if not file.is_file():
+    if not file.exists():
         return {}, []
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        tree = ast.parse(read_text(file, _MOST_BYTES))
+    except (UserError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
         return {}, [f"task/{file.name} cannot be read: {error}"]
     found = _literals(tree.body)
     # The file holds one class, whose name does not matter.
@@ -74,7 +80,9 @@ def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
             found[node.name] = _literals(node.body)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             try:
-                found[node.targets[0].id] = ast.literal_eval(node.value)
+                value = ast.literal_eval(node.value)
+                check_plain(value)
+                found[node.targets[0].id] = json.loads(json.dumps(value))
             except (ValueError, TypeError, RecursionError):
                 continue  # computed, or not a valid value
     return found
@@ -83,8 +91,8 @@ def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
 def _train_script(file: Path) -> Dict[str, Any]:
     """Environments, steps, algorithm, seed and task of `task/train.sh`, if it names them."""
     try:
-        text = file.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        text = read_text(file, _MOST_BYTES, errors="replace")
+    except UserError:
         return {}
     matches = {name: re.search(pattern, text, re.MULTILINE) for name, pattern in _SCRIPT.items()}
     texts = {name: match.group(1) for name, match in matches.items() if match}
@@ -105,7 +113,7 @@ def _num_robots(config: Dict[str, Any]) -> Optional[int]:
     """The number of robots, None if the configuration does not say."""
     env = config.get("env", {})
     found = env.get("num_agents") if isinstance(env, dict) else None
-    return found if isinstance(found, int) and found > 0 else None
+    return found if isinstance(found, int) and 0 < found <= _MOST_ROBOTS else None
 
 
 PROGRAM = Program("openrl", _wrote, _describe)

@@ -11,6 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from ... import __version__
 from ...errors import UserError
 from ...system.atomic import write_text
+from ...system.limits import read_bytes
 from ..comparison.export import printable
 from ..comparison.model import Comparison
 from ..comparison.tables import CURVES, tables
@@ -164,10 +165,8 @@ def _films(folder: Path) -> Tuple[List[Film], List[str]]:
     files = sorted(file for pattern in _PATTERNS for file in folder.glob(pattern)) if folder.is_dir() else []
     for file in files:
         try:
-            content = file.read_bytes() if file.stat().st_size <= room else None
-        except OSError:
-            continue
-        if content is None:
+            content = read_bytes(file, room)
+        except UserError:
             left_out.append(file.name)
             continue
         room -= len(content)

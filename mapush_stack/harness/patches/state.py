@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 from urllib.request import url2pathname
 
 from ...errors import UserError
+from ...system.limits import read_bytes
 from .manifest import Patch, PatchedFile, select
 
 
@@ -120,12 +121,9 @@ def _inspect(patch: Patch, directory: Optional[Path]) -> PatchStatus:
 
 def _state(directory: Path, file: PatchedFile) -> State:
     path = directory / file.path
-    try:
-        found = checksum(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
+    if not path.exists():
         return State.UNKNOWN
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    found = checksum(read_bytes(path))
     return {file.before: State.NOT_APPLIED, file.after: State.APPLIED}.get(found, State.UNKNOWN)
 
 

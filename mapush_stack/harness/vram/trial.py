@@ -15,6 +15,7 @@ from rich.console import Console
 from ...settings import Settings
 from ...sim import isaacgym_import
 from ...system.atomic import write_json
+from ...system.stored_file import StoredFile
 from ...training import config as configuration
 from ...training.config import ExperimentConfig
 from ...training.progress import ProgressDisplay
@@ -88,7 +89,7 @@ def run(path: Path) -> None:
         UserError: the simulator, the learner or the device is missing.
 
     """
-    request = TrialRequest.model_validate_json(path.read_text(encoding="utf-8"), strict=True)
+    request = StoredFile(TrialRequest).read(path)
     config = _endless(request.config)
     if config.sim.backend == "isaacgym":
         isaacgym_import.require()

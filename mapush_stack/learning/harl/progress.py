@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import List, Optional
 
+from ...system.limits import read_text
 from ..contract import TrainingPlan
 
 _INTERVAL = 5
@@ -50,7 +52,8 @@ class ProgressText:
 
 def _drop_lines_after(file: Path, steps: int) -> None:
     """Take out what an earlier process wrote after `steps`."""
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = read_text(file, errors="replace").splitlines() if file.exists() else []
     # A killed process may have left half a line, the last one.
-    kept = [line for line in lines if line.count(",") == 1 and int(line.split(",")[0] or 0) <= steps]
+    rows = [re.fullmatch(r"(\d{1,15}),[^,]*", line) for line in lines]
+    kept = [row.group() for row in rows if row and int(row.group(1)) <= steps]
     file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

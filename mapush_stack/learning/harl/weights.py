@@ -8,7 +8,10 @@ from typing import Any, Dict, Iterator, Tuple
 import torch
 from torch import Tensor
 
+from ...device.state import unflatten
+from ...system.tensor_file import check_state
 from ..config import LearnerConfig, NetworkConfig
+from ..native.policy import check_actors
 
 Names = Dict[str, str]
 """Name in one of our networks for each name in HARL's."""
@@ -34,9 +37,11 @@ def load_model_state(runner: Any, config: LearnerConfig, state: Dict[str, Tensor
         RuntimeError, KeyError: the tensors are those of other networks.
 
     """
+    check_actors(state, 1 if config.share_actor else len(runner.actor))
     for owner, network, names in _networks(runner, config):
-        found = {theirs: state[f"{owner}.{ours}"] for theirs, ours in names.items()}
-        network.load_state_dict(found)
+        found = {f"{owner}.{theirs}": state[f"{owner}.{ours}"] for theirs, ours in names.items()}
+        unflatten({owner: network}, found)
+    check_state("value_norm.", {"sums": torch.zeros(3)}, {"sums": state["value_norm.sums"]})
     if runner.value_normalizer is not None:
         for part, value in zip(_sums(runner), state["value_norm.sums"].unbind()):
             part.copy_(value.reshape(part.shape))

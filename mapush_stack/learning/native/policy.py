@@ -72,5 +72,15 @@ def load_policy(config: LearnerConfig, spec: EnvSpec, device: torch.device, stat
 
     """
     team = GaussianTeam(config, spec, device, torch.Generator())
+    check_actors(state, len(team.actors))
     unflatten({f"actor{index}": actor for index, actor in enumerate(team.actors)}, state)
     return team
+
+
+def check_actors(state: Dict[str, Tensor], wanted: int) -> None:
+    """Raise `RuntimeError` if a learner's `model_state` has another number of actors than `wanted`."""
+    given = len({name.partition(".")[0] for name in state if name.startswith("actor")})
+    if given != wanted:
+        raise RuntimeError(
+            f"they hold {given} actors and the team needs {wanted}: one for each robot, or one with learner.share_actor"
+        )

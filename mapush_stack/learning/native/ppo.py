@@ -18,7 +18,7 @@ from ..vec_env import TeamEnv
 from . import gae
 from .networks import Critic
 from .optimizer import ClippedAdam
-from .policy import GaussianTeam
+from .policy import GaussianTeam, check_actors
 from .rollout_buffer import RolloutBuffer
 from .statistics import StepMeans, explained_variance
 from .value_norm import ValueNorm
@@ -289,6 +289,7 @@ class MultiAgentPPO(Learner):
 
     def load_model_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_model_state`."""
+        check_actors(state, len(self.team.actors))
         unflatten(self._modules, state)
 
     def training_state(self) -> Dict[str, Tensor]:

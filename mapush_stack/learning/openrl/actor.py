@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import zipfile
+import io
+import math
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
+from ...system.limits import read_zip
 from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
+_MOST_HEADER = 1000
+"""Bytes of the header of an array."""
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
 
 
@@ -44,20 +48,19 @@ class OpenRLActor(nn.Module, TeamPolicy):
         hidden = ["base.mlp.fc1"]
         while f"base.mlp.fc2.{len(hidden) - 1}.0.weight" in given:
             hidden.append(f"base.mlp.fc2.{len(hidden) - 1}")
-        layers: Dict[str, nn.Module] = {}
+        layers: List[nn.Module] = []
         if "base.feature_norm.weight" in given:
-            layers["base.feature_norm"] = nn.LayerNorm(self.observation_size)
+            layers.append(_layer(nn.LayerNorm, given, "base.feature_norm", self.observation_size))
         for number, name in enumerate(hidden):
-            layers[f"{name}.0"] = nn.Linear(width if number else self.observation_size, width)
-            layers[f"{name}.1"], layers[f"{name}.2"] = _ACTIVATIONS[activation](), nn.LayerNorm(width)
-        layers["base.mlp.fc3.0"], layers["base.mlp.fc3.1"] = nn.Linear(width, width), nn.LayerNorm(width)
-        layers["act.action_out.fc_mean"] = nn.Linear(width, 3)  # vx, vy, yaw rate
-        for name, layer in layers.items():
-            for part, own in layer.state_dict().items():
-                own.copy_(_taken(given, f"{name}.{part}", own.shape))
+            inputs = width if number else self.observation_size
+            layers += [_layer(nn.Linear, given, f"{name}.0", width, inputs), _ACTIVATIONS[activation]()]
+            layers.append(_layer(nn.LayerNorm, given, f"{name}.2", width))
+        layers.append(_layer(nn.Linear, given, "base.mlp.fc3.0", width, width))
+        layers.append(_layer(nn.LayerNorm, given, "base.mlp.fc3.1", width))
+        layers.append(_layer(nn.Linear, given, "act.action_out.fc_mean", 3, width))  # vx, vy, yaw rate
         if given:
             raise UserError(f"the array {next(iter(given))} belongs to no known part of an OpenRL MLP actor")
-        self.net = nn.Sequential(*layers.values())
+        self.net = nn.Sequential(*layers)
 
     @torch.no_grad()
     def act(self, observations: Tensor) -> Tensor:
@@ -66,7 +69,15 @@ class OpenRLActor(nn.Module, TeamPolicy):
         return actions
 
 
-def _taken(arrays: Dict[str, Tensor], name: str, shape: torch.Size) -> Tensor:
+def _layer(kind: Callable[..., nn.Module], arrays: Dict[str, Tensor], name: str, *shape: int) -> nn.Module:
+    """A layer with its weight of this shape and its bias; both are taken, and checked before there is room for them."""
+    state = {"weight": _taken(arrays, f"{name}.weight", shape), "bias": _taken(arrays, f"{name}.bias", shape[:1])}
+    layer = kind(*reversed(shape))
+    layer.load_state_dict(state)
+    return layer
+
+
+def _taken(arrays: Dict[str, Tensor], name: str, shape: Tuple[int, ...]) -> Tensor:
     """Take the array of this name out of `arrays`; raise `UserError` if it is missing or does not fit."""
     if name not in arrays:
         raise UserError(f"the array {name} of an OpenRL MLP actor is missing")
@@ -85,14 +96,29 @@ def read_npz(path: Path) -> OpenRLActor:
         UserError: the file is missing, damaged or something else.
 
     """
-    try:
-        with np.load(str(path), allow_pickle=False) as file:
-            arrays = {name: torch.from_numpy(np.array(file[name], dtype=np.float32)) for name in file.files}
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist") from None
-    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} cannot be read as arrays: {' '.join(str(error).split())}") from None
+    arrays = {}
+    for name, content in read_zip(path).items():
+        try:
+            arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = _array(content)
+        except Exception as error:  # whatever a damaged header makes numpy raise
+            raise UserError(f"{path} cannot be read as arrays: {name}: {error}; give another copy") from None
     return _build(path, arrays, "ReLU")
+
+
+def _array(content: bytes) -> Tensor:
+    """The numbers of an .npy file of at most its own size; raises whatever numpy does if it is none."""
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0) or int.from_bytes(content[8:10], "little") > _MOST_HEADER:
+        raise ValueError("it is no .npy file of version 1.0 with a short header")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.kind not in "fiub":
+        raise ValueError(f"it holds {dtype}, which are no numbers")
+    rest = content[file.tell() :]
+    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(rest):
+        raise ValueError(f"it holds {len(rest)} bytes, which are not an array {list(shape)} of {dtype}")
+    array = np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C")
+    with np.errstate(all="ignore"):  # what is too large for float32 becomes infinite, and is refused
+        return torch.from_numpy(array.astype(np.float32, order="C"))
 
 
 def read_module(path: Path) -> OpenRLActor:
@@ -102,12 +128,14 @@ def read_module(path: Path) -> OpenRLActor:
         UserError: the file is missing, damaged, hostile or something else.
 
     """
-    root = safe_pickle.load(path)
-    models = root.state.get("models") if isinstance(root, safe_pickle.Opaque) and isinstance(root.state, dict) else None
-    policy = models.get("policy") if isinstance(models, dict) else None
+    policy = dict(safe_pickle.fields(safe_pickle.load(path), "models")).get("policy")
     if not isinstance(policy, safe_pickle.Opaque):
         raise UserError(f"{path} is not an OpenRL module: it has no models['policy']")
-    return _build(path, safe_pickle.tensors(policy), _activation(policy))
+    try:
+        arrays = safe_pickle.tensors(policy)
+    except ValueError as error:
+        raise UserError(f"{path} is not an actor that can be evaluated: {error}") from None
+    return _build(path, arrays, _activation(policy))
 
 
 def _build(path: Path, arrays: Dict[str, Tensor], activation: str) -> OpenRLActor:
@@ -121,7 +149,5 @@ def _activation(policy: safe_pickle.Opaque) -> str:
     """Class name of the activation after the first layer; ReLU where the file does not say."""
     node: Any = policy
     for name in ("base", "mlp", "fc1", "1"):
-        state = node.state if isinstance(node, safe_pickle.Opaque) and isinstance(node.state, dict) else {}
-        node = (state.get("_modules") or {}).get(name)
-    found = type(node).__name__
-    return found if found in _ACTIVATIONS else "ReLU"
+        node = dict(safe_pickle.fields(node, "_modules")).get(name)
+    return node.name if isinstance(node, safe_pickle.Opaque) and node.name in _ACTIVATIONS else "ReLU"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...system.tensor_file import check_state
 from ..contract import Metrics, TrainingPlan
 from ..libraries import LibraryLearner, scalar
 from ..vec_env import TeamEnv
@@ -87,8 +88,12 @@ class OpenRLLearner(LibraryLearner):
     def load_model_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_model_state`."""
         for name, model in self._module.models.items():
-            model.load_state_dict({key: state[f"{name}.{key}"] for key, _ in _weights(model)}, strict=False)
+            own = dict(_weights(model))
+            given = {key: state[f"{name}.{key}"] for key in own}
+            check_state(f"{name}.", own, given)
+            model.load_state_dict(given, strict=False)
         for name, value in self._normalizer().items():
+            check_state("value_norm.", {name: value}, {name: state[f"value_norm.{name}"]})
             value.copy_(state[f"value_norm.{name}"])
 
     def optimizers(self) -> Dict[str, torch.optim.Optimizer]:
