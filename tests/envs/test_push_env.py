@@ -308,7 +308,7 @@ GOOD = torch.zeros(8, 2, 3)
     [
         (
             GOOD[:4],
-            r"\[num_envs, num_robots, action_size\], a float32 torch tensor on cpu of shape \[8, 2, 3\], not \[4, 2, 3\]",
+            r"\[num_envs, num_robots, action_size\], .* torch tensor on cpu of shape \[8, 2, 3\], not \[4, 2, 3\]",
         ),
         (GOOD.double(), "not float64 "),
         (GOOD.to("meta"), r"not float32 on meta of shape \[8, 2, 3\]"),
