@@ -41,6 +41,13 @@ def small_config(*overrides, preset="default", object_name=""):
     return configuration.load(preset, object_name, [*SMALL, *overrides])
 
 
+def laid_over_small(arguments):
+    """A command line without the settings of SMALL that a later argument replaces."""
+    words = [str(argument) for argument in arguments]
+    fields = [word.partition("=")[0] for word in words]
+    return [word for index, word in enumerate(words) if word not in SMALL or fields[index] not in fields[index + 1 :]]
+
+
 def kinematic_env(config, seed=0, **options):
     """The environment of a configuration over the torch-only simulator; `options` of `PushEnv`."""
     from mapush_stack.envs.push_env import PushEnv

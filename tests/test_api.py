@@ -32,9 +32,9 @@ def test_a_policy_acts_for_any_number_of_environments(env, policy):
     [
         (
             lambda seen: seen[:, :1],
-            r"\[num_envs, num_robots, observation_size\], .* of shape \[8, 2, 22\], not \[8, 1, 22\]",
+            r"have the shape \[8, 2, 22\], not \[8, 1, 22\]: \[num_envs, num_robots, observation_size\]",
         ),
-        (lambda seen: seen[0], r"of shape \[2, 2, 22\], not \[2, 22\]"),
+        (lambda seen: seen[0], r"the shape \[2, 2, 22\], not \[2, 22\]"),
         (lambda seen: seen[..., :20], r"not \[8, 2, 20\]"),
         (lambda seen: seen.double(), "not float64 on cpu"),
         (lambda seen: seen.numpy(), r"not ndarray of shape \[8, 2, 22\]"),

@@ -150,17 +150,17 @@ def checked(name: str, axes: str, given: Any, shape: Tuple[int, ...], device: to
 
     """
     found = type(given).__name__
-    if hasattr(given, "shape"):
-        found += f" of shape {list(given.shape)}"
     if isinstance(given, Tensor):
-        if (given.shape, given.dtype, given.device) == (shape, torch.float32, device):
+        if (given.dtype, given.device) == (torch.float32, device):
+            if given.shape != shape:
+                raise UserError(f"{name} must have the shape {list(shape)}, not {list(given.shape)}: {axes}")
             if device.type == "cpu" and not bool(given.isfinite().all()):
                 env, robot = (~given.isfinite()).nonzero()[0].tolist()[:2]
                 numbers = given[env, robot].tolist()
                 raise UserError(f"{name}[{env}, {robot}]={numbers} is not allowed: its numbers must be finite")
             return given.detach()
-        found = str(list(given.shape))
-        if (given.dtype, given.device) != (torch.float32, device):
-            found = f"{str(given.dtype)[6:]} on {given.device} of shape {found}"
+        found = f"{str(given.dtype)[6:]} on {given.device}"
+    if hasattr(given, "shape"):
+        found += f" of shape {list(given.shape)}"
     wanted = f"a float32 torch tensor on {device} of shape {list(shape)}"
-    raise UserError(f"{name} must be {axes}, {wanted}, not {found}")
+    raise UserError(f"{name} must be {wanted}, not {found}: {axes}")
