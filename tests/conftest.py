@@ -42,10 +42,10 @@ def small_config(*overrides, preset="default", object_name=""):
 
 
 def laid_over_small(arguments):
-    """A command line without the settings of SMALL that a later argument replaces."""
+    """A command line in which later settings replace those of SMALL; `mapush` refuses a field with two values."""
     words = [str(argument) for argument in arguments]
-    fields = [word.partition("=")[0] for word in words]
-    return [word for index, word in enumerate(words) if word not in SMALL or fields[index] not in fields[index + 1 :]]
+    fields, small = [word.partition("=")[0] for word in words], {word.partition("=")[0] for word in SMALL}
+    return [word for index, word in enumerate(words) if not {fields[index]} & small & set(fields[index + 1 :])]
 
 
 def kinematic_env(config, seed=0, **options):
