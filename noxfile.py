@@ -89,6 +89,13 @@ def harl(session: nox.Session) -> None:
     session.run("pytest", "-rs", *(f"tests/{name}" for name in files), *session.posargs, env={"HARL_SRC": source})
 
 
+@nox.session(python="3.11")
+def adapters(session: nox.Session) -> None:
+    """Stable-Baselines3 with SuperSuit, and TorchRL, train on our environments, a minute."""
+    install(session, "--adapters")
+    session.run("pytest", "-rs", "tests/envs", *session.posargs)
+
+
 @nox.session(python=MAIN)
 def slow(session: nox.Session) -> None:
     """The tests that take minutes."""

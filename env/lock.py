@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
-EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp"]
+EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp", "--extra", "pettingzoo"]
 PLATFORM = "x86_64-manylinux_2_28"
 # Pythons with locks for OpenRL and HARL: Isaac Gym's, and a current one.
 LIBRARIES = ["3.8", "3.11"]
@@ -55,8 +55,10 @@ def main() -> None:
                 bounds = ["-c", str(requirements), *without_cuda, "--no-emit-package", "torch"]
                 compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
                 continue
-            more = [*EXTRAS, "-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch"]
-            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *more, *target)
+            more = ["-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch", *target]
+            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *EXTRAS, *more)
+            if version in LIBRARIES:
+                compile_lock(HERE / f"adapters-py{tag}.lock", "env/adapters.in", *more)
 
 
 if __name__ == "__main__":

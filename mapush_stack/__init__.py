@@ -7,6 +7,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "PushEnv",
+    "UserError",
     "load_config",
     "load_policy",
     "make_env",
@@ -22,6 +23,7 @@ __all__ = [
 if TYPE_CHECKING:
     from .api import (
         PushEnv,
+        UserError,
         load_config,
         load_policy,
         make_env,

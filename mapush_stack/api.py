@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Callable, Optional, Sequence, Type, TypeVar, Union
+
+from torch import Tensor
 
 from . import plugins, presets
 from .envs import factory
 from .envs.push_env import PushEnv as PushEnv
+from .errors import UserError as UserError
 from .evaluation import policies, pretrained
 from .harness.triage.rules import register_triage_rules as register_triage_rules
 from .learning.contract import LearnerKind, TeamPolicy
 from .learning.registry import LEARNERS
+from .learning.vec_env import checked
 from .sim.robots import ROBOTS
 from .sim.robots.base import RobotKind
 from .sim.simulator import SimulatorKind
@@ -21,10 +26,11 @@ from .task.rewards import register_reward_term as register_reward_term
 from .training import config as configuration
 from .training.config import ExperimentConfig
 
+Name = Union[str, "os.PathLike[str]"]
 R = TypeVar("R", bound=Type[RobotKind[Any]])
 
 
-def load_config(preset: str = "default", object: str = "", overrides: Sequence[str] = ()) -> ExperimentConfig:
+def load_config(preset: Name = "default", object: Name = "", overrides: Sequence[str] = ()) -> ExperimentConfig:
     """The configuration that `mapush train` would use.
 
     Args:
@@ -37,7 +43,9 @@ def load_config(preset: str = "default", object: str = "", overrides: Sequence[s
 
     """
     plugins.load_installed()
-    return configuration.load(preset, object, [overrides] if isinstance(overrides, str) else overrides)
+    several = isinstance(overrides, (list, tuple))
+    changes = [_text("an override", override) for override in (overrides if several else [overrides])]
+    return configuration.load(_text("preset", preset), _text("object", object), changes)
 
 
 def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: bool = True) -> PushEnv:
@@ -52,17 +60,21 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
         The environment; call `reset` before `step`.
 
     Raises:
-        UserError: the simulator is not installed, or cannot run here.
+        UserError: the simulator is not installed, or cannot run here; or `config` or `seed` is something else.
 
     """
+    if not isinstance(config, ExperimentConfig):
+        raise UserError(f"config must be what load_config returns, not {config!r:.60}")
+    if not isinstance(seed, (int, type(None))):
+        raise UserError(f"seed={seed!r:.60} is not allowed: it must be a whole number")
     chosen = config.training.seed if seed is None else seed
     return factory.make_env(config.task, config.object, config.sim, chosen, 0, auto_reset, config.team_kinds)
 
 
-def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
+def load_policy(path: Name, env: PushEnv) -> TeamPolicy:
     """A trained team that acts in `env`, with deterministic actions.
 
-    `policy.act(observations)` maps observations `[N, A, D]` to actions `[N, A, K]`.
+    `policy.act(observations)` maps observations `[N, A, D]` of any number of environments to actions `[N, A, K]`.
 
     Args:
         path: a run (its last checkpoint), a checkpoint, or the name of a policy that comes with the project.
@@ -73,9 +85,37 @@ def load_policy(path: Union[str, Path], env: PushEnv) -> TeamPolicy:
 
     """
     plugins.load_installed()
-    known = str(path) in pretrained.names()
-    found = policies.find(pretrained.path(str(path)) if known else Path(path), "", [])
-    return policies.policy(found[-1], env)
+    name = _text("path", path)
+    if not isinstance(env, PushEnv):
+        raise UserError(f"env must be what make_env returns, not {env!r:.60}")
+    found = policies.find(pretrained.path(name) if name in pretrained.names() else Path(name), "", [])
+    return _CheckedPolicy(policies.policy(found[-1], env), env)
+
+
+class _CheckedPolicy(TeamPolicy):
+    """A policy that refuses what its environment does not observe."""
+
+    def __init__(self, policy: TeamPolicy, env: PushEnv) -> None:
+        self._policy, self._sizes = policy, (env.spec.num_agents, env.spec.observation_size)
+        self._device = env.target.device
+
+    def act(self, observations: Tensor) -> Tensor:
+        """See `TeamPolicy.act`.
+
+        Raises:
+            UserError: they are no observations of such a team.
+
+        """
+        shape = (*getattr(observations, "shape", (1,))[:1], *self._sizes)
+        axes = "[num_envs, num_robots, observation_size]"
+        return self._policy.act(checked("observations", axes, observations, shape, self._device))
+
+
+def _text(name: str, given: Any) -> str:
+    """A name or a path as text; raise `UserError` for anything else."""
+    if not isinstance(given, (str, os.PathLike)):
+        raise UserError(f"{name} must be a string, not {given!r:.60}")
+    return str(given)
 
 
 def register_observation_layout(function: Layout) -> Layout:

@@ -55,7 +55,7 @@ HEAVY = {
     "openrl": {"learning/openrl/library.py"},
     "wandb": {"training/wandb_log.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
-    "gymnasium": {"learning/openrl/env.py", "envs/pettingzoo.py"},
+    "gymnasium": {"learning/openrl/env.py", "envs/pettingzoo.py", "envs/gymnasium.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
 

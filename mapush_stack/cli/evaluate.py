@@ -15,6 +15,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
+from .given import check_fields
 
 
 @click.command(name="evaluate")
@@ -45,6 +46,7 @@ def command(
     from ..analysis import evaluations
     from ..evaluation import pretrained
 
+    check_fields({"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object"}, overrides)
     console = make_console(stderr=as_json)
     paths = (*paths, *(pretrained.path(name) for name in names))
     if not paths:

@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..system import closing
 from ..task.config import CONTROL_DT
 from .console import make_console
+from .given import check_fields
 
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
@@ -72,6 +73,7 @@ def command(
     from ..evaluation import camera, performance, policies, video
     from ..training.session import set_torch_threads
 
+    check_fields({"seed": "evaluation.seed", "object_name": "object"}, overrides)
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
     _check(record, pictures)
     candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *overrides])[-1]

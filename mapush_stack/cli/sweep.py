@@ -24,6 +24,7 @@ from ..sweep.folder import SweepFile, SweepFolder, TrialState, write_trials
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
 from ..system.signals import StopRequest
 from .console import make_console, right, say
+from .given import check_fields
 
 _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address", "gpus_per_trial", "max_concurrent"}}
 """Options that may be given with --show and with --resume."""
@@ -103,6 +104,7 @@ def command(
         resources = engine.Resources(sweep.file.cpus_per_trial, gpus)
         code = _resume(console, sweep, resources, max_concurrent or sweep.file.max_concurrent, address)
     else:
+        check_fields({"backend": "sim.backend", "steps": "training.total_steps"}, overrides)
         common = {"sim.backend": backend, "training.total_steps": steps}
         request = SweepRequest(
             presets=presets,

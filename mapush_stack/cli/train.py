@@ -12,8 +12,18 @@ from rich.console import Console
 
 from ..errors import UserError
 from .console import make_console, say
+from .given import check_fields
 
 _FEW_FOR_A_GPU = 2048
+_FIELDS = {
+    "library": "learner.library",
+    "algo": "learner.algorithm",
+    "robot": "sim.robot",
+    "backend": "sim.backend",
+    "steps": "training.total_steps",
+    "seed": "training.seed",
+}
+"""Options for fields of the configuration."""
 
 
 @click.command(name="train")
@@ -77,17 +87,10 @@ def command(
     from ..training.run_directory import RunDirectory
     from ..training.wandb_log import WandbLog
 
-    shorthands = {
-        "learner.library": library,
-        "learner.algorithm": algo,
-        "sim.robot": robot,
-        "sim.backend": backend,
-        "training.total_steps": steps,
-        "training.seed": seed,
-    }
-    if library is not None and algo is None:
-        shorthands["learner.algorithm"] = _first_algorithm(library)
-    changes = [f"{field}={value}" for field, value in shorthands.items() if value is not None]
+    check_fields({**_FIELDS, "object_name": "object", "preset": "preset"}, [*_team(None, team), *overrides])
+    algo = _first_algorithm(library) if library is not None and algo is None else algo
+    shorthands = {"library": library, "algo": algo, "robot": robot, "backend": backend, "steps": steps, "seed": seed}
+    changes = [f"{_FIELDS[name]}={value}" for name, value in shorthands.items() if value is not None]
     changes += [*_team(robot, team), *overrides]
     initial, weights = _initial(initial, pretrained), None
     if resume is not None:
@@ -125,10 +128,18 @@ def train_here(settings: Any, train: Callable[..., Any], conclude: Callable[[Con
     from ..device import process_group as processes
     from ..training.progress import ProgressDisplay
 
+    class Display(ProgressDisplay):
+        """Says what is trained before its first line, when nothing can be refused any more."""
+
+        def line(self, text: str) -> None:
+            while introduction:
+                super().line(introduction.pop(0))
+            super().line(text)
+
     world = processes.join()
     console = make_console(quiet=not world.leads)
-    _introduce(console, settings, world.size)
-    with ProgressDisplay(console, settings.total_steps) as display:
+    introduction = _introduction(settings, world.size)
+    with Display(console, settings.total_steps) as display:
         done = train(display=display, world=world)
     # Not where something went wrong: a process that is left alone would wait for the others for ever.
     world.close()
@@ -216,23 +227,27 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
     return shipped.path(pretrained) if pretrained is not None else initial
 
 
-def _introduce(console: Console, settings: Any, processes: int) -> None:
+def _introduction(settings: Any, processes: int) -> List[str]:
+    """Lines that say what is trained, and where."""
     from ..learning.registry import LEARNERS
     from ..sim import simulators
 
     learner, sim = settings.learner, settings.sim
     chosen = simulators.choose(sim)
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
-    say(
-        console,
+    lines = [
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {envs} environments · "
-        f"{settings.total_steps:,} steps of 0.02 s",
-    )
+        f"{settings.total_steps:,} steps of 0.02 s"
+    ]
+    update = settings.steps_per_update * processes
+    if settings.total_steps % update:
+        lines.append(f"trains {-(-settings.total_steps // update) * update:,} steps: whole updates of {update:,}")
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
-        say(console, f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
+        lines.append(f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
+    return lines
 
 
 def _many_robots(kinds: List[str]) -> str:

@@ -25,6 +25,7 @@ from ..system.signals import StopRequest
 from ..training import config as configuration
 from ..training.config import ExperimentConfig
 from .console import make_console, right, say
+from .given import check_fields
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _SHORTHANDS = {
@@ -132,6 +133,7 @@ def _on(config: ExperimentConfig, device: str) -> ExperimentConfig:
 
 
 def _config(given: Dict[str, Any]) -> ExperimentConfig:
+    check_fields({**_SHORTHANDS, "object_name": "object"}, given["overrides"])
     changes = [f"{field}={given[name]}" for name, field in _SHORTHANDS.items() if given[name] is not None]
     changes += given["overrides"]
     return configuration.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])

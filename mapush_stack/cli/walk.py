@@ -12,6 +12,7 @@ import click
 from rich.table import Table
 
 from .console import make_console, right, say
+from .given import check_fields
 
 
 @click.group(name="walk")
@@ -32,6 +33,7 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
     from ..walking import training as walking
     from ..walking.env import make_walking_env
 
+    check_fields({"scenes": "sim.num_envs", "backend": "sim.backend"}, overrides)
     changes = ["sim.robot=go1", f"sim.num_envs={scenes}", f"sim.backend={backend}", *overrides]
     settings = config.load("default", "cuboid", changes)
     env = make_walking_env(settings.sim, settings.object.body, seed)
@@ -68,6 +70,7 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tupl
     from ..training.session import set_torch_threads
     from ..walking import tracking
 
+    check_fields({"policy_path": "sim.go1.walking_policy", "dt": "sim.go1.physics_dt"}, overrides)
     scenes = robots // 2
     changes = [f"sim.go1.walking_policy={policy_path}", f"sim.go1.physics_dt={dt}", f"sim.num_envs={scenes}"]
     settings = config.load("default", "cuboid", ["sim.robot=go1", *changes, *overrides])

@@ -57,6 +57,10 @@ class Replay(Generic[T]):
         outputs: T = captured.outputs
         return outputs
 
+    def __getstate__(self) -> Dict[str, Any]:
+        # A copy captures graphs of its own.
+        return {**self.__dict__, "_seen": set(), "_captured": {}}
+
     def release(self) -> None:
         """Give the graphs up; a communicator of NCCL cannot be closed while a graph still holds work of it."""
         self._captured.clear()

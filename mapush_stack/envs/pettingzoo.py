@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..sim.config import ObjectConfig, SimConfig
 from ..task.config import TaskConfig
 from ..task.terminations import CAUSES
+from .arrays import begin, finite
 from .factory import make_env
 from .push_env import PushEnv
 
@@ -40,11 +41,23 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     """A team of robots that all act at once, and whose episode ends for all of them together.
 
     An action is what the robot's kind steers of (vx, vy, yaw rate) in its heading frame, held for a decision; numbers
-    outside of the action space count as its bound.
+    outside of the action space count as its bound. A copy, by `copy.deepcopy` or pickle, goes on where the original
+    was, in the same episodes: give each copy a seed of its own by `reset(seed=...)`.
     """
 
     def __init__(self, env: PushEnv) -> None:
-        """Wrap an environment of one task that was made with `auto_reset=False`."""
+        """Wrap an environment of one task that was made with `auto_reset=False`.
+
+        Raises:
+            UserError: it has several tasks, or automatic resets.
+
+        """
+        if env.num_envs != 1 or env.auto_reset:
+            resets = "with" if env.auto_reset else "without"
+            raise UserError(
+                "the PettingZoo environment needs one task without automatic resets (sim.num_envs=1, "
+                f"auto_reset=False), not {env.num_envs} {resets} them"
+            )
         self.metadata: Dict[str, Any] = {"name": "go1push_mid", "render_modes": [], "is_parallelizable": True}
         self.render_mode = None
         self.possible_agents = [f"robot_{index}" for index in range(env.spec.num_agents)]
@@ -56,15 +69,16 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
         self.observation_spaces = {agent: _box(np.inf, spec.observation_size) for agent, spec in specs.items()}
         self.action_spaces = {agent: _box(spec.action_bound, spec.action_size) for agent, spec in specs.items()}
         self._env = env
-        self._episode = -1
         self._state: Optional[Tensor] = None
 
     def observation_space(self, agent: str) -> spaces.Box:
         """What the robot observes."""
+        self._check_agent(agent)
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Box:
         """What the robot can do."""
+        self._check_agent(agent)
         return self.action_spaces[agent]
 
     def reset(
@@ -74,11 +88,8 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
 
         `options` are ignored. The object's friction is drawn once, from the seed with which the environment was made.
         """
-        if seed is not None:
-            self._env.seed, self._episode = seed, -1
-        self._episode += 1
+        observations, self._state = begin(self._env, seed)
         self.agents = self.possible_agents[:]
-        observations, self._state = self._env.reset(episode=self._episode)
         return self._per_agent(observations), {agent: {} for agent in self.agents}
 
     def step(
@@ -90,23 +101,24 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
             Observations, rewards, terminations, truncations and infos by robot. When the episode ends, the infos have
             `cause`: "finished" is success.
 
-
         Raises:
-            UserError: no episode is going on, or an action is missing, not finite or of another size.
+            UserError: no episode is going on, or an action is missing, not finite, of another size or of another robot.
 
         """
         if not self.agents:
             raise UserError("no episode is going on: call reset first")
+        if not isinstance(actions, dict):
+            raise UserError(f"actions must be a dictionary with an action for each of env.agents, not {actions!r:.60}")
         missing = [agent for agent in self.agents if agent not in actions]
         if missing:
             raise UserError(f"actions has none for {', '.join(missing)}: give one for each of env.agents")
+        unknown = [str(agent) for agent in actions if agent not in self.agents]
+        if unknown:
+            raise UserError(f"actions has {', '.join(unknown)}, but env.agents are {', '.join(self.agents)}")
         env = self._env
         given = np.zeros((1, env.spec.num_agents, env.spec.action_size), np.float32)
         for row, (agent, space) in enumerate(self.action_spaces.items()):
-            action = np.asarray(actions[agent], np.float32)
-            if action.shape != space.shape or not np.isfinite(action).all():
-                raise UserError(f"actions[{agent}]={action.tolist()} must be {space.shape[0]} finite numbers")
-            given[0, row, : len(action)] = action
+            given[0, row, : space.shape[0]] = finite(f"actions[{agent}]", actions[agent], space.shape)
         step = env.step(torch.as_tensor(given, device=env.device))
         self._state = step.final_state
         agents, rewards = self.agents, step.rewards[0].tolist()
@@ -140,6 +152,10 @@ class PushParallelEnv(ParallelEnv):  # type: ignore[misc] # PettingZoo is option
     def close(self) -> None:
         """Release the simulator; may be called twice."""
         self._env.close()
+
+    def _check_agent(self, agent: str) -> None:
+        if agent not in self.possible_agents:
+            raise UserError(f"there is no agent {agent!r:.60}; there are {', '.join(self.possible_agents)}")
 
     def _per_agent(self, observations: Tensor) -> Dict[str, np.ndarray]:
         rows = zip(self.observation_spaces.items(), observations[0].cpu().numpy().copy())

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
 from ..errors import UserError
-from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep, checked
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -32,6 +32,10 @@ class Step(TeamStep):
     path: SimState
     """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
     is what the simulator did after the end."""
+    final: SimState
+    """`[N, ...]` before any reset: where an episode ended, else the present state."""
+    final_target: Tensor
+    """`[N, 2]` likewise."""
 
 
 def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> EnvSpec:
@@ -92,9 +96,11 @@ class PushEnv(TeamEnv):
         self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
         self._rows = torch.arange(self.num_envs, device=self.device)
-        self._first_env, self._auto_reset = first_env, auto_reset
+        self._first_env = first_env
+        self.auto_reset = auto_reset
+        """Whether an episode that ends is followed by the next one."""
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
-        self._closed = False
+        self._started = self._closed = False
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
@@ -106,6 +112,7 @@ class PushEnv(TeamEnv):
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
+        self._check_open()
         self.config = config
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
@@ -116,6 +123,8 @@ class PushEnv(TeamEnv):
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.reset`; `episode` is the episode's number, and no statistics count those of random ages."""
+        self._check_open()
+        self._started = True
         self._episode.fill_(episode)
         self._start(self._rows, torch.ones_like(self._counted))
         if random_ages:
@@ -125,20 +134,29 @@ class PushEnv(TeamEnv):
 
     def observe(self) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.observe`."""
+        self._check_started()
         return self._observe(self._state, self._target), self._global_state(self._state, self._target)
 
     def step(self, action: Tensor) -> Step:
-        """Hold `action` `[N, A, K]` for one decision.
+        """Hold `action` `[N, A, K]`, float32 on the environment's device, for one decision.
+
+        On a GPU nobody waits to see whether the numbers are finite: there NaN ends the episode of its environment, with
+        the cause `value_error`.
 
         Raises:
-            UserError: it has another shape.
+            UserError: there has been no reset, the environment is closed, or `action` is something else, or not finite.
 
         """
-        expected = (self.num_envs, self.spec.num_agents, self.spec.action_size)
-        if tuple(action.shape) != expected:
-            raise UserError(f"action must have the shape {list(expected)}, not {list(action.shape)}")
+        self._check_started()
+        shape = (self.num_envs, self.spec.num_agents, self.spec.action_size)
+        action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action, self._columns)
         return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
+
+    def final_observations(self, step: TeamStep) -> Tensor:
+        """See `TeamEnv.final_observations`."""
+        assert isinstance(step, Step)
+        return self._observe(step.final, step.final_target)
 
     def _conclude_decision(self, *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps; starts new episodes."""
@@ -168,7 +186,7 @@ class PushEnv(TeamEnv):
         truncated = done & ~(ending.finished | (ending.exceptional > 0))[last]
         if self.config.quirks.terminal_time_limit:
             truncated = torch.zeros_like(truncated)
-        if self._auto_reset:
+        if self.auto_reset:
             self._start_again(done)
         else:
             for memory, now_final in zip(self._state, final):
@@ -192,12 +210,19 @@ class PushEnv(TeamEnv):
             final_state=final_state,
             episode=ended,
             path=path,
+            final=final,
+            final_target=final_target,
         )
 
     @property
     def target(self) -> Tensor:
         """`[N, 2]` where each object is to go, arena frame, m; overwritten when an episode starts."""
         return self._target
+
+    @property
+    def next_episode(self) -> int:
+        """Number of the first episode that has begun in no environment yet."""
+        return int(self._episode.max()) + 1 if self._started else 0
 
     @property
     def joint_positions(self) -> Optional[Tensor]:
@@ -216,6 +241,8 @@ class PushEnv(TeamEnv):
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """See `TeamEnv.load_state_dict`."""
+        self._check_open()
+        self._started = True
         for name in self._SAVED:
             getattr(self, f"_{name}").copy_(state[name])
         unflatten({"simulator": self.simulator}, state)
@@ -226,6 +253,15 @@ class PushEnv(TeamEnv):
         if not self._closed:
             self._closed = True
             self.simulator.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UserError("the environment is closed; make another one")
+
+    def _check_started(self) -> None:
+        self._check_open()
+        if not self._started:
+            raise UserError("no episode has begun; call reset first")
 
     _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
+
+from ..errors import UserError
 
 
 class Mirror(NamedTuple):
@@ -111,6 +113,13 @@ class TeamEnv(ABC):
     def step(self, action: Tensor) -> TeamStep:
         """Hold `action` `[N, A, K]` for one decision."""
 
+    def final_observations(self, step: TeamStep) -> Tensor:
+        """What each robot observed last `[N, A, D]`: at the end of an episode that ended, else `step.observations`.
+
+        For learners that bootstrap from observations. Must be called before the next step.
+        """
+        raise NotImplementedError("this environment does not keep what was observed at the end of an episode")
+
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:
         """Everything that the next step depends on."""
@@ -122,3 +131,36 @@ class TeamEnv(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release what the environment holds; may be called twice."""
+
+
+def checked(name: str, axes: str, given: Any, shape: Tuple[int, ...], device: torch.device) -> Tensor:
+    """A tensor that was given by a user, without its gradient.
+
+    Whether its numbers are finite is looked at on a CPU only: on a GPU that would wait for the device.
+
+    Args:
+        name: what messages call it.
+        axes: what its axes mean, such as "[num_envs, num_robots]".
+        given: what was given.
+        shape: what its shape must be.
+        device: where it must be.
+
+    Raises:
+        UserError: it is no float32 tensor of this shape on this device, or not finite.
+
+    """
+    found = type(given).__name__
+    if isinstance(given, Tensor):
+        if (given.dtype, given.device) == (torch.float32, device):
+            if given.shape != shape:
+                raise UserError(f"{name} must have the shape {list(shape)}, not {list(given.shape)}: {axes}")
+            if device.type == "cpu" and not bool(given.isfinite().all()):
+                env, robot = (~given.isfinite()).nonzero()[0].tolist()[:2]
+                numbers = given[env, robot].tolist()
+                raise UserError(f"{name}[{env}, {robot}]={numbers} is not allowed: its numbers must be finite")
+            return given.detach()
+        found = f"{str(given.dtype)[6:]} on {given.device}"
+    if hasattr(given, "shape"):
+        found += f" of shape {list(given.shape)}"
+    wanted = f"a float32 torch tensor on {device} of shape {list(shape)}"
+    raise UserError(f"{name} must be {wanted}, not {found}: {axes}")

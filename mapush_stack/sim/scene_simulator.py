@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple, Type
+from typing import Callable, Dict, Optional, Tuple, Type
 
 import torch
 from torch import Tensor
@@ -22,7 +22,15 @@ MAX_SPEED = 100.0
 
 
 class SceneSimulator(Simulator):
-    """Floor, object and team; each environment has its own friction."""
+    """Floor, object and team; each environment has its own friction.
+
+    A copy, by `copy.deepcopy` or pickle, is made from the request anew and goes on where the original was.
+    """
+
+    made_by: Callable[[SimulationRequest], Simulator]
+    """The method of its kind that made it."""
+    request: SimulationRequest
+    """What it was made from."""
 
     def __init__(self, engine: Engine, team: Team, friction: Tensor) -> None:
         """Simulate `scene.build`'s model on `engine`.
@@ -92,6 +100,12 @@ class SceneSimulator(Simulator):
         unflatten({"team": self.team}, state)
         self.engine.load_state_dict(state)
 
+    def __reduce__(self) -> Tuple[Callable[..., Simulator], Tuple[SimulationRequest], Dict[str, Tensor]]:
+        return self.made_by, (self.request,), self.state_dict()
+
+    def __setstate__(self, state: Dict[str, Tensor]) -> None:
+        self.load_state_dict(state)
+
     def overflows(self) -> Tensor:
         """See `Simulator.overflows`."""
         return self.engine.overflows()
@@ -120,4 +134,6 @@ class SceneKind(SimulatorKind):
         sim, device = request.sim, request.device
         team = Team(sim, request.team, request.seed, device, request.first_env)
         engine = self.engine_for(sim, request.body, team, device, ("geom_friction",))
-        return SceneSimulator(engine, team, request.friction)
+        simulator = SceneSimulator(engine, team, request.friction)
+        simulator.made_by, simulator.request = self.make, request
+        return simulator

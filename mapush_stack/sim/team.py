@@ -72,7 +72,7 @@ class Team:
         names = list(dict.fromkeys(kinds))
         for name in names:
             members = [number for number, kind in enumerate(kinds) if kind == name]
-            placement = Placement(sim.num_envs, len(members), seed, device, first_env)
+            placement = Placement(sim.num_envs, len(members), seed, device, first_env, tuple(members))
             robots = ROBOTS[name](sim.of_kind(name), placement)
             rows = None if len(names) == 1 else torch.tensor(members, device=device)
             end_qpos, end_qvel = qpos + len(members) * robots.positions, qvel + len(members) * robots.velocities

@@ -276,6 +276,14 @@ def sentence(error: ValidationError) -> str:
     return f"{field}={shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
 
 
+def parse_value(text: str) -> Any:
+    """The value of an override; the text itself if it is not valid YAML."""
+    try:
+        return _number(yaml.safe_load(text))
+    except yaml.YAMLError:
+        return text
+
+
 def _number(value: Any) -> Any:
     """The number that a YAML value means: YAML 1.1 reads 1e-3 and 5e6 as strings."""
     if isinstance(value, str):

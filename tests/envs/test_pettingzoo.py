@@ -1,4 +1,6 @@
+import copy
 import importlib
+import pickle
 import sys
 import warnings
 
@@ -98,6 +100,15 @@ def test_a_team_that_always_acts_alike_earns_what_our_environment_gives(pettingz
         ({"robot_0": [0.0, 0.0, 0.0]}, "actions has none for robot_1"),
         ({"robot_0": [0.0, 0.0, 0.0], "robot_1": [0.0, float("nan"), 0.0]}, "must be 3 finite numbers"),
         ({"robot_0": [0.0, 0.0], "robot_1": [0.0, 0.0, 0.0]}, r"actions\[robot_0\]=\[0.0, 0.0\] must be 3 finite"),
+        ({"robot_0": None, "robot_1": [0.0, 0.0, 0.0]}, r"actions\[robot_0\]=nan must be 3 finite"),
+        (
+            {"robot_0": ["left"] * 3, "robot_1": [0.0, 0.0, 0.0]},
+            r"actions\[robot_0\] must be 3 finite numbers, not ndarray",
+        ),
+        (
+            {f"robot_{index}": [0.0, 0.0, 0.0] for index in range(3)},
+            "actions has robot_2, but env.agents are robot_0, r",
+        ),
     ],
 )
 def test_actions_that_cannot_be_taken_are_refused(pettingzoo, actions, words):
@@ -106,7 +117,46 @@ def test_actions_that_cannot_be_taken_are_refused(pettingzoo, actions, words):
         env.step({})
     env.reset(seed=1)
     with pytest.raises(UserError, match=words):
-        env.step({agent: np.array(action, np.float32) for agent, action in actions.items()})
+        env.step({agent: np.array(action) for agent, action in actions.items()})
+
+
+def test_calls_that_cannot_be_met_are_refused(pettingzoo):
+    from mapush_stack.envs.pettingzoo import PushParallelEnv
+
+    env = make()
+    with pytest.raises(UserError, match="actions must be a dictionary"):
+        env.reset()
+        env.step([[0.0] * 3] * 2)
+    for call in (env.observation_space, env.action_space):
+        with pytest.raises(UserError, match="there is no agent 'robot_9'; there are robot_0, robot_1"):
+            call("robot_9")
+    with pytest.raises(UserError, match=r"seed=1.5 is not allowed: it must be a whole number"):
+        env.reset(seed=1.5)
+    env.close(), env.close()
+    for call in (env.reset, lambda: env.step(dict.fromkeys(env.agents, np.zeros(3)))):
+        with pytest.raises(UserError, match="the environment is closed"):
+            call()
+    for wrong in (kinematic_env(small_config(), auto_reset=False), kinematic_env(small_config())):
+        with pytest.raises(UserError, match=r"needs one task without automatic resets .*, not 8 with"):
+            PushParallelEnv(wrong)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_a_copy_goes_on_as_the_original(pettingzoo, mujoco, copied):
+    from mapush_stack.envs.pettingzoo import parallel_env
+
+    config = small_config("task.episode_seconds=0.5")
+    env = parallel_env(config.task, config.object, config.sim, seed=3)
+    fresh = copied(env)
+    assert str(play(fresh, None)) == str(play(env, None))
+    env.reset()
+    env.step(dict.fromkeys(env.agents, np.ones(3)))
+    other = copied(env)
+    assert np.array_equal(other.state(), env.state())
+    while env.agents:
+        still = dict.fromkeys(env.agents, np.zeros(3))
+        assert str(env.step(still)) == str(other.step(still))
+    assert not other.agents and str(play(env, None)) == str(play(other, None))
 
 
 def test_on_mujoco(pettingzoo, mujoco):

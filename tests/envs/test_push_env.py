@@ -1,6 +1,11 @@
+import copy
+import pickle
+
 import pytest
 import torch
 
+from mapush_stack import api
+from mapush_stack.errors import UserError
 from mapush_stack.task.terminations import CAUSES
 from tests.conftest import kinematic_env, outcome, small_config
 
@@ -276,3 +281,90 @@ def test_a_simulator_without_joints_has_none_to_show():
     env = kinematic_env(small_config())
     env.reset(), env.step(STILL)
     assert env.joint_path is None and env.joint_positions is None
+
+
+def test_the_final_observations_are_those_of_the_state_that_the_simulator_had():
+    config = small_config("task.episode_seconds=0.5")
+    env, without = (kinematic_env(config, auto_reset=value) for value in (True, False))
+    env.reset(), without.reset()
+    ended = torch.zeros(8, dtype=torch.bool)
+    for _ in range(5):
+        going_on = ~ended
+        step, other = env.step(torch.ones(8, 2, 3)), without.step(torch.ones(8, 2, 3))
+        last, done = env.final_observations(step), step.terminated | step.truncated
+        assert last.shape == step.observations.shape
+        # Without automatic resets the simulator is still where the episode ended.
+        assert torch.equal(last[going_on], other.observations[going_on])
+        assert torch.equal(last[~done], step.observations[~done])
+        ended |= done
+    assert ended.all() and not torch.isclose(last[done], step.observations[done]).all(-1).any()
+
+
+GOOD = torch.zeros(8, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "action, words",
+    [
+        (
+            GOOD[:4],
+            r"have the shape \[8, 2, 3\], not \[4, 2, 3\]: \[num_envs, num_robots, action_size\]",
+        ),
+        (GOOD.double(), r"a float32 torch tensor on cpu of shape \[8, 2, 3\], not float64 on cpu of"),
+        (GOOD.to("meta"), r"not float32 on meta of shape \[8, 2, 3\]"),
+        (GOOD.numpy(), r"not ndarray of shape \[8, 2, 3\]"),
+        (GOOD.tolist(), "not list"),
+        (None, "not NoneType"),
+        (0, "not int"),
+        (
+            GOOD.index_fill(0, torch.tensor(5), float("nan")),
+            r"action\[5, 0\]=\[nan, nan, nan\] is not allowed: .* finite",
+        ),
+        (GOOD.index_fill(2, torch.tensor(1), float("-inf")), r"action\[0, 0\]=\[0.0, -inf, 0.0\] is not allowed"),
+    ],
+)
+def test_what_is_no_action_is_refused_and_changes_nothing(action, words):
+    env, other = kinematic_env(small_config()), kinematic_env(small_config())
+    env.reset(), other.reset()
+    with pytest.raises(UserError, match=words):
+        env.step(action)
+    for one, two in zip(outcome(env.step(GOOD)), outcome(other.step(GOOD))):
+        assert torch.equal(one, two)
+
+
+def test_an_action_that_carries_a_gradient_is_taken_without_it():
+    env = kinematic_env(small_config())
+    env.reset()
+    assert not env.step(torch.zeros(8, 2, 3, requires_grad=True)).rewards.requires_grad
+
+
+def test_before_the_first_reset_and_after_close_the_environment_says_what_to_do():
+    config = small_config()
+    env = kinematic_env(config)
+    for call in (lambda: env.step(GOOD), env.observe):
+        with pytest.raises(UserError, match="no episode has begun; call reset first"):
+            call()
+    env.reset(), env.step(GOOD)
+    state = env.state_dict()
+    fresh = kinematic_env(config)
+    fresh.load_state_dict(state)  # takes the place of a reset
+    fresh.step(GOOD)
+    env.close(), env.close()
+    refused = (lambda: env.step(GOOD), env.reset, env.observe, lambda: env.configure(config.task))
+    for call in (*refused, lambda: env.load_state_dict(state)):
+        with pytest.raises(UserError, match="the environment is closed; make another one"):
+            call()
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+@pytest.mark.parametrize("robot", ["planar", "go1"])
+def test_a_copy_on_mujoco_goes_on_bit_for_bit_as_the_original(mujoco, copied, robot):
+    env = api.make_env(small_config(f"sim.robot={robot}", "sim.num_envs=3", "task.episode_seconds=0.5"), seed=4)
+    never_reset = copied(env)
+    env.reset()
+    env.step(torch.ones(3, 2, 3))
+    other = copied(env)
+    for _ in range(8):  # beyond the end of an episode
+        for one, two in zip(outcome(env.step(torch.ones(3, 2, 3))), outcome(other.step(torch.ones(3, 2, 3)))):
+            assert torch.equal(one, two)
+    assert torch.equal(never_reset.reset()[0], env.reset()[0])

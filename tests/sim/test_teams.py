@@ -15,6 +15,7 @@ from mapush_stack.sim.contacts import ROBOT_FRICTION, SLIDING_ROBOT, friction, m
 from mapush_stack.sim.robots import ROBOTS
 from mapush_stack.sim.robots.base import Bodies, Joints, RobotKind, RobotSettings
 from mapush_stack.sim.robots.planar import add_velocity_servo
+from mapush_stack.sim.team import OBJECT_QPOS
 from mapush_stack.task.robot import RobotTask
 from mapush_stack.training.progress import ProgressDisplay
 from tests.conftest import outcome, small_config
@@ -120,6 +121,22 @@ def test_actions_reach_the_axes_that_they_are_for(mujoco, monkeypatch):
     env.step(torch.tensor([[0.1, 0.2, 9.0], [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]).expand(4, 3, 3))
     # The limits are 0.5 m/s and 0.5 rad/s; what stands behind a box's two numbers is ignored.
     assert torch.allclose(given[0][0], 0.5 * torch.tensor([[0.1, 0.0, 0.2], [0.1, 0.2, 0.3], [0.4, 0.5, 0.6]]))
+
+
+def test_walking_robots_of_two_kinds_start_with_joints_of_their_own(mujoco, monkeypatch):
+    monkeypatch.setitem(ROBOTS._things, "other", type("Other", (ROBOTS["go1"],), {}))
+    first = OBJECT_QPOS + 7
+    starts = {}
+    for team in (["go1", "go1"], ["go1", "other"], ["other", "planar", "go1"]):
+        env = make(team)
+        env.reset()
+        starts[len(set(team))] = env.joint_positions
+    one, two, three = starts[1], starts[2], starts[3]
+    # Each robot's draw is that of its place in the team, whatever its kind.
+    assert torch.equal(two, one)
+    assert torch.equal(three[:, first : first + 12], one[:, first : first + 12])
+    for joints, second in ((two, first + 19), (three, three.shape[1] - 12)):
+        assert not torch.isclose(joints[:, first : first + 12], joints[:, second : second + 12]).any(-1).all()
 
 
 @pytest.mark.parametrize("team", TEAMS)

@@ -49,6 +49,8 @@ class Placement(NamedTuple):
     device: torch.device
     first_env: int = 0
     """Number of the first environment in a larger set."""
+    numbers: Tuple[int, ...] = ()
+    """Which robots of their team they are, R numbers; empty: the first ones. No two kinds should draw the same."""
 
 
 class Bodies(NamedTuple):

@@ -132,6 +132,10 @@ class Go1(RobotKind[Go1Settings]):
         self._gait = gait.at_rest((placement.num_envs, placement.num_robots), device)
         self._starts = torch.zeros(placement.num_envs, dtype=torch.int64, device=device)
         self._stance = torch.tensor(gait.STANCE, device=device)
+        numbers = placement.numbers or range(placement.num_robots)
+        self._drawn = max(numbers) + 1
+        """So many robots' joints are drawn, in the order of the team."""
+        self._numbers = torch.tensor(list(numbers), device=device)
 
     def add_to(self, spec: Any, name: str, object_friction: float) -> None:
         """See `RobotKind.add_to`."""
@@ -192,11 +196,12 @@ class Go1(RobotKind[Go1Settings]):
 
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
         """See `RobotKind.start`; joints are at the stance times U(0.7, 1.3), at rest."""
-        _, robots, seed, _, first_env = self.placement
-        count = robots * gait.NUM_JOINTS
-        draws = uniform(seed, STREAM_JOINTS, env_ids + first_env, self._starts[env_ids], count)
+        place = self.placement
+        count = self._drawn * gait.NUM_JOINTS
+        draws = uniform(place.seed, STREAM_JOINTS, env_ids + place.first_env, self._starts[env_ids], count)
+        own = draws.view(-1, self._drawn, gait.NUM_JOINTS).index_select(1, self._numbers)
         low, high = _START_SCALE
-        angles = self._stance * (low + (high - low) * draws.view(-1, robots, gait.NUM_JOINTS))
+        angles = self._stance * (low + (high - low) * own)
         quaternion = quaternion_from_rpy(start.robot_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
         self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
