@@ -279,8 +279,8 @@ def sentence(error: ValidationError) -> str:
 def parse_value(text: str) -> Any:
     """The value of an override; the text itself if it is not valid YAML."""
     try:
-        return _number(yaml.safe_load(text))
-    except yaml.YAMLError:
+        return _number(parse_yaml(text))
+    except ValueError:
         return text
 
 
