@@ -1,6 +1,8 @@
 """Short trainings by other libraries' learners; `nox -s adapters` has the libraries."""
 
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -118,3 +120,12 @@ def test_torchrl_sees_the_end_of_an_episode_of_the_vector_environment():
         for row in ended.nonzero()[0]:
             assert np.array_equal(following[row], infos["final_obs"][row])
     assert len(given) == 12 and rollout["next", "truncated"].any()
+
+
+def test_the_code_in_the_documentation_runs(mujoco, tmp_path):
+    pytest.importorskip("supersuit")
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 3
+    for block in blocks:
+        exec(block.replace("1_000_000", "16").replace('device="cpu"', 'device="cpu", n_steps=2, batch_size=16'), {})

@@ -357,9 +357,11 @@ def test_before_the_first_reset_and_after_close_the_environment_says_what_to_do(
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
-@pytest.mark.parametrize("robot", ["planar", "go1"])
-def test_a_copy_on_mujoco_goes_on_bit_for_bit_as_the_original(mujoco, copied, robot):
-    env = api.make_env(small_config(f"sim.robot={robot}", "sim.num_envs=3", "task.episode_seconds=0.5"), seed=4)
+@pytest.mark.parametrize("overrides", [["sim.robot=planar"], ["sim.robot=go1"], ["sim.backend=warp", "sim.device=cpu"]])
+def test_a_copy_goes_on_bit_for_bit_as_the_original(mujoco, copied, overrides):
+    if "sim.device=cpu" in overrides:
+        pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    env = api.make_env(small_config("sim.num_envs=3", "task.episode_seconds=0.5", *overrides), seed=4)
     never_reset = copied(env)
     env.reset()
     env.step(torch.ones(3, 2, 3))
