@@ -150,8 +150,9 @@ class PushEnv(TeamEnv):
         self._check_started()
         shape = (self.num_envs, self.spec.num_agents, self.spec.action_size)
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
-        commands = actions.command(self.config, self._command_limit, action, self._columns)
-        return self._conclude(*self.simulator.step(commands, self.config.action_repeat))
+        commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
+        path = self.simulator.step(commands, self.config.action_repeat)
+        return self._conclude(*path._replace(healthy=path.healthy & action.isfinite().flatten(1).all(-1)))
 
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mapush_stack import api
+from mapush_stack.envs import push_env
 from mapush_stack.errors import UserError
 from mapush_stack.task.terminations import CAUSES
 from tests.conftest import kinematic_env, outcome, small_config
@@ -330,6 +331,16 @@ def test_what_is_no_action_is_refused_and_changes_nothing(action, words):
         env.step(action)
     for one, two in zip(outcome(env.step(GOOD)), outcome(other.step(GOOD))):
         assert torch.equal(one, two)
+
+
+def test_where_nobody_looks_nan_ends_its_own_episode(monkeypatch):
+    monkeypatch.setattr(push_env, "checked", lambda name, axes, action, shape, device: action)  # as on a GPU
+    env = kinematic_env(small_config())
+    env.reset()
+    step = env.step(GOOD.index_fill(0, torch.tensor(5), float("nan")))
+    assert step.episode.cause[5] == CAUSES.index("value_error") and step.terminated[5]
+    assert all(tensor.isfinite().all() for tensor in outcome(step) if tensor.is_floating_point())
+    assert not (env.step(GOOD).episode.cause == CAUSES.index("value_error")).any()
 
 
 def test_an_action_that_carries_a_gradient_is_taken_without_it():
