@@ -1,7 +1,7 @@
 """Rate of `PushEnv` and of its vector environments, in one run: `python benchmarks/adapters.py [FIELD=VALUE]...`.
 
-All step the same tasks by the same actions, in turns of a second in one process, so that other programs slow them
-alike. Shows medians of the rounds, and of the ratio to `PushEnv` in the same round.
+All step the same tasks by the same actions and take turns after every decision, so that other programs slow them
+alike. Rates are those of the median decision.
 """
 
 import argparse
@@ -22,20 +22,18 @@ def stepper(env, actions):
     return lambda: env.step(actions)
 
 
-def rate(step, steps, seconds=1.0):
-    """Environment steps a second."""
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < seconds:
-        step()
-        count += 1
+def seconds(step):
+    """Time of one decision; a GPU has finished it by then."""
+    begun = time.perf_counter()
+    step()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return count * steps / (time.perf_counter() - begun)
+    return time.perf_counter() - begun
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--decisions", type=int, default=400)
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE")
     arguments = parser.parse_args()
     config = mapush_stack.load_config("default", "", arguments.overrides)
@@ -50,13 +48,17 @@ def main():
         ),
     }
     for step in ways.values():
-        rate(step, steps)
-    rounds = [{name: rate(step, steps) for name, step in ways.items()} for _ in range(arguments.rounds)]
+        for _ in range(5):
+            step()
+    took = {name: [] for name in ways}
+    for _ in range(arguments.decisions):
+        for name, step in ways.items():
+            took[name].append(seconds(step))
+    median = {name: statistics.median(times) for name, times in took.items()}
     title = f"{num_envs} environments on {envs[0].device}, {', '.join(config.team_kinds)}"
     table = Table("environment", "env-steps/s", "of PushEnv", title=title)
     for name in ways:
-        share = statistics.median(rates[name] / rates["PushEnv"] for rates in rounds)
-        table.add_row(name, f"{statistics.median(rates[name] for rates in rounds):,.0f}", f"{share:.1%}")
+        table.add_row(name, f"{steps / median[name]:,.0f}", f"{median['PushEnv'] / median[name]:.1%}")
     Console(width=100).print(table)
 
 
