@@ -1,4 +1,4 @@
-"""What the adapters of other libraries' interfaces share: seeds and actions that strangers give."""
+"""What the adapters to other libraries share: checks of seeds and actions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ _FEW = 12
 
 
 def begin(env: PushEnv, seed: Optional[int]) -> Tuple[Tensor, Tensor]:
-    """Observations and state of the first episodes of `seed`, or without a seed of episodes that have not been yet.
+    """Reset to the first episodes of `seed`, or without one to episodes that have not been yet.
+
+    Returns observations and state.
 
     Raises:
         UserError: the seed is no whole number, or the environment is closed.

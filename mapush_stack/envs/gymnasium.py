@@ -1,4 +1,4 @@
-"""Many pushing tasks as one Gymnasium VectorEnv. Importing this module needs Gymnasium 1.1 or newer."""
+"""Many pushing tasks as one Gymnasium VectorEnv. Importing this module needs Gymnasium 1.1."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class PushVectorEnv(VectorEnv):  # type: ignore[misc] # Gymnasium is optional
     def reset(
         self, *, seed: Optional[int] = None, options: Optional[Dict[str, Any]] = None
     ) -> Tuple[np.ndarray, Dict[str, Any]]:
-        """Start the first episodes of `seed` everywhere, or without a seed episodes that have not been yet.
+        """Start the first episodes of `seed`, or without a seed episodes that have not been yet.
 
         `options` are ignored. The objects' frictions are drawn once, from the seed with which the environment was made.
         """
