@@ -1,8 +1,8 @@
-"""What a command line says of fields: refused if it says two things of one."""
+"""Refuses a command line whose options and overrides give a field two values."""
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Sequence, Tuple
+from typing import Mapping, Sequence
 
 import click
 from click.core import ParameterSource
@@ -11,11 +11,11 @@ from ..errors import UserError
 
 
 def check_fields(options: Mapping[str, str], overrides: Sequence[str]) -> None:
-    """Refuse a command line that gives a field two values.
+    """Refuse a command line that gives a field two values, one by an option and one by an override.
 
     Args:
         options: the field that each of the command's parameters stands for, such as {"steps": "training.total_steps"}.
-        overrides: `path.to.field=value`, in the order of the command line.
+        overrides: `path.to.field=value`, in the order of the command line; of two for a field the last one counts.
 
     Raises:
         UserError: a field has two values; the message names what was typed for each.
@@ -30,9 +30,14 @@ def check_fields(options: Mapping[str, str], overrides: Sequence[str]) -> None:
         for value in [context.params.get(str(parameter.name))]
         if parameter.name in options and context.get_parameter_source(parameter.name) == ParameterSource.COMMANDLINE
     ]
-    typed += [(override, *override.partition("=")[::2]) for override in overrides]
-    seen: Dict[str, Tuple[str, str]] = {}
+    said = {override.partition("=")[0].strip(): override for override in overrides}  # the last one counts
     for words, field, text in typed:
-        before, other = seen.setdefault(field.strip(), (words, text))
-        if other != text and parse_value(other) != parse_value(text):
-            raise UserError(f"{before} and {words} contradict each other; leave one of them out")
+        override = said.get(field, "")
+        other = override.partition("=")[2]
+        if override and parse_value(_bare(other)) != parse_value(_bare(text)):
+            raise UserError(f"{words} and {override} contradict each other; leave one of them out")
+
+
+def _bare(text: str) -> str:
+    """A value without the brackets and blanks of a list, which options such as --team leave out."""
+    return text.strip("[] ").replace(" ", "")

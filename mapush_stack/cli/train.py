@@ -80,14 +80,15 @@ def command(
     """Train a team and evaluate it under the published protocol.
 
     FIELD=VALUE changes any field of the preset, such as learner.gamma=0.995 or task.rewards.push=0.01; `mapush presets
-    default` shows them all. With several GPUs, or under torchrun, each has sim.num_envs environments of its own.
+    default` shows them all. If a field is given twice, the last value counts. With several GPUs, or under torchrun,
+    each has sim.num_envs environments of its own.
     """
     from ..sim import isaacgym_import
     from ..training import launch, session
     from ..training.run_directory import RunDirectory
     from ..training.wandb_log import WandbLog
 
-    check_fields({**_FIELDS, "object_name": "object", "preset": "preset"}, [*_team(None, team), *overrides])
+    check_fields({**_FIELDS, "object_name": "object", "preset": "preset", "team": "team"}, overrides)
     algo = _first_algorithm(library) if library is not None and algo is None else algo
     shorthands = {"library": library, "algo": algo, "robot": robot, "backend": backend, "steps": steps, "seed": seed}
     changes = [f"{_FIELDS[name]}={value}" for name, value in shorthands.items() if value is not None]
