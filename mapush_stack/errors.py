@@ -1,9 +1,23 @@
-"""The one exception that users see."""
+"""The exceptions that users see as one sentence."""
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+from pathlib import Path
+from typing import NoReturn
+
 _MOST = 1500
 """Characters of a message; a hostile file may have names of any length."""
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full, make room",
+    errno.EDQUOT: "your quota is used up, make room",
+    errno.EROFS: "it cannot be written, choose another place or have it mounted for writing",
+    errno.EACCES: "get the right to write there",
+    errno.EIO: "the disk or the network file system has failed, see the system's log",
+    errno.ENOENT: "it was deleted or moved, put it back",
+}
 
 
 class UserError(Exception):
@@ -17,3 +31,34 @@ class UserError(Exception):
         """Keep the message on one line, without characters that a terminal would obey."""
         line = "".join(one if one.isprintable() else "?" for one in " ".join(message.split()))
         super().__init__(line if len(line) <= _MOST else f"{line[: _MOST - 300]} ... {line[-300:]}")
+
+
+class FaultError(Exception):
+    """A fault of the machine, or a training that cannot go on: one sentence with what, where, and how to go on.
+
+    The command line prints the message and exits with status 1.
+    """
+
+
+def of_safetensors(error: Exception, path: Path) -> OSError:
+    """The error of the system in an error of safetensors, which only has its number in words."""
+    found = re.search(r"(?:os error|code:) (\d+)", str(error))
+    number = int(found[1]) if found else errno.EIO
+    return OSError(number, os.strerror(number), str(path))
+
+
+def refuse(error: OSError, what: str) -> NoReturn:
+    """Raise an error of the system as a `UserError` that begins with `what`; as it is, if the disk is full or fails.
+
+    For places that users choose.
+    """
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        raise error
+    raise UserError(f"{what}: {error.strerror or error}") from None
+
+
+def of_system(error: OSError) -> str:
+    """An error of the system in words: the file, what is wrong, and what to do."""
+    remedy = _REMEDIES.get(error.errno or 0, "")
+    file = "" if error.filename is None else f"{error.filename}: "
+    return f"{file}{error.strerror or error}{remedy and f' ({remedy})'}"

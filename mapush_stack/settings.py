@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+from typing_extensions import Annotated
 
 from .errors import UserError
 from .registry import Registry, closest
+
+FOLDER_NAME = "use letters, digits, spaces and . _ + = -, a letter or digit first, and at most 200 bytes"
+"""What `is_folder_name` allows, for messages."""
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a name can be part of a path, and stays within it."""
+    return re.fullmatch(r"[^\W_][\w .+=-]*", name) is not None and len(name.encode()) <= 200
+
+
+def _folder_name(name: str) -> str:
+    if not is_folder_name(name):
+        raise ValueError(FOLDER_NAME)
+    return name
+
+
+FolderName = Annotated[str, AfterValidator(_folder_name)]
+"""A field that becomes part of a path."""
 
 
 class Settings(BaseModel):

@@ -51,7 +51,7 @@ HEAVY = {
     "plotly": {"analysis/report/page.py"},
     "ray": {"sweep/engine.py"},
     "pynvml": {"system/gpu.py"},
-    "tensorboard": {"analysis/events.py"},
+    "tensorboard": {"analysis/events.py", "training/log.py"},
     "openrl": {"learning/openrl/library.py"},
     "wandb": {"training/wandb_log.py"},
     "pettingzoo": {"envs/pettingzoo.py"},

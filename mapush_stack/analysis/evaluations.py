@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import re
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from typing_extensions import Annotated
 
-from ..errors import UserError
+from ..errors import UserError, of_system
 from ..rules import first_error
 from ..system import closing
 from ..system.atomic import write_json
@@ -86,8 +87,9 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
 def record(rows: Iterable[Dict[str, Any]]) -> None:
     """Store rows of `mapush evaluate` in the folders of the evaluated runs.
 
-    A row replaces an older one of the same checkpoint, unless the older one has more episodes. Folders that cannot be
-    written and files of a newer schema are left as they are.
+    A row replaces an older one of the same checkpoint, unless the older one has more episodes. Read-only folders and
+    files of a newer schema are left as they are. If the disk is full or fails, a warning says so, and this process ends
+    with exit code 1.
     """
     by_run: Dict[Path, List[Dict[str, Any]]] = {}
     for row in rows:
@@ -96,8 +98,13 @@ def record(rows: Iterable[Dict[str, Any]]) -> None:
             by_run.setdefault(path.parents[1], []).append(row)
     for run, new in by_run.items():
         try:
-            with contextlib.suppress(OSError):
-                _record(run / FILE, new)
+            _record(run / FILE, new)
+        except (PermissionError, FileNotFoundError):
+            pass
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                closing.lost.append(FILE)
+                closing.warn(f"the evaluation is not kept: {of_system(error)}, then evaluate again")
         except UserError as error:
             closing.warn(f"{run / FILE} is left as it is, without the new rows: {error}")
 

@@ -109,20 +109,19 @@ def relative(file: Path, folder: Optional[Path]) -> str:
 def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
     """Read the event files of one folder, which continue each other.
 
-    Problems name the files relative to `root`. A process that resumes a run writes the step at which it continues
-    (`purge_step`). In a file without it, the first record of each tag replaces all earlier records of that tag from
-    the same step on.
+    They are read in the order of their names, as TensorBoard does; clocks may have been set back. Problems name the
+    files relative to `root`. A process that resumes a run writes the step at which it continues (`purge_step`). In a
+    file without it, the first record of each tag replaces all earlier records of that tag from the same step on.
     """
     records: Dict[str, _Records] = {}
     half_written: List[Path] = []
     problems: List[str] = []
     contents = []
-    for file in files:
+    for file in sorted(files):
         try:
             contents.append((file, _File(read_bytes(file, _MOST_BYTES))))
         except UserError as error:
             problems.append(str(error))
-    contents.sort(key=lambda pair: pair[1].started)
     for file, content in contents:
         _append(records, content)
         problems += [f"{relative(file, root)} {problem}" for problem in content.problems]
@@ -310,7 +309,7 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, lengths: Any) -> np.nda
 
 
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record of a file, found in its last bytes; None if there is none."""
+    """The step of the last whole record with numbers, found in a file's last bytes; None if there is none."""
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -321,7 +320,9 @@ def last_step(file: Path) -> Optional[int]:
         (length,) = struct.unpack_from("<Q", data, start)
         if start + _FRAME + length <= len(data):
             try:
-                return int(Event.FromString(data[start + _HEADER : start + _HEADER + length]).step)
+                event = Event.FromString(data[start + _HEADER : start + _HEADER + length])
             except DecodeError:
                 continue
+            if event.HasField("summary"):
+                return int(event.step)
     return None

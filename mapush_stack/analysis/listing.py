@@ -18,8 +18,9 @@ from .events import last_step
 from .layouts import Layout
 from .layouts.files import MARKS, is_locked, status
 
-RUNNING, FINISHED, STOPPED, KILLED, WAITING, DAMAGED = "running", "finished", "stopped", "killed", "waiting", "damaged"
-STATES = (RUNNING, WAITING, STOPPED, KILLED, DAMAGED, FINISHED)
+RUNNING, FINISHED, STOPPED, WAITING, DAMAGED = "running", "finished", "stopped", "waiting", "damaged"
+KILLED, FAILED = "killed", "failed"
+STATES = (RUNNING, WAITING, STOPPED, KILLED, FAILED, DAMAGED, FINISHED)
 """All states, in the order in which they are listed."""
 _NOT_ENTERED = ("models", "checkpoints", "logs", "wandb")
 _QUIET_SECONDS = 60.0
@@ -35,7 +36,7 @@ class RunState(NamedTuple):
     """How far a run is."""
 
     name: str
-    """RUNNING, FINISHED, STOPPED, KILLED, WAITING or DAMAGED."""
+    """One of STATES."""
     how: str
     """The evidence for the state."""
     steps: int
@@ -144,15 +145,17 @@ def _files(folder: Path) -> Iterator[Tuple[int, float]]:
 def _state(layout: Layout, newest: float) -> RunState:
     saved, total = _saved(layout), layout.total_steps
     held = is_locked(layout.path)
+    holder, failure = _holder(layout.path)
     if held:
-        return RunState(RUNNING, f"{_holder(layout.path)} holds its lock", max(saved, _logged(layout)))
+        return RunState(RUNNING, f"{holder or 'another process'} holds its lock", max(saved, _logged(layout)))
     if total is not None and saved >= total:
         return RunState(FINISHED, "its last checkpoint has all steps", saved)
     if held is None and layout.library != "mapush":
         return _by_time(layout, newest)
     if held is None and not saved:
         return RunState(WAITING, "nobody has trained it yet", 0)
-    holder = _holder(layout.path)
+    if failure:
+        return RunState(FAILED, failure, saved)
     if holder:
         return RunState(KILLED, f"{holder} ended without releasing its lock", saved)
     logged = _logged(layout)
@@ -172,13 +175,14 @@ def _by_time(layout: Layout, newest: float) -> RunState:
     return RunState(STOPPED, "it has no lock, and nothing was written lately", steps)
 
 
-def _holder(path: Path) -> str:
-    """The process named in the lock file; empty if there is none."""
+def _holder(path: Path) -> Tuple[str, str]:
+    """The process named in the lock file, and why the last one failed; empty if the file does not say."""
     try:
         content = read_json(path / ".lock")
-        return f"process {content['pid']} on {content['host']}"
-    except (UserError, KeyError, TypeError):
-        return "another process" if is_locked(path) else ""
+        failure = " ".join(str(content.get("failed", "")).split())
+        return "" if failure else f"process {content['pid']} on {content['host']}", failure
+    except (UserError, KeyError, TypeError, AttributeError):
+        return "", ""
 
 
 def _saved(layout: Layout) -> int:
@@ -197,9 +201,9 @@ def _logged(layout: Layout) -> int:
 
 
 def _event_files(layout: Layout) -> List[Path]:
-    """The event files that exist, the newest last; broken links are left out."""
-    files = ((file, status(file)) for found in layout.event_files.values() for file in found)
-    return [file for _, file in sorted((known.st_mtime, file) for file, known in files if known is not None)]
+    """The event files that exist, in the order of their names; broken links are left out."""
+    files = sorted(file for found in layout.event_files.values() for file in found)
+    return [file for file in files if status(file) is not None]
 
 
 def _best(checkpoints: List[Tuple[int, Path]], problems: List[str]) -> Tuple[Optional[int], Optional[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -10,8 +11,9 @@ from typing import List, Optional, Tuple
 import click
 
 from .. import __version__, plugins
-from ..errors import UserError
+from ..errors import FaultError, UserError, of_system
 from ..sim import isaacgym_import
+from ..system import streams
 
 _VERBS = {
     "train": "Train a team.",
@@ -31,6 +33,8 @@ _VERBS = {
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
 }
+_LASTING = ("train", "sweep", "evaluate", "play", "reproduce", "walk", "vram-probe", "smoke")
+"""Commands that do their work to the end when nobody reads what they print any more."""
 
 
 def _load_plugins(context: click.Context, option: click.Parameter, names: Tuple[str, ...]) -> None:
@@ -70,15 +74,19 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mapush")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Teams of robots learn to push an object to a goal."""
+    if context.invoked_subcommand in _LASTING:
+        streams.keep_going()
     plugins.load_installed()
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run the command line; returns the exit code.
 
-    0: done; 2: a request that cannot be met; 130 or 143: a signal; others are documented by their commands.
+    0: done; 1: a fault of the machine; 2: a request that cannot be met; 129, 130 or 143: a signal; others are
+    documented by their commands.
     """
     # By default OpenMP's threads wait in busy loops, which slow the physics threads and other programs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -89,23 +97,29 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except isaacgym_import.TorchFirstError as error:
         if arguments is None:
             isaacgym_import.start_again()
-        return _refuse(str(error))
+        return _tell(str(error), 2)
     except UserError as error:
-        return _refuse(str(error))
+        return _tell(str(error), 2)
+    except FaultError as error:
+        return _tell(str(error), 1)
     except click.ClickException as error:
-        return _refuse(_with_hint(error))
+        return _tell(_with_hint(error), 2)
     except click.Abort:
         return 130
     except BrokenPipeError:
         # The program that reads the output, such as head, has ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        return _tell(of_system(error), 1)
 
 
-def _refuse(message: str) -> int:
-    """Print a message on one line; returns exit code 2."""
-    print(f"mapush: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+def _tell(message: str, code: int) -> int:
+    """Print a message, unless it is empty, on one line of standard error; returns the exit code."""
+    with contextlib.suppress(OSError):
+        if message:
+            print(f"mapush: {' '.join(message.split())}", file=sys.stderr)
+    return code
 
 
 def _with_hint(error: click.ClickException) -> str:

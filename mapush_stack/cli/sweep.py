@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import shutil
 import sys
 import time
@@ -18,6 +17,7 @@ from rich.table import Table
 
 from .. import __version__
 from ..errors import UserError
+from ..settings import FOLDER_NAME, is_folder_name
 from ..sweep import engine, summary
 from ..sweep.display import SweepDisplay
 from ..sweep.folder import SweepFile, SweepFolder, TrialState, write_trials
@@ -140,8 +140,8 @@ def _refuse(names: Set[str], mode: str, context: click.Context) -> None:
 
 
 def _checked(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise UserError(f"--name {name} is not a folder's name of letters, digits, dots, underscores and hyphens")
+    if not is_folder_name(name):
+        raise UserError(f"--name {name} is not a folder's name: {FOLDER_NAME}")
     return name
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-import shutil
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import BinaryIO, Dict, List, Optional, Sequence
 
 import click
 
-from ..errors import UserError
+from ..errors import UserError, refuse
 from ..harness.triage import rules
 from ..harness.triage.diagnosis import (
     Diagnosis,
@@ -91,17 +91,28 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
         raise UserError(f"--run {run}: {error}") from None
     if not words:
         raise UserError("--run needs a command, such as --run 'mapush train --steps 100000'")
-    log = keep or Path(tempfile.mkdtemp(prefix="mapush-triage-")) / "log.txt"
-    exit_code, (facts, trace) = run_command(words, log, quiet_stdout=as_json)
-    diagnosis = diagnose(_read(log), known, exit_code, facts)
+    with _log(keep) as log:
+        exit_code, (facts, trace) = run_command(words, log, quiet_stdout=as_json)
+        log.seek(0)
+        diagnosis = diagnose(Log(io.BufferedReader(io.FileIO(log.fileno(), closefd=False))), known, exit_code, facts)
     _print_diagnosis(diagnosis, as_json, stderr=not as_json, trace=trace)
-    if keep is None and diagnosis.verdict is Verdict.HEALTHY:
-        shutil.rmtree(str(log.parent))
-    else:
-        answer = log.with_name(log.name + ".json")
+    if keep is not None:
+        answer = keep.with_name(keep.name + ".json")
         answer.write_text(_json(diagnosis, trace), encoding="utf-8")
-        print(f"log: {log}; what was measured: {answer}", file=sys.stderr)
+        print(f"log: {keep}; what was measured: {answer}", file=sys.stderr)
+    elif diagnosis.verdict is not Verdict.HEALTHY:
+        print("log: not kept; --keep FILE keeps it", file=sys.stderr)
     return exit_code if exit_code >= 0 else 128 - exit_code
+
+
+def _log(keep: Optional[Path]) -> BinaryIO:
+    """A new file for a log; one without a name where it is not kept."""
+    if keep is None:
+        return tempfile.TemporaryFile(buffering=0)
+    try:
+        return keep.open("w+b", buffering=0)
+    except OSError as error:
+        refuse(error, f"{keep} cannot be written")
 
 
 def _read(log: Path) -> Log:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from datetime import timedelta
-from typing import List
+from typing import Iterator, List
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from ..errors import FaultError
+
 _PATIENCE = timedelta(minutes=5)
 """How long a process waits for the others before it gives up: longer than a GPU's kernels take to compile."""
+
+_PARTED = re.compile(r"peer|reset|closed|[Tt]imed out|[Tt]imeout")
+"""In the messages of gloo and NCCL about another process that has ended."""
 
 
 class World:
@@ -70,20 +77,39 @@ class ProcessGroup(World):
     def sum(self, tensor: Tensor) -> Tensor:
         """See `World.sum`."""
         total = tensor.clone()
-        dist.all_reduce(total)
+        with self._others():
+            dist.all_reduce(total)
         return total
 
     def gather(self, tensor: Tensor) -> Tensor:
         """See `World.gather`."""
         parts: List[Tensor] = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(parts, tensor.contiguous())
+        with self._others():
+            dist.all_gather(parts, tensor.contiguous())
         return torch.cat(parts)
 
     def say(self, text: str) -> str:
         """See `World.say`."""
         words = [text]
-        dist.broadcast_object_list(words, 0, device=torch.device("cpu"))
+        with self._others():
+            dist.broadcast_object_list(words, 0, device=torch.device("cpu"))
         return words[0]
+
+    @contextlib.contextmanager
+    def _others(self) -> Iterator[None]:
+        """Within the block, the end of another process is a `FaultError`; only the first process has something to say.
+
+        Raises:
+            FaultError: another process has ended.
+
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if not _PARTED.search(str(error)):
+                raise
+            told = "" if self.rank else "another of the processes that train together has ended"
+            raise FaultError(told) from None
 
     def close(self) -> None:
         """See `World.close`."""

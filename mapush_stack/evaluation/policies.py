@@ -79,6 +79,8 @@ def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
         return actor.to(env.device)
     state = checkpoint.load_model(path)
     try:
-        return LEARNERS[learner.library].policy(learner, env.spec, env.device, state)
+        found = LEARNERS[learner.library].policy(learner, env.spec, env.device, state)
     except (RuntimeError, KeyError) as error:
         raise checkpoint.does_not_fit(path, error) from None
+    checkpoint.refuse_not_finite(state, path)
+    return found

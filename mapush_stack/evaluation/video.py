@@ -13,7 +13,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, 
 import numpy as np
 
 from ..errors import UserError
-from ..system.atomic import TEMPORARY_PREFIX
+from ..system.atomic import scratch_directory
 from .camera import Film
 from .performance import Shot
 
@@ -148,24 +148,21 @@ def _pillow() -> Any:
 def _finished_file(path: Path) -> Iterator[Path]:
     """A temporary file that becomes `path` if the block ends without an exception.
 
-    It is in the system's temporary folder: even a killed process leaves nothing beside `path`.
+    It is in the system's temporary folder: even a killed process leaves nothing beside `path`, and the next one
+    removes what it has left there.
 
     Raises:
         UserError: it cannot be written.
 
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="mapush-") as folder:
-            temporary = Path(folder) / path.name
+        with scratch_directory(Path(tempfile.gettempdir())) as folder:
+            temporary = folder / path.name
             yield temporary
-            handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, dir=str(path.parent))
-            os.close(handle)
-            try:
-                shutil.copyfile(str(temporary), name)
-                Path(name).chmod(0o644)
-                Path(name).replace(path)
-            except BaseException:
-                Path(name).unlink()
-                raise
+            with scratch_directory(path.parent) as beside:
+                copy = beside / path.name
+                shutil.copyfile(str(temporary), str(copy))
+                copy.chmod(0o644)
+                copy.replace(path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None

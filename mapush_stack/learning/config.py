@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Literal, Optional
 from pydantic import Field, ValidationError, model_validator
 from typing_extensions import Annotated
 
-from ..settings import Settings, name_in
+from ..settings import FolderName, Settings, name_in
 from .registry import LEARNERS
 
 
@@ -65,7 +65,7 @@ class LearnerConfig(Settings):
     library: Annotated[str, name_in(lambda: LEARNERS)] = Field(
         "native", description="native: this project's own learners; harl, openrl, or a plug-in's"
     )
-    algorithm: str = Field(
+    algorithm: FolderName = Field(
         "happo",
         description="happo: robots are updated one after the other; mappo: all at once; or another of a library",
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Dict, List
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import UserError, of_safetensors
 from ..system.limits import parse_json, shown
 from ..system.tensor_file import check_state, read_tensors
 from .gait import NUM_JOINTS, OBSERVATION_SIZE
@@ -43,10 +44,18 @@ class WalkingPolicy(nn.Module):
 
 
 def save(policy: WalkingPolicy, path: Path) -> None:
-    """Write a policy to a .safetensors file."""
+    """Write a policy to a .safetensors file.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
     header = {"format": _FORMAT, "hidden": json.dumps(policy.hidden)}
     tensors: Dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in policy.net.state_dict().items()}
-    save_file(tensors, str(path), metadata=header)
+    try:
+        save_file(tensors, str(path), metadata=header)
+    except SafetensorError as error:
+        raise of_safetensors(error, path) from None
 
 
 def load(name: str) -> WalkingPolicy:
@@ -70,6 +79,8 @@ def load(name: str) -> WalkingPolicy:
             raise ValueError(f"its header names {len(hidden)} hidden layers, and it holds {len(tensors)} tensors")
         policy = WalkingPolicy(hidden)
         check_state("", policy.net.state_dict(), tensors)
+        if not all(value.isfinite().all() for value in tensors.values()):
+            raise ValueError("it holds numbers that are not finite")
     except (ValueError, RuntimeError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a walking policy: {error}; restore a copy of it") from None
     policy.net.load_state_dict(tensors)

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, create_model, field_validator, model_val
 from typing_extensions import Annotated
 
 from ..registry import Registry
-from ..settings import Settings, name_in
+from ..settings import FolderName, Settings, name_in
 from ..task.config import ObjectTask
 
 if TYPE_CHECKING:  # importing it takes torch
@@ -65,7 +65,7 @@ class ObjectBody(Settings):
 class ObjectConfig(Settings):
     """The object that is pushed; see `presets/objects/`."""
 
-    name: str = Field(description="what is pushed; see presets/objects/")
+    name: FolderName = Field(description="what is pushed; see presets/objects/")
     team: List[RobotName] = Field(
         [], description="kind of each robot that pushes it; empty: task.num_robots robots of kind sim.robot"
     )

@@ -29,6 +29,9 @@ def import_mujoco() -> Any:
         raise UserError(
             "the mujoco backend needs MuJoCo 4.0 or newer on Python 3.11 or newer: pip install 'mapush_stack[mujoco]'"
         ) from None
+    logs = mujoco.MjLogConfig.get()
+    logs.logto_file = False  # else MUJOCO_LOG.TXT, in whatever folder this process was started in
+    mujoco.MjLogConfig.set(logs)
     return mujoco
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import UserError
-from ..settings import Settings
+from ..settings import FolderName, Settings
 from ..system.limits import parse_yaml
 from ..training import config
 from ..training.config import MOST_TORCH_THREADS, ExperimentConfig
@@ -26,7 +26,7 @@ _SEED = "training.seed"
 class TrialName(Settings):
     """What distinguishes a trial from the others of its sweep."""
 
-    name: str
+    name: FolderName
     """The name of its folder."""
     point: Dict[str, str]
     """`preset`, `object`, `algo`, `robot` and the fields of the grid: the same for all seeds of a combination."""

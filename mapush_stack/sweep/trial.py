@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Callable, Dict, Optional
 
 from ..errors import UserError
-from ..system.signals import StopRequest
+from ..system.signals import StopRequest, is_stop
 from ..system.supervisor import ChildProcess
 from .folder import TrialFolder
 
@@ -130,8 +130,7 @@ def _steps(run: RunDirectory) -> int:
 
 def _failed_or_interrupted(trial: TrialFolder, verb: str, code: int, stop: StopRequest) -> Dict[str, Any]:
     """The state of a trial whose `mapush VERB` did not finish."""
-    stopped_itself = verb == "train" and code in (128 + signal.SIGINT, 128 + signal.SIGTERM)
-    if stop.signal_number or stopped_itself:
+    if stop.signal_number or (verb == "train" and is_stop(code)):
         return {"state": "interrupted"}
     if code < 0:
         return {"state": "failed", "message": f"mapush {verb} was killed by {signal.Signals(-code).name}"}

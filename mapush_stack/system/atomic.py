@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional
 
 TEMPORARY_PREFIX = ".writing-"
-"""Start of the name of unfinished files and folders, which a killed process leaves."""
+"""Start of the name of unfinished folders.
+
+Their process has a lock (`flock`) on them. What a killed process has left is removed with the next write beside it.
+"""
+
+
+@contextlib.contextmanager
+def scratch_directory(folder: Path) -> Iterator[Path]:
+    """A temporary directory in `folder`; it is removed at the end of the block, unless it was renamed."""
+    remove_leftovers(folder)
+    lock, temporary = None, folder
+    while lock is None:  # another process may remove it before it has its lock
+        temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=str(folder)))
+        lock = _lock(temporary)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(str(temporary), ignore_errors=True)
+        os.close(lock)
 
 
 @contextlib.contextmanager
@@ -21,12 +40,10 @@ def new_directory(path: Path) -> Iterator[Path]:
     All of it is synchronised to the disk before the rename.
 
     Raises:
-        OSError: `path` exists and is not empty.
+        OSError: it cannot be written, or `path` exists and is not empty.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=str(path.parent)))
-    try:
+    with errors_name(path), scratch_directory(path.parent) as temporary:
         yield temporary
         for file in sorted(temporary.rglob("*")):
             sync(file)
@@ -34,8 +51,15 @@ def new_directory(path: Path) -> Iterator[Path]:
         temporary.chmod(0o755)
         temporary.rename(path)
         sync(path.parent)
-    except BaseException:
-        shutil.rmtree(str(temporary), ignore_errors=True)
+
+
+@contextlib.contextmanager
+def errors_name(path: Path) -> Iterator[None]:
+    """Within the block, every `OSError` names `path` as its file, and not a temporary one or none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -46,23 +70,19 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """Write text to `path` atomically."""
-    temporary = staged(path, content.encode("utf-8"))
-    try:
+    with errors_name(path), scratch_directory(path.parent) as folder:
+        temporary = staged(path, content.encode("utf-8"), folder=folder)
         temporary.chmod(0o644)
         temporary.replace(path)
         sync(path.parent)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
 
 
-def staged(path: Path, content: bytes, prefix: str = TEMPORARY_PREFIX) -> Path:
-    """A new file beside `path` with this content, synchronised to the disk; renaming it replaces `path`.
+def staged(path: Path, content: bytes, prefix: str = "", folder: Optional[Path] = None) -> Path:
+    """A new file with this content, synchronised to the disk; renaming it replaces `path`.
 
-    If `path` exists, it gets the same mode and, if permitted, the same owner.
+    It is in `folder`, or else beside `path`. If `path` exists, it gets the same mode and, if permitted, the same owner.
     """
-    handle, name = tempfile.mkstemp(prefix=prefix, dir=str(path.parent))
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=str(folder or path.parent))
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -80,12 +100,38 @@ def staged(path: Path, content: bytes, prefix: str = TEMPORARY_PREFIX) -> Path:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete unfinished files of killed processes in `folder`; only for the one process that may write there."""
-    for leftover in folder.glob(TEMPORARY_PREFIX + "*"):
-        if leftover.is_dir():
-            shutil.rmtree(str(leftover), ignore_errors=True)
-        else:
-            leftover.unlink()
+    """Delete unfinished files of killed processes in `folder`; those of running processes stay."""
+    with contextlib.suppress(OSError):
+        for leftover in folder.glob(TEMPORARY_PREFIX + "*"):
+            lock = _lock(leftover, else_keep=True)
+            if lock is not None:
+                if leftover.is_dir():
+                    shutil.rmtree(str(leftover), ignore_errors=True)
+                else:
+                    leftover.unlink()  # of an older version
+                os.close(lock)
+
+
+def _lock(path: Path, else_keep: bool = False) -> Optional[int]:
+    """Lock a file or folder for this process; returns its descriptor, None if it is gone or another process has it.
+
+    Where a file system has no such locks: the descriptor without a lock, or None with `else_keep`.
+    """
+    try:
+        descriptor = os.open(str(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held = path.exists()
+    except BlockingIOError:
+        held = False
+    except OSError:
+        held = not else_keep
+    if held:
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def sync(path: Path) -> None:

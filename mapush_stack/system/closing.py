@@ -81,7 +81,7 @@ def register(name: str, close: Callable[[], object], seconds: float = PATIENCE, 
     """Have `close` called before the process ends; returns a `Closer` that can do it earlier.
 
     Args:
-        name: what is closed, as warnings begin: "the TensorBoard log".
+        name: what is closed, as warnings begin: "the simulation".
         close: closes it.
         seconds: time limit.
         saves: whether it saves something that users need. If it fails, the process does not end with exit code 0.

@@ -20,9 +20,9 @@ import sys
 from types import FrameType
 from typing import Any, Callable, Iterator, List, NoReturn, Optional
 
-from . import closing
+from . import closing, streams
+from .signals import heeded
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _WATCHDOG_SECONDS = 1.0
 """Time after a closer's limit at which the process is ended."""
 _CHILD_GRACE_SECONDS, _CHILD_SECONDS = 1.0, 10.0
@@ -36,6 +36,7 @@ _FILES = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 def run(main: Callable[[], Optional[int]]) -> NoReturn:
     """Run `main` and end this process with the exit code that it returns, as `sys.exit(main())` should."""
+    streams.open_closed()
     _listen()
     closing.watchdog = functools.partial(_watchdog, 1)
     leave(_outcome(main))
@@ -54,7 +55,7 @@ def leave(code: int) -> NoReturn:
         for closer in waited_for:
             closer.hurry()
 
-    for number in _SIGNALS:
+    for number in heeded():
         signal.signal(number, hurry)
 
     @contextlib.contextmanager
@@ -74,7 +75,7 @@ def leave(code: int) -> NoReturn:
             ctypes.CDLL(None).fflush(None)  # the output of C code
             os._exit(code)
     _start_timer(_TEARDOWN_SECONDS, code)
-    for number in _SIGNALS:
+    for number in heeded():
         signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
 
@@ -103,13 +104,14 @@ def _as_code(value: Any) -> int:
 
 
 def _listen() -> None:
-    """Make SIGTERM raise SystemExit(143), so that `with` and `finally` blocks end as they do after Ctrl-C."""
+    """Make SIGTERM and SIGHUP raise SystemExit(128 + N), so that blocks are left as they are after Ctrl-C."""
 
     def stop(number: int, _frame: Optional[FrameType]) -> None:
         raise SystemExit(128 + number)
 
-    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, stop)
 
 
 def _reap() -> None:

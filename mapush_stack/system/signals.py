@@ -1,16 +1,30 @@
-"""Ctrl-C and SIGTERM as a request to stop at the next safe point."""
+"""Ctrl-C, SIGTERM and SIGHUP (a lost terminal) as a request to stop at the next safe point."""
 
 from __future__ import annotations
 
 import signal
 from types import FrameType
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The signals that ask a process to stop."""
+
+
+def heeded() -> List[int]:
+    """Those of `STOPS` that this process may receive: not SIGHUP under `nohup`, which has it ignored."""
+    return [number for number in STOPS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
+
+
+def is_stop(exit_code: int) -> bool:
+    """Whether a process with this exit code was stopped by one of `STOPS`."""
+    return exit_code - 128 in STOPS
 
 
 class StopRequest:
-    """Within the block, the first SIGINT or SIGTERM is only noted; the second ends the process at once.
+    """Within the block, the first signal is only noted; a second SIGINT or SIGTERM ends the process at once.
 
-    With `once` false, later signals are ignored too: one of several processes gets Ctrl-C from the terminal and another
+    A terminal that is lost sends SIGHUP more than once, and others with it, so that SIGHUP does not count as the first.
+    With `once` false, all signals are only noted: one of several processes gets Ctrl-C from the terminal and another
     signal from its launcher.
     """
 
@@ -21,7 +35,7 @@ class StopRequest:
         self._previous: Dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded():
             self._previous[number] = signal.signal(number, self._note)
         return self
 
@@ -31,8 +45,9 @@ class StopRequest:
 
     def _note(self, number: int, frame: Optional[FrameType]) -> None:
         self.signal_number = self.signal_number or number
-        for caught in self._previous if self._once else ():
-            signal.signal(caught, signal.SIG_DFL)
+        if self._once and number != signal.SIGHUP:
+            for caught in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(caught, signal.SIG_DFL)
 
     @property
     def exit_code(self) -> int:

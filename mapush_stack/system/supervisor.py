@@ -81,7 +81,6 @@ class ChildProcess:
         environment: Optional[Mapping[str, str]] = None,
         cwd: Optional[str] = None,
         death_signal: Optional[int] = signal.SIGKILL,
-        keep_descendants: bool = False,
     ) -> None:
         """Start the command.
 
@@ -93,13 +92,11 @@ class ChildProcess:
             environment: its environment variables; None for this process's own.
             cwd: the folder that it starts in; None for this process's own.
             death_signal: what the kernel sends to it when this process dies; None for nothing.
-            keep_descendants: do not adopt or kill what it leaves behind.
 
         Raises:
             OSError: there is no such program.
 
         """
-        self._keep = keep_descendants
         self._adopts_already = ctypes.c_int()
         _LIBC.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(self._adopts_already))
         self._others = set(psutil.Process().children())
@@ -109,7 +106,7 @@ class ChildProcess:
         self.stop_reason = ""
         """The argument of `kill`; empty if that was not called."""
         try:
-            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, self._adopts_already.value or not keep_descendants)
+            _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
             self.process: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=stdin,
@@ -134,10 +131,8 @@ class ChildProcess:
 
     def __exit__(self, *exception: object) -> None:
         with self.process:  # closes its pipes and waits for its end
-            if self.process.poll() is None or not self._keep:
-                self._kill_group()
-        if not self._keep:
-            self._kill_orphans()
+            self._kill_group()
+        self._kill_orphans()
         self._clean_up()
 
     @property

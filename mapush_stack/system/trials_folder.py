@@ -8,8 +8,8 @@ from typing import Any, Callable, Generic, Iterator, Type, TypeVar
 
 from filelock import FileLock, Timeout
 
-from ..errors import UserError
-from .atomic import new_directory, remove_leftovers
+from ..errors import UserError, refuse
+from .atomic import errors_name, new_directory
 from .stored_file import Content, StoredFile
 
 TRIALS, _LOCK = "trials", ".lock"
@@ -54,17 +54,19 @@ class TrialsFolder(Generic[Content]):
 
         Raises:
             UserError: it exists, or cannot be written.
+            OSError: the disk is full or fails.
 
         """
         if path.exists():
             raise UserError(f"{path} exists; go on with {cls.resume} {path}, or choose another {cls.elsewhere}")
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with new_directory(path) as temporary:
                 cls.stored.write(temporary / cls.settings_file, settings)
                 (temporary / TRIALS).mkdir()
                 fill(temporary / TRIALS)
         except OSError as error:
-            raise UserError(f"no {cls.kind} can be started at {path}: {error.strerror or error}") from None
+            refuse(error, f"no {cls.kind} can be started at {path}")
         return cls(path)
 
     @contextmanager
@@ -72,17 +74,16 @@ class TrialsFolder(Generic[Content]):
         """Within the block, no other process may run these trials.
 
         Raises:
-            UserError: another process runs them, or the folder cannot be written.
+            UserError: another process runs them.
+            OSError: the folder cannot be written.
 
         """
         try:
-            self._lock.acquire(timeout=0)
+            with errors_name(self.path / _LOCK):
+                self._lock.acquire(timeout=0)
         except Timeout:
             raise UserError(f"{self.path} is being run by another process; wait for it or stop it") from None
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be resumed: {error.strerror or error}") from None
         try:
-            remove_leftovers(self.trials_path)
             yield
         finally:
             self._lock.release()

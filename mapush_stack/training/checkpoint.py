@@ -6,16 +6,19 @@ import re
 from pathlib import Path
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import FaultError, UserError, of_safetensors
 from ..system.atomic import new_directory, write_json
 from ..system.tensor_file import read_tensors
 from .episode_window import PROGRESS
 
 _NAME = re.compile(r"rl_model_(\d{1,15})_steps")
 _MODEL, _TRAINING, _PROGRESS = "model.safetensors", "training.safetensors", "progress.json"
+GENERATOR, ENV = "generator.", "env."
+"""How the names of random generators and of the environments' state begin; the rest of it is learned."""
 
 
 class Checkpoint(NamedTuple):
@@ -35,13 +38,24 @@ def save(folder: Path, checkpoint: Checkpoint, add: Optional[Callable[[Path], An
     """Write a checkpoint to `folder/rl_model_<steps>_steps`, unless it is there already; returns its path.
 
     `add` is given the unfinished folder, to put files of its own beside the others.
+
+    Raises:
+        FaultError: a weight, or a number of an optimiser, is not finite.
+        OSError: it cannot be written; nothing of it is left.
+
     """
     path = folder / f"rl_model_{checkpoint.steps}_steps"
     if path.exists():
         return path
+    model, training = on_host(checkpoint.model), on_host(checkpoint.training)
+    learned = {name: tensor for name, tensor in training.items() if not name.startswith((GENERATOR, ENV))}
+    wrong = not_finite({**model, **learned})
+    if wrong:
+        raise FaultError(f"the weights in {wrong} are not finite at {checkpoint.steps:,} steps, and are not saved")
+    folder.mkdir(exist_ok=True)  # but not a deleted run's folder
     with new_directory(path) as temporary:
-        save_tensors(checkpoint.model, temporary / _MODEL)
-        save_tensors(checkpoint.training, temporary / _TRAINING)
+        save_tensors(model, temporary / _MODEL)
+        save_tensors(training, temporary / _TRAINING)
         write_json(temporary / _PROGRESS, {"schema": PROGRESS.schema, "steps": checkpoint.steps, **checkpoint.progress})
         if add is not None:
             add(temporary)
@@ -76,6 +90,18 @@ def load_model(path: Path) -> Dict[str, Tensor]:
     return load_tensors(path if path.is_file() else model_file(path))
 
 
+def not_finite(tensors: Dict[str, Tensor]) -> str:
+    """The name of the first tensor on the host with a number that is NaN or infinite; empty if there is none."""
+    return next((name for name, tensor in tensors.items() if not tensor.isfinite().all()), "")
+
+
+def refuse_not_finite(model: Dict[str, Tensor], source: Path) -> None:
+    """Raise `UserError` if weights from `source`, whose shapes have been checked, are not finite."""
+    wrong = not_finite(model)
+    if wrong:
+        raise UserError(f"{source} cannot be used: {wrong} holds numbers that are not finite; take an earlier one")
+
+
 def model_file(path: Path) -> Path:
     """The file of a checkpoint's weights."""
     return path / _MODEL
@@ -97,10 +123,23 @@ def all_in(folder: Path) -> List[Tuple[int, Path]]:
     return sorted(found)
 
 
+def on_host(tensors: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    """Copies of tensors on the host, each with memory of its own."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
 def save_tensors(tensors: Dict[str, Tensor], path: Path) -> None:
-    """Write tensors to a .safetensors file."""
-    packed = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    save_file(packed, str(path))
+    """Write tensors on the host to a .safetensors file.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    """
+    try:
+        save_file(tensors, str(path))
+        path.chmod(0o644)  # of some versions only the owner could read it
+    except SafetensorError as error:
+        raise of_safetensors(error, path) from None
 
 
 def load_tensors(path: Path) -> Dict[str, Tensor]:

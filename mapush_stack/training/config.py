@@ -11,7 +11,7 @@ from .. import presets
 from ..errors import UserError
 from ..learning.config import LearnerConfig
 from ..presets import Layer
-from ..settings import Settings, check_names, check_path
+from ..settings import FolderName, Settings, check_names, check_path
 from ..sim.config import ObjectConfig, RobotName, SimConfig
 from ..system.limits import check_plain, parse_yaml, shown
 from ..task.config import TaskConfig
@@ -50,7 +50,8 @@ class TrainingConfig(Settings):
         0,
         ge=0,
         le=1024,
-        description=f"threads of torch; 0: one per CPU, at most {MOST_TORCH_THREADS}. A resumed run keeps its number",
+        description=f"threads of torch; 0: OMP_NUM_THREADS or MKL_NUM_THREADS, else one per CPU, at most "
+        f"{MOST_TORCH_THREADS}. A resumed run keeps its number",
     )
 
     @model_validator(mode="after")
@@ -73,7 +74,7 @@ class ExperimentConfig(Settings):
 
     preset: str = "default"
     description: str = ""
-    experiment: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the run's folder")
+    experiment: FolderName = Field("default", description="name of the folder that the run is in")
     team: List[RobotName] = Field([], description="kind of each robot, in order; empty: the object's team")
     object: ObjectConfig
     task: TaskConfig = TaskConfig()

@@ -44,6 +44,9 @@ class CheckpointProgress(Settings):
 
 PROGRESS = StoredFile(CheckpointProgress, [lambda old: old])
 
+TERM_PREFIX = "rewards/"
+"""Of the metric of a reward term."""
+
 
 class EpisodeWindow:
     """Means over the episodes that ended in the last `window` updates."""
@@ -96,7 +99,7 @@ def reward_terms(statistics: Dict[str, float], num_agents: int) -> Dict[str, flo
     samples = max(statistics["control_steps"] * num_agents, 1)
     prefix = "term/"
     return {
-        f"rewards/{name[len(prefix) :]}": value / samples
+        f"{TERM_PREFIX}{name[len(prefix) :]}": value / samples
         for name, value in statistics.items()
         if name.startswith(prefix)
     }

@@ -11,18 +11,21 @@ from typing import Any, List
 import torch
 
 from ..errors import UserError
+from ..system.signals import heeded, is_stop
 
 
 def launch(processes: int, arguments: List[str]) -> int:
     """Run `mapush ARGUMENTS` in so many processes that train together; returns the exit code.
 
-    If one of them fails, the others are stopped and one sentence says what happened. SIGINT and SIGTERM reach all
-    of them: they write a checkpoint and stop.
+    If one of them fails, the others are stopped and one sentence says what happened. SIGINT, SIGTERM and SIGHUP reach
+    all of them: they write a checkpoint and stop.
     """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    if signal.SIGHUP not in heeded():  # the launcher would catch it also where it is ignored
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
     settings = LaunchConfig(
         min_nodes=1,
@@ -54,7 +57,7 @@ def check(gpus: int) -> None:
 def _tell(processes: int, failure: Any) -> int:
     """Print which process failed and how; returns 2 or a signal's code if it has said why itself, else 1."""
     code = int(failure.exitcode)
-    if code in (2, 128 + signal.SIGINT, 128 + signal.SIGTERM):
+    if code == 2 or is_stop(code):
         return code  # a request that cannot be met, or a stop: the process has said it itself
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -14,9 +15,9 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from .. import plugins
-from ..errors import UserError
+from ..errors import UserError, refuse
 from ..system import closing
-from ..system.atomic import new_directory, remove_leftovers, write_json
+from ..system.atomic import errors_name, new_directory, write_json
 from ..system.limits import read_json
 from . import checkpoint
 from .config import ExperimentConfig, validated
@@ -54,6 +55,8 @@ class RunDirectory:
         if not (self.path / _CONFIG).exists():
             raise UserError(f"{self.path} is not a run directory: it has no {_CONFIG}")
         self._lock: Optional[FileLock] = None
+        self._before = ""
+        """What the lock file held before this process."""
 
     @classmethod
     def create(
@@ -67,10 +70,12 @@ class RunDirectory:
 
         Raises:
             UserError: the folder cannot be written.
+            OSError: the disk is full or fails.
 
         """
         parent = results / "mapush" / task_name(config) / config.learner.algorithm / config.experiment
         try:
+            parent.mkdir(parents=True, exist_ok=True)
             while True:
                 path = parent / f"seed-{config.training.seed:05d}-{time.strftime('%Y-%m-%d-%H-%M-%S')}"
                 if not path.exists():
@@ -83,9 +88,9 @@ class RunDirectory:
                 plain = {**manifest(command), "started_from_weights": initial is not None}
                 write_json(temporary / _MANIFEST, plain)
                 if initial is not None:
-                    checkpoint.save_tensors(initial, temporary / _INITIAL)
+                    checkpoint.save_tensors(checkpoint.on_host(initial), temporary / _INITIAL)
         except OSError as error:
-            raise UserError(f"no run can be started under {results}: {error.strerror or error}") from None
+            refuse(error, f"no run can be started under {results}")
         return cls(path)
 
     def config(self) -> ExperimentConfig:
@@ -144,28 +149,47 @@ class RunDirectory:
         return checkpoint.all_in(self.models)
 
     def lock(self) -> None:
-        """Claim the run for this process until it ends, and clear what a killed one left half-written.
+        """Claim the run for this process until it ends.
 
         Raises:
             UserError: another process trains it.
+            OSError: the folder cannot be written.
 
         """
-        self._lock = FileLock(str(self.path / _LOCK))
+        file = self.path / _LOCK
+        lock = FileLock(str(file))
         try:
-            self._lock.acquire(timeout=_LOCK_PATIENCE, poll_interval=_LOCK_PATIENCE / 10)
+            with errors_name(file):
+                lock.acquire(timeout=_LOCK_PATIENCE, poll_interval=_LOCK_PATIENCE / 10)
         except Timeout:
             raise UserError(f"{self.path} is being trained by another process; wait for it or stop it") from None
-        holder = {"pid": os.getpid(), "host": platform.node()}
-        (self.path / _LOCK).write_text(json.dumps(holder) + "\n", encoding="utf-8")
-        remove_leftovers(self.path)
-        remove_leftovers(self.models)
+        self._lock = lock
+        with errors_name(file):
+            self._before = file.read_text(encoding="utf-8", errors="replace")
+            self._write_lock(json.dumps({"pid": os.getpid(), "host": platform.node()}) + "\n")
 
-    def release(self) -> None:
-        """Give the run back; may be called twice. A lock file that is not empty then tells of a killed process."""
+    def release(self, failure: str = "", refused: bool = False) -> None:
+        """Give the run back; may be called twice.
+
+        A lock file that is not empty then tells of a process that was killed, or why one failed.
+
+        Args:
+            failure: why the training failed; empty if it did not.
+            refused: nothing was done, so that the lock file gets what it held before.
+
+        """
         if self._lock is not None:
-            (self.path / _LOCK).write_text("", encoding="utf-8")
+            text = json.dumps({"failed": failure}) + "\n" if failure else ""
+            with contextlib.suppress(OSError):  # the disk may be why the training failed
+                self._write_lock(self._before if refused else text)
             self._lock.release()
             self._lock = None
+
+    def _write_lock(self, text: str) -> None:
+        """Write the lock file in place, which needs no more room on a full disk."""
+        with (self.path / _LOCK).open("r+", encoding="utf-8") as file:
+            file.write(text)
+            file.truncate()
 
 
 def find_checkpoints(path: Path) -> Tuple[RunDirectory, List[Tuple[int, Path]]]:

@@ -12,12 +12,12 @@ import torch
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv, team_spec
-from ..errors import UserError
+from ..errors import FaultError, UserError, of_system
 from ..learning.contract import Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..sim.robots import ROBOTS
 from ..system import closing
-from ..system.machine import usable_cpus
+from ..system.machine import asked_threads, usable_cpus
 from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
@@ -37,7 +37,7 @@ class Session(NamedTuple):
     run: RunDirectory
     outcome: Outcome
     exit_code: int
-    """0, or 130 or 143 after a signal."""
+    """0, or 129, 130 or 143 after a signal."""
 
 
 def start(
@@ -108,8 +108,12 @@ def prepared(config: ExperimentConfig, threads: int, world: World = ALONE) -> It
 
 
 def set_torch_threads(threads: int) -> None:
-    """Use this many threads in torch; 0 is one a CPU, but no more than networks of this size can use."""
-    torch.set_num_threads(threads or min(usable_cpus(), MOST_TORCH_THREADS))
+    """Use this many threads in torch.
+
+    0 is what OMP_NUM_THREADS or MKL_NUM_THREADS says; without them one a CPU, but no more than networks of this size
+    can use.
+    """
+    torch.set_num_threads(threads or asked_threads() or min(usable_cpus(), MOST_TORCH_THREADS))
 
 
 def _plan(config: ExperimentConfig, world: World) -> TrainingPlan:
@@ -138,6 +142,7 @@ def _load_weights(learner: Learner, source: Optional[Path]) -> None:
         learner.load_model_state(weights)
     except (RuntimeError, KeyError) as error:
         raise checkpoint.does_not_fit(source, error) from None
+    checkpoint.refuse_not_finite(weights, source)
 
 
 def _train(
@@ -149,12 +154,21 @@ def _train(
     world: World,
     wandb: Optional[WandbLog],
 ) -> Session:
-    """Train from the last checkpoint on, with the run's lock held."""
+    """Train from the last checkpoint on, with the run's lock held.
+
+    Raises:
+        UserError: the run cannot be trained; nothing has changed.
+        FaultError: the training cannot go on; the message says where its last checkpoint is.
+
+    """
+    failure, refused = "", False
     try:
         trainer = Trainer(config, run, env, learner, world)
         saved = run.checkpoints()
         if saved:
-            trainer.restore(checkpoint.load(saved[-1][1]))
+            loaded = checkpoint.load(saved[-1][1])
+            trainer.restore(loaded)
+            checkpoint.refuse_not_finite(loaded.model, saved[-1][1])
             if trainer.steps >= config.total_steps:
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         if world.leads:
@@ -173,6 +187,36 @@ def _train(
             with MetricsLog(logs, trainer.steps, begun) as log:
                 outcome = trainer.train(display, log, stop)
         return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
+    except UserError:
+        refused = True
+        raise
+    except (FaultError, OSError) as error:
+        failure = of_system(error) if isinstance(error, OSError) else str(error)
+        raise FaultError(failure and f"{failure}; {_how_to_go_on(run, isinstance(error, OSError), world)}") from None
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+        raise
     finally:
         learner.release()
-        run.release()
+        run.release(failure, refused)
+
+
+def _how_to_go_on(run: RunDirectory, as_it_is: bool, world: World) -> str:
+    """Where the last checkpoint of a run that failed is, and the command that goes on from it.
+
+    Args:
+        run: the run.
+        as_it_is: with the same configuration.
+        world: the processes that trained it.
+
+    """
+    if not run.path.is_dir():
+        return f"{run.path} is gone, and the training with it"
+    saved = run.checkpoints()
+    last = f"the last checkpoint is {saved[-1][1]}" if saved else "there is no checkpoint yet"
+    if as_it_is:
+        gpus = f" --gpus {world.size}" if world.size > 1 else ""
+        return f"then go on with: mapush train{gpus} --resume {run.path} ({last})"
+    if not saved:
+        return f"{last}: start again with other settings, such as smaller rewards or learning rates"
+    return f"{last}: go on from it with other settings: mapush train --from {saved[-1][1]} learner.actor_lr=1e-4"

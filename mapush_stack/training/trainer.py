@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect
 from collections import deque
 from itertools import accumulate
+from math import isfinite
 from typing import Deque, Dict, NamedTuple, Tuple
 
 import torch
@@ -15,13 +17,13 @@ from ..device.fetch import Fetch, Stopwatch
 from ..device.process_group import ALONE, World
 from ..device.state import flatten, unflatten
 from ..envs.push_env import PushEnv
-from ..errors import UserError
+from ..errors import FaultError, UserError
 from ..learning.contract import Learner
 from ..system.signals import StopRequest
 from ..system.tensor_file import check_state
 from . import checkpoint, memory
 from .config import ExperimentConfig
-from .episode_window import EpisodeWindow, reward_terms
+from .episode_window import TERM_PREFIX, EpisodeWindow, reward_terms
 from .log import MetricsLog
 from .progress import ProgressDisplay, ProgressFile
 from .run_directory import RunDirectory
@@ -42,7 +44,9 @@ class Outcome(NamedTuple):
 
 _STOP = "stop"
 _OVERFLOWS = "mapush/buffer_overflows"
-_GENERATOR, _ENV = "generator.", "env."
+_GENERATOR, _ENV = checkpoint.GENERATOR, checkpoint.ENV
+_DECISIVE = re.compile("loss|reward")
+"""In the names of metrics that must be finite."""
 
 
 class _Update(NamedTuple):
@@ -95,7 +99,6 @@ class Trainer:
                 stopping = stopping or wanted
             if due:
                 self.save()
-                log.flush()
         for update in queue:
             self._conclude(update, display, log, progress)
         self.save()
@@ -108,6 +111,7 @@ class Trainer:
         """Wait for an update, log it, and print what there is to say of it; whether to stop after it."""
         steps, (metrics, wanted) = update.steps, self._finish(update)
         log.write(metrics, steps)
+        self._check_finite(metrics, steps)
         if self.world.leads:
             for line in self.learner.after_update(self.run.path, steps, metrics):
                 display.line(line)
@@ -120,10 +124,33 @@ class Trainer:
         display.update(progress.update(steps, metrics), metrics)
         return wanted
 
+    def _check_finite(self, metrics: Dict[str, float], steps: int) -> None:
+        """Raise an error if a loss or a reward is not finite: the weights are then lost.
+
+        Raises:
+            FaultError: which one; empty where another process says it.
+
+        """
+        wrong = [name for name, value in metrics.items() if _DECISIVE.search(name) and not isfinite(value)]
+        if not wrong:
+            return
+        if not self.world.leads:
+            self.world.say("")  # all processes stop here; this one waits until the first has said why
+        # A reward term is the cause of everything else.
+        name = next((name for name in wrong if name.startswith(TERM_PREFIX)), wrong[0])
+        what = f"the reward term {name[len(TERM_PREFIX) :]}" if name.startswith(TERM_PREFIX) else name
+        raise FaultError(f"{what} is {metrics[name]} at {steps:,} steps, and nothing was saved since")
+
     # Checkpoints
 
     def save(self) -> None:
-        """Write a checkpoint of this moment."""
+        """Write a checkpoint of this moment.
+
+        Raises:
+            FaultError: it holds weights that are not finite.
+            OSError: it cannot be written.
+
+        """
         saved = self.snapshot()
         if self.world.leads:
             checkpoint.save(self.run.models, saved, self.learner.add_files)

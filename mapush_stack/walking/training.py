@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
@@ -14,10 +15,10 @@ from typing import Any, Callable, Dict, List, Tuple
 import torch
 from torch import Tensor
 
-from ..errors import UserError
+from ..errors import FaultError, UserError, refuse
 from ..locomotion import policy
 from ..locomotion.gait import CONTROL_DT, NUM_JOINTS
-from ..system.atomic import write_json
+from ..system.atomic import errors_name, scratch_directory, write_json
 from ..training.manifest import manifest
 from .env import EPISODE_STEPS, WalkingEnv
 
@@ -98,6 +99,7 @@ class RslRlEnv:
         self._steps += 1
         if self._steps % STEPS_PER_ITERATION == 0:
             self.curve.append({name.lstrip("/"): round(float(value), 5) for name, value in self._sums.items()})
+            _check_finite(self.curve[-1], len(self.curve))
             self._sums = {}
             self._report(len(self.curve), self.curve[-1])
         extras = {"time_outs": result.timed_out, "log": log}
@@ -118,6 +120,8 @@ def train(
 
     Raises:
         UserError: rsl_rl is not installed, or the folder cannot be written.
+        FaultError: the training diverged; nothing is written.
+        OSError: the disk is full or fails.
 
     """
     try:
@@ -129,7 +133,7 @@ def train(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
+        refuse(error, f"nothing can be written to {folder}")
     torch.manual_seed(seed)
     adapter = RslRlEnv(env, report)
     settings = {"class_name": "OnPolicyRunner", **ppo_config()}
@@ -138,7 +142,11 @@ def train(
     runner.learn(iterations, init_at_random_ep_len=True)
     seconds = time.monotonic() - begun
     weights = folder / "go1_walk.safetensors"
-    policy.save(exported(runner.alg.get_policy().mlp), weights)
+    walker = exported(runner.alg.get_policy().mlp)
+    _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
+    with errors_name(weights), scratch_directory(folder) as scratch:
+        policy.save(walker, scratch / weights.name)
+        (scratch / weights.name).replace(weights)
     record = folder / "go1_walk.json"
     steps = iterations * STEPS_PER_ITERATION * env.num_walkers
     write_json(
@@ -157,6 +165,21 @@ def train(
         },
     )
     return weights, record
+
+
+def _check_finite(numbers: Dict[str, float], iteration: int) -> None:
+    """Raise an error for the first number that is not finite.
+
+    Raises:
+        FaultError: its name and the iteration.
+
+    """
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise FaultError(
+                f"{name} is {value} at iteration {iteration}, and nothing was saved: train with another --seed, or "
+                "other settings"
+            )
 
 
 def exported(network: torch.nn.Module) -> policy.WalkingPolicy:

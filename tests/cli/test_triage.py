@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from tests.cli.runner import ROOT, environment, mapush, start
@@ -159,12 +160,21 @@ raise SystemExit(128 + {int(number)})
     assert process.returncode == 128 + number and out == "signals 1\n" and "Nothing says that this run failed" in err
 
 
-def test_a_process_left_behind_holds_nobody_up(program):
-    text = "import subprocess; print(subprocess.Popen(['sleep', '30']).pid, flush=True)"
+def test_a_process_left_behind_is_ended_and_holds_nobody_up(program):
+    text = "import subprocess; print(subprocess.Popen(['sleep', '30'], start_new_session=True).pid, flush=True)"
     before = time.monotonic()
     out, _ = run(program(text))
-    os.kill(int(out), signal.SIGKILL)
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 20 and not psutil.pid_exists(int(out))
+
+
+def test_nothing_is_left_behind_unless_it_is_asked_for(program, tmp_path, monkeypatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    _, err = run(program("raise SystemExit(3)"), code=3)
+    assert "--keep" in err
+    mapush("triage", "--run", "no-such-program-anywhere", code=2)
+    assert not list(folder.iterdir())
 
 
 def test_a_reader_that_leaves_does_not_stop_the_command(program, tmp_path):

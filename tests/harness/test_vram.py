@@ -98,6 +98,7 @@ def test_it_looks_below_the_first_size_where_that_does_not_fit(fake):
 def test_memory_that_ran_out(fake, trial, words):
     folder, tried, finished = fake({"bad": 256, **trial}, resolution=3.0)
     (record,) = [record for record in folder.records() if record.outcome is not Outcome.FITS]
+    assert not list(folder.trials_path.glob(".writing-*"))  # also where the trial was killed
     assert finished and tried[:3] == [16, 64, 256] and record.num_envs == 256
     assert record.outcome is Outcome.OUT_OF_MEMORY and words in record.evidence
     assert max(mib for _, mib in record.trace) == pytest.approx(record.peak_mib, rel=0.01)

@@ -5,6 +5,7 @@ not hold. tests/system/test_exit_training.py has the same of whole trainings.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -68,6 +69,10 @@ class Scenario(NamedTuple):
     """A signal that it gets once it has printed a line."""
     stdout: str = ""
     """Where it prints instead of a pipe."""
+    ignores: bool = False
+    """Whether it starts with SIGHUP ignored, as under nohup."""
+    closed: bool = False
+    """Whether it starts without standard streams."""
 
 
 def run(folder, scenario, mutated=False):
@@ -80,6 +85,7 @@ def run(folder, scenario, mutated=False):
     with out, err, Path(scenario.stdout or os.devnull).open("w") as elsewhere:
         stdout = elsewhere if scenario.stdout else out
         options = {"cwd": str(folder), "start_new_session": True, "stdout": stdout, "stderr": err}
+        options["preexec_fn"] = functools.partial(prepare, scenario)
         process = teardown.python("program.py", path=[folder], **options)
         if scenario.send:
             wait_for(lambda: (folder / "out.txt").read_text())
@@ -93,6 +99,14 @@ def run(folder, scenario, mutated=False):
             os.kill(pid, signal.SIGKILL)
         process.wait()
         return Ended(code, (folder / "out.txt").read_text(), (folder / "err.txt").read_text(), left)
+
+
+def prepare(scenario):
+    """Done in the new process."""
+    if scenario.ignores:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if scenario.closed:
+        os.closerange(0, 3)
 
 
 def session(leader):
@@ -161,6 +175,11 @@ def not_printed(ended):
     assert ended.code == 1 and ended.warnings == [
         "mapush: warning: what was printed could not be written: No space left on device"
     ]
+
+
+def warned_of_the_display(ended):
+    succeeded(ended)
+    assert "what is printed is lost from here on (No space left on device)" in ended.warnings[0]
 
 
 def ended_its_children(ended):
@@ -317,6 +336,41 @@ SCENARIOS = {
     ),
     "terminated": Scenario(WORKING, stopped_by(signal.SIGTERM), "exit._listen = lambda: None", -15, signal.SIGTERM),
     "interrupted": Scenario(WORKING, stopped_by(signal.SIGINT), "exit._outcome = lambda f: f()", -2, signal.SIGINT),
+    "lost-terminal": Scenario(WORKING, stopped_by(signal.SIGHUP), "exit._listen = lambda: None", -1, signal.SIGHUP),
+    "nohup": Scenario(
+        """
+        exit._listen()
+        os.kill(os.getpid(), signal.SIGHUP)
+        """,
+        succeeded,
+        "exit.signal.getsignal = lambda number: signal.SIG_DFL",
+        129,
+        ignores=True,
+    ),
+    "closed-streams": Scenario(
+        """
+        with open("kept.txt", "w") as file:
+            print("printed")
+            sys.stderr.write("complaint")
+            os.write(1, b"by C")
+        assert open("kept.txt").read() == "" and sys.stdin.read() == ""
+        """,
+        succeeded,
+        "exit.streams.open_closed = lambda: None",
+        1,
+        closed=True,
+    ),
+    "lost-display": Scenario(
+        """
+        exit.streams.keep_going()
+        print("x" * 100000)
+        sys.stdout.flush()
+        """,
+        warned_of_the_display,
+        "exit.streams._Lasting = lambda stream: stream",
+        1,
+        stdout="/dev/full",
+    ),
     "impatience": Scenario(
         """
         closing.register("the log", lambda: print("log closed"))

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from ...settings import Settings
+from ...system.signals import STOPS
 from .log import Log
 from .rules import Confidence, Fact, Reading, Rule, Rules
 
@@ -16,7 +17,6 @@ _TAIL = 200
 _SHOWN = 5
 """Number of last lines that are shown of an unknown crash."""
 _TRACEBACK = r"Traceback \(most recent call last\)"
-_STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals by which people and schedulers stop a run; that is no crash."""
 
 
@@ -97,7 +97,7 @@ def diagnose(
     found = [_try(rule, log, ended, known) for rule in tried]
     matches = sorted((match for match in found if match), key=lambda match: match.confidence.rank)
     seems_well = not ended and bool(log.last(1))
-    healthy = seems_well if exit_code is None else exit_code == 0 or -exit_code in _STOPS
+    healthy = seems_well if exit_code is None else exit_code == 0 or -exit_code in STOPS
     verdict = Verdict.KNOWN if matches else Verdict.HEALTHY if healthy else Verdict.UNKNOWN
     unknown, survived = verdict is Verdict.UNKNOWN, verdict is Verdict.HEALTHY and exit_code is None
     return Diagnosis(

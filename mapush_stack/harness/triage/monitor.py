@@ -11,7 +11,8 @@ from typing import BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequenc
 import psutil
 
 from ...errors import UserError
-from ...system import gpu
+from ...system import closing, gpu
+from ...system.signals import heeded
 from ...system.supervisor import ChildProcess, Terminal
 from .rules import Fact
 
@@ -19,7 +20,6 @@ _SAMPLE_SECONDS = 0.25
 _SAMPLES = 1000
 """Samples kept of a run; beyond that two become one, and half as many are taken."""
 _CGROUP = Path("/sys/fs/cgroup")
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Sample(NamedTuple):
@@ -44,38 +44,33 @@ class Measurements(NamedTuple):
     """The memory from start to end."""
 
 
-def run_command(command: Sequence[str], log: Path, quiet_stdout: bool = False) -> Tuple[int, Measurements]:
+def run_command(command: Sequence[str], log: BinaryIO, quiet_stdout: bool = False) -> Tuple[int, Measurements]:
     """Run a command to its end; returns its exit code, negative for a signal, and what was measured.
 
-    Ctrl-C, SIGTERM and SIGHUP are passed on to the command, which decides what follows. What it leaves running is left
-    alone.
+    Ctrl-C, SIGTERM and SIGHUP are passed on to the command, which decides what follows. What it leaves running is
+    killed. It gets SIGTERM when this process dies.
 
     Args:
         command: the program and its arguments; no shell reads them.
-        log: the file for all that it prints.
+        log: an open file for all that it prints.
         quiet_stdout: pass its standard output on to our standard error.
 
     Raises:
-        UserError: there is no such program, or the log cannot be written.
+        UserError: there is no such program.
 
     """
     streams = [sys.stderr if quiet_stdout else sys.stdout, sys.stderr]
+    stdout, stderr = (Terminal(_writer(log, stream)) for stream in streams)
+    environment = crash_environment(colours=all(stream.isatty() for stream in streams))
     try:
-        with log.open("wb", buffering=0) as kept:
-            stdout, stderr = (Terminal(_writer(kept, stream)) for stream in streams)
-            with ChildProcess(
-                command,
-                stdout,
-                stderr,
-                stdin=None,
-                environment=crash_environment(colours=all(stream.isatty() for stream in streams)),
-                death_signal=None,
-                keep_descendants=True,
-            ) as process, process.forwarding(_FORWARDED):
-                measurements = monitor(process)
-        return process.exit_code, measurements
+        process = ChildProcess(
+            command, stdout, stderr, stdin=None, environment=environment, death_signal=signal.SIGTERM
+        )
     except OSError as error:
-        raise UserError(f"{command[0]} cannot be run, or {log} written: {error.strerror}") from None
+        raise UserError(f"{command[0]} cannot be run: {error.strerror or error}") from None
+    with process, process.forwarding(heeded()):
+        measurements = monitor(process)
+    return process.exit_code, measurements
 
 
 def crash_environment(colours: bool = False) -> Dict[str, str]:
@@ -95,16 +90,19 @@ def monitor(process: ChildProcess, control: Callable[[ChildProcess], None] = lam
 
 
 def _writer(log: BinaryIO, stream: TextIO) -> Callable[[bytes], None]:
-    """A function that writes to the log and, until its reader has left, to a stream of ours."""
-    open_streams = [stream.fileno()]
+    """A function that writes to the log and to a stream of ours, to each until that fails."""
+    kept = [log.fileno(), stream.fileno()]
 
     def write(data: bytes) -> None:
-        log.write(data)
-        try:
-            while data and open_streams:
-                data = data[os.write(open_streams[0], data) :]
-        except BrokenPipeError:
-            open_streams.clear()
+        for descriptor in list(kept):
+            left = data
+            try:
+                while left:
+                    left = left[os.write(descriptor, left) :]
+            except OSError as error:
+                kept.remove(descriptor)
+                if not isinstance(error, BrokenPipeError):
+                    closing.warn(f"what the command prints is lost in part: {error.strerror}")
 
     return write
 

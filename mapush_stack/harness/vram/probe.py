@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import psutil
 
 from ...errors import UserError
 from ...sim.isaacgym_import import VARIABLE as ISAACGYM_FIRST
-from ...system.atomic import TEMPORARY_PREFIX, write_json
+from ...system.atomic import scratch_directory, write_json
 from ...system.gpu import Card
 from ...system.machine import available_memory, processor
 from ...training.config import overridden
@@ -122,23 +121,23 @@ def _run_trial(
     """Run one trial; None if `stop` ended it."""
     settings, capacity = folder.file.settings, folder.file.machine.capacity_mib
     on_gpu = settings.device != "cpu"
-    request, result = (folder.log(number).with_name(TEMPORARY_PREFIX + name) for name in ("request", "result"))
-    _delete(request, result)
     config = overridden(settings.config, [f"sim.num_envs={trial.num_envs}"])
-    asked = TrialRequest(config=config, updates=settings.updates, result=str(result))
-    write_json(request, asked.model_dump(mode="json"))
-    measured = measure(
-        [*command, str(request)],
-        _environment(settings, trial),
-        folder.log(number),
-        meter,
-        settings.timeout,
-        None if on_gpu else capacity,
-        stop,
-    )
-    if measured.stopped == "request":
-        return None
-    found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
+    with scratch_directory(folder.trials_path) as scratch:
+        request, result = scratch / "request.json", scratch / "result.json"
+        asked = TrialRequest(config=config, updates=settings.updates, result=str(result))
+        write_json(request, asked.model_dump(mode="json"))
+        measured = measure(
+            [*command, str(request)],
+            _environment(settings, trial),
+            folder.log(number),
+            meter,
+            settings.timeout,
+            None if on_gpu else capacity,
+            stop,
+        )
+        if measured.stopped == "request":
+            return None
+        found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
     line = fit(records)
     outcome, evidence = classify(
         measured,
@@ -148,7 +147,6 @@ def _run_trial(
         None if line is None else line.mib(trial.num_envs),
         on_gpu,
     )
-    _delete(request, result)
     peak = max(measured.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
     return TrialRecord(
         **trial._asdict(),
@@ -161,12 +159,6 @@ def _run_trial(
         trace=measured.trace,
         result=found,
     )
-
-
-def _delete(*files: Path) -> None:
-    for file in files:
-        with contextlib.suppress(FileNotFoundError):
-            file.unlink()
 
 
 def _environment(settings: ProbeSettings, trial: search.Trial) -> Dict[str, str]:

@@ -6,7 +6,6 @@ import contextlib
 import re
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
@@ -115,8 +114,9 @@ def run(path: Path) -> None:
         write_json(Path(request.result), result.model_dump(mode="json"))
 
     measurement = _Measurement(_WARM_UP[device], request.updates, measured)
-    with tempfile.TemporaryDirectory() as results, memory.unchecked(), contextlib.suppress(_Measured):
-        session.start(config, Path(results), ["mapush", "vram-probe"], measurement)
+    # The probe removes the run with the request, also where this process is killed.
+    with memory.unchecked(), contextlib.suppress(_Measured):
+        session.start(config, path.parent, ["mapush", "vram-probe"], measurement)
 
 
 def _endless(config: ExperimentConfig) -> ExperimentConfig:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import List, Optional
 
+from ...system.atomic import errors_name, write_text
 from ...system.limits import read_text
 from ..contract import TrainingPlan
 
@@ -45,7 +46,7 @@ class ProgressText:
         ]
         if reward is not None:
             lines.append(f"Some episodes done, average episode reward is {reward}.")
-            with file.open("a", encoding="utf-8") as text:
+            with errors_name(file), file.open("a", encoding="utf-8") as text:
                 text.write(f"{steps},{reward}\n")
         return lines
 
@@ -56,4 +57,4 @@ def _drop_lines_after(file: Path, steps: int) -> None:
     # A killed process may have left half a line, the last one.
     rows = [re.fullmatch(r"(\d{1,15}),[^,]*", line) for line in lines]
     kept = [row.group() for row in rows if row and int(row.group(1)) <= steps]
-    file.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    write_text(file, "".join(f"{line}\n" for line in kept))
