@@ -97,6 +97,13 @@ class Log:
             return self._number(match.start()), match.groups()
         return None
 
+    def named(self, patterns: List[str]) -> List[str]:
+        """What the first group of an expression finds, with its folders, in the order of the lines; each once."""
+        if not patterns:
+            return []
+        found = re.compile("|".join(patterns), re.MULTILINE).finditer("\n".join(self._lines))
+        return list(dict.fromkeys(match.group(match.lastindex or 0) for match in found))
+
     def last(self, count: int) -> List[int]:
         """The numbers of the last `count` lines that are not blank, ascending."""
         numbers: List[int] = []
