@@ -236,10 +236,10 @@ def _well(rules: Rules) -> List[str]:
 
 
 def _doubts(log: Log, rules: Rules) -> bool:
-    """Whether the last lines, after any progress, speak of a failure."""
-    last = log.last(_SHOWN)
-    well = max((number for pattern in _well(rules) for number in log.find(pattern)), default=0)
-    return any(well < number >= last[0] for pattern in rules.doubts for number in log.find(pattern))
+    """Whether the last lines speak of a failure, and no progress or success follows."""
+    doubts = [number for pattern in rules.doubts for number in log.find(pattern) if number >= log.last(_SHOWN)[0]]
+    calm = [number for pattern in (*_well(rules), *rules.calm) for number in log.find(pattern) if number not in doubts]
+    return bool(doubts) and max(doubts) > max(calm, default=0)
 
 
 def _endings(log: Log, rules: Rules, exit_code: Optional[int]) -> Dict[str, _Ending]:

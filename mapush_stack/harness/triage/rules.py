@@ -158,13 +158,14 @@ class Rules(Settings):
     errors: List[str] = Field(default=[], description="how programs start the line that says that they failed")
     vague: List[str] = Field(default=[], description="errors that only say that something else failed")
     doubts: List[str] = Field(default=[], description="found in the last lines of a run that may have failed")
+    calm: List[str] = Field(default=[], description="what allays doubts if it comes later")
     files: List[str] = Field(default=[], description="how a log names another log: the first group is its path")
     endings: Dict[str, Ending] = Field(default={})
     readings: List[Reading] = Field(default=[])
     attach: List[str] = Field(default=[], description="what a report of an unknown crash needs")
     rules: List[Rule] = Field(default=[], description="of two that are equally sure, the first is reported first")
 
-    _expressions = field_validator("success", "work", "errors", "vague", "doubts", "files")(_checked_expressions)
+    _expressions = field_validator("success", "work", "errors", "vague", "doubts", "calm", "files")(_checked_expressions)
 
 
 RULES: Registry[Rule] = Registry("triage rule")
@@ -195,7 +196,7 @@ def register_triage_rules(path: Path) -> None:
 
 def registered() -> Rules:
     """All registered rules."""
-    lists = ("success", "work", "errors", "vague", "doubts", "files", "readings", "attach")
+    lists = ("success", "work", "errors", "vague", "doubts", "calm", "files", "readings", "attach")
     joined: Dict[str, Any] = {name: [one for file in FILES.values() for one in getattr(file, name)] for name in lists}
     error = "|".join(f"(?:{pattern})" for pattern in joined["errors"])
     endings = {name: _ENDINGS[name] for name in _ENDINGS}
