@@ -101,7 +101,10 @@ def diagnose(
         exit_code = 128 - exit_code
     known = {**_read(log, rules.readings), **(facts or {})}
     ended = _endings(log, rules, exit_code)
-    end = _end(log, rules)
+    errors = _errors(log, rules)
+    end = _end(log, rules, errors)
+    if log.spans(_RAISED) and not any(error.traceback for error in errors):
+        ended.pop("traceback", None)  # it went on after the exception
     # Of two equally sure rules the fatal one comes first: what a run can survive is less likely to have ended it.
     tried = sorted(rules.rules, key=lambda rule: not rule.fatal)
     found = [(rule, *match) for rule in tried for match in [_try(rule, log, ended, known)] if match]
@@ -188,13 +191,12 @@ class _End(NamedTuple):
     telling: List[int]
 
 
-def _end(log: Log, rules: Rules) -> _End:
+def _end(log: Log, rules: Rules, errors: List[_Error]) -> _End:
     """The errors with which a log ends.
 
     The last error counts, with the errors of the same kind just before it, such as an exception that led to another.
     Errors that only say that something else failed are left out.
     """
-    errors = _errors(log, rules)
     said = [error for error in errors if not _matches(rules.vague, log.line(error.line))]
     if not said:
         return _End(0, "", [error.line for error in (errors[:1] + errors[1:][-1:])])
