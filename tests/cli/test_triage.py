@@ -8,10 +8,12 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from tests.cli.runner import ROOT, environment, mapush, start
 
 LOGS = ROOT / "tests/harness/logs"
+TABLE = [one for one in yaml.safe_load((LOGS.parent / "wordings.yaml").read_text("utf-8")) if one.get("issue") == 15]
 
 
 def run(program, *options, code=0):
@@ -65,6 +67,15 @@ def test_json_holds_the_same_and_more():
 def test_unknown_says_so_and_what_to_attach():
     out, _ = mapush("triage", LOGS / "unknown/urdf-missing.log", code=1)
     assert out.startswith("Unknown: it failed") and "plank.urdf" in out and "mapush doctor --json" in out
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row["answer"])
+def test_the_smallest_inputs_of_the_issue(row, tmp_path):
+    start = (LOGS / "known/contact-pairs.log").read_text().rpartition("train.sh")[0]
+    text = row["text"].replace("<GYM>\n", start)
+    text = text.replace("<TRACEBACK>\n", 'Traceback (most recent call last):\n  File "train.py", line 3, in main\n')
+    out = answer(text, tmp_path, code=1 if row["answer"] == "unknown" else 0)
+    assert f"rule {row['answer']};" in out or (row["answer"] == "unknown" and out.startswith("Unknown: it failed"))
 
 
 def test_standard_input_and_a_healthy_log():
