@@ -172,7 +172,9 @@ def _paragraph(diagnosis: Diagnosis) -> str:
     first, *others = diagnosis.findings
     if first.confidence is Confidence.LOW and others:
         listed = " ".join(f"({number}) {_sentence(match)}" for number, match in enumerate(diagnosis.findings, 1))
-        return f"There are {len(diagnosis.findings)} possible causes, the likeliest first. {listed}{_noticed(diagnosis)}"
+        return (
+            f"There are {len(diagnosis.findings)} possible causes, the likeliest first. {listed}{_noticed(diagnosis)}"
+        )
     return f"{_sentence(first)}{_others(others)}{_noticed(diagnosis)}"
 
 

@@ -227,7 +227,10 @@ def test_an_unknown_crash_is_recognised(tmp_path, state):
 
 def test_a_state_folder_that_cannot_be_used_is_no_matter(tmp_path, state):
     state.parent.mkdir()
-    for damage in (lambda: state.write_text(""), lambda: (state.unlink(), (state / "crashes.jsonl").mkdir(parents=True))):
+    for damage in (
+        lambda: state.write_text(""),
+        lambda: (state.unlink(), (state / "crashes.jsonl").mkdir(parents=True)),
+    ):
         damage()
         assert "Fingerprint" in answer(CRASH.format(3, 17), tmp_path, code=1)
     (state / "crashes.jsonl").rmdir()
@@ -249,7 +252,7 @@ SECRETS = [
 
 
 def test_a_report_has_the_lines_and_versions_and_nothing_private(tmp_path):
-    log = """(env) alice@gpu-box7:~/secret-project$ WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567 python train.py
+    log = """(env) alice@gpu-box7:~/secret-project$ WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567 python x.py
 Token hf_abcdefghijklmnop of alice@lab.example.org, password: hunter2, node 10.1.2.3
 nvidia-cublas-cu12==12.1.3.1
 Traceback (most recent call last):
@@ -260,7 +263,12 @@ gpu-box7: done for alice
 """
     out = answer(log, tmp_path, "--report", code=1)
     assert not [secret for secret in SECRETS if secret in out.replace("alice_step", "")]
-    for there in ("KeyError: 'robot'", "site-packages/torch/nn/modules/linear.py", "cu12==12.1.3.1", "PyTorch version: "):
+    for there in (
+        "KeyError: 'robot'",
+        "site-packages/torch/nn/modules/linear.py",
+        "cu12==12.1.3.1",
+        "PyTorch version: ",
+    ):
         assert there in out, there
     assert "Python version: " in out and "Nvidia driver version: " in out and "[pip3] numpy==" in out
 
@@ -286,7 +294,7 @@ def test_a_log_that_the_console_names_is_looked_into(tmp_path):
 def test_only_regular_files_are_looked_into(tmp_path):
     console = f"A complete log of this run can be found in: {tmp_path}/npm.log\nSegmentation fault (core dumped)\n"
     (tmp_path / "disk.log").write_text("OSError: [Errno 28] No space left on device\n")
-    for make in (os.mkfifo, os.mkdir, lambda path: os.symlink(tmp_path / "disk.log", path)):
+    for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to(tmp_path / "disk.log")):
         make(tmp_path / "npm.log")
         assert "disk-full" not in answer(console, tmp_path, code=1)
         (os.rmdir if (tmp_path / "npm.log").is_dir() else os.unlink)(tmp_path / "npm.log")

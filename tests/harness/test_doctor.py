@@ -166,7 +166,13 @@ CASES = [
         Status.BROKEN,
         "remove /c/compat from LD_LIBRARY_PATH",
     ),
-    ("library path", MODERN, {"library_path": {"/c/compat": ["libcudart.so.12"]}}, Status.FINE, "has CUDA in /c/compat"),
+    (
+        "library path",
+        MODERN,
+        {"library_path": {"/c/compat": ["libcudart.so.12"]}},
+        Status.FINE,
+        "has CUDA in /c/compat",
+    ),
     (
         "library path",
         ISAACGYM,
@@ -394,7 +400,10 @@ def test_libraries_of_cuda_in_the_library_path_are_found(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     folders = [f"{tmp_path}/{name}" for name in ("stubs", "lib64", "other", "none")]
-    assert probes.library_path(":".join(["", *folders])) == {folders[0]: ["libcuda.so"], folders[1]: ["libcudart.so.12"]}
+    assert probes.library_path(":".join(["", *folders])) == {
+        folders[0]: ["libcuda.so"],
+        folders[1]: ["libcudart.so.12"],
+    }
 
 
 def test_docker_is_known_by_its_configuration(tmp_path, monkeypatch):
@@ -404,7 +413,12 @@ def test_docker_is_known_by_its_configuration(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
         (tmp_path / name).chmod(0o755)
     assert probes.docker(tmp_path / "daemon.json") == Docker(toolkit=True, runtimes=[])
-    for text, runtimes in (('{"runtimes": {"nvidia": {}}}', ["nvidia"]), ("[]", []), ("{", []), ('{"runtimes": 3}', [])):
+    for text, runtimes in (
+        ('{"runtimes": {"nvidia": {}}}', ["nvidia"]),
+        ("[]", []),
+        ("{", []),
+        ('{"runtimes": 3}', []),
+    ):
         (tmp_path / "daemon.json").write_text(text)
         assert probes.docker(tmp_path / "daemon.json").runtimes == runtimes
 

@@ -22,7 +22,12 @@ _RELEVANT = re.compile(
 )
 """Packages whose versions a report lists, by the start of their names."""
 _SECRETS = (
-    (re.compile(r"(?i)\b((?:[\w-]*(?:api_?key|token|password|passwd|secret)[\w-]*)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;)\]]+"), r"\1SECRET"),
+    (
+        re.compile(
+            r"(?i)\b((?:[\w-]*(?:api_?key|token|password|passwd|secret)[\w-]*)[\"']?\s*[:=]\s*[\"']?)[^\s\"',;)\]]+"
+        ),
+        r"\1SECRET",
+    ),
     (re.compile(r"\b(?:gh[pousr]_|github_pat_|hf_|sk-|xox[abp]-|AKIA|glpat-)[\w-]{8,}"), "SECRET"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{32,}\b"), "SECRET"),
     (re.compile(r"(?<=://)[^\s/@]+@"), ""),
@@ -96,7 +101,9 @@ def _torch_lines(torch: Torch | None) -> List[str]:
 
 def _system_lines() -> List[str]:
     release = Path("/etc/os-release")
-    named = re.search(r'^PRETTY_NAME="?([^"\n]*)', release.read_text("utf-8", "replace") if release.is_file() else "", re.M)
+    named = re.search(
+        r'^PRETTY_NAME="?([^"\n]*)', release.read_text("utf-8", "replace") if release.is_file() else "", re.M
+    )
     return [
         f"OS: {named.group(1) if named else platform.system()} ({platform.machine()})",
         f"Libc version: {'-'.join(platform.libc_ver())}",
@@ -107,7 +114,7 @@ def _system_lines() -> List[str]:
 
 def _gpu_lines(nvidia: Nvidia) -> List[str]:
     cards = [
-        f"GPU {number}: {card.name} (compute capability {'.'.join(map(str, card.compute_capability))}, {card.memory_mib} MiB)"
+        f"GPU {number}: {card.name} (compute capability {'.'.join(map(str, card.compute_capability))})"
         for number, card in enumerate(nvidia.gpus)
     ]
     return [

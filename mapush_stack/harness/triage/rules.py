@@ -165,7 +165,9 @@ class Rules(Settings):
     attach: List[str] = Field(default=[], description="what a report of an unknown crash needs")
     rules: List[Rule] = Field(default=[], description="of two that are equally sure, the first is reported first")
 
-    _expressions = field_validator("success", "work", "errors", "vague", "doubts", "calm", "files")(_checked_expressions)
+    _expressions = field_validator("success", "work", "errors", "vague", "doubts", "calm", "files")(
+        _checked_expressions
+    )
 
 
 RULES: Registry[Rule] = Registry("triage rule")
