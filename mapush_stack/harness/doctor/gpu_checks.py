@@ -142,7 +142,7 @@ def docker(machine: MachineInfo) -> Outcome:
         return Status.ABSENT, "no NVIDIA GPU", ""
     runtimes = ", ".join(machine.docker.runtimes) or "none but its own"
     if not machine.docker.toolkit:
-        remedy = "for GPUs in containers: install nvidia-container-toolkit, run nvidia-ctk runtime configure, restart it"
+        remedy = "for GPUs in containers: install nvidia-container-toolkit, run nvidia-ctk runtime configure"
         return Status.WARNING, "Docker without NVIDIA's container toolkit", remedy
     return Status.FINE, f"NVIDIA's container toolkit; runtimes: {runtimes}", ""
 

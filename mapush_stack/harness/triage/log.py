@@ -31,7 +31,10 @@ _PREFIX = re.compile(
 """What programs that collect the output of others put before each line."""
 _LABEL = re.compile(r"^(?=\S)([^─╭\n]{1,60}?)Traceback \(most recent call last\)", re.MULTILINE)
 """What an unlisted program puts before each line; it differs only in numbers from line to line."""
-_FOLDERS = re.compile(r"(?:(?<![\w/.<])~?/(?!dev/|etc/|usr/share/)|(?<=['\"]))(?:[\w.+@%-]+/)+")
+_FOLDERS = re.compile(
+    r"(?<=['\"])~?/(?!dev/|etc/|usr/share/)[^'\"\n]*/|(?<=['\"])(?:[\w.+@%-]+/)+"
+    r"|(?<![\w/.<'\"])~?/(?!dev/|etc/|usr/share/)(?:[\w.+@%-]+/)+"
+)
 """The folders of a path: their names tell nothing about a fault, so that expressions do not see them."""
 _HALF = 1000
 """Characters kept at each end of a line; the time of a search can grow as the square of a line's length."""
