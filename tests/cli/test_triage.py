@@ -222,19 +222,19 @@ def test_an_unknown_crash_is_recognised(tmp_path, state):
     again = json.loads(answer("10:02:11 start\n\n" + other, tmp_path, "--json", code=1))
     assert again["seen_before"]["source"] == str(tmp_path / "some.log") and again["fingerprint"] in first
     assert "seen before" not in answer(CRASH.format(3, 17).replace("step", "reset"), tmp_path, code=1)
-    assert len((state / "crashes.jsonl").read_text().splitlines()) == 2
+    assert len((state / "crashes.tsv").read_text().splitlines()) == 2
 
 
 def test_a_state_folder_that_cannot_be_used_is_no_matter(tmp_path, state):
     state.parent.mkdir()
     for damage in (
         lambda: state.write_text(""),
-        lambda: (state.unlink(), (state / "crashes.jsonl").mkdir(parents=True)),
+        lambda: (state.unlink(), (state / "crashes.tsv").mkdir(parents=True)),
     ):
         damage()
         assert "Fingerprint" in answer(CRASH.format(3, 17), tmp_path, code=1)
-    (state / "crashes.jsonl").rmdir()
-    (state / "crashes.jsonl").write_bytes(b'\xff{\n[1]\n["a"]\n{}\n')
+    (state / "crashes.tsv").rmdir()
+    (state / "crashes.tsv").write_bytes(b"\xff\t{\n\n\ta\nx\n")
     assert "seen before" not in answer(CRASH.format(3, 17), tmp_path, code=1)
     assert "It was seen before: 20" in answer(CRASH.format(3, 17), tmp_path, code=1)
 

@@ -253,7 +253,7 @@ def test_a_plug_in_adds_rules_and_endings(tmp_path, capsys):
     file = write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
     mapush_stack.register_triage_rules(file)
     assert main(["presets"]) == 0
-    assert "files of triage rules: rules.yaml, rules.yaml" in capsys.readouterr().out.splitlines()
+    assert "files of triage rules: rules.yaml, machine.yaml, rules.yaml" in capsys.readouterr().out.splitlines()
     known = rules.registered()
     assert [rule.name for rule in known.rules] == [*NAMES, "mine"] and "mine" in rules.RULES
     for end in (b"it has landed\n", b"Aborted (core dumped)\n"):

@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from ...errors import UserError
 from ...system import gpu
+from ...system.limits import read_json
 from ...system.machine import available_memory, usable_cpus
 from ..patches import manifest
 from ..patches.state import survey
@@ -204,8 +206,8 @@ def docker(configuration: Path) -> Optional[Docker]:
     if shutil.which("docker") is None:
         return None
     try:
-        runtimes = json.loads(configuration.read_text(encoding="utf-8")).get("runtimes", {})
-    except (OSError, ValueError, AttributeError):
+        runtimes = read_json(configuration).get("runtimes", {})
+    except (UserError, AttributeError):
         runtimes = {}
     toolkit = any(shutil.which(name) for name in ("nvidia-ctk", "nvidia-container-runtime", "nvidia-container-cli"))
     return Docker(toolkit=toolkit, runtimes=sorted(runtimes) if isinstance(runtimes, dict) else [])

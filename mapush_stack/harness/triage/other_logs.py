@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import stat
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
+from ...errors import UserError
+from ...system.limits import read_tail
 from .diagnosis import Diagnosis, MatchedLine, Verdict, diagnose
 from .log import Log, is_text
 from .rules import Confidence, Fact, Rules
@@ -80,18 +81,8 @@ def _files(path: Path) -> List[Path]:
 
 
 def _end(path: Path) -> bytes:
-    """The last bytes of a regular file; none of anything else."""
+    """The last bytes of a regular file; none of anything else, nor of what a link leads to."""
     try:
-        number = os.open(str(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except (OSError, ValueError):
+        return b"" if path.is_symlink() else read_tail(path, _BYTES)
+    except (UserError, OSError):
         return b""
-    try:
-        about = os.fstat(number)
-        if not stat.S_ISREG(about.st_mode):
-            return b""
-        os.lseek(number, max(0, about.st_size - _BYTES), os.SEEK_SET)
-        return os.read(number, _BYTES)
-    except OSError:
-        return b""
-    finally:
-        os.close(number)

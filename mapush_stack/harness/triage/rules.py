@@ -16,7 +16,9 @@ from ...rules import load_rules
 from ...settings import Settings
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
-"""The project's own rules."""
+"""The project's own rules about simulators and learners, and what all files need."""
+_MACHINE = PATH.with_name("machine.yaml")
+"""Those about the machine and its installation."""
 _EXIT = (
     r"(?:\b(?:exit(?:ed|s)?|return(?:ed)?)(?: with)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[\"']? *[:=(]? *"
     r"|\b(?:exit(?:ed)?|exit_?code|return_?code|rc)[\"']? *[:=(] *|\bexit(?:ed)? with )"
@@ -183,7 +185,7 @@ def register_triage_rules(path: Path) -> None:
         UserError: the file is missing or damaged, a name is taken, or a rule uses an unknown ending.
 
     """
-    remedy = "install mapush_stack again" if path == PATH else "correct the file"
+    remedy = "install mapush_stack again" if path in (PATH, _MACHINE) else "correct the file"
     added = load_rules(path, Rules, "triage rules", remedy)
     for rule in added.rules:
         for ending in rule.ends:
@@ -208,3 +210,4 @@ def registered() -> Rules:
 
 
 register_triage_rules(PATH)
+register_triage_rules(_MACHINE)

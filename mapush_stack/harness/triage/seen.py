@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from ...errors import UserError
+from ...system.limits import read_text
+
 _MOST_BYTES = 1 << 20
-"""Size of the file from which on nothing is added."""
+"""Size of the file from which on it is neither read nor extended."""
 
 
 class Seen(NamedTuple):
@@ -22,27 +24,15 @@ class Seen(NamedTuple):
 def recall(fingerprint: str, source: str) -> Optional[Seen]:
     """When a crash was met before; a new one is noted. A folder that cannot be used is ignored."""
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
-    path = Path(state) / "mapush" / "crashes.jsonl"
+    path = Path(state) / "mapush" / "crashes.tsv"
     try:
+        notes = read_text(path, _MOST_BYTES, "replace").splitlines() if path.exists() else []
+        for noted, *rest in (line.split("\t") for line in notes):
+            if noted == fingerprint and len(rest) == 2:
+                return Seen(*rest)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+", encoding="utf-8", errors="replace") as file:
-            file.seek(0)
-            for line in file.read(_MOST_BYTES).splitlines():
-                note = _note(line)
-                if note and note[0] == fingerprint:
-                    return Seen(*note[1:])
-            if file.tell() < _MOST_BYTES:
-                file.write(json.dumps([fingerprint, time.strftime("%Y-%m-%d %H:%M"), source]) + "\n")
-    except OSError:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write("\t".join([fingerprint, time.strftime("%Y-%m-%d %H:%M"), " ".join(source.split())]) + "\n")
+    except (OSError, UserError):
         pass
     return None
-
-
-def _note(line: str) -> Optional[list[str]]:
-    """The fingerprint, date and source on a line; None for a damaged one."""
-    try:
-        note = json.loads(line)
-    except ValueError:
-        return None
-    whole = isinstance(note, list) and len(note) == 3 and all(isinstance(one, str) for one in note)
-    return note if whole else None
