@@ -104,8 +104,8 @@ def test_an_exception_that_was_survived_is_told():
     [
         ([], "LOG or --run"),
         (["a.log", "--run", "true"], "LOG or --run"),
-        (["missing.log"], "missing.log cannot be read"),
-        (["."], ". cannot be read: Is a directory"),
+        (["missing.log"], "missing.log does not exist"),
+        (["."], ". cannot be read: it is a folder"),
         (["policy.pt"], "policy.pt is no text"),
         (["--run", "no-such-program-anywhere"], "no-such-program-anywhere cannot be run"),
         (["--run", "'unclosed"], "No closing quotation"),
