@@ -36,6 +36,8 @@ _FOLDERS = re.compile(
     r"|(?<![\w/.<'\"])~?/(?!dev/|etc/|usr/share/)(?:[\w.+@%-]+/)+"
 )
 """The folders of a path: their names tell nothing about a fault, so that expressions do not see them."""
+_IGNORED = re.compile(r"^Exception ignored in.*(?:\nTraceback .*(?:\n[ \t].*)*\n\S.*)?", re.MULTILINE)
+"""An exception in a destructor, which Python prints and forgets."""
 _HALF = 1000
 """Characters kept at each end of a line; the time of a search can grow as the square of a line's length."""
 _SHOWN = 400
@@ -68,7 +70,7 @@ class Log:
         lines, self._numbers, self._count = _read(_decoded(output))
         text = _unlabelled("\n".join(lines))
         self._lines = text.split("\n")
-        self._text = _FOLDERS.sub("", text)
+        self._text = _FOLDERS.sub("", _IGNORED.sub(lambda ignored: "\n" * ignored.group().count("\n"), text))
         self._starts = [0, *(match.end() for match in re.finditer("\n", self._text))]
         self._found: Dict[str, List[int]] = {}
 

@@ -14,7 +14,7 @@ from .log import Log, is_text
 from .rules import Confidence, Fact, Rules
 
 _MOST = 8
-"""Most files that are read."""
+"""Most files and folders that are looked at, and most files that are read."""
 _BYTES = 1 << 16
 """Bytes read of each, at its end."""
 _ENTRIES = 1000
@@ -57,7 +57,7 @@ def look_further(
 def _others(log: Log, rules: Rules, folder: Path) -> Iterator[_Other]:
     """The logs that a log names, the last named first."""
     paths: List[Path] = []
-    for name in reversed(log.named(rules.files)):
+    for name in reversed(log.named(rules.files)[-_MOST:]):
         path = folder / os.path.expanduser(name)  # noqa: PTH111 (pathlib's raises for an unknown user)
         paths += [one for one in _files(path) if one not in paths]
     for path in paths[:_MOST]:
