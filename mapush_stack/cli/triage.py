@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import signal
 import sys
@@ -14,7 +15,8 @@ from typing import BinaryIO, Dict, List, Optional, Sequence
 import click
 
 from ..errors import UserError, refuse
-from ..harness.triage import rules
+from ..harness.triage import report as bug_report
+from ..harness.triage import rules, seen
 from ..harness.triage.diagnosis import (
     Diagnosis,
     Match,
@@ -26,6 +28,8 @@ from ..harness.triage.diagnosis import (
 )
 from ..harness.triage.log import Log, is_text
 from ..harness.triage.monitor import Sample, run_command
+from ..harness.triage.other_logs import look_further
+from ..harness.triage.rules import Confidence
 from ..system.limits import open_file
 from .console import make_console
 
@@ -46,6 +50,7 @@ _SAMPLE = 4096
 @click.option("--compute-capability", type=float, default=None, metavar="X.Y", help="Of the GPU that it ran on.")
 @click.option("--gpu-memory", type=click.IntRange(0, 100), default=None, metavar="PERCENT", help="In use at the peak.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and nothing else there.")
+@click.option("--report", is_flag=True, help="Print the text of a bug report, without names, secrets and folders.")
 def command(
     log: Optional[Path],
     run: Optional[str],
@@ -55,6 +60,7 @@ def command(
     compute_capability: Optional[float],
     gpu_memory: Optional[int],
     as_json: bool,
+    report: bool,
 ) -> int:
     """Say in one paragraph what happened to a run.
 
@@ -64,6 +70,8 @@ def command(
     """
     if (log is None) == (run is None):
         raise UserError("give LOG or --run CMD, one of them; CMD is one quoted word, as in --run 'python train.py'")
+    if report and (run is not None or as_json):
+        raise UserError("--report goes with LOG and without --json; --run keeps the log of a failed run: give that")
     if run is not None:
         if any(one is not None for one in (exit_code, signal_name, compute_capability, gpu_memory)):
             raise UserError("--run measures exit code, signal, GPU and memory itself; leave those options out")
@@ -77,8 +85,13 @@ def command(
     facts = {rules.Fact.COMPUTE_CAPABILITY: compute_capability}
     facts[rules.Fact.GPU_MEMORY] = None if gpu_memory is None else gpu_memory / 100
     known = {fact: value for fact, value in facts.items() if value is not None}
-    diagnosis = diagnose(_read(log), rules.registered(), exit_code, known)
-    _print_diagnosis(diagnosis, as_json, stderr=False)
+    text = _read(log)
+    diagnosis = diagnose(text, rules.registered(), exit_code, known)
+    diagnosis = look_further(diagnosis, text, rules.registered(), log.parent)
+    if report:
+        print(bug_report.write(diagnosis, _paragraph(diagnosis), text, bug_report.versions()))
+    else:
+        _print_diagnosis(diagnosis, as_json, stderr=False, source=_source(log))
     return 1 if diagnosis.verdict is Verdict.UNKNOWN else 0
 
 
@@ -94,8 +107,9 @@ def _run(run: str, keep: Optional[Path], as_json: bool) -> int:
     with _log(keep) as log:
         exit_code, (facts, trace) = run_command(words, log, quiet_stdout=as_json)
         log.seek(0)
-        diagnosis = diagnose(Log(io.BufferedReader(io.FileIO(log.fileno(), closefd=False))), known, exit_code, facts)
-    _print_diagnosis(diagnosis, as_json, stderr=not as_json, trace=trace)
+        text = Log(io.BufferedReader(io.FileIO(log.fileno(), closefd=False)))
+    diagnosis = look_further(diagnose(text, known, exit_code, facts), text, known, Path.cwd())
+    _print_diagnosis(diagnosis, as_json, stderr=not as_json, trace=trace, source=_source(keep) if keep else run)
     if keep is not None:
         answer = keep.with_name(keep.name + ".json")
         answer.write_text(_json(diagnosis, trace), encoding="utf-8")
@@ -125,6 +139,10 @@ def _read(log: Path) -> Log:
         return Log(file)
 
 
+def _source(log: Path) -> str:
+    return "standard input" if str(log) == "-" else os.path.abspath(str(log))  # noqa: PTH100 (Path.absolute keeps "..")
+
+
 def _signal(name: str) -> int:
     """The number of a signal given by name or number."""
     names: Dict[str, int] = {one.name[3:]: one.value for one in signal.Signals}
@@ -134,20 +152,26 @@ def _signal(name: str) -> int:
     return number
 
 
-def _json(diagnosis: Diagnosis, trace: Sequence[Sample]) -> str:
-    """The diagnosis as JSON, with the memory over time if the run was ended."""
-    plain = diagnosis.model_dump(mode="json")
+def _json(diagnosis: Diagnosis, trace: Sequence[Sample], before: Optional[seen.Seen] = None) -> str:
+    """The diagnosis as JSON, with the memory over time if the run was watched."""
+    plain = {**diagnosis.model_dump(mode="json"), "seen_before": before and before._asdict()}
     if trace:
         plain["trace"] = [sample._asdict() for sample in trace]
     return json.dumps(plain, indent=2)
 
 
-def _print_diagnosis(diagnosis: Diagnosis, as_json: bool, stderr: bool, trace: Sequence[Sample] = ()) -> None:
+def _print_diagnosis(
+    diagnosis: Diagnosis, as_json: bool, stderr: bool, trace: Sequence[Sample] = (), source: str = ""
+) -> None:
+    before = seen.recall(diagnosis.fingerprint, source) if diagnosis.fingerprint else None
     if as_json:
-        print(_json(diagnosis, trace))
+        print(_json(diagnosis, trace, before))
         return
+    text = _paragraph(diagnosis)
+    if before:
+        text += f" It was seen before: {before.date}, {before.source}."
     console = make_console(stderr=stderr)
-    console.print(_paragraph(diagnosis), highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    console.print(text, highlight=False, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _paragraph(diagnosis: Diagnosis) -> str:
@@ -157,7 +181,12 @@ def _paragraph(diagnosis: Diagnosis) -> str:
     if diagnosis.verdict is Verdict.UNKNOWN:
         return _unknown(diagnosis, ended)
     first, *others = diagnosis.findings
-    return f"{_sentence(first)}{_others(others)}"
+    if first.confidence is Confidence.LOW and others:
+        listed = " ".join(f"({number}) {_sentence(match)}" for number, match in enumerate(diagnosis.findings, 1))
+        return (
+            f"There are {len(diagnosis.findings)} possible causes, the likeliest first. {listed}{_noticed(diagnosis)}"
+        )
+    return f"{_sentence(first)}{_others(others)}{_noticed(diagnosis)}"
 
 
 def _survived(exception: MatchedLine) -> str:
@@ -165,16 +194,20 @@ def _survived(exception: MatchedLine) -> str:
 
 
 def _unknown(diagnosis: Diagnosis, ended: str) -> str:
-    if not diagnosis.last_lines and diagnosis.exit_code is None:
-        return f"Unknown: the log is empty; --exit-code or --signal can say how it ended. {_report(diagnosis)}"
-    lines = f"Its last lines: {_quote(diagnosis.last_lines)}." if diagnosis.last_lines else "It printed nothing."
+    if not diagnosis.telling and diagnosis.exit_code is None:
+        return f"Unknown: the log is empty; --exit-code or --signal can say how it ended. {_attach(diagnosis)}"
+    lines = f"What it said: {_quote(diagnosis.telling)}." if diagnosis.telling else "It printed nothing."
     memory = ", ".join(describe_fact(fact, value) for fact, value in diagnosis.facts.items())
     known = f" Known of it: {memory}." if memory else ""
-    return f"Unknown: it failed, and no rule knows why.{ended} {lines}{known} {_report(diagnosis)}"
+    named = f" Fingerprint: {diagnosis.fingerprint}." if diagnosis.fingerprint else ""
+    return (
+        f"Unknown: it failed, and no rule knows why.{ended} {lines}{known}{_noticed(diagnosis)}{named} "
+        f"{_attach(diagnosis)}"
+    )
 
 
-def _report(diagnosis: Diagnosis) -> str:
-    return f"A report needs {'; '.join(diagnosis.attach)}."
+def _attach(diagnosis: Diagnosis) -> str:
+    return f"`mapush triage LOG --report` writes the text for an issue. It also needs {'; '.join(diagnosis.attach)}."
 
 
 def _sentence(match: Match) -> str:
@@ -189,6 +222,13 @@ def _others(matches: List[Match]) -> str:
         return ""
     listed = ", ".join(f"{match.rule} ({match.confidence.value})" for match in matches)
     return f" Other rules that fit: {listed}; --json shows them in full."
+
+
+def _noticed(diagnosis: Diagnosis) -> str:
+    """What was found, but does not explain the end."""
+    if not diagnosis.noticed:
+        return ""
+    return " Also noticed: " + " ".join(f"{one.cause} ({_quote(one.evidence[:1])})." for one in diagnosis.noticed)
 
 
 def _quote(evidence: List[MatchedLine]) -> str:

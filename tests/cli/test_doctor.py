@@ -149,7 +149,7 @@ def test_fix_says_what_it_would_do_and_does_it_only_when_told(tmp_path, light_to
     [
         (["--yes"], "--yes goes with --fix"),
         (["--fix", "--json"], "leave --json and --report out"),
-        (["--report", "missing.json"], "missing.json cannot be read"),
+        (["--report", "missing.json"], "missing.json does not exist"),
         (["--report", "other.json"], "other.json is not what"),
     ],
 )

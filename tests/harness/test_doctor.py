@@ -8,7 +8,17 @@ import pytest
 
 from mapush_stack.errors import UserError
 from mapush_stack.harness.doctor import checks, fixes, probes
-from mapush_stack.harness.doctor.machine_info import Disk, Drift, Gymtorch, MachineInfo, PatchState, Python, Torch
+from mapush_stack.harness.doctor.machine_info import (
+    Disk,
+    Docker,
+    Drift,
+    Graphics,
+    Gymtorch,
+    MachineInfo,
+    PatchState,
+    Python,
+    Torch,
+)
 from mapush_stack.harness.doctor.results import CheckResult, Status
 from mapush_stack.harness.patches.state import State
 from mapush_stack.system.gpu import Gpu, Nvidia
@@ -49,6 +59,12 @@ ISAACGYM = MachineInfo(
     container=True,
     shared_memory_mib=1024,
     drift=[],
+    graphics=Graphics(
+        errors=dict.fromkeys(["libvulkan.so.1", "libGLX_nvidia.so.0", "libEGL.so.1", "libEGL_nvidia.so.0"], ""),
+        vulkan_drivers=["/usr/share/vulkan/icd.d/nvidia_icd.json"],
+        capabilities="all",
+    ),
+    docker=Docker(toolkit=True, runtimes=["nvidia"]),
 )
 """The seeds' machine, all in order."""
 MODERN = ISAACGYM.model_copy(
@@ -88,6 +104,8 @@ def test_no_gpu_is_no_fault():
 
 
 TORCH_ERROR = "OSError: /v/libcublas.so.11: undefined symbol: cublasLtGetStatusString, version libcublasLt.so.11"
+STUBS = "LD_LIBRARY_PATH has /usr/local/cuda/lib64/stubs, whose libcuda.so is not this driver's | remove"
+NOT_THERE = "libx.so.1: cannot open shared object file: No such file or directory"
 CU12 = {"nvidia-cublas-cu12": "12.1.3.1", "nvidia-nccl-cu12": "2.18.1", "nvidia-cuda-nvcc-cu116": "11.6.124"}
 CASES = [
     ("Python", ISAACGYM, {"python": {"version": (3, 10, 1), "executable": "p"}}, Status.WARNING, "3.11, 3.12 or 3.13"),
@@ -126,6 +144,73 @@ CASES = [
     ("driver", MODERN, {"visible_devices": "-1"}, Status.WARNING, "CUDA_VISIBLE_DEVICES hides the GPU"),
     ("driver", MODERN, {"visible_devices": "0"}, Status.FINE, "580.95.05"),
     ("driver", MODERN, {"torch": {"version": "2.13", "cuda": "13.0"}}, Status.BROKEN, "torch sees no GPU"),
+    (
+        "driver",
+        ISAACGYM,
+        {"torch": {"version": "1.13", "cuda": "11.6", "cuda_error": "RuntimeError: CUDA unknown error - this may be"}},
+        Status.BROKEN,
+        "torch: RuntimeError: CUDA unknown error - this may be | Restart the machine, or reload the module",
+    ),
+    (
+        "driver",
+        ISAACGYM,
+        {"torch": {"version": "1.13", "cuda": "11.6", "cuda_error": "RuntimeError: something new"}},
+        Status.BROKEN,
+        "something new | python -c 'import torch",
+    ),
+    ("library path", MODERN, {"library_path": {"/usr/local/cuda/lib64/stubs": ["libcuda.so"]}}, Status.WARNING, STUBS),
+    (
+        "library path",
+        ISAACGYM,
+        {"library_path": {"/c/compat": ["libcuda.so.1"]}, "torch": {"version": "1.13", "cuda": "11.6"}},
+        Status.BROKEN,
+        "remove /c/compat from LD_LIBRARY_PATH",
+    ),
+    (
+        "library path",
+        MODERN,
+        {"library_path": {"/c/compat": ["libcudart.so.12"]}},
+        Status.FINE,
+        "has CUDA in /c/compat",
+    ),
+    (
+        "library path",
+        ISAACGYM,
+        {"library_path": {"/usr/local/cuda/lib64": ["libcublas.so.11"]}, "torch": {"error": "OSError: x"}},
+        Status.WARNING,
+        "unset LD_LIBRARY_PATH",
+    ),
+    ("library path", MODERN, {}, Status.FINE, "has no CUDA"),
+    ("Vulkan", ISAACGYM, {"graphics": {"errors": {"libvulkan.so.1": NOT_THERE}}}, Status.WARNING, "libvulkan1"),
+    ("Vulkan", MODERN, {"graphics": {"errors": {"libvulkan.so.1": NOT_THERE}}}, Status.ABSENT, "libvulkan1"),
+    (
+        "Vulkan",
+        ISAACGYM,
+        {"graphics": {"errors": {"libGLX_nvidia.so.0": NOT_THERE}, "capabilities": "compute,utility"}},
+        Status.WARNING,
+        "NVIDIA_DRIVER_CAPABILITIES=all (now compute,utility)",
+    ),
+    (
+        "Vulkan",
+        ISAACGYM,
+        {"graphics": {"vulkan_drivers": ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"]}},
+        Status.WARNING,
+        "lvp_icd.x86_64.json; NVIDIA's is not among them | for cameras",
+    ),
+    ("Vulkan", ISAACGYM, {"nvidia": Nvidia()}, Status.ABSENT, "no NVIDIA GPU"),
+    ("EGL", MODERN, {"graphics": {"errors": {"libEGL.so.1": NOT_THERE}}}, Status.ABSENT, "apt-get install libegl1"),
+    (
+        "EGL",
+        MODERN,
+        {"graphics": {"errors": {"libEGL_nvidia.so.0": NOT_THERE}, "mujoco_gl": "egl"}, "container": False},
+        Status.WARNING,
+        "install the whole driver",
+    ),
+    ("EGL", MODERN, {"nvidia": Nvidia()}, Status.ABSENT, "no NVIDIA GPU"),
+    ("Docker", MODERN, {"docker": {"toolkit": False, "runtimes": []}}, Status.WARNING, "nvidia-container-toolkit"),
+    ("Docker", MODERN, {"docker": {"toolkit": True, "runtimes": []}}, Status.FINE, "none but its own"),
+    ("Docker", MODERN, {"docker": None}, Status.ABSENT, "no Docker"),
+    ("Docker", MODERN, {"nvidia": Nvidia()}, Status.ABSENT, "no NVIDIA GPU"),
     ("GPU and torch", ISAACGYM, {"nvidia": driver("535.1", H100)}, Status.BROKEN, "torch is built for sm_37"),
     ("GPU and torch", MODERN, {"nvidia": driver("580.1", PASCAL)}, Status.BROKEN, "compute capability 6.1"),
     ("GPU and torch", ISAACGYM, {"nvidia": driver("535.1", PASCAL)}, Status.FINE, "GTX 1080"),
@@ -308,3 +393,40 @@ def test_a_folder_that_is_not_there_yet_has_its_parents_space(tmp_path):
 def test_shared_memory_that_is_not_there(tmp_path):
     assert probes.shared_memory(tmp_path / "none") is None
     assert probes.shared_memory(tmp_path) > 0
+
+
+def test_libraries_of_cuda_in_the_library_path_are_found(tmp_path):
+    for name in ("stubs/libcuda.so", "lib64/libcudart.so.12", "lib64/libm.so", "other/libz.so"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    folders = [f"{tmp_path}/{name}" for name in ("stubs", "lib64", "other", "none")]
+    assert probes.library_path(":".join(["", *folders])) == {
+        folders[0]: ["libcuda.so"],
+        folders[1]: ["libcudart.so.12"],
+    }
+
+
+def test_docker_is_known_by_its_configuration(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert probes.docker(tmp_path / "daemon.json") is None
+    for name in ("docker", "nvidia-ctk"):
+        (tmp_path / name).write_text("")
+        (tmp_path / name).chmod(0o755)
+    assert probes.docker(tmp_path / "daemon.json") == Docker(toolkit=True, runtimes=[])
+    for text, runtimes in (
+        ('{"runtimes": {"nvidia": {}}}', ["nvidia"]),
+        ("[]", []),
+        ("{", []),
+        ('{"runtimes": 3}', []),
+    ):
+        (tmp_path / "daemon.json").write_text(text)
+        assert probes.docker(tmp_path / "daemon.json").runtimes == runtimes
+
+
+def test_graphics_are_looked_for_in_a_process_of_its_own(tmp_path, monkeypatch):
+    driver_file = tmp_path / "nvidia_icd.json"
+    driver_file.write_text("{}")
+    monkeypatch.setenv("VK_ICD_FILENAMES", f"{driver_file}:{tmp_path / 'none.json'}")
+    monkeypatch.delenv("VK_DRIVER_FILES", raising=False)
+    found = probes.graphics()
+    assert found.vulkan_drivers == [str(driver_file)] and "libEGL.so.1" in found.errors

@@ -21,7 +21,10 @@ HEALTHY = sorted((LOGS / "healthy").glob("*.log"))
 UNKNOWN = sorted((LOGS / "unknown").glob("*.log"))
 WORDINGS = yaml.safe_load((LOGS.parent / "wordings.yaml").read_text(encoding="utf-8"))
 TRACEBACK = b'Traceback (most recent call last):\n  File "train.py", line 3, in <module>\n    main()\n'
-FACTS = {"lavapipe": {Fact.COMPUTE_CAPABILITY: 8.6}}
+FACTS = {
+    "lavapipe": {Fact.COMPUTE_CAPABILITY: 8.6},
+    "contact-pairs": {Fact.GPU_MEMORY: 0.93, Fact.COMPUTE_CAPABILITY: 7.5},
+}
 """What is known beside the examples' lines."""
 
 
@@ -61,14 +64,14 @@ def test_a_rule_is_the_first_to_fire_on_its_example(name):
 def test_the_documentation_lists_the_rules():
     text = (LOGS.parents[2] / "docs/troubleshooting.md").read_text(encoding="utf-8")
     rows = [f"| `{one.name}` | {one.confidence.value} | {' '.join(one.cause.split())} |" for one in KNOWN.rules]
-    told = [line for line in text.splitlines() if line.startswith("| `")]
+    told = [line for line in text.partition("### What it knows")[2].splitlines() if line.startswith("| `")]
     assert told == rows, "the rows of docs/troubleshooting.md should be\n" + "\n".join(rows)
 
 
 @pytest.mark.parametrize("rule", KNOWN.rules, ids=NAMES)
 def test_a_rule_is_silent_without_any_part_of_what_it_asks_for(rule):
     text = example(rule.name).decode().splitlines(keepends=True)
-    endings = "|".join(KNOWN.endings[name].pattern for name in rule.ends)
+    endings = "|".join(KNOWN.endings[name].wording for name in rule.ends)
     for pattern in [*rule.lines, *rule.anywhere, *([endings] if endings else [])]:
         found = Log(example(rule.name)).find(pattern)
         rest = "".join(line for number, line in enumerate(text, 1) if number not in found)
@@ -86,7 +89,7 @@ def test_no_rule_fires_on_a_healthy_run(path, exit_code):
 def test_a_crash_without_a_rule_is_unknown(path):
     diagnosis = diagnose(Log(path.read_bytes()), KNOWN)
     assert diagnosis.findings == [] and diagnosis.verdict is Verdict.UNKNOWN
-    assert diagnosis.last_lines and diagnosis.attach
+    assert diagnosis.telling and diagnosis.fingerprint and diagnosis.attach
 
 
 @pytest.mark.parametrize("wording", WORDINGS, ids=lambda wording: wording["answer"])
@@ -96,6 +99,8 @@ def test_other_wordings(wording):
     diagnosis = diagnose(Log(text), KNOWN)
     rule = [one.rule for one in diagnosis.findings[:1]]
     assert (rule or [diagnosis.verdict.value]) == [wording["answer"]], text.decode()
+    assert diagnosis.findings[0].confidence.value == wording["confidence"] if "confidence" in wording else True
+    assert wording.get("noticed", "") in ["", *(one.rule for one in diagnosis.noticed)]
 
 
 def test_a_failed_exit_code_makes_any_log_unknown():
@@ -123,10 +128,10 @@ def test_a_segfault_after_the_gpu_pipeline_depends_on_the_memory_and_the_gpu():
         known = {Fact[name]: value for name, value in facts.items()}
         return [(one.rule, one.confidence.value) for one in diagnose(Log(log), KNOWN, -11, known).findings]
 
-    assert said() == [("contact-pairs", "medium")]
+    assert said() == [("graphics-device", "low"), ("contact-pairs", "low")]
     assert said(GPU_MEMORY=0.93) == [("contact-pairs", "medium")]
     assert said(GPU_MEMORY=0.93, COMPUTE_CAPABILITY=7.5) == [("contact-pairs", "high")]
-    assert said(GPU_MEMORY=0.1, COMPUTE_CAPABILITY=7.5) == []
+    assert said(GPU_MEMORY=0.1, COMPUTE_CAPABILITY=7.5) == [("graphics-device", "low")]
     assert said(COMPUTE_CAPABILITY=9.0) == [("unsupported-gpu", "high"), ("physx-start", "medium")][:1]
     after_hours = log + b"\n2024-10-15 23:06:26,228 [INFO] Episode: 7/1000\n"
     assert fired(after_hours, -11) == []
@@ -210,7 +215,7 @@ def test_of_a_very_long_log_all_is_read_that_tells_something(tmp_path, monkeypat
     with path.open("rb") as file:
         read = Log(file)
     diagnosis = diagnose(read, KNOWN)
-    first, second = diagnosis.findings
+    (first,), (second,) = diagnosis.findings, diagnosis.noticed
     assert [first.rule, second.rule] == ["torch-out-of-memory", "physx-contact-buffer"]
     assert second.evidence[0].line == many + 2 and len(read) == path.read_bytes().count(b"\n")
     assert diagnosis.facts == {Fact.COMPUTE_CAPABILITY: 7.5}
@@ -248,7 +253,7 @@ def test_a_plug_in_adds_rules_and_endings(tmp_path, capsys):
     file = write_rules(tmp_path, {**MINE, "ends": ["landed", "abort"]}, endings={"landed": landed})
     mapush_stack.register_triage_rules(file)
     assert main(["presets"]) == 0
-    assert "files of triage rules: rules.yaml, rules.yaml" in capsys.readouterr().out.splitlines()
+    assert "files of triage rules: rules.yaml, machine.yaml, rules.yaml" in capsys.readouterr().out.splitlines()
     known = rules.registered()
     assert [rule.name for rule in known.rules] == [*NAMES, "mine"] and "mine" in rules.RULES
     for end in (b"it has landed\n", b"Aborted (core dumped)\n"):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Dict, List, Tuple
 
 from ...system.gpu import Gpu
 from .machine_info import MachineInfo
-from .results import NOT_INSTALLED, Check, Outcome, Status
+from .results import NOT_INSTALLED, Check, Outcome, Status, last_line, triage_remedy
 
 _OLDEST_DRIVER = {11: (450, 80), 12: (525, 60), 13: (580, 0)}
 """Oldest driver by CUDA's major version: docs.nvidia.com/deploy/cuda-compatibility/minor-version-compatibility.html."""
@@ -40,6 +41,9 @@ def driver(machine: MachineInfo) -> Outcome:
         return Status.WARNING, found, "unset CUDA_VISIBLE_DEVICES to use the GPU"
     if nvidia.gpus and machine.torch.cuda and not machine.torch.sees_gpu:
         remedy = "python -c 'import torch; torch.zeros(1).cuda()' says why; in a container, start it with --gpus all"
+        error = machine.torch.cuda_error
+        if error:
+            return Status.BROKEN, f"{found}; torch: {last_line(error)}", triage_remedy(error, remedy)
         return Status.BROKEN, f"{found}; torch sees no GPU", remedy
     return Status.FINE, found, ""
 
@@ -83,12 +87,84 @@ def gpu_memory(machine: MachineInfo) -> Outcome:
     return Status.FINE, found, ""
 
 
+def library_path(machine: MachineInfo) -> Outcome:
+    """Whether LD_LIBRARY_PATH leads programs to a wrong libcuda or to a second CUDA."""
+    works = machine.torch.sees_gpu and not machine.torch.error
+    for folder, libraries in machine.library_path.items():
+        kind = next((kind for kind in ("stubs", "compat") if kind in folder.split("/")), None)
+        if kind and any(name.startswith(("libcuda.so", "libnvidia-ml.so")) for name in libraries):
+            found = f"LD_LIBRARY_PATH has {folder}, whose {libraries[0]} is not this driver's"
+            wrong = Status.WARNING if works or not machine.nvidia.gpus else Status.BROKEN
+            return wrong, found, f"remove {folder} from LD_LIBRARY_PATH"
+    if not machine.library_path:
+        return Status.FINE, "LD_LIBRARY_PATH has no CUDA", ""
+    found = f"LD_LIBRARY_PATH has CUDA in {', '.join(machine.library_path)}"
+    if works or not (machine.torch.cuda or machine.torch.error):
+        return Status.FINE, found, ""
+    return Status.WARNING, found, "unset LD_LIBRARY_PATH and try again: torch has its own CUDA"
+
+
+def vulkan(machine: MachineInfo) -> Outcome:
+    """Whether Vulkan finds NVIDIA's driver, which Isaac Gym's cameras and viewer need."""
+    seen, errors = machine.graphics, machine.graphics.errors
+    if not machine.nvidia.gpus:
+        return Status.ABSENT, "no NVIDIA GPU", ""
+    lacking = Status.ABSENT if machine.isaacgym is None else Status.WARNING
+    if errors.get("libvulkan.so.1", ""):
+        return lacking, errors["libvulkan.so.1"], "for cameras and viewers: apt-get install libvulkan1"
+    if errors.get("libGLX_nvidia.so.0", ""):
+        return lacking, errors["libGLX_nvidia.so.0"], f"for cameras and viewers: {_graphics_remedy(machine)}"
+    if not any("nvidia" in Path(path).name for path in seen.vulkan_drivers):
+        found = f"drivers: {', '.join(seen.vulkan_drivers) or 'none'}; NVIDIA's is not among them"
+        remedy = "for cameras and viewers: a file nvidia_icd.json in /usr/share/vulkan/icd.d, or VK_ICD_FILENAMES"
+        return lacking, found, remedy
+    return Status.FINE, ", ".join(seen.vulkan_drivers), ""
+
+
+def egl(machine: MachineInfo) -> Outcome:
+    """Whether EGL, with which MuJoCo renders without a display, finds NVIDIA's driver."""
+    wanted = machine.graphics.mujoco_gl.lower() == "egl"
+    if not machine.nvidia.gpus and not wanted:
+        return Status.ABSENT, "no NVIDIA GPU", ""
+    lacking = Status.WARNING if wanted else Status.ABSENT
+    for name, remedy in (("libEGL.so.1", "apt-get install libegl1"), ("libEGL_nvidia.so.0", _graphics_remedy(machine))):
+        error = machine.graphics.errors.get(name, "")
+        if error:
+            return lacking, error, f"to render: {remedy}; or MUJOCO_GL=osmesa, on the CPU"
+    return Status.FINE, "libEGL and NVIDIA's driver", ""
+
+
+def docker(machine: MachineInfo) -> Outcome:
+    """Whether Docker can give containers the GPU."""
+    if machine.docker is None:
+        return Status.ABSENT, "no Docker", ""
+    if not machine.nvidia.gpus:
+        return Status.ABSENT, "no NVIDIA GPU", ""
+    runtimes = ", ".join(machine.docker.runtimes) or "none but its own"
+    if not machine.docker.toolkit:
+        remedy = "for GPUs in containers: install nvidia-container-toolkit, run nvidia-ctk runtime configure"
+        return Status.WARNING, "Docker without NVIDIA's container toolkit", remedy
+    return Status.FINE, f"NVIDIA's container toolkit; runtimes: {runtimes}", ""
+
+
 CHECKS: Dict[str, Check] = {
     "driver": driver,
     "GPU and torch": gpu_and_torch,
     "GPU and Isaac Gym": gpu_and_isaacgym,
     "GPU memory": gpu_memory,
+    "library path": library_path,
+    "Vulkan": vulkan,
+    "EGL": egl,
+    "Docker": docker,
 }
+
+
+def _graphics_remedy(machine: MachineInfo) -> str:
+    """How NVIDIA's libraries for graphics get here."""
+    if not machine.container:
+        return "install the whole driver, not the one without graphics (nvidia-headless)"
+    given = machine.graphics.capabilities
+    return f"start the container with -e NVIDIA_DRIVER_CAPABILITIES=all (now {given or 'not set'})"
 
 
 def _has_warp_13(machine: MachineInfo) -> bool:

@@ -27,6 +27,8 @@ class Torch(Settings):
     architectures: List[str] = Field(default=[])
     """Architectures that it has code for: sm_86, compute_90, ..."""
     sees_gpu: bool = False
+    cuda_error: str = ""
+    """How CUDA's start failed; empty if it did not, or was not tried because torch is for the CPU."""
     error: str = ""
     """The output of the failed import; empty if it succeeded."""
 
@@ -70,6 +72,28 @@ class Drift(Settings):
     lock: str
 
 
+class Graphics(Settings):
+    """What rendering needs."""
+
+    errors: Dict[str, str] = Field(default={})
+    """The error of loading each library, empty for success."""
+    vulkan_drivers: List[str] = Field(default=[])
+    """The files that name Vulkan's drivers (ICD)."""
+    capabilities: Optional[str] = None
+    """NVIDIA_DRIVER_CAPABILITIES: what the driver may do in this container."""
+    mujoco_gl: str = ""
+    """MUJOCO_GL."""
+
+
+class Docker(Settings):
+    """The Docker on this machine."""
+
+    toolkit: bool
+    """Whether NVIDIA's container toolkit is installed."""
+    runtimes: List[str]
+    """Runtimes in Docker's daemon.json."""
+
+
 class MachineInfo(Settings):
     """All information."""
 
@@ -99,3 +123,8 @@ class MachineInfo(Settings):
     """Size of /dev/shm; None without it."""
     drift: Optional[List[Drift]]
     """None without lock files: the package is not in its source tree, or there are none for this Python."""
+    library_path: Dict[str, List[str]] = Field(default={})
+    """Libraries of CUDA and of the driver in each folder of LD_LIBRARY_PATH that has some."""
+    graphics: Graphics = Graphics()
+    docker: Optional[Docker] = None
+    """None without Docker."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -14,12 +15,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Dict, List, Optional
 
+from ...errors import UserError
 from ...system import gpu
+from ...system.limits import read_json
 from ...system.machine import available_memory, usable_cpus
 from ..patches import manifest
 from ..patches.state import survey
 from ..triage.diagnosis import describe_exit
-from .machine_info import Disk, Drift, Gymtorch, MachineInfo, PatchState, Python, Torch
+from .machine_info import Disk, Docker, Drift, Graphics, Gymtorch, MachineInfo, PatchState, Python, Torch
 
 _SOURCE_TREE = Path(__file__).resolve().parents[3]
 _HOME = Path(os.path.expanduser("~"))  # noqa: PTH111 (pathlib's raises for a user whom the system does not know)
@@ -32,13 +35,35 @@ _COMPILE_SECONDS = 600
 _TORCH = """
 import json, torch
 cuda = torch.version.cuda
+sees, error = torch.cuda.is_available(), ""
+if cuda and not sees:
+    try:
+        torch.cuda.init()
+    except Exception as caught:
+        error = f"{type(caught).__name__}: {caught}"
 print("facts:" + json.dumps({
     "version": str(torch.__version__),
     "cuda": cuda,
     "architectures": torch._C._cuda_getArchFlags().split() if cuda else [],
-    "sees_gpu": torch.cuda.is_available(),
+    "sees_gpu": sees,
+    "cuda_error": error,
 }))
 """
+_GRAPHICS_LIBRARIES = ("libvulkan.so.1", "libGLX_nvidia.so.0", "libEGL.so.1", "libEGL_nvidia.so.0")
+_LOAD = """
+import ctypes, json, sys
+errors = {}
+for name in sys.argv[1:]:
+    try:
+        ctypes.CDLL(name)
+        errors[name] = ""
+    except OSError as error:
+        errors[name] = str(error)
+print("facts:" + json.dumps(errors))
+"""
+_CUDA_LIBRARY = re.compile(r"lib(?:cuda|cudart|cublas|cublasLt|cudnn|cusparse|nvrtc|nvidia-ml|nccl)\.so(?:\.\d+)*")
+_MOST_ENTRIES = 10_000
+"""Most entries of a folder that are looked at."""
 _WHO_LOADS_TORCH = """
 import sys
 found = "python" if "torch" in sys.modules else ""
@@ -71,6 +96,9 @@ def collect() -> MachineInfo:
         container=any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")),
         shared_memory_mib=shared_memory(Path("/dev/shm")),
         drift=drift(_SOURCE_TREE / "env", packages, isaacgym is not None),
+        library_path=library_path(os.environ.get("LD_LIBRARY_PATH", "")),
+        graphics=graphics(),
+        docker=docker(Path("/etc/docker/daemon.json")),
     )
 
 
@@ -142,6 +170,49 @@ def shared_memory(path: Path) -> Optional[int]:
     return shutil.disk_usage(str(path)).total >> 20 if path.is_dir() else None
 
 
+def library_path(folders: str) -> Dict[str, List[str]]:
+    """Libraries of CUDA and of NVIDIA's driver in each of the folders, which colons separate."""
+    found = {}
+    for folder in filter(None, folders.split(":")):
+        try:
+            with os.scandir(folder) as entries:
+                names = [one.name for one in itertools.islice(entries, _MOST_ENTRIES)]
+        except (OSError, ValueError):
+            continue
+        libraries = sorted(name for name in names if _CUDA_LIBRARY.fullmatch(name))
+        if libraries:
+            found[folder] = libraries
+    return found
+
+
+def graphics() -> Graphics:
+    """What rendering needs, with libraries loaded in a separate process."""
+    done = _python(_LOAD, *_GRAPHICS_LIBRARIES)
+    named = os.environ.get("VK_DRIVER_FILES") or os.environ.get("VK_ICD_FILENAMES")
+    drivers = [Path(one) for one in named.split(":")] if named else []
+    if not named:
+        for folder in ("/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/share/vulkan/icd.d"):
+            drivers += sorted(Path(folder).glob("*.json"))
+    return Graphics(
+        errors={} if done.returncode else json.loads(_answer(done)),
+        vulkan_drivers=[str(path) for path in drivers if path.is_file()],
+        capabilities=os.environ.get("NVIDIA_DRIVER_CAPABILITIES"),
+        mujoco_gl=os.environ.get("MUJOCO_GL", ""),
+    )
+
+
+def docker(configuration: Path) -> Optional[Docker]:
+    """The Docker on this machine, from what is installed; its engine is not asked."""
+    if shutil.which("docker") is None:
+        return None
+    try:
+        runtimes = read_json(configuration).get("runtimes", {})
+    except (UserError, AttributeError):
+        runtimes = {}
+    toolkit = any(shutil.which(name) for name in ("nvidia-ctk", "nvidia-container-runtime", "nvidia-container-cli"))
+    return Docker(toolkit=toolkit, runtimes=sorted(runtimes) if isinstance(runtimes, dict) else [])
+
+
 def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[List[Drift]]:
     """Packages whose installed version is not the locked one; packages that are not installed are ignored.
 
@@ -175,10 +246,10 @@ def read_lock(path: Path) -> Dict[str, str]:
     return {_normalized(name): version for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE)}
 
 
-def _python(program: str) -> subprocess.CompletedProcess[str]:
+def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a separate process of this Python."""
     environment = {**os.environ, "PYTHONFAULTHANDLER": "1", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, *arguments]
     try:
         return subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_SECONDS, env=environment

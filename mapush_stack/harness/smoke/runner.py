@@ -132,7 +132,7 @@ def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Option
         if diagnosis.findings:
             why = f"{diagnosis.findings[0].cause} {diagnosis.findings[0].remedy}"
         else:
-            why = "The cause is unknown; last lines: " + " | ".join(line.text for line in diagnosis.last_lines)
+            why = "The cause is unknown; it said: " + " | ".join(line.text for line in diagnosis.telling)
         raise StepError(f"mapush {arguments[0]} ended with exit code {shown}. {why}")
     if left:
         raise StepError(f"mapush {arguments[0]} left processes behind: {', '.join(left)}")

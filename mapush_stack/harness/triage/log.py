@@ -31,6 +31,13 @@ _PREFIX = re.compile(
 """What programs that collect the output of others put before each line."""
 _LABEL = re.compile(r"^(?=\S)([^─╭\n]{1,60}?)Traceback \(most recent call last\)", re.MULTILINE)
 """What an unlisted program puts before each line; it differs only in numbers from line to line."""
+_FOLDERS = re.compile(
+    r"(?<=['\"])~?/(?!dev/|etc/|usr/share/)[^'\"\n]*/|(?<=['\"])(?:[\w.+@%-]+/)+"
+    r"|(?<![\w/.<'\"])~?/(?!dev/|etc/|usr/share/)(?:[\w.+@%-]+/)+"
+)
+"""The folders of a path: their names tell nothing about a fault, so that expressions do not see them."""
+_IGNORED = re.compile(r"^Exception ignored in.*(?:\nTraceback .*(?:\n[ \t].*)*\n\S.*)?", re.MULTILINE)
+"""An exception in a destructor, which Python prints and forgets."""
 _HALF = 1000
 """Characters kept at each end of a line; the time of a search can grow as the square of a line's length."""
 _SHOWN = 400
@@ -43,7 +50,7 @@ _MIDDLE = 20_000
 """Most lines kept of the part between start and end."""
 _KEPT = re.compile(
     r"rror\b|verflow|out of memory|allocate|Nan, Inf|^Traceback|Killed|\bfault\b|nvidia[-_]|PhysX|GPU Pipeline|lavapipe"
-    r"|undefined symbol|Ninja is|too old|Exception",
+    r"|undefined symbol|Ninja is|too old|Exception|alling back",
     re.MULTILINE,
 )
 """Lines of that part are kept if they match."""
@@ -61,7 +68,9 @@ class Log:
 
         """
         lines, self._numbers, self._count = _read(_decoded(output))
-        self._text = _unlabelled("\n".join(lines))
+        text = _unlabelled("\n".join(lines))
+        self._lines = text.split("\n")
+        self._text = _FOLDERS.sub("", _IGNORED.sub(lambda ignored: "\n" * ignored.group().count("\n"), text))
         self._starts = [0, *(match.end() for match in re.finditer("\n", self._text))]
         self._found: Dict[str, List[int]] = {}
 
@@ -71,9 +80,7 @@ class Log:
 
     def line(self, number: int) -> str:
         """A line without its line break; a very long one is cut."""
-        index = bisect.bisect_left(self._numbers, number)
-        end = self._starts[index + 1] if index + 1 < len(self._starts) else len(self._text)
-        line = self._text[self._starts[index] : end].strip()
+        line = self._lines[bisect.bisect_left(self._numbers, number)].strip()
         return line if len(line) <= _SHOWN else line[:_SHOWN] + " ..."
 
     def find(self, pattern: str) -> List[int]:
@@ -94,6 +101,13 @@ class Log:
         for match in collections.deque(re.finditer(pattern, self._text, re.MULTILINE), maxlen=1):
             return self._number(match.start()), match.groups()
         return None
+
+    def named(self, patterns: List[str]) -> List[str]:
+        """What the first group of an expression finds, with its folders, in the order of the lines; each once."""
+        if not patterns:
+            return []
+        found = re.compile("|".join(patterns), re.MULTILINE).finditer("\n".join(self._lines))
+        return list(dict.fromkeys(match.group(match.lastindex or 0) for match in found))
 
     def last(self, count: int) -> List[int]:
         """The numbers of the last `count` lines that are not blank, ascending."""

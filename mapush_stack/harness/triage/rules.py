@@ -6,7 +6,7 @@ import re
 import signal
 from enum import Enum
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +16,9 @@ from ...rules import load_rules
 from ...settings import Settings
 
 PATH = Path(__file__).resolve().parent / "rules.yaml"
-"""The project's own rules."""
+"""The project's own rules about simulators and learners, and what all files need."""
+_MACHINE = PATH.with_name("machine.yaml")
+"""Those about the machine and its installation."""
 _EXIT = (
     r"(?:\b(?:exit(?:ed|s)?|return(?:ed)?)(?: with)?(?: a)?(?: non-zero)?(?: exit)? (?:code|status)[\"']? *[:=(]? *"
     r"|\b(?:exit(?:ed)?|exit_?code|return_?code|rc)[\"']? *[:=(] *|\bexit(?:ed)? with )"
@@ -92,7 +94,9 @@ class Ending(Settings):
     """A way in which a process can end, known by its signal or by what is printed."""
 
     signal: Optional[int] = None
-    pattern: str = Field(description="{EXIT} in it stands for what is printed before an exit code")
+    pattern: str = Field(
+        description="{EXIT} in it stands for what is printed before an exit code, {ERROR} for the `errors` of the files"
+    )
     unless: List[str] = Field(default=[], description="expressions that, found later, show that the run went on")
 
     _expression = field_validator("pattern")(_checked_expression)
@@ -131,11 +135,15 @@ class Rule(Settings):
     within: Optional[int] = Field(default=None, gt=0, description="lines from the first of them to the last or the end")
     anywhere: List[str] = Field(default=[], description="expressions found in any order")
     unless: List[str] = Field(default=[], description="expressions not found after the first of `lines`")
+    nowhere: List[str] = Field(default=[], description="expressions not found in any line")
     ends: List[str] = Field(default=[], description="the process ended in one of these ways, after the last of `lines`")
     conditions: List[Condition] = Field(default=[])
+    leads_to: List[str] = Field(
+        default=[], description="last errors of other words that it explains, beside those that say nothing (`vague`)"
+    )
     fatal: bool = Field(default=True, description="false if a run that ends with exit code 0 can have had it")
 
-    _expressions = field_validator("lines", "anywhere", "unless")(_checked_expressions)
+    _expressions = field_validator("lines", "anywhere", "unless", "nowhere", "leads_to")(_checked_expressions)
 
     @model_validator(mode="after")
     def _check(self) -> Rule:
@@ -148,12 +156,20 @@ class Rules(Settings):
     """A file of rules, or all registered files together."""
 
     success: List[str] = Field(default=[], description="found in the last lines of a run that succeeded")
+    work: List[str] = Field(default=[], description="lines of a run that makes progress")
+    errors: List[str] = Field(default=[], description="how programs start the line that says that they failed")
+    vague: List[str] = Field(default=[], description="errors that only say that something else failed")
+    doubts: List[str] = Field(default=[], description="found in the last lines of a run that may have failed")
+    calm: List[str] = Field(default=[], description="what allays doubts if it comes later")
+    files: List[str] = Field(default=[], description="how a log names another log: the first group is its path")
     endings: Dict[str, Ending] = Field(default={})
     readings: List[Reading] = Field(default=[])
     attach: List[str] = Field(default=[], description="what a report of an unknown crash needs")
     rules: List[Rule] = Field(default=[], description="of two that are equally sure, the first is reported first")
 
-    _expressions = field_validator("success")(_checked_expressions)
+    _expressions = field_validator("success", "work", "errors", "vague", "doubts", "calm", "files")(
+        _checked_expressions
+    )
 
 
 RULES: Registry[Rule] = Registry("triage rule")
@@ -169,7 +185,7 @@ def register_triage_rules(path: Path) -> None:
         UserError: the file is missing or damaged, a name is taken, or a rule uses an unknown ending.
 
     """
-    remedy = "install mapush_stack again" if path == PATH else "correct the file"
+    remedy = "install mapush_stack again" if path in (PATH, _MACHINE) else "correct the file"
     added = load_rules(path, Rules, "triage rules", remedy)
     for rule in added.rules:
         for ending in rule.ends:
@@ -184,13 +200,14 @@ def register_triage_rules(path: Path) -> None:
 
 def registered() -> Rules:
     """All registered rules."""
-    return Rules(
-        success=[pattern for file in FILES.values() for pattern in file.success],
-        endings={name: _ENDINGS[name] for name in _ENDINGS},
-        readings=[reading for file in FILES.values() for reading in file.readings],
-        attach=[item for file in FILES.values() for item in file.attach],
-        rules=[RULES[name] for name in RULES],
-    )
+    lists = ("success", "work", "errors", "vague", "doubts", "calm", "files", "readings", "attach")
+    joined: Dict[str, Any] = {name: [one for file in FILES.values() for one in getattr(file, name)] for name in lists}
+    error = "|".join(f"(?:{pattern})" for pattern in joined["errors"])
+    endings = {name: _ENDINGS[name] for name in _ENDINGS}
+    for name, ending in endings.items():
+        endings[name] = ending.model_copy(update={"pattern": ending.pattern.replace("{ERROR}", error)})
+    return Rules(**joined, endings=endings, rules=[RULES[name] for name in RULES])
 
 
 register_triage_rules(PATH)
+register_triage_rules(_MACHINE)
