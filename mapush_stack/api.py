@@ -76,6 +76,8 @@ def load_policy(path: Name, env: PushEnv) -> TeamPolicy:
 
     `policy.act(observations)` maps observations `[N, A, D]` of any number of environments to actions `[N, A, K]`.
 
+    A policy of another object is taken where the sizes are the same: it sees the same numbers, and may be wanted there.
+
     Args:
         path: a run (its last checkpoint), a checkpoint, or the name of a policy that comes with the project.
         env: an environment of the team's task.

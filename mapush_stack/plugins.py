@@ -56,7 +56,10 @@ def load(name: str) -> Plugin:
 
     """
     is_file = name.endswith(".py") or os.sep in name
-    key = str(Path(name).resolve()) if is_file else name
+    try:
+        key = str(Path(name).resolve()) if is_file else name
+    except (RuntimeError, OSError):
+        raise UserError(f"the plug-in {name} is a link that leads in a circle; give the path of a .py file") from None
     if key not in _loaded:
         with registry.registering(f"the plug-in {name}"):
             module = _run_file(Path(key), name) if is_file else _import(name)

@@ -1,9 +1,12 @@
 """Files that an attacker or a damaged disk would make, and a process of bounded time and memory to read them in."""
 
+import ast
+import io
 import os
 import resource
 import signal
 import struct
+import sys
 import traceback
 import zipfile
 from pathlib import Path
@@ -260,3 +263,28 @@ def tf_event(step=1, wall=1.7e9, tag="critic/value_loss", simple=None, **fields)
         for size in sizes:
             value.tensor.tensor_shape.dim.add(size=size)
     return event.SerializeToString()
+
+
+def command(*arguments, mib=1000):
+    """(exit code, what it printed on standard error) of `mapush ARGUMENTS`, in bounded time and memory.
+
+    The memory includes what is imported.
+    """
+    from mapush_stack.cli.main import main
+
+    def action():
+        sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+        code = main([str(argument) for argument in arguments])
+        return code, sys.stderr.getvalue()
+
+    code, err = ast.literal_eval(bounded(action, 10 * SECONDS, mib))
+    assert "Traceback" not in err and code in (0, 1, 2), (code, err)
+    return code, err
+
+
+def refused_command(*arguments, words=()):
+    """What `mapush ARGUMENTS` says when it refuses, which is one sentence with these words."""
+    code, err = command(*arguments)
+    assert code == 2 and err.startswith("mapush: ") and err.count("\n") == 1, (code, err)
+    assert all(str(word) in err for word in words), err
+    return err

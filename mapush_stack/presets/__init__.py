@@ -102,10 +102,10 @@ def _named_object(found: List[Layer]) -> str:
             name = content["object"]
             if not isinstance(name, str):
                 raise UserError(f"{source}: object must be an object's name or a YAML file, not {shown(name)}")
-            if name not in OBJECTS and not Path(name).is_file():
+            if name not in OBJECTS and not Path(name).exists():
                 raise UserError(f"{source}: {OBJECTS.unknown(name)}")
             return name
-    return ""
+    raise UserError(f"{found[-1].source} names no object: add `extends: default` to it, or give --object")
 
 
 def _for_object(found: List[Layer], object_name: str) -> List[Layer]:
@@ -149,7 +149,7 @@ def _find(name: str, *registries: Registry[Path]) -> Path:
         if name in registry:
             return registry[name]
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") and path.is_file():
+    if path.suffix in (".yaml", ".yml") and path.exists():
         return path.resolve()
     kinds = " or ".join(registry.kind for registry in registries)
     hint = closest(name, [known for registry in registries for known in registry])
@@ -157,7 +157,7 @@ def _find(name: str, *registries: Registry[Path]) -> Path:
     near = difflib.get_close_matches(name, list(others.values()), n=1)
     if near and not hint.startswith("did you mean"):
         hint = f"did you mean {next(full for full, one in others.items() if one == near[0])}?"
-    raise UserError(f"there is no {kinds} called {shown(name)}; {hint}")
+    raise UserError(f"there is no {kinds} called {name}; {hint}")
 
 
 def _read(path: Path) -> Dict[str, Any]:

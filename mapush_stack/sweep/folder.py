@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional
 
+from pydantic import field_validator
+
 from ..errors import UserError
 from ..settings import Settings
 from ..system.limits import read_tail, read_text
@@ -18,6 +20,8 @@ from ..training.progress_file import TrainingProgress
 from .request import Trial, TrialName
 
 _SWEEP, _TRIAL, _STATE, _LOG = "sweep.json", "trial.json", "state.json", "trial.log"
+FIGURES = ("success_rate", "valid_success_rate", "finished_time", "collaboration_degree")
+"""What the table of a sweep shows of an evaluation."""
 _TAIL = 2**16
 """Bytes at the end of a log that hold its last line."""
 
@@ -61,6 +65,14 @@ class TrialState(Settings):
     """Why it failed."""
     evaluation: Optional[Dict[str, Any]] = None
     """The row of `mapush evaluate --json`."""
+
+    @field_validator("evaluation")
+    @classmethod
+    def _figures(cls, row: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+        wrong = [name for name in FIGURES if row is not None and type(row.get(name)) not in (int, float)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not a number")
+        return row
 
 
 SWEEP_FILE, TRIAL_FILE, STATE_FILE = StoredFile(SweepFile), StoredFile(Trial), StoredFile(TrialState)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from .folder import SweepFolder, TrialState
+from .folder import FIGURES, SweepFolder, TrialState
 
 
 def rows(sweep: SweepFolder, states: Sequence[TrialState]) -> List[Dict[str, Any]]:
@@ -28,11 +28,8 @@ def _row(point: Dict[str, str], states: List[TrialState]) -> Dict[str, Any]:
         "seeds": len(states),
         "finished": len(evaluations),
         "failed": sum(state.state == "failed" for state in states),
-        "success_rate": mean(success),
         "success_interval": mean_interval(success),
-        "valid_success_rate": mean([row["valid_success_rate"] for row in evaluations]),
-        "finished_time": mean([row["finished_time"] for row in evaluations]),
-        "collaboration_degree": mean([row["collaboration_degree"] for row in evaluations]),
+        **{name: mean([row[name] for row in evaluations]) for name in FIGURES},
         "fps": mean([state.fps for state in states if state.state == "finished" and state.fps is not None]),
     }
 

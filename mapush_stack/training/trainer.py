@@ -156,16 +156,19 @@ class Trainer:
 
     def _load(self, saved: checkpoint.Checkpoint) -> None:
         """Take over everything that a checkpoint holds; an error says what does not fit."""
-        check_state("", self.learner.model_state(), saved.model)
         known = {name.partition(".")[0] for name in self.learner.training_state()} | {_ENV[:-1], "optimizer"}
         others = {name: value for name, value in saved.training.items() if name.partition(".")[0] not in known}
         check_state("", {}, others)
         self.steps = saved.steps
         self.learner.load_model_state(saved.model)
+        check_state("", self.learner.model_state(), saved.model)
         own = {
             name: self._own(value) if name.startswith((_GENERATOR, _ENV)) else value
             for name, value in saved.training.items()
         }
+        for name, value in self.learner.training_state().items():
+            if name.startswith(_GENERATOR):
+                check_state("", {name: value}, {name: own[name]})
         self.learner.load_training_state({name: own[name] for name in own if not name.startswith(_ENV)})
         unflatten({"env": self.env}, own)
         self.window.load_json(saved.progress["recent"])

@@ -29,7 +29,7 @@ def find(path: Path) -> Layout:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; give the folder of a run")
-    if path.is_file():
+    if not path.is_dir():
         if not is_event_file(path.name):
             raise UserError(f"{path} is neither a run's folder nor an event file of TensorBoard; give the run's folder")
         return Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]})
