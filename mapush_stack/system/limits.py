@@ -153,6 +153,12 @@ class _Loader(yaml.SafeLoader):
                 raise ValueError(f"{shown(key.value)} is there twice, again in line {line}")
             met.add(key.value)
 
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:  # noqa: N803 - PyYAML's name
+        """Go into a bracket, unless it is too deep: PyYAML's time grows as the square of the depth."""
+        if self.flow_level >= _DEEPEST:
+            raise RecursionError
+        super().fetch_flow_collection_start(TokenClass)
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         """A whole number that is not too long."""
         if len(node.value) > _LONGEST_NUMBER:
