@@ -3,6 +3,7 @@
 `pytest -m slow tests/test_fuzz_files.py` tries 10,000 mutations of each format and prints the counts.
 """
 
+import copy
 import json
 import random
 import resource
@@ -123,7 +124,7 @@ def edited_json(data, draw):
             elif kind == 2 and isinstance(node, dict):
                 node["x" * draw.randrange(3)] = node.pop(key)
             else:
-                node[key] = draw.choice(VALUES)
+                node[key] = copy.deepcopy(draw.choice(VALUES))
             break
     text = json.dumps(plain).encode()
     return edited(text, draw) if draw.randrange(4) == 0 else text
