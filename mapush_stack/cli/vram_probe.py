@@ -194,7 +194,10 @@ def _check_same(context: click.Context, settings: ProbeSettings) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & {*_OF_PROGRAMS, "program_name"} and _program(context.params) != settings.program:
+    changed = [
+        name for name in given & {*_OF_PROGRAMS} if context.params[name] != getattr(settings.program, name, None)
+    ]
+    if changed or ("program_name" in given and _program(context.params) != settings.program):
         raise UserError("--resume goes on with the probe's own command, which is another; leave it out")
     if given & _ASKED and (settings.config is None or _on(_config(context.params), settings.device) != settings.config):
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")

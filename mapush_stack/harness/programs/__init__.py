@@ -9,7 +9,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import yaml
 from pydantic import Field, ValidationError
@@ -46,8 +46,8 @@ class Program(Settings):
     """Seconds without growth after which memory has settled."""
     contact_pairs: bool = False
     """Whether it reads MAPUSH_CONTACT_PAIR_MULTIPLIER."""
-    checkpoint: List[str] = Field(default=[])
-    """Patterns of the files that are its checkpoints, in its folder; empty if a short run writes none."""
+    checkpoint: Optional[List[str]] = None
+    """Patterns of its checkpoints' files, in its folder; None for usual endings; empty if a short run writes none."""
     num_envs: int = Field(default=4, gt=0)
     """Environments of a short run."""
     steps: int = Field(default=1000, gt=0)

@@ -98,22 +98,28 @@ def measure(
         terminal = Terminal(write)
         with _start(command, terminal, environment, cwd) as process:
             while process.running(_SAMPLE_SECONDS):
-                how, held = meter(process.tree)
+                done = watch is not None and watch.measured(_best(traces)[1])
+                # The last sample counts the children of the last second too.
+                how, held = meter(ProcessTree(process.process.pid) if done else process.tree)
                 traces.setdefault(how, []).append((process.seconds, held))
                 if limit_mib is not None and held > limit_mib:
                     process.kill("limit")
+                elif done:
+                    _end(process)
                 elif process.seconds > timeout:
                     process.kill("timeout")
                 elif stop():
                     process.kill("request")
-                elif watch is not None and watch.measured(traces[how]):
-                    _end(process)
         seconds = process.seconds
-    # NVML may list a process only after a while.
-    method = next((one for one in _METHODS if one in traces), _METHODS[-1])
-    samples = traces.get(method, [])
+    method, samples = _best(traces)
     peak = max((mib for _, mib in samples), default=0.0)
     return Measurement(process.exit_code, seconds, peak, method, _thinned(samples), process.stop_reason)
+
+
+def _best(traces: Dict[Method, Trace]) -> Tuple[Method, Trace]:
+    """The best method that gave samples, and those; NVML may list a process only after a while."""
+    method = next((one for one in _METHODS if one in traces), _METHODS[-1])
+    return method, traces.get(method, [])
 
 
 def _start(command: Sequence[str], terminal: Terminal, environment: Dict[str, str], cwd: Optional[str]) -> ChildProcess:

@@ -42,7 +42,7 @@ class ProgramWatch:
 
     def measured(self, trace: Sequence[Tuple[float, float]]) -> bool:
         """Whether enough is known: the rates that were asked for, or else that memory has settled."""
-        if self._ready_after is None:
+        if self._ready_after is None or not trace:
             return False
         if self._program.rate:
             return len(self._rates) >= _WARM_UP + self._updates
