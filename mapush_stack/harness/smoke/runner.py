@@ -29,7 +29,7 @@ class StepResult(Settings):
 
     step: str
     passed: Optional[bool]
-    """None: left out, because it needs a step that failed."""
+    """None: left out, because it needs a step that failed, or does not apply."""
     seconds: float = 0.0
     """With the start and the end of its process."""
     told: str = ""
