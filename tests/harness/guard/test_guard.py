@@ -17,7 +17,7 @@ TOOLS = """
 import os, sys, threading, time
 """
 ALONE = {
-    "sees": "print(sys.argv, sys.path, __name__, __file__, __spec__, sys.flags, sorted(dir()), __loader__.path)",
+    "sees": "print(sys.argv, sys.path, __name__, __file__, __spec__, sys.flags, dir(), getattr(sys, 'orig_argv', 0))",
     "environment": "print({n: v for n, v in os.environ.items() if n != '_'}, sys.stdin.read(), sys.stdout.isatty())",
     "text": "print('x', end=''); sys.exit('no convergence')",
     "number": "sys.exit(-3)",
@@ -94,17 +94,29 @@ def test_a_program_does_what_it_does_alone(tmp_path, name):
 
 @pytest.mark.parametrize("name", OTHERS)
 def test_however_it_is_started(tmp_path, name):
+    files_of(tmp_path, SHOWN)
+    assert run(OTHERS[name], tmp_path, guard()) == run(OTHERS[name], tmp_path)
+
+
+def files_of(tmp_path, text):
+    """Put a program into a folder in all forms that `OTHERS` starts."""
     package = tmp_path / "package"
     package.mkdir()
     for file in (package / "__main__.py", tmp_path / "program.py", tmp_path / "script", tmp_path / "long"):
-        file.write_text(SHOWN)
+        file.write_text(text)
     with zipfile.ZipFile(str(tmp_path / "archive.zip"), "w") as archive:
-        archive.writestr("__main__.py", SHOWN)
-    (tmp_path / "script").write_text(f"#!{sys.executable} -B\n{SHOWN}")
-    (tmp_path / "long").write_text(f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n{SHOWN}")
+        archive.writestr("__main__.py", text)
+    (tmp_path / "script").write_text(f"#!{sys.executable} -B\n{text}")
+    (tmp_path / "long").write_text(f"#!/bin/sh\n'''exec' \"{sys.executable}\" \"$0\" \"$@\"\n' '''\n{text}")
     for script in ("script", "long"):
         (tmp_path / script).chmod(0o755)
-    assert run(OTHERS[name], tmp_path, guard()) == run(OTHERS[name], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["module", "isolated", "folder", "zip", "script", "long script"])
+def test_however_it_is_started_its_work_counts(tmp_path, name):
+    files_of(tmp_path, "import atexit, os\natexit.register(os.kill, os.getpid(), 11)")
+    code, _, err = run(OTHERS[name], tmp_path, guard())
+    assert code == 0 and "while it shut down" in err
 
 
 @pytest.mark.parametrize("kind", teardown.KINDS)
@@ -134,9 +146,14 @@ def test_a_failure_stays_one(tmp_path, kind, end, code):
 )
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV])
 def test_it_may_die_of_any_signal_and_anywhere_after_its_work(tmp_path, end, number):
-    command = program(tmp_path, f"print('done')\n{end.format(int(number))}")
+    forked = "if not os.fork(): sys.exit(5)\nos.wait()\nfile = open('log', 'w')\nfile.write('result')"
+    command = program(tmp_path, f"{forked}\nprint('done')\n{end.format(int(number))}")
     code, out, err = run(command, tmp_path, guard())
-    assert (code, out) == (0, "done\n") and f"({number.name}) while it shut down" in err
+    assert (code, out, (tmp_path / "log").read_text()) == (
+        0,
+        "done\n",
+        "result",
+    ) and f"({number.name}) while it shut down" in err
 
 
 @pytest.mark.parametrize("name", ["isaacgym.py", "isaacgym/__init__.py"])
@@ -180,7 +197,13 @@ finally:
 """
 LISTENS = """
 import signal
-signal.signal(int(sys.argv[2]), lambda number, frame: (print("caught"), sys.exit(9)))
+import subprocess
+child = subprocess.Popen(["sleep", "60"])
+def caught(number, frame):
+    time.sleep(0.3)
+    print("caught", child.poll())
+    sys.exit(9)
+signal.signal(int(sys.argv[2]), caught)
 open("ready", "w").close()
 time.sleep(60)
 """
@@ -193,8 +216,8 @@ time.sleep(60)
         (WAITS, signal.SIGTERM, 143, "closed\n"),
         (WAITS, signal.SIGHUP, 129, "closed\n"),
         (WAITS, signal.SIGUSR1, 138, ""),
-        (LISTENS, signal.SIGTERM, 9, "caught\n"),
-        (LISTENS, signal.SIGUSR2, 9, "caught\n"),
+        (LISTENS, signal.SIGTERM, 9, "caught None\n"),
+        (LISTENS, signal.SIGUSR2, 9, "caught None\n"),
     ],
 )
 def test_signals_reach_it(tmp_path, text, number, code, printed):
