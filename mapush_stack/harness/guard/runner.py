@@ -2,7 +2,7 @@
 
     PYTHON [OPTION]... runner.py PIPE SECONDS file|archive|-m|-c TARGET [ARGUMENT]...
 
-It runs in the program's own Python, which may be 3.8 and lack everything else: it imports the standard library alone,
+It runs in the program's own Python, which may be 3.6 and lack everything else: it imports the standard library alone,
 and little of it.
 """
 
@@ -69,7 +69,9 @@ def _present(kind: str, target: str) -> None:
 def _outcome(kind: str, target: str) -> int:
     """Run the program; returns its exit code, and prints its traceback as Python would."""
     main_module = ModuleType("__main__")
-    main_module.__dict__.update(__builtins__=builtins, __annotations__={})
+    main_module.__dict__.update(__builtins__=builtins)
+    if sys.version_info < (3, 14):
+        main_module.__dict__.update(__annotations__={})
     sys.modules["mapush_guard_runner"] = sys.modules["__main__"]  # which would otherwise be cleared
     sys.modules["__main__"] = main_module
     try:
@@ -90,7 +92,7 @@ def _execute(kind: str, target: str, main_module: ModuleType) -> None:
 
         path = _full(target)
         names.update(__file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
-        with io.open_code(path) as file:
+        with open(path, "rb") as file:
             source = file.read()
         exec(compile(source, path, "exec", dont_inherit=True), names)
     else:
@@ -144,7 +146,8 @@ def _listen() -> None:
     for number in _STOP:
         if signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)
-    os.register_at_fork(after_in_child=_deafen)
+    if sys.version_info >= (3, 7):
+        os.register_at_fork(after_in_child=_deafen)
 
 
 def _deafen() -> None:
