@@ -27,6 +27,7 @@ _VERBS = {
     "reproduce": "Repeat a run, and say what differs.",
     "walk": "Train or test the walking policy of the Go1.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
+    "guard": "Run any program so that it ends cleanly, with its true exit code.",
     "triage": "Say what happened to a run that crashed.",
     "smoke": "Test that everything works on this machine.",
     "doctor": "Check the machine and the environment.",
@@ -35,6 +36,9 @@ _VERBS = {
 }
 _LASTING = ("train", "sweep", "evaluate", "play", "reproduce", "walk", "vram-probe", "smoke")
 """Commands that do their work to the end when nobody reads what they print any more."""
+
+_OTHERS_PROGRAMS = {"guard", "smoke", "triage", "vram-probe"}
+"""Commands that run other programs, whose environment variables they leave as they are."""
 
 
 def _load_plugins(context: click.Context, option: click.Parameter, names: Tuple[str, ...]) -> None:
@@ -62,6 +66,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> Optional[click.Command]:
         if name not in _VERBS:
             return None
+        if name not in _OTHERS_PROGRAMS:
+            # By default OpenMP's threads wait in busy loops, which slow the physics threads and other programs.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         command: click.Command = importlib.import_module(f"mapush_stack.cli.{name.replace('-', '_')}").command
         if _PLUGIN not in command.params:
             command.params.append(_PLUGIN)
@@ -88,8 +95,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
     0: done; 1: a fault of the machine; 2: a request that cannot be met; 129, 130 or 143: a signal; others are
     documented by their commands.
     """
-    # By default OpenMP's threads wait in busy loops, which slow the physics threads and other programs.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         isaacgym_import.import_first()
         result = cli.main(args=arguments, prog_name="mapush", standalone_mode=False)

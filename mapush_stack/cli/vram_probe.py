@@ -16,6 +16,8 @@ from rich.table import Table
 
 from .. import __version__
 from ..errors import UserError
+from ..harness import programs
+from ..harness.programs import Program
 from ..harness.vram import probe, summary
 from ..harness.vram.folder import ProbeFile, ProbeFolder, ProbeSettings, TrialRecord
 from ..harness.vram.summary import ProbeSummary
@@ -37,6 +39,8 @@ _SHORTHANDS = {
 """Options for fields of the configuration."""
 _ASKED = {"preset", "parts", "object_name", "overrides", *_SHORTHANDS}
 """Parameters that the configuration is made of."""
+_OF_PROGRAMS = ("run", "ready", "rate", "settle")
+"""Parameters that are fields of a `Program`."""
 
 
 @click.command(name="vram-probe")
@@ -47,6 +51,13 @@ _ASKED = {"preset", "parts", "object_name", "overrides", *_SHORTHANDS}
 @click.option("--algo", default=None, help="happo or mappo; with --learner harl also hatrpo and haa2c.")
 @click.option("--robot", default=None, help="planar or go1.")
 @click.option("--backend", default=None, help="mujoco, warp, isaacgym or auto.")
+@click.option("--run", metavar="CMD", default=None, help="Probe this command instead; it holds {num_envs}.")
+@click.option("--command", "program_name", metavar="NAME", default=None, help=programs.HELP)
+@click.option("--ready", metavar="REGEX", default=None, help="Line of CMD that says that it trains.")
+@click.option("--rate", metavar="REGEX", default=None, help="Lines of CMD with its rate, in a group.")
+@click.option(
+    "--settle", type=click.FloatRange(0.1), default=None, help="Seconds without growth of CMD's memory.  [10]"
+)
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
 @click.option(
     "--limit-mib", type=click.IntRange(1), default=None, help="Act as a card (or host) with only so much memory."
@@ -82,8 +93,9 @@ def command(
     """Measure how many environments fit into memory, what each costs, and how fast they are.
 
     Trains each size for a few updates in its own process: more and more environments, then bisection, up to --max-envs
-    or the end of the memory. FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished trials are
-    kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
+    or the end of the memory. With --run or --command it starts that command, which need not be ours, and follows its
+    memory and its lines (docs/vram.md). FIELD=VALUE changes any field of the preset, as in `mapush train`. Finished
+    trials are kept, and --resume goes on. Exit code 1: a trial failed for another reason than its size.
     """
     if trial is not None:
         run_trial(trial)
@@ -110,13 +122,32 @@ def command(
 
 def _settings(given: Dict[str, Any]) -> ProbeSettings:
     """The checked settings of the command line."""
-    config = _config(given)
+    program = _program(given)
+    config = None if program is not None else _config(given)
     device = _device(given["device"], config)
     chosen = {name: given[name] or value for name, value in _DEFAULTS[_kind(device)].items()}
     if chosen["start"] > chosen["max_envs"]:
         raise UserError(f"--start {chosen['start']} is more than --max-envs {chosen['max_envs']}; raise the second")
     same = {name: given[name] for name in ("growth", "resolution", "limit_mib", "updates", "timeout")}
-    return ProbeSettings(config=_on(config, device), device=device, **chosen, **same)
+    return ProbeSettings(
+        config=None if config is None else _on(config, device), program=program, device=device, **chosen, **same
+    )
+
+
+def _program(given: Dict[str, Any]) -> Optional[Program]:
+    """The command to probe instead of `mapush train`, if one is given."""
+    fields = {name: given[name] for name in _OF_PROGRAMS if given[name] is not None}
+    if given["run"] is None and given["program_name"] is None:
+        if fields:
+            raise UserError(f"--{next(iter(fields))} goes with --run or --command, which is missing")
+        return None
+    ours = sorted(name for name in _ASKED if given[name])
+    if ours:
+        raise UserError(f"a command says all about its training; leave out {ours[0]}={given[ours[0]]}, or --run")
+    program = programs.load(given["program_name"] or "", fields)
+    if "{num_envs}" not in program.run:
+        raise UserError(f"--run {program.run} needs {{num_envs}} where the number of environments belongs")
+    return program if "{contact_pairs}" not in program.run else program.model_copy(update={"contact_pairs": True})
 
 
 def _kind(device: str) -> str:
@@ -139,17 +170,18 @@ def _config(given: Dict[str, Any]) -> ExperimentConfig:
     return configuration.load(given["preset"] or "default", given["object_name"] or "", changes, given["parts"])
 
 
-def _device(wanted: str, config: ExperimentConfig) -> str:
+def _device(wanted: str, config: Optional[ExperimentConfig]) -> str:
     """The device: `cpu` or `cuda:N`."""
-    if wanted == "auto":
+    on_cpu = config is not None and config.sim.backend == "mujoco"
+    if wanted == "auto" and config is not None:
         wanted = config.sim.device
     if wanted == "auto":
-        wanted = "cuda" if config.sim.backend != "mujoco" and gpu.look().gpus else "cpu"
+        wanted = "cuda" if not on_cpu and gpu.look().gpus else "cpu"
     if wanted == "cuda":
         wanted = "cuda:0"
     if wanted != "cpu" and not (wanted[:5] == "cuda:" and wanted[5:].isdigit()):
         raise UserError(f"--device {wanted} is not auto, cpu, cuda or cuda:N")
-    if wanted != "cpu" and config.sim.backend == "mujoco":
+    if wanted != "cpu" and on_cpu:
         raise UserError(f"--device {wanted} does not go with sim.backend=mujoco, which needs none")
     return wanted
 
@@ -162,7 +194,12 @@ def _check_same(context: click.Context, settings: ProbeSettings) -> None:
         if context.get_parameter_source(name) == ParameterSource.COMMANDLINE and context.params[name] != ()
     }
     options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
-    if given & _ASKED and _on(_config(context.params), settings.device) != settings.config:
+    changed = [
+        name for name in given & {*_OF_PROGRAMS} if context.params[name] != getattr(settings.program, name, None)
+    ]
+    if changed or ("program_name" in given and _program(context.params) != settings.program):
+        raise UserError("--resume goes on with the probe's own command, which is another; leave it out")
+    if given & _ASKED and (settings.config is None or _on(_config(context.params), settings.device) != settings.config):
         raise UserError("--resume goes on with the probe's own configuration, which is another; leave it out")
     for name in given & {*type(settings).model_fields, "device"} - {"config"}:
         mine, asked = getattr(settings, name), context.params[name]
@@ -200,19 +237,22 @@ def _run(console: Console, folder: ProbeFolder, as_json: bool) -> int:
 def _introduce(console: Console, folder: ProbeFolder) -> None:
     settings, machine = folder.file.settings, folder.file.machine
     config, kept = settings.config, len(folder.records())
-    simulator = "" if config.sim.backend == "auto" else f"{config.sim.backend} on "
+    simulator = "" if config is None or config.sim.backend == "auto" else f"{config.sim.backend} on "
     limited = f" (--limit-mib, of {machine.total_mib:,.0f})" if settings.limit_mib else ""
     already = f" · {kept} trials are there already" if kept else ""
-    team = f"{config.learner.algorithm.upper()} · {config.sim.robot} robots push the {config.object.name}"
     memory = f"{machine.capacity_mib:,.0f} MiB for a trial{limited}"
-    say(console, f"{team} · {simulator}{machine.name}, {memory}{already}")
+    say(console, f"{settings.subject} · {simulator}{machine.name}, {memory}{already}")
 
 
 def _print_trial(console: Console, record: TrialRecord) -> None:
     """Print a line about a trial that has ended."""
-    rate = f"{record.result.fps:>12,.0f} FPS" if record.result else f"{record.outcome.value:>16}"
+    rate = f"{_rate(record):>12} FPS" if record.result else f"{record.outcome.value:>16}"
     measured = f"{record.num_envs:>9,} environments {record.peak_mib:>9,.0f} MiB {rate} {record.seconds:>6.1f} s"
     say(console, ", ".join(filter(None, [measured, _purpose(record), record.evidence])))
+
+
+def _rate(record: TrialRecord) -> str:
+    return f"{record.result.fps:,.0f}" if record.result and record.result.fps is not None else "-"
 
 
 def _purpose(record: TrialRecord) -> str:
@@ -229,7 +269,7 @@ def _print_tables(console: Console, results: ProbeSummary) -> None:
         say(console, line)
     if results.predictions:
         console.print(_predicted(results))
-    if any(record.result and record.result.contact_pairs for record in results.trials):
+    if any(record.purpose == "contact-pairs" for record in results.trials):
         console.print(_pairs(results))
 
 
@@ -244,7 +284,7 @@ def _measured(results: ProbeSummary) -> Table:
             f"{record.num_envs:,}",
             f"{record.peak_mib:,.0f}",
             f"{record.peak_mib / results.machine.capacity_mib:.0%}",
-            f"{record.result.fps:,.0f}" if record.result else "-",
+            _rate(record),
             ", ".join(filter(None, marks)),
         )
     return table
@@ -269,9 +309,9 @@ def _sentences(results: ProbeSummary) -> List[str]:
             f"{held_out.measured_mib:,.0f} measured, error {held_out.error:+.1%}"
         )
     if results.recommended is not None:
+        number = f"sim.num_envs={results.recommended}" if results.settings.program is None else results.recommended
         said.append(
-            f"Recommended: sim.num_envs={results.recommended}, the smallest size within 3 % of the highest rate that "
-            "leaves a tenth of the memory"
+            f"Recommended: {number}, the smallest size within 3 % of the highest rate that leaves a tenth of the memory"
         )
     return said
 

@@ -66,7 +66,7 @@ def leave(code: int) -> NoReturn:
 
     closing.watchdog = watchdog
     closing.close_all()
-    _reap()
+    reap()
     with _time_limit(_TEARDOWN_SECONDS, code or int(bool(closing.lost))):
         written = _flush()
         code = code or int(bool(closing.lost) or not written)
@@ -114,7 +114,7 @@ def _listen() -> None:
             signal.signal(number, stop)
 
 
-def _reap() -> None:
+def reap() -> None:
     """End all descendants and wait for them, so that none stays as a zombie."""
     import psutil
 

@@ -60,8 +60,8 @@ class Terminal:
         return bool(data)
 
 
-Output = Union[int, IO[bytes], Terminal]
-"""A file, a constant of `subprocess`, or a pseudo-terminal."""
+Output = Union[None, int, IO[bytes], Terminal]
+"""Our own stream, a file, a constant of `subprocess`, or a pseudo-terminal."""
 
 
 class ChildProcess:
@@ -81,6 +81,7 @@ class ChildProcess:
         environment: Optional[Mapping[str, str]] = None,
         cwd: Optional[str] = None,
         death_signal: Optional[int] = signal.SIGKILL,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         """Start the command.
 
@@ -92,6 +93,7 @@ class ChildProcess:
             environment: its environment variables; None for this process's own.
             cwd: the folder that it starts in; None for this process's own.
             death_signal: what the kernel sends to it when this process dies; None for nothing.
+            pass_fds: file descriptors that it inherits.
 
         Raises:
             OSError: there is no such program.
@@ -115,6 +117,7 @@ class ChildProcess:
                 env=environment,
                 cwd=cwd,
                 start_new_session=True,
+                pass_fds=pass_fds,
                 preexec_fn=_prepare_child(os.getpid(), death_signal),
             )
         except BaseException:
@@ -177,7 +180,7 @@ class ChildProcess:
 
         def forward(number: int, _frame: Optional[FrameType]) -> None:
             with contextlib.suppress(ProcessLookupError):
-                if number == signal.SIGTERM:
+                if number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
                     self.process.send_signal(number)
                 else:  # a terminal's Ctrl-C goes to the whole process group
                     os.killpg(self.process.pid, number)

@@ -21,7 +21,8 @@ def folder(tmp_path):
 
 
 def as_stored(plain):
-    """The content of `vram.json` without the schema numbers that e8aac1c did not have."""
+    """The content of `vram.json` without what e8aac1c did not have: schema numbers, other programs."""
+    assert plain["settings"].pop("program") is None
     del plain["schema"], plain["settings"]["config"]["schema"], plain["settings"]["config"]["version"]
     return plain
 

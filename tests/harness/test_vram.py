@@ -17,7 +17,7 @@ from mapush_stack.harness.vram.folder import Machine, ProbeFile, ProbeFolder, Pr
 from mapush_stack.harness.vram.measurement import Measurement
 from mapush_stack.harness.vram.outcome import Outcome, classify
 from mapush_stack.training import memory
-from tests.cli.runner import ROOT, environment
+from tests.cli.runner import ROOT, environment, mapush
 from tests.conftest import small_config
 
 FAKE = [sys.executable, "-I", "-S", str(ROOT / "tests/harness/fake_trial.py")]
@@ -254,6 +254,37 @@ with folder.locked():
         state.with_suffix(".new").replace(state)
     probe.run(folder, idle, lambda: False, sys.argv[4:])
 """
+
+
+TRAINER_ON_A_CARD = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+
+def hold(line):
+    state.with_suffix(".new").write_text(line)
+    state.with_suffix(".new").replace(state)
+
+state, mib = Path(os.environ["FAKE_NVML_STATE"]), 600 + 10 * int(sys.argv[1])
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+worker = subprocess.Popen(["sleep", "60"])
+hold(f"{1000 + mib} {worker.pid} {mib}")
+try:
+    for update in range(600):
+        print("fps: 100", flush=True)
+        time.sleep(0.1)
+finally:
+    hold("1000")
+    worker.kill()
+"""
+
+
+def test_the_memory_of_another_program_is_that_of_all_its_processes_on_the_card(card, tmp_path):
+    (tmp_path / "train.py").write_text(TRAINER_ON_A_CARD)
+    options = ["--device", "cuda", "--start", 16, "--max-envs", 16, "--out", tmp_path / "probe", "--json"]
+    command = f"{sys.executable} {tmp_path / 'train.py'} {{num_envs}}"
+    out, _ = mapush("vram-probe", *options, "--run", command, "--rate", "fps: ([0-9]+)")
+    (trial,) = json.loads(out)["trials"]
+    assert (trial["peak_mib"], trial["measured_by"], trial["result"]["fps"]) == (760.0, "process", 100.0)
 
 
 @pytest.mark.parametrize(("shown", "how"), [(True, "process"), (False, "device")])

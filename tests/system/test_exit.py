@@ -319,7 +319,7 @@ SCENARIOS = {
         print(process.pid, process.stdout.readline().decode().strip())
         """,
         ended_its_children,
-        "exit._reap = lambda: None",
+        "exit.reap = lambda: None",
         0,
     ),
     "stubborn-child": Scenario(

@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
+from ...errors import UserError
 from ...settings import Settings
 from ...system.stored_file import StoredFile
 from ...system.supervisor import ChildProcess, Terminal
@@ -15,6 +16,7 @@ from ..triage import rules
 from ..triage.diagnosis import diagnose
 from ..triage.log import Log
 from ..triage.monitor import crash_environment, monitor
+from ..triage.rules import Fact
 
 _STEP_SECONDS = 600.0
 """A step that takes longer has failed; the first one on a GPU compiles kernels for about a minute."""
@@ -27,7 +29,7 @@ class StepResult(Settings):
 
     step: str
     passed: Optional[bool]
-    """None: left out, because it needs a step that failed."""
+    """None: left out, because it needs a step that failed, or does not apply."""
     seconds: float = 0.0
     """With the start and the end of its process."""
     told: str = ""
@@ -40,8 +42,9 @@ class SmokeResult(Settings):
 
     passed: bool
     backend: str
+    """Empty for another program."""
     reason: str
-    """Why this simulator was used."""
+    """Why this simulator was used; for another program its command."""
     seconds: float
     steps: List[StepResult]
 
@@ -75,6 +78,19 @@ class StepRunner:
         return passed
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder of a smoke test.
+
+    Raises:
+        UserError: it exists or cannot be written.
+
+    """
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
+
+
 def from_json(printed: str) -> Any:
     """The content of the JSON that a command printed.
 
@@ -86,6 +102,82 @@ def from_json(printed: str) -> Any:
         return json.loads(printed)
     except ValueError:
         raise StepError(f"no JSON was printed, but: {' '.join(printed.split())[:200]}") from None
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    """0 to 255, or a signal's negative number."""
+    seconds: float
+    in_time: bool
+    """False if it had to be killed."""
+    left: List[str]
+    """Number and name of each process that it left behind."""
+    facts: Dict[Fact, float]
+
+    @property
+    def shown_code(self) -> int:
+        """The exit code as shells show it."""
+        return self.code if self.code >= 0 else 128 - self.code
+
+
+def run_command(
+    command: Sequence[str],
+    log: Path,
+    seconds: float,
+    read: Callable[[bytes], object] = lambda data: None,
+    stop: Optional[Callable[[float], bool]] = None,
+    cwd: Optional[str] = None,
+) -> Ended:
+    """Run a command to its end.
+
+    Args:
+        command: the program and its arguments.
+        log: the file for all that it prints.
+        seconds: it is killed after so many, or `_STOP_SECONDS` after SIGTERM.
+        read: called with what it prints on standard output.
+        stop: called with the seconds since the start; returns true when it is time to send SIGTERM.
+        cwd: the folder that it starts in.
+
+    Raises:
+        StepError: there is no such program.
+
+    """
+    deadline, stopped = seconds, False
+
+    def control(process: ChildProcess) -> None:
+        nonlocal deadline, stopped
+        if stop is not None and not stopped and stop(process.seconds):
+            process.terminate()
+            stopped, deadline = True, process.seconds + _STOP_SECONDS
+        if process.seconds > deadline:
+            process.kill("timeout")
+
+    with log.open("wb", buffering=0) as kept:
+
+        def keep(data: bytes) -> None:
+            kept.write(data)
+            read(data)
+
+        try:
+            process = ChildProcess(
+                command, Terminal(keep), Terminal(kept.write), environment=crash_environment(), cwd=cwd
+            )
+        except OSError as error:
+            raise StepError(f"{command[0]} cannot be run: {error.strerror or error}") from None
+        with process:
+            facts = monitor(process, control).facts
+            ended, left = process.seconds, process.left_behind()
+    return Ended(process.exit_code, ended, not process.stop_reason, left, facts)
+
+
+def why(log: Path, ended: Ended) -> str:
+    """The reason for a failure, by the rules of triage."""
+    diagnosis = diagnose(Log(log.read_bytes()), rules.registered(), ended.code, ended.facts)
+    if diagnosis.findings:
+        return f"{diagnosis.findings[0].cause} {diagnosis.findings[0].remedy}"
+    return "The cause is unknown; it said: " + " | ".join(line.text for line in diagnosis.telling)
 
 
 def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Optional[Callable[[], bool]] = None) -> str:
@@ -102,38 +194,12 @@ def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Option
 
     """
     printed: List[bytes] = []
-    deadline = _STEP_SECONDS
-    stopped = False
-
-    def control(process: ChildProcess) -> None:
-        nonlocal deadline, stopped
-        if stop is not None and not stopped and stop():
-            process.terminate()
-            stopped, deadline = True, process.seconds + _STOP_SECONDS
-        if process.seconds > deadline:
-            process.kill("timeout")
-
-    with log.open("wb", buffering=0) as kept:
-
-        def keep(data: bytes) -> None:
-            kept.write(data)
-            printed.append(data)
-
-        command = [sys.executable, "-m", "mapush_stack", *arguments]
-        with ChildProcess(command, Terminal(keep), Terminal(kept.write), environment=crash_environment()) as process:
-            facts = monitor(process, control).facts
-            left = process.left_behind()
-    if process.stop_reason:
+    command = [sys.executable, "-m", "mapush_stack", *arguments]
+    ended = run_command(command, log, _STEP_SECONDS, printed.append, stop and (lambda _: stop()))
+    if not ended.in_time:
         raise StepError(f"mapush {arguments[0]} did not end in time; it was killed")
-    code = process.exit_code
-    shown = code if code >= 0 else 128 - code
-    if shown not in codes:
-        diagnosis = diagnose(Log(log.read_bytes()), rules.registered(), code, facts)
-        if diagnosis.findings:
-            why = f"{diagnosis.findings[0].cause} {diagnosis.findings[0].remedy}"
-        else:
-            why = "The cause is unknown; it said: " + " | ".join(line.text for line in diagnosis.telling)
-        raise StepError(f"mapush {arguments[0]} ended with exit code {shown}. {why}")
-    if left:
-        raise StepError(f"mapush {arguments[0]} left processes behind: {', '.join(left)}")
+    if ended.shown_code not in codes:
+        raise StepError(f"mapush {arguments[0]} ended with exit code {ended.shown_code}. {why(log, ended)}")
+    if ended.left:
+        raise StepError(f"mapush {arguments[0]} left processes behind: {', '.join(ended.left)}")
     return b"".join(printed).decode(errors="replace")

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ...errors import UserError
 from ...training import progress_file
-from .runner import SMOKE_FILE, SmokeResult, StepError, StepResult, StepRunner, from_json, mapush
+from .runner import SMOKE_FILE, SmokeResult, StepError, StepResult, StepRunner, from_json, make_folder, mapush
 
 BACKENDS = ("isaacgym", "warp", "mujoco")
 """Simulators, in the order of preference."""
@@ -37,10 +37,7 @@ def run(folder: Path, backend: Optional[str], robot: Optional[str], announce: Ca
         UserError: the machine has no simulator, or nothing can be written to the folder.
 
     """
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
+    make_folder(folder)
     begun = time.monotonic()
     runner = StepRunner(folder, announce)
     machine = _doctor(runner, backend)

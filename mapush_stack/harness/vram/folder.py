@@ -11,6 +11,7 @@ from ...settings import Settings
 from ...system.stored_file import StoredFile
 from ...system.trials_folder import TrialsFolder
 from ...training.upgrades import StoredConfig
+from ..programs import Program
 from .outcome import Outcome
 from .trial import TrialResult
 
@@ -23,8 +24,10 @@ Method = Literal["process", "device", "rss"]
 class ProbeSettings(Settings):
     """What was asked for."""
 
-    config: StoredConfig
-    """The experiment; the probe chooses its number of environments."""
+    config: Optional[StoredConfig]
+    """The experiment; the probe chooses its number of environments. None for another program."""
+    program: Optional[Program] = None
+    """The program that is probed instead of `mapush train`."""
     device: str
     """`cpu` or `cuda:N`."""
     start: int
@@ -34,6 +37,21 @@ class ProbeSettings(Settings):
     limit_mib: Optional[int]
     updates: int
     timeout: float
+
+    @property
+    def sweeps_contact_pairs(self) -> bool:
+        """Whether Isaac Gym's room for contact pairs is varied."""
+        if self.program is not None:
+            return self.program.contact_pairs
+        return self.config is not None and self.config.sim.backend == "isaacgym"
+
+    @property
+    def subject(self) -> str:
+        """What is probed, in words."""
+        if self.config is None:
+            return self.program.run if self.program is not None else ""
+        robots, pushed = self.config.sim.robot, self.config.object.name
+        return f"{self.config.learner.algorithm.upper()} · {robots} robots push the {pushed}"
 
 
 class Machine(Settings):

@@ -59,7 +59,10 @@ def classify(
 
     """
     if has_result:
-        return Outcome.FITS, "" if measured.exit_code == 0 else f"then {describe_exit(measured.exit_code)}"
+        return (
+            Outcome.FITS,
+            "" if measured.exit_code == 0 or measured.stopped else f"then {describe_exit(measured.exit_code)}",
+        )
     if measured.stopped == "limit":
         return Outcome.OUT_OF_MEMORY, f"{measured.peak_mib:,.0f} MiB held: ended at the limit"
     log, share = Log(output), measured.peak_mib / capacity_mib

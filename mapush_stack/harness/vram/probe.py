@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import psutil
@@ -18,14 +19,17 @@ from ...training.config import overridden
 from . import model, search
 from .ballast import ballast
 from .folder import Machine, ProbeFolder, ProbeSettings, TrialRecord
-from .measurement import Meter, card_meter, host_meter, measure
+from .measurement import Measurement, Meter, card_meter, host_meter, measure
 from .outcome import Outcome, classify
+from .program_watch import ProgramWatch
 from .trial import TrialRequest, TrialResult
 
 COMMAND = (sys.executable, "-m", "mapush_stack", "vram-probe", "--trial")
 """Runs a trial; the file of its request follows."""
 _PAIR_MULTIPLIER = "MAPUSH_CONTACT_PAIR_MULTIPLIER"
 """The variable that MAPush reads with the patch contact-pairs."""
+_ENDLESS = 10**9
+"""Steps of another program; it is stopped when it is measured."""
 _MIN_CAPACITY = 0.95
 """Share of the memory at the start that must be free for a probe to be resumed."""
 
@@ -120,24 +124,29 @@ def _run_trial(
 ) -> Optional[TrialRecord]:
     """Run one trial; None if `stop` ended it."""
     settings, capacity = folder.file.settings, folder.file.machine.capacity_mib
-    on_gpu = settings.device != "cpu"
-    config = overridden(settings.config, [f"sim.num_envs={trial.num_envs}"])
+    on_gpu, program = settings.device != "cpu", settings.program
+    watch = None if program is None else ProgramWatch(program, trial.num_envs, settings.updates)
     with scratch_directory(folder.trials_path) as scratch:
         request, result = scratch / "request.json", scratch / "result.json"
-        asked = TrialRequest(config=config, updates=settings.updates, result=str(result))
-        write_json(request, asked.model_dump(mode="json"))
+        if program is not None:
+            words = program.words(trial.num_envs, _ENDLESS, trial.multiplier or 1)
+        else:
+            write_json(request, _request(settings, trial, result).model_dump(mode="json"))
+            words = [*command, str(request)]
         measured = measure(
-            [*command, str(request)],
+            words,
             _environment(settings, trial),
             folder.log(number),
             meter,
             settings.timeout,
             None if on_gpu else capacity,
             stop,
+            watch,
+            (program.folder or None) if program is not None else None,
         )
         if measured.stopped == "request":
             return None
-        found = TrialResult.model_validate_json(result.read_text(), strict=True) if result.exists() else None
+        found = _result(result) if watch is None else _program_result(watch, measured)
     line = fit(records)
     outcome, evidence = classify(
         measured,
@@ -147,6 +156,10 @@ def _run_trial(
         None if line is None else line.mib(trial.num_envs),
         on_gpu,
     )
+    if watch is not None and outcome is Outcome.HUNG:
+        evidence = f"{watch.missing()} in {measured.seconds:.0f} s"
+        if line is None and not search.sizes(records, Outcome.FITS):
+            outcome = Outcome.FAILED  # more likely a wrong expression than a wrong size
     peak = max(measured.peak_mib, (found.host_mib or 0.0) if found and not on_gpu else 0.0)
     return TrialRecord(
         **trial._asdict(),
@@ -161,6 +174,24 @@ def _run_trial(
     )
 
 
+def _request(settings: ProbeSettings, trial: search.Trial, result: Path) -> TrialRequest:
+    assert settings.config is not None  # there is no other program
+    config = overridden(settings.config, [f"sim.num_envs={trial.num_envs}"])
+    return TrialRequest(config=config, updates=settings.updates, result=str(result))
+
+
+def _result(file: Path) -> Optional[TrialResult]:
+    """What a trial of `mapush train` wrote, if it came so far."""
+    return TrialResult.model_validate_json(file.read_text(), strict=True) if file.exists() else None
+
+
+def _program_result(watch: ProgramWatch, measured: Measurement) -> Optional[TrialResult]:
+    """What was measured of another program; None if it failed, was killed for its memory, or never trained."""
+    enough = measured.stopped == "measured" or (measured.stopped == "timeout" and not watch.missing())
+    ended = not measured.stopped and measured.exit_code == 0
+    return watch.result() if enough or ended else None
+
+
 def _environment(settings: ProbeSettings, trial: search.Trial) -> Dict[str, str]:
     """The environment variables of a trial: those of the probe, and more output at a crash."""
     environment = dict(os.environ, PYTHONFAULTHANDLER="1", PYTHONUNBUFFERED="1", NO_COLOR="1", TERM="dumb")
@@ -168,7 +199,8 @@ def _environment(settings: ProbeSettings, trial: search.Trial) -> Dict[str, str]
         environment["CUDA_VISIBLE_DEVICES"] = _card(settings).uuid
     if trial.multiplier is not None:
         environment[_PAIR_MULTIPLIER] = str(trial.multiplier)
-        environment[ISAACGYM_FIRST] = "1"
+        if settings.program is None:
+            environment[ISAACGYM_FIRST] = "1"
     return environment
 
 

@@ -24,8 +24,7 @@ class Trial(NamedTuple):
 
 def next_trial(settings: ProbeSettings, records: Sequence[TrialRecord]) -> Optional[Trial]:
     """The trial to run after these; None if the probe is finished."""
-    isaacgym = settings.config.sim.backend == "isaacgym"
-    one = MULTIPLIERS[0] if isaacgym else None
+    one = MULTIPLIERS[0] if settings.sweeps_contact_pairs else None
     searched = [record for record in records if record.purpose == "search"]
     size = _next_size(settings, searched)
     if size is not None:
@@ -34,7 +33,7 @@ def next_trial(settings: ProbeSettings, records: Sequence[TrialRecord]) -> Optio
     held_out = _between(fitting)
     if held_out is not None and not any(record.purpose == "held-out" for record in records):
         return Trial("held-out", held_out, one)
-    if isaacgym and fitting:
+    if one is not None and fitting:
         tried = {record.multiplier for record in records if record.purpose == "contact-pairs"}
         left = [multiplier for multiplier in MULTIPLIERS[1:] if multiplier not in tried]
         if left:

@@ -67,7 +67,12 @@ def summarise(folder: ProbeFolder, finished: bool) -> ProbeSummary:
         held_out=None if line is None else _held_out(line, fitting),
         predictions=[] if line is None else model.predict(line, largest or 0),
         recommended=model.recommend(
-            [(one.num_envs, one.peak_mib, one.result.fps) for one in fitting if one.result], capacity
+            [
+                (one.num_envs, one.peak_mib, one.result.fps)
+                for one in fitting
+                if one.result and one.result.fps is not None
+            ],
+            capacity,
         ),
         trials=records,
     )
@@ -121,7 +126,7 @@ def _draw(summary: ProbeSummary, folder: Path) -> None:
         if some:
             memory.plot([one.num_envs for one in some], [one.peak_mib for one in some], marker, ls="", label=label)
     _draw_line(summary, memory)
-    timed = sorted((one.num_envs, one.result.fps) for one in plain if one.result)
+    timed = sorted((one.num_envs, one.result.fps) for one in plain if one.result and one.result.fps is not None)
     sizes = [size for size, _ in timed]
     rate.plot(sizes, [fps for _, fps in timed], "o-")
     if summary.recommended is not None:

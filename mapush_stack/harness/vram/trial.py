@@ -48,16 +48,17 @@ class ContactPairs(Settings):
 class TrialResult(Settings):
     """What a trial measured."""
 
-    backend: str
-    device: str
-    fps: float
-    """Environment steps of 0.02 s per second, median over the timed updates."""
+    backend: str = ""
+    """Empty for another program, which does not say; so is `device`."""
+    device: str = ""
+    fps: Optional[float]
+    """Environment steps per second, median over the timed updates; None if another program does not print it."""
     updates: int
-    torch_mib: Optional[float]
+    torch_mib: Optional[float] = None
     """Peak of torch's allocator on a GPU; the simulator, CUDA and its libraries hold the rest."""
-    host_mib: Optional[float]
+    host_mib: Optional[float] = None
     """Peak of the process's host memory, by the kernel's count."""
-    contact_pairs: Optional[ContactPairs]
+    contact_pairs: Optional[ContactPairs] = None
 
 
 class _Measured(BaseException):
