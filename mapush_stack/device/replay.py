@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Generic, List, NamedTuple, Sequence, Set, Tuple, TypeVar
+import contextlib
+import gc
+from typing import Any, Callable, Dict, Generic, Iterator, List, NamedTuple, Sequence, Set, Tuple, TypeVar
 
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Within the block nothing is collected: a graph that is destroyed while another one is captured spoils it."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Captured(NamedTuple):
@@ -70,6 +85,6 @@ class Replay(Generic[T]):
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        with no_garbage_collection(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
             outputs = self._function(*static)
         return _Captured(graph, [a for a in static if isinstance(a, Tensor)], outputs)

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from ..device.replay import no_garbage_collection
 from ..errors import UserError
 from . import gpu
 from .engine import Engine, Path
@@ -162,7 +163,7 @@ class WarpEngine(Engine):
         kept = [tensor.clone() for tensor in (self._qpos, self._qvel, self._warmstart)]
         torch.cuda.synchronize(self.device)
         work()
-        with self._warp.ScopedCapture() as capture:
+        with no_garbage_collection(), self._warp.ScopedCapture() as capture:
             work()
         self._warp.synchronize_device(self._wp_device)
         for tensor, value in zip((self._qpos, self._qvel, self._warmstart), kept):

@@ -1,6 +1,7 @@
 """The environment on an NVIDIA GPU, as users of the library meet it; skipped where there is none."""
 
 import copy
+import gc
 
 import pytest
 import torch
@@ -68,3 +69,19 @@ def test_the_vector_environment_gives_what_the_environment_gives(env):
         seen, _, terminated, truncated, infos = vector.step(actions(env).view(-1, 3).cpu().numpy())
     row = int((terminated | truncated).nonzero()[0][0])
     assert not (infos["final_obs"][row] == seen[row]).all()
+
+
+def test_a_dropped_environment_does_not_spoil_the_next_ones_graphs():
+    """Its graphs are in reference cycles, so that the garbage collector destroys them at some later moment."""
+    pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    config = small_config("sim.backend=warp", "sim.device=cuda", "sim.robot=planar")
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)  # so that it is soon
+    try:
+        for _ in range(3):
+            env = api.make_env(config)
+            env.reset()
+            for _ in range(4):
+                env.step(actions(env, 0.1))
+    finally:
+        gc.set_threshold(*threshold)
