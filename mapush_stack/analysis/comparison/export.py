@@ -16,7 +16,7 @@ from .tables import CURVES, TextTable, tables
 _MARKDOWN, _JSON = "comparison.md", "comparison.json"
 SCHEMA = 2
 """Schema of the JSON. Schema 1 had no field `schema`."""
-_RUN_FIELDS = ("name", "library", "task", "algorithm", "seed", "steps", "total_steps", "running", "missing")
+_RUN_FIELDS = ("name", "library", "task", "algorithm", "seed", "steps", "axis", "total_steps", "running", "missing")
 
 
 def to_json(found: Comparison) -> Dict[str, Any]:

@@ -17,19 +17,25 @@ def verdicts(
 ) -> List[Verdict]:
     """A verdict on each pair of groups with the same task.
 
-    By success, or by return if all runs are known to have the same rewards.
+    By success, or by return unless their rewards differ. Runs of MAPush or HARL without a configuration may have other
+    rewards.
     """
-    rewards_differ = any(row.field.startswith("task.rewards") for row in differences)
-    units = ("share",) if rewards_differ or not all(run.config for run in runs) else ("share", "reward")
+    rewards_differ = any("reward" in row.field.lower() for row in differences)
+    silent = any(not run.config and not _foreign(run) for run in runs)
+    units = ("share",) if rewards_differ or silent else ("share", "reward")
     usable = [score for score in scores if score.unit in units]
     return [
-        _verdict(groups, usable, pair)
+        _verdict(groups, usable, pair, all(_foreign(runs[groups[at].runs[0]]) for at in pair))
         for pair in itertools.combinations(range(len(groups)), 2)
         if groups[pair[0]].task == groups[pair[1]].task
     ]
 
 
-def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) -> Verdict:
+def _foreign(run: LoggedRun) -> bool:
+    return run.library not in ("mapush", "harl", "openrl")
+
+
+def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int], foreign: bool) -> Verdict:
     """The verdict by the first score that both groups have."""
     a, b = (groups[index].name for index in pair)
     score = next((one for one in scores if all(one.by_group[index] is not None for index in pair)), None)
@@ -52,4 +58,6 @@ def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int]) ->
         sentence = f"by {score.name}, {better} is better than {worse}: {figures} ({seeds})"
     else:
         sentence = f"by {score.name}, {seeds} show no difference between {a} and {b}: {figures}"
+    if foreign and groups[pair[0]].task is None and conclusion != "nothing":
+        sentence = f"if both are of one task with one reward, which nothing says: {sentence}"
     return Verdict(pair, score.name, found, conclusion, sentence)
