@@ -275,7 +275,7 @@ class _File:
                 yield event
             else:
                 self._odd["times or steps that cannot be"] += 1
-                first = f" (the first: step {event.step:,})" if not first else first
+                first = first or f" (the first: step {event.step:,})"
         self.problems += [
             f"has {count} {what}{first if what.startswith('times') else ''}, which are left out"
             for what, count in self._odd.items()

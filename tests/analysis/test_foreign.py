@@ -93,13 +93,115 @@ def test_a_counter_in_the_log_gives_environment_steps(tmp_path):
     assert found.unknown["other"].steps[-1] == 99_000  # on an axis of its own
 
 
-def test_a_record_far_beyond_the_others_is_left_out_and_said(tmp_path):
+@pytest.mark.parametrize("far", [2**62, 10**12])
+def test_a_record_far_beyond_the_others_is_left_out_and_said(tmp_path, far):
     log = foreign.curves({"rollout/ep_rew_mean": 200 * foreign.RISE})
     steps, values = log["rollout/ep_rew_mean"]
-    folder = foreign.write(tmp_path, {"rollout/ep_rew_mean": (np.append(steps, 2**62), np.append(values, 5))})
+    folder = foreign.write(tmp_path, {"rollout/ep_rew_mean": (np.append(steps, far), np.append(values, 5))})
     found = run.read(folder)
     assert found.steps == 1_000_000 and severe(folder) == []
-    assert "1 record of rollout/ep_rew_mean at step 4,611,686,018,427,387,904, far beyond" in found.problems[0]
+    assert f"step {far:,}" in found.problems[0] and "left out" in found.problems[0]
+
+
+def two_files(folder, second, later=90_000.0, **options):
+    """A log of 100 records, and `second` in another file of the same folder."""
+    foreign.write(folder, foreign.curves({"rollout/ep_rew_mean": foreign.RISE}))
+    return run.read(foreign.write(folder, second, start=1.7e9 + later, name="host.2.0", **options))
+
+
+def test_a_training_that_begins_anew_in_the_same_folder_is_said(tmp_path):
+    short = {"rollout/ep_rew_mean": (np.arange(1, 4) * 10_000, [7, 8, 9])}
+    found = two_files(tmp_path, short)
+    assert found.series["train_episode_rewards"].values.tolist() == pytest.approx(foreign.RISE.tolist())
+    (said,) = (problem for problem in found.problems if "begin anew" in problem)
+    assert "steps 10,000 to 1,000,000 (100 records); steps 10,000 to 30,000 (3 records)" in said
+
+
+def test_what_a_later_file_repeats_counts_once_and_is_said(tmp_path):
+    again = {"rollout/ep_rew_mean": (600_000 + np.arange(100) * 10_000, 5 + foreign.RISE)}
+    found = two_files(tmp_path, again)
+    values = found.series["train_episode_rewards"].values
+    assert found.steps == 1_590_000 and (values[:59] < 1).all() and (values[59:] >= 5).all()
+    assert "41 records were logged again by a later file" in "".join(found.problems)
+
+
+def test_two_writers_at_the_same_time_are_one_training(tmp_path):
+    found = two_files(tmp_path, foreign.curves({"eval/mean_reward": foreign.RISE}), later=1.0)
+    assert len(found.series["train_episode_rewards"].steps) == len(found.series["eval_average_episode_rewards"].steps)
+    assert found.problems == []
+
+
+def test_one_bad_record_loses_one_record(tmp_path):
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder = foreign.write(tmp_path, foreign.curves({"rollout/ep_rew_mean": foreign.RISE}))
+    (file,) = folder.iterdir()
+    rest = file.read_bytes()
+    with file.open("wb") as opened:
+        RecordWriter(opened).write(b"\x2a\x08\x0a\x06\x0a\x04\xff\xff\xff\xff")  # a tag that is no UTF-8
+    file.write_bytes(file.read_bytes() + rest)
+    found = run.read(folder)
+    assert len(found.series["train_episode_rewards"].steps) == 100
+    assert "has 1 records that are no event of TensorBoard" in found.problems[0]
+
+
+def same(log, *folders):
+    for folder in folders:
+        foreign.write(folder, log)
+
+
+LOG = foreign.curves({"rollout/ep_rew_mean": foreign.RISE, "train/value_loss": 1})
+LAYOUTS = {
+    "a log of its own above many runs": (lambda root: same(LOG, root, root / "a", root / "b"), ["a", "b"]),
+    "a text log above many runs": (
+        lambda root: [same(LOG, root / "a", root / "b"), (root / "log.txt").write_text("x\n")],
+        ["a", "b"],
+    ),
+    "a configuration above many runs": (
+        lambda root: [same(LOG, root / "a", root / "b"), (root / "config.json").write_text("{}")],
+        ["a", "b"],
+    ),
+    "writers of one run": (lambda root: same(LOG, root / "x" / "train", root / "x" / "validation"), ["x"]),
+    "an evaluation inside a run": (
+        lambda root: [same(LOG, root / "x"), foreign.write(root / "x" / "evals", {"eval/mean_reward": ([1], [1])})],
+        ["x"],
+    ),
+    "torch's curves": (
+        lambda root: [
+            same(LOG, root / "x"),
+            *(foreign.write(root / "x" / f"losses_{name}", {"losses": ([1, 2], [1, 1])}) for name in ("a", "b")),
+        ],
+        ["x"],
+    ),
+    "wandb's copies and checkpoints": (
+        lambda root: same(LOG, root / "x", root / "x" / "wandb" / "run-1", root / "x" / "checkpoints" / "old"),
+        ["x"],
+    ),
+    "runs of one tag": (
+        lambda root: same(foreign.curves({"return": foreign.RISE}), root / "a", root / "b"),
+        ["a", "b"],
+    ),
+    "runs below a folder with the tag's name": (
+        lambda root: same(foreign.curves({"reward": foreign.RISE}), root / "reward" / "a", root / "reward" / "b"),
+        ["reward/a", "reward/b"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LAYOUTS)
+def test_runs_are_neither_merged_nor_hidden(tmp_path, case, monkeypatch):
+    make, expected = LAYOUTS[case]
+    make(tmp_path)
+    assert [path.relative_to(tmp_path).as_posix() for path in listing.find(tmp_path).runs] == expected
+    if len(expected) > 1:
+        with pytest.raises(UserError, match=f"holds {len(expected)} runs; .*give the folders of those you want"):
+            run.read(tmp_path)
+    else:
+        assert "train_episode_rewards" in run.read(tmp_path / expected[0]).series or case == "writers of one run"
+    monkeypatch.chdir(tmp_path)
+    out, _ = mapush("runs", ".")
+    assert f"{len(expected)} run{'s' * (len(expected) > 1)} in" in out
+    assert ("lies above several runs" in out) == (case.startswith(("a log", "a text")))
 
 
 SEEDS = (1, 2, 3)
