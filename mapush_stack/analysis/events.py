@@ -382,7 +382,10 @@ def first_tags(files: List[Path]) -> Set[str]:
 
 
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record with numbers, found in a file's last bytes; None if there is none."""
+    """The step of the last whole record with numbers, found in a file's last bytes; None if there is none.
+
+    Numbers that are logged again over seconds or iterations do not count.
+    """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -396,6 +399,6 @@ def last_step(file: Path) -> Optional[int]:
                 event = Event.FromString(data[start + _HEADER : start + _HEADER + length])
             except DecodeError:
                 continue
-            if event.HasField("summary"):
+            if any(not value.tag.endswith(("/time", "/iter")) for value in event.summary.value):
                 return int(event.step)
     return None

@@ -13,10 +13,9 @@ from ..rules import load_rules
 from ..settings import Settings
 from . import axes
 from .events import Series
+from .layouts.layout import NATIVE
 
 PATH = Path(__file__).parent / "metric_names.yaml"
-_OURS = ("mapush", "harl", "openrl")
-"""Programs that log under our names, or whose tags have no other meaning."""
 
 
 class Metric(Settings):
@@ -111,10 +110,10 @@ def translate(series: Dict[str, Series], library: str, robots: int, renamed: Map
     """Translate a library's series into our tags and units; `renamed` maps further tags to ours."""
     result = Translated({}, {}, False, {})
     rules = _names().libraries
-    own = _own_tag() if library in _OURS else "|".join(map(_pattern, _names().tags))
+    own = _own_tag() if library in NATIVE else "|".join(map(_pattern, _names().tags))
     if library == "tensorboard" and any(re.fullmatch(own, tag) for tag in series):
         own = _own_tag()
-    for tag, one in series.items():
+    for tag, one in sorted(series.items(), key=lambda pair: pair[0] not in renamed):
         name, rule = renamed.get(tag), None
         if name is None:
             name, rule = _translation(tag, rules.get(library, rules["tensorboard"]), own)

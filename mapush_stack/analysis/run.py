@@ -127,14 +127,16 @@ def read(path: Path, renamed: Optional[Mapping[str, str]] = None) -> LoggedRun:
     layout = layouts.find(path)
     logs, total_steps = _read_logs(layout)
     axis = axes.STEPS
-    known = layout.library != "tensorboard"
-    if not known:
+    if layout.foreign:
         library, axis = metric_names.recognise(logs.series)
         layout = foreign.with_texts(replace(layout, library=library), logs.texts)
-    placed = axes.put_on_axis(logs.series, axis, known)
+    placed = axes.put_on_axis(logs.series, axis, sure=not layout.foreign)
     evaluated, unread = evaluations.read(layout.path, total_steps)
     translated = metric_names.translate(placed.series, layout.library, layout.robots or 2, renamed or {})
     problems = [*layout.problems, *logs.problems, *unread, *placed.notes]
+    problems += [
+        f"--map {tag}={name}: it logs no such tag" for tag, name in (renamed or {}).items() if tag not in placed.series
+    ]
     if placed.series and placed.name == axes.UNKNOWN:
         problems.append("nothing says what its steps count: environment steps, iterations or updates")
     elif placed.series and placed.name != axes.STEPS:

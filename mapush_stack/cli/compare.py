@@ -83,6 +83,7 @@ def command(
 
 
 def _show(console: Console, found: Comparison) -> None:
+    from ..analysis.comparison.significance import sentences
     from ..analysis.comparison.tables import tables
 
     for text_table in tables(found):
@@ -92,7 +93,7 @@ def _show(console: Console, found: Comparison) -> None:
         for row in text_table.rows:
             table.add_row(*map(Text, row))
         console.print(table)
-    for verdict in found.significance:
-        console.print(Text(f"· {verdict.sentence}"))
+    for sentence in sentences(found.significance):
+        console.print(Text(f"· {sentence}"))
     for note in found.notes:
         console.print(Text(f"note: {note}"))

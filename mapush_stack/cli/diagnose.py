@@ -61,7 +61,7 @@ def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
     if diagnosis.assumed:
         console.print(Text(f"assumed, as in upstream's published run: {diagnosis.assumed}", "yellow"))
     for finding in diagnosis.findings:
-        _tell_finding(console, finding)
+        _tell_finding(console, run, finding)
     if not diagnosis.findings:
         console.print(_nothing(diagnosis))
     console.print()
@@ -73,14 +73,21 @@ def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
         console.print(Text(f"Not judged: {diagnosis.reasons}.", "dim"))
 
 
-def _tell_finding(console: Console, finding: Finding) -> None:
+def _tell_finding(console: Console, run: LoggedRun, finding: Finding) -> None:
     style = _STYLES[finding.severity.value]
     console.print()
     console.print(Text.assemble((f"{finding.severity.value}: {finding.title}", style), (f"  [{finding.rule}]", "dim")))
     lines = [Text(finding.sentence), Text(finding.why, "dim")]
     for change in finding.changes:
         now = "" if change.now is None else f" (now {_plain(change.now)})"
-        lines.append(Text.assemble("try ", (f"{change.field}={_plain(change.value)}", "cyan"), f"{now}: {change.why}"))
+        # The fields are those of this project's configuration; others have settings like them.
+        lines.append(
+            Text.assemble(
+                "try, as it is called here, " if run.foreign else "try ",
+                (f"{change.field}={_plain(change.value)}", "cyan"),
+                f"{now}: {change.why}",
+            )
+        )
     for line in lines:
         console.print(Padding(line, (0, 0, 0, 2)))
 

@@ -251,6 +251,13 @@ def test_seeds_are_grouped_and_settings_are_not(tmp_path, case):
     assert unsure == (max(expected.values()) > 1 and not found.runs[0].config)
 
 
+def test_a_setting_that_is_called_like_the_folder_stays(tmp_path):
+    folder = foreign.write(tmp_path / "ppo", LOG)
+    (folder / "config.yaml").write_text("algo: ppo\nseed: 4\nlog_dir: /x/ppo\n")
+    found = run.read(folder)
+    assert (found.algorithm, found.seed, found.config["log_dir"]) == ("ppo", 4, "/x/ppo")
+
+
 def test_other_settings_are_other_groups_although_the_names_agree(tmp_path):
     for seed in SEEDS:
         config = f"seed: {seed}\ngamma: {0.9 if seed == 3 else 0.99}\n"

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ...rules import load_rules
 from ...settings import NamesOf, Settings
 from ...training.config import ExperimentConfig
+from ..layouts.layout import NATIVE
 from .model import Difference
 
 PATH = Path(__file__).parent / "config_fields.yaml"
@@ -64,7 +65,7 @@ def differences(compared: Sequence[Dict[str, Any]], libraries: Sequence[str]) ->
     for found, library in zip(compared, libraries):
         owned.setdefault(library, set()).update(found)
     rows = []
-    own = [library in ("mapush", *_known().names) for library in libraries]
+    own = [library in NATIVE for library in libraries]
     for field in dict.fromkeys(field for found, known in zip(compared, own) for field in essential(found, known)):
         values = [found.get(field, _ABSENT) for found in compared]
         known = [one for one, found, library in zip(values, compared, libraries) if found and field in owned[library]]

@@ -12,8 +12,6 @@ from ..run import LoggedRun
 from .config_fields import essential
 from .model import Difference, Group
 
-_NAMED = ("mapush", "harl", "openrl")
-"""Programs whose configuration names the experiment."""
 _FACTS = ("task", "algorithm", "library", "name", "seed")
 """Facts of a run by which it can be grouped, besides the fields of its configuration."""
 
@@ -30,10 +28,11 @@ def find(runs: List[LoggedRun], configs: List[Dict[str, Any]], by: Optional[str]
     """
     members: Dict[str, List[int]] = {}
     for index, (run, config) in enumerate(zip(runs, configs)):
-        own = run.library in _NAMED
-        alone = (None if config else index) if own else named(run.path).experiment
+        alone = named(run.path).experiment if run.foreign else None if config else index
         key = json.dumps(
-            [run.library, run.task, run.algorithm, alone, essential(config, own)], sort_keys=True, default=str
+            [run.library, run.task, run.algorithm, alone, essential(config, not run.foreign)],
+            sort_keys=True,
+            default=str,
         )
         members.setdefault(key if by is None else _value(by, run, configs, index), []).append(index)
     return list(members.values())
@@ -97,7 +96,7 @@ def name(
 
 def _experiment(run: LoggedRun) -> str:
     """The name of the experiment in the configuration, else the name of the run."""
-    if run.library not in _NAMED:
+    if run.foreign:
         return named(run.path).title
     main = run.config.get("main_args")  # HARL's
     title = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")

@@ -11,6 +11,9 @@ from . import statistics
 from .model import Difference, Group, Score, Verdict
 from .scores import by_seed
 
+_MOST_SILENT = 3
+"""Most pairs without a conclusion that are listed."""
+
 
 def verdicts(
     runs: List[LoggedRun], groups: List[Group], scores: List[Score], differences: List[Difference]
@@ -21,18 +24,23 @@ def verdicts(
     rewards.
     """
     rewards_differ = any("reward" in row.field.lower() for row in differences)
-    silent = any(not run.config and not _foreign(run) for run in runs)
+    silent = any(not run.config and not run.foreign for run in runs)
     units = ("share",) if rewards_differ or silent else ("share", "reward")
     usable = [score for score in scores if score.unit in units]
     return [
-        _verdict(groups, usable, pair, all(_foreign(runs[groups[at].runs[0]]) for at in pair))
+        _verdict(groups, usable, pair, all(runs[groups[at].runs[0]].foreign for at in pair))
         for pair in itertools.combinations(range(len(groups)), 2)
         if groups[pair[0]].task == groups[pair[1]].task
     ]
 
 
-def _foreign(run: LoggedRun) -> bool:
-    return run.library not in ("mapush", "harl", "openrl")
+def sentences(found: List[Verdict]) -> List[str]:
+    """What is concluded, the differences first; pairs without a conclusion are counted if there are many."""
+    silent = [one.sentence for one in found if one.conclusion == "nothing"]
+    if len(silent) > _MOST_SILENT:
+        silent = [f"nothing can be concluded about {len(silent)} pairs of groups; the first: {silent[0]}"]
+    ordered = sorted((one for one in found if one.conclusion != "nothing"), key=lambda one: one.conclusion != "apart")
+    return [*(one.sentence for one in ordered), *silent]
 
 
 def _verdict(groups: List[Group], scores: List[Score], pair: Tuple[int, int], foreign: bool) -> Verdict:

@@ -6,6 +6,7 @@ from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from .. import axes
 from ..evaluations import Evaluation
 from ..run import LoggedRun
 from .groups import short
@@ -54,7 +55,9 @@ def _runs(found: Comparison) -> TextTable:
             run.task or "?",
             run.algorithm or "?",
             "?" if run.seed is None else str(run.seed),
-            f"{run.steps:,}" + (f" of {run.total_steps:,}" if run.total_steps and run.total_steps > run.steps else ""),
+            f"{run.steps:,}"
+            + _short_of(run.axis)
+            + (f" of {run.total_steps:,}" if run.total_steps and run.total_steps > run.steps else ""),
             run.library,
             _state(run),
         ]
@@ -62,6 +65,10 @@ def _runs(found: Comparison) -> TextTable:
     ]
     columns = ["run", "group", "task", "algorithm", "seed", "steps", "library", "state"]
     return TextTable("runs", columns, rows, (0, 1, 2, 3, 6, 7))
+
+
+def _short_of(axis: str) -> str:
+    return "" if axis in (axes.STEPS, axes.UNKNOWN) else f" {axis}"
 
 
 def _state(run: LoggedRun) -> str:

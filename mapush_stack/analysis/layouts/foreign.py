@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 import yaml
 
 from ...errors import UserError
-from ...system.limits import parse_json, read_text
+from ...system.limits import check_plain, parse_json, read_text
 from .layout import Layout
 from .search import INNER
 
@@ -26,8 +27,8 @@ _CONFIGS = (
     ("params.json",),  # RLlib
     ("args.json",),
 )
-_MOST_BYTES, _MOST_VALUES = 2**18, 20_000
-"""Limits of a configuration file; YAML's aliases make a short file long."""
+_MOST_BYTES = 2**18
+"""Of a configuration file."""
 _TASK = ("env_id", "env_name", "env", "task_name", "task", "map_name", "scenario")
 _ALGORITHM = ("algo", "algorithm", "algo_name", "algorithm_name", "alg")
 _CLEANRL = re.compile(r"(?P<task>.+)__(?P<algorithm>.+)__(?P<seed>\d+)__[\d_:.-]{8,}")
@@ -129,7 +130,8 @@ def _literal(text: str) -> Any:
 def _with_config(layout: Layout, config: Dict[str, Any]) -> Layout:
     """The run with task, algorithm and seed of its configuration, else of its names."""
     names = named(layout.path)
-    config = _without_name(config, layout.path.name)
+    if names.title != layout.path.name:
+        config = _without_name(config, layout.path.name)
     seeds = set(_seeds(config))
     return replace(
         layout,
@@ -143,7 +145,7 @@ def _with_config(layout: Layout, config: Dict[str, Any]) -> Layout:
 
 def _without_name(config: Dict[str, Any], name: str) -> Dict[str, Any]:
     """The configuration without fields that only repeat the name of the run's folder, which differ between seeds."""
-    kept = {key: value for key, value in config.items() if not (isinstance(value, str) and name in value)}
+    kept = {key: value for key, value in config.items() if not (isinstance(value, str) and Path(value).name == name)}
     return {key: _without_name(value, name) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
@@ -202,32 +204,8 @@ def _parse(file: Path) -> Dict[str, Any]:
         content = dict(pair for pair in content if isinstance(pair, list) and len(pair) == 2)
     if not isinstance(content, dict):
         raise ValueError("it does not hold named values")
-    plain, _ = _plain(content, _MOST_VALUES)
-    return dict(plain)
-
-
-def _plain(value: Any, left: int) -> Tuple[Any, int]:
-    """A value as JSON has it, and how many values are left of those that are allowed.
-
-    Raises:
-        ValueError: there are too many.
-
-    """
-    if left <= 0:
-        raise ValueError(f"it has more than {_MOST_VALUES:,} values")
-    left -= 1
-    if isinstance(value, dict):
-        found = {}
-        for name, one in value.items():
-            found[str(name)], left = _plain(one, left)
-        return found, left
-    if isinstance(value, (list, tuple, set)):
-        items = []
-        for one in value:
-            item, left = _plain(one, left)
-            items.append(item)
-        return items, left
-    return (value if isinstance(value, (bool, int, float, str)) or value is None else str(value)), left
+    check_plain(content)
+    return dict(json.loads(json.dumps(content, default=str)))
 
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the first is ten times as fast, and may be missing

@@ -106,6 +106,7 @@
       const shade = several || one.lines.length === 1 ? key(line.group) : key(line.dash);
       return lineTraces(line, name, shade, { line: several ? { dash: dashes[line.dash % 5] } : {}, legend: named && !several });
     });
+    const scaled = (one.log || log) && positive(shown);
     const bounds = one.limits.map((limit) => ({
       type: "line", xref: "paper", x0: 0, x1: 1, y0: limit, y1: limit, line: { color: colour("--bad"), width: 1.2, dash: "dash" },
     }));
@@ -113,7 +114,6 @@
       xref: "paper", x: 1, y: scaled ? Math.log10(limit) : limit, xanchor: "right", yanchor: "bottom", showarrow: false,
       text: `limit ${limit}`, font: { size: 11, color: colour("--bad") },
     }));
-    const scaled = (one.log || log) && positive(shown);
     const yaxis = scaled ? { type: "log", tickformat: "~g", dtick: "D2" } : {};
     if (!scaled && one.name === "success") Object.assign(yaxis, { tickformat: ".0%", rangemode: "tozero" });
     if (!scaled && (one.name === "fps" || one.name === "memory")) Object.assign(yaxis, { tickformat: "~s", rangemode: "tozero" });

@@ -14,6 +14,7 @@ from ...system.atomic import write_text
 from ...system.limits import read_bytes
 from ..comparison.export import printable
 from ..comparison.model import Comparison
+from ..comparison.significance import sentences
 from ..comparison.tables import CURVES, SCORES, tables
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.run_facts import RunFacts
@@ -133,6 +134,7 @@ def _render(
             tables=[table for table in tables(found) if table.title not in (CURVES, SCORES)],
             scores=next((table for table in tables(found) if table.title == SCORES), None),
             drawn=drawn,
+            verdicts=sentences(found.significance),
             not_played=_by_sentence(
                 found.labels, ["" if one.successes or one.failures else one.note for one in played]
             ),
