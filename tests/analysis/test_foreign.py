@@ -230,6 +230,17 @@ REPEATED = {
         lambda root, seed: foreign.rsl_rl(root / "a1", f"Mar0{seed}_10-20-30_stairs", perf=False),
         {"stairs": 3},
     ),
+    "hydra": (
+        lambda root, seed: foreign.write(root / "jobs" / "2024-03-01" / f"1{seed}-00-00", LOG),
+        {"jobs": 3},
+    ),
+    "harl": (
+        lambda root, seed: foreign.write(
+            root / "mappo" / f"seed-0000{seed}-2024-03-01-10-20-30" / "logs" / "agent0/kl" / "agent0/kl",
+            foreign.curves({"agent0/kl": foreign.RISE}),
+        ),
+        {"mappo": 3},
+    ),
     "settings": (lambda root, seed: foreign.sb3(root, 32 * seed, "hidden"), {f"hidden_{32 * n}": 1 for n in SEEDS}),
     "small settings": (lambda root, seed: foreign.sb3(root, seed, "layers"), {f"layers_{n}": 1 for n in SEEDS}),
     "decimals": (

@@ -28,7 +28,7 @@ def find(runs: List[LoggedRun], configs: List[Dict[str, Any]], by: Optional[str]
     """
     members: Dict[str, List[int]] = {}
     for index, (run, config) in enumerate(zip(runs, configs)):
-        alone = named(run.path).experiment if run.foreign else None if config else index
+        alone = named(run.path).experiment if run.named_by_folders else None if config else index
         key = json.dumps(
             [run.library, run.task, run.algorithm, alone, essential(config, not run.foreign)],
             sort_keys=True,
@@ -96,7 +96,7 @@ def name(
 
 def _experiment(run: LoggedRun) -> str:
     """The name of the experiment in the configuration, else the name of the run."""
-    if run.foreign:
+    if run.named_by_folders:
         return named(run.path).title
     main = run.config.get("main_args")  # HARL's
     title = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")

@@ -43,6 +43,8 @@ _DATE = (
     r"|1[5-9]\d{8}(?:\.\d+)?"  # unix seconds
 )
 _STAMP = re.compile(rf"(?:^|[_.-]+)(?:{_DATE})(?=$|[_.-])")
+_TIME = re.compile(r"\d\d-\d\d-\d\d")
+"""Hydra's folder for a time, in a folder for a date."""
 _SEED = re.compile(r"(?:^|[_.-]+)(?:seed|rng)[_=-]?(\d+)(?=$|[_.-])|(?:^|[_.-]+)s[_=-]?(\d+)$", re.IGNORECASE)
 _COUNTER = re.compile(
     r"^(?P<base>|.*?[_.-])(?P<word>run|trial|rep|repeat|version)?[_-]?(?P<number>\d{1,3})$", re.IGNORECASE
@@ -78,6 +80,9 @@ def named(path: Path) -> Named:
         return Named("/".join([*parts[:-1], title]), title, int(found["seed"]), found["task"], found["algorithm"])
     seeds = [match for part in parts for match in _SEED.finditer(part)]
     kept = [_STAMP.sub("", _SEED.sub("", part)) for part in parts]
+    for at in range(1, len(parts)):
+        if _TIME.fullmatch(parts[at]) and not kept[at - 1]:
+            kept[at] = ""
     last = max((at for at, part in enumerate(kept) if part), default=0)
     if not seeds and kept[last] == parts[last]:
         kept[last] = _without_counter(Path(*parts[: last + 1]))

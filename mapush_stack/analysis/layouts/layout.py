@@ -42,6 +42,11 @@ class Layout:
     """Sentences about what could not be read."""
 
     @property
+    def named_by_folders(self) -> bool:
+        """True if the names of its folders, and no configuration that we know, tell its experiment."""
+        return self.foreign or (self.library == "harl" and not self.config)
+
+    @property
     def foreign(self) -> bool:
         """True for a run of any program but those of `NATIVE`."""
         return self.library not in NATIVE
