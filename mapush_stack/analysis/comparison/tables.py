@@ -110,7 +110,7 @@ def format_number(value: float, unit: str = "") -> str:
         return "-"
     if unit == "share":
         return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _milestones(found: Comparison) -> TextTable:

@@ -83,9 +83,9 @@
     const side = { gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: ink, size: 11 }, automargin: true };
     return {
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "inherit", color: ink, size: 12 },
-      margin: { l: 44, r: 10, t: 30, b: 34 }, hovermode: "closest", dragmode: touch ? false : "zoom",
+      margin: { l: 44, r: 10, t: 30, b: 34 }, modebar: { bgcolor: "rgba(0,0,0,0)", color: ink, activecolor: colour("--ink") }, hovermode: "closest", dragmode: touch ? false : "zoom",
       hoverlabel: { bgcolor: colour("--paper"), bordercolor: colour("--line"), font: { color: colour("--ink"), size: 13 } },
-      legend: { ...(beside ? { x: 1.01, y: 1 } : { orientation: "h", x: 0, y: -0.28, yanchor: "top" }), font: { color: ink, size: 12 }, bgcolor: "rgba(0,0,0,0)" },
+      legend: { ...(beside ? { x: 1.01, y: 1, tracegroupgap: 0 } : { orientation: "h", x: 0, y: -0.28, yanchor: "top" }), font: { color: ink, size: 12 }, bgcolor: "rgba(0,0,0,0)" },
       ...extra,
       xaxis: {
         ...side, tickformat: axis === "steps" ? "~s" : "~g", rangemode: "tozero",
@@ -193,7 +193,7 @@
     data.terms.forEach((lines, run) => lines.length && all.push([`plot-terms-${run}`, terms(lines)]));
     const config = {
       responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
-      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
     };
     return Promise.all(all.map(([id, [traces, shape]]) => Plotly.react(id, traces, shape, config)));
   }

@@ -98,7 +98,7 @@ def not_finite(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult
             first = value_at(tag, series, int(np.argmax(bad)))
             sentence = (
                 f"{int(bad.sum())} of {len(bad)} logged values of {tag} are not finite, the first at "
-                f"{steps(first.steps)} steps{', and all from there on' if bad[np.argmax(bad) :].all() else ''}."
+                f"{first.steps:,} steps{', and all from there on' if bad[np.argmax(bad) :].all() else ''}."
             )
             severe = tag in tags and tag != "critic/explained_variance"
             yield CheckResult(sentence, [first], float(bad.sum()) + 1e9 * severe, None if severe else Severity.REMARK)
