@@ -58,7 +58,7 @@ def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
             text = f"{row.state.name}: {row.run.path}: {row.state.how}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
     for files in found.beside.values():
-        text = f"{files[0]} lies above several runs and is none of them"
+        text = f"{files[0]} lies above other runs and belongs to none of them"
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
