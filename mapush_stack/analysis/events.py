@@ -148,9 +148,9 @@ def read_folder(files: List[Path], root: Optional[Path] = None, newest: bool = F
 
     They are read in the order of their names, as TensorBoard does; clocks may have been set back. Problems name the
     files relative to `root`. A process that resumes a run writes the step at which it continues (`purge_step`). In a
-    file without it, the first record of each tag replaces all earlier records of that tag from the same step on. If the
-    steps go back to the start, another training began, and the one that went furthest is read; with `newest` it replaces
-    the earlier one.
+    file without it, the first record of each tag replaces all earlier records of that tag from the same step on. If
+    the steps go back to the start, another training began, and the one that went furthest is read; with `newest` it
+    replaces the earlier one.
     """
     half_written: List[Path] = []
     problems: List[str] = []
