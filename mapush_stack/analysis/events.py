@@ -129,7 +129,8 @@ class _Attempt:
     @property
     def ends(self) -> Tuple[int, int]:
         """First and last step."""
-        steps = [step for one in self.records.values() for step in (min(one.steps), max(one.steps)) if one.steps]
+        logged = [one.steps for one in self.records.values() if one.steps]
+        steps = [step for one in logged for step in (min(one), max(one))]
         return min(steps, default=0), max(steps, default=0)
 
     @property
