@@ -48,7 +48,6 @@ HEAVY = {
     "matplotlib": {"analysis/comparison/plots.py", "evaluation/curve.py", "harness/vram/summary.py"},
     "scipy": {"analysis/comparison/statistics.py"},
     "jinja2": {"analysis/report/page.py", "harness/vram/summary.py"},
-    "plotly": {"analysis/report/page.py"},
     "ray": {"sweep/engine.py"},
     "pynvml": {"system/gpu.py"},
     "tensorboard": {"analysis/events.py", "training/log.py"},

@@ -157,6 +157,10 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
         notes.append(f"has no success rate for {without} of {len(figures)} checkpoints")
     if not known:
         return [], notes or ["has no success rate"]
+    rates = [float(row["success rate"]) for row in figures if "success rate" in row]
+    episodes = _PUBLISHED_EPISODES if all(_share_of(rate, _PUBLISHED_EPISODES) for rate in rates) else None
+    if episodes:
+        notes.insert(0, f"does not say of how many episodes: {episodes}, as MAPush's test.py plays, are assumed")
     steps = [int(match.group(1)) for match in map(_STEPS.search, parts[::2]) if match]
     if len(steps) < len(figures):
         if total_steps is None:
@@ -167,11 +171,16 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
         )
     return [
         Evaluation.model_validate(
-            {"steps": at, "episodes": _PUBLISHED_EPISODES, **{name.replace(" ", "_"): row[name] for name in row}}
+            {"steps": at, "episodes": episodes, **{name.replace(" ", "_"): row[name] for name in row}}
         )
         for at, row in zip(steps, figures)
         if "success rate" in row
     ], notes
+
+
+def _share_of(rate: float, count: int) -> bool:
+    """True if a rate of four decimals is a whole number of `count` episodes, or no number."""
+    return not math.isfinite(rate) or abs(rate * count - round(rate * count)) <= 0.0001 * count
 
 
 def _unfinished(outputs: List[str]) -> str:

@@ -11,13 +11,14 @@ import functools
 import math
 import struct
 from array import array
+from collections import Counter
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 from ..errors import UserError
-from ..system.limits import read_bytes, read_tail
+from ..system.limits import read_bytes, read_head, read_tail
 
 _HEADER, _FRAME = 12, 16
 _MOST_BYTES = 2**27
@@ -30,6 +31,8 @@ _LAST_STEP, _LAST_SECOND = 2**53, 1e11
 """What is above, or is a time before 1970, is damaged."""
 _NUMBERS = {1: ("float_val", "<f4"), 2: ("double_val", "<f8"), 3: ("int_val", "<i4"), 9: ("int64_val", "<i8")}
 """By TensorFlow's number of a type: the field of its values, and how they are packed into bytes."""
+_HEAD = 1 << 12
+"""Bytes at the start of a file that tell a folder for one tag from one for all tags."""
 _TAIL = 1 << 14
 """Bytes at the end of a file that hold its last record, unless that is a picture."""
 
@@ -78,6 +81,8 @@ class Events(NamedTuple):
     """
     problems: List[str]
     """Sentences about what could not be read."""
+    texts: List[str]
+    """Texts that were logged, such as hyperparameters."""
 
 
 class _Records:
@@ -86,12 +91,13 @@ class _Records:
     def __init__(self) -> None:
         self.steps, self.wall, self.values = array("q"), array("d"), array("d")
 
-    def drop_from(self, step: int) -> None:
-        """Drop what was logged at `step` and later."""
+    def drop_from(self, step: int) -> int:
+        """Drop what was logged at `step` and later; returns how many records that were."""
         kept = np.array(self.steps) < step
         for name in () if kept.all() else ("steps", "wall", "values"):
             column = getattr(self, name)
             setattr(self, name, array(column.typecode, np.array(column)[kept].tobytes()))
+        return int(np.sum(~kept))
 
     def series(self) -> Series:
         """The records sorted by steps; if steps repeat, the record written last counts."""
@@ -106,35 +112,81 @@ def relative(file: Path, folder: Optional[Path]) -> str:
     return file.relative_to(folder).as_posix() if folder is not None and folder in file.parents else file.name
 
 
-def read_folder(files: List[Path], root: Optional[Path] = None) -> Events:
+class _Attempt:
+    """Records that continue each other, from the first step of a training to its last."""
+
+    def __init__(self, started: float) -> None:
+        self.records: Dict[str, _Records] = {}
+        self.started = started
+        self.repeated = 0
+        """Records that later files logged again."""
+
+    def begins_anew(self, tag: str, step: int) -> bool:
+        """True if a record goes back to where its tag began."""
+        found = self.records.get(tag)
+        return found is not None and bool(found.steps) and step <= found.steps[0] < found.steps[-1]
+
+    @property
+    def ends(self) -> Tuple[int, int]:
+        """First and last step."""
+        logged = [one.steps for one in self.records.values() if one.steps]
+        steps = [step for one in logged for step in (min(one), max(one))]
+        return min(steps, default=0), max(steps, default=0)
+
+    @property
+    def count(self) -> int:
+        """Number of records."""
+        return sum(len(one.steps) for one in self.records.values())
+
+    @property
+    def last_wall(self) -> float:
+        """Unix seconds of the last record."""
+        return max((one.wall[-1] for one in self.records.values() if one.wall), default=-math.inf)
+
+
+def read_folder(files: List[Path], root: Optional[Path] = None, newest: bool = False) -> Events:
     """Read the event files of one folder, which continue each other.
 
     They are read in the order of their names, as TensorBoard does; clocks may have been set back. Problems name the
     files relative to `root`. A process that resumes a run writes the step at which it continues (`purge_step`). In a
-    file without it, the first record of each tag replaces all earlier records of that tag from the same step on.
+    file without it, the first record of each tag replaces all earlier records of that tag from the same step on. If
+    the steps go back to the start, another training began, and the one that went furthest is read; with `newest` it
+    replaces the earlier one.
     """
-    records: Dict[str, _Records] = {}
     half_written: List[Path] = []
     problems: List[str] = []
+    texts: List[str] = []
     contents = []
     for file in sorted(files):
         try:
             contents.append((file, _File(read_bytes(file, _MOST_BYTES))))
         except UserError as error:
             problems.append(str(error))
+    attempts: List[_Attempt] = [_Attempt(math.inf)]
     for file, content in contents:
-        _append(records, content)
+        _append(attempts, content, newest)
+        texts += content.texts
         problems += [f"{relative(file, root)} {problem}" for problem in content.problems]
         if content.half_written:
             half_written.append(file)
-    started = min((content.started for _, content in contents), default=math.inf)
-    series = {tag: found.series() for tag, found in records.items() if found.steps}
-    return Events(series, started if math.isfinite(started) else math.nan, half_written, problems)
+    read = max(reversed(attempts), key=lambda one: one.ends[1])
+    if len(attempts) > 1:
+        which = "; ".join("steps {:,} to {:,} ({:,} records)".format(*one.ends, one.count) for one in attempts)
+        problems.append(
+            f"holds {len(attempts)} trainings that each begin anew: {which}; only the one that went furthest is read"
+        )
+    if read.repeated and not newest:
+        problems.append(f"{read.repeated:,} records were logged again by a later file, and the later ones count")
+    series = {tag: found.series() for tag, found in read.records.items() if found.steps}
+    return Events(series, read.started if math.isfinite(read.started) else math.nan, half_written, problems, texts)
 
 
-def _append(records: Dict[str, _Records], content: _File) -> None:
-    """Add the records of a file to the records of the files before it."""
-    met = set()
+def _append(attempts: List[_Attempt], content: _File, newest: bool) -> None:
+    """Add the records of a file to the attempts of the files before it."""
+    met: Set[str] = set()
+    # Files that were written at the same time are several writers of one training.
+    continues = newest or content.started < attempts[-1].last_wall
+    attempts[-1].started = min(attempts[-1].started, content.started)
     for event in content.events():
         step, wall = event.step, event.wall_time
         for value in event.summary.value:
@@ -143,14 +195,17 @@ def _append(records: Dict[str, _Records], content: _File) -> None:
                 continue
             tag = value.tag
             if tag not in met:
+                if not continues and attempts[-1].begins_anew(tag, step):
+                    attempts.append(_Attempt(content.started))
+                    continues = True
                 met.add(tag)
-                records.setdefault(tag, _Records()).drop_from(step)
-            found = records[tag]
+                attempts[-1].repeated += attempts[-1].records.setdefault(tag, _Records()).drop_from(step)
+            found = attempts[-1].records[tag]
             found.steps.append(step)
             found.wall.append(wall)
             found.values.append(number)
         if step and event.HasField("session_log") and event.session_log.status == event.session_log.START:
-            for found in records.values():
+            for found in attempts[-1].records.values():
                 found.drop_from(step)
 
 
@@ -161,8 +216,9 @@ class _File:
         """Find the records of the file."""
         self.half_written = False
         self.problems: List[str] = []
+        self.texts: List[str] = []
         self._scalars: Set[str] = set()
-        self._odd = {"times or steps that cannot be": 0, "scalars that are not one number": 0}
+        self._odd: Counter[str] = Counter()
         starts, lengths = self._frames(data)
         whole = _sums_match(data, starts, lengths)
         if not whole.all():
@@ -170,7 +226,8 @@ class _File:
         self._data, self._starts, self._lengths = data, starts[whole], lengths[whole]
         known = len(self.problems)
         self.started = next((event.wall_time for event in self.events()), math.inf)
-        self._odd, self.problems = dict.fromkeys(self._odd, 0), self.problems[:known]
+        self.problems = self.problems[:known]
+        self._odd.clear()
 
     def _frames(self, data: bytes) -> Tuple[np.ndarray, np.ndarray]:
         """Start and length of each record, up to where the file is cut off or damaged."""
@@ -201,29 +258,29 @@ class _File:
 
     def events(self) -> Iterator[Any]:
         """Every Event that can be read; what cannot adds to `problems`."""
-        try:
-            for event in self._events():
-                # A comparison with NaN is false.
-                if 0 <= event.wall_time < _LAST_SECOND and abs(event.step) < _LAST_STEP:
-                    yield event
-                else:
-                    self._odd["times or steps that cannot be"] += 1
-        except ValueError:
-            self.problems.append("holds a record that is no event of TensorBoard; what comes before is read")
-        self.problems += [f"has {count} {what}, which are left out" for what, count in self._odd.items() if count]
-
-    def _events(self) -> Iterator[Any]:
-        """Every Event; raises `ValueError` at what is none."""
         # Imported here because it is slow, and `mapush --help` should not wait for it.
         from google.protobuf.message import DecodeError
         from tensorboard.compat.proto.event_pb2 import Event
 
+        first = ""
         for start, length in zip((self._starts + _HEADER).tolist(), self._lengths.tolist()):
-            if length <= _LONGEST_READ:
-                try:
-                    yield Event.FromString(self._data[start : start + length])
-                except DecodeError:
-                    raise ValueError from None
+            if length > _LONGEST_READ:
+                continue
+            try:
+                event = Event.FromString(self._data[start : start + length])
+            except DecodeError:
+                self._odd["records that are no event of TensorBoard"] += 1
+                continue
+            # A comparison with NaN is false.
+            if 0 <= event.wall_time < _LAST_SECOND and abs(event.step) < _LAST_STEP:
+                yield event
+            else:
+                self._odd["times or steps that cannot be"] += 1
+                first = first or f" (the first: step {event.step:,})"
+        self.problems += [
+            f"has {count} {what}{first if what.startswith('times') else ''}, which are left out"
+            for what, count in self._odd.items()
+        ]
 
     def number(self, value: Any) -> Optional[float]:
         """A summary's value as a number; None for a picture or other data."""
@@ -233,8 +290,11 @@ class _File:
         if kind != "tensor":
             return None
         # TensorFlow 2 marks a tag as scalar in the first value of the tag only.
-        if value.metadata.plugin_data.plugin_name == "scalars":
+        plugin = value.metadata.plugin_data.plugin_name
+        if plugin == "scalars":
             self._scalars.add(value.tag)
+        if plugin == "text":
+            self.texts += [text.decode("utf-8", "replace") for text in value.tensor.string_val[:1]]
         if value.tag not in self._scalars:
             return None
         tensor = value.tensor
@@ -244,7 +304,7 @@ class _File:
                 return float(np.frombuffer(tensor.tensor_content, packed)[0])
             if len(getattr(tensor, field)) == 1 and not tensor.tensor_content:
                 return float(getattr(tensor, field)[0])
-        self._odd["scalars that are not one number"] += 1
+        self._odd[f"scalars that are not one number, under {value.tag[:60]!r}"] += 1
         return None
 
 
@@ -308,8 +368,25 @@ def masked_sums(content: np.ndarray, starts: np.ndarray, lengths: Any) -> np.nda
     return sums
 
 
+def first_tags(files: List[Path]) -> Set[str]:
+    """The tags of the numbers in the first bytes of a folder's event files."""
+    for file in files:
+        try:
+            content = _File(read_head(file, _HEAD))
+        except UserError:
+            continue
+        values = [value for event in content.events() for value in event.summary.value]
+        found = {value.tag for value in values if content.number(value) is not None}
+        if found:
+            return found
+    return set()
+
+
 def last_step(file: Path) -> Optional[int]:
-    """The step of the last whole record with numbers, found in a file's last bytes; None if there is none."""
+    """The step of the last whole record with numbers, found in a file's last bytes; None if there is none.
+
+    Numbers that are logged again over seconds or iterations do not count.
+    """
     from google.protobuf.message import DecodeError
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -323,6 +400,6 @@ def last_step(file: Path) -> Optional[int]:
                 event = Event.FromString(data[start + _HEADER : start + _HEADER + length])
             except DecodeError:
                 continue
-            if event.HasField("summary"):
+            if any(not value.tag.endswith(("/time", "/iter")) for value in event.summary.value):
                 return int(event.step)
     return None

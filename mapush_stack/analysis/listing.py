@@ -8,21 +8,21 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ..errors import UserError
 from ..system.limits import read_json
 from ..training.episode_window import PROGRESS, CheckpointProgress, EpisodeWindow
 from . import evaluations, layouts
 from .events import last_step
-from .layouts import Layout
-from .layouts.files import MARKS, is_locked, status
+from .layouts import Layout, search
+from .layouts.files import is_locked, status
+from .layouts.search import Found
 
 RUNNING, FINISHED, STOPPED, WAITING, DAMAGED = "running", "finished", "stopped", "waiting", "damaged"
 KILLED, FAILED = "killed", "failed"
 STATES = (RUNNING, WAITING, STOPPED, KILLED, FAILED, DAMAGED, FINISHED)
 """All states, in the order in which they are listed."""
-_NOT_ENTERED = ("models", "checkpoints", "logs", "wandb")
 _QUIET_SECONDS = 60.0
 """A run without a lock is over if nothing was written for this long."""
 _NEARLY_ALL = 0.99
@@ -76,8 +76,8 @@ class Row(NamedTuple):
         }
 
 
-def find(folder: Path) -> List[Path]:
-    """Every run at or below a folder: this project's, HARL's and OpenRL's.
+def find(folder: Path) -> Found:
+    """Every run at or below a folder, and the logs that lie above several runs.
 
     Raises:
         UserError: there is no such folder.
@@ -86,7 +86,7 @@ def find(folder: Path) -> List[Path]:
     if not folder.is_dir():
         reason = "is not a folder" if folder.exists() else "does not exist"
         raise UserError(f"{folder} {reason}; give the folder that the runs are in, such as results")
-    return sorted(_walk(folder))
+    return search.find(folder)
 
 
 def describe(path: Path) -> Row:
@@ -118,17 +118,9 @@ def describe(path: Path) -> Row:
     )
 
 
-def newest(paths: List[Path]) -> Path:
+def newest(paths: Iterable[Path]) -> Path:
     """The run in which a file was changed last."""
     return max(paths, key=lambda path: max((changed for _, changed in _files(path)), default=0.0))
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for name, folders, files in os.walk(str(folder)):
-        if any(mark in files for mark in MARKS):
-            folders.clear()
-            yield Path(name)
-        folders[:] = [one for one in folders if one not in _NOT_ENTERED and not one.startswith(".")]
 
 
 def _files(folder: Path) -> Iterator[Tuple[int, float]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional, Tuple
 
 import click
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .console import make_console
+from .renaming import renaming
 
 if TYPE_CHECKING:
     from ..analysis.comparison import Comparison
@@ -29,11 +30,33 @@ if TYPE_CHECKING:
     help="Episodes of each checkpoint to play for --html; 0: none.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for plots, Markdown and JSON.")
-def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episodes: int, out: Optional[Path]) -> None:
+@click.option(
+    "--group-by",
+    metavar="FIELD|REGEX",
+    help="Group runs by a field of their configurations, or by what a regular expression finds in their paths.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    metavar="TAG",
+    multiple=True,
+    help="Show a tag of the log, or all that fit a pattern such as 'Episode/*'; repeatable.",
+)
+@renaming
+def command(
+    paths: Tuple[Path, ...],
+    as_json: bool,
+    html: Optional[Path],
+    episodes: int,
+    out: Optional[Path],
+    group_by: Optional[str],
+    tags: Tuple[str, ...],
+    renamed: Dict[str, str],
+) -> None:
     """Compare runs: configurations, checkpoints, curves, milestones, significance.
 
-    RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), or a folder of TensorBoard logs; it may
-    still be training. Runs that differ only in their seed are one group.
+    RUN is a run directory of this project, of HARL or of OpenRL (MAPush's own), a folder of TensorBoard logs, or a
+    folder of runs; they may still be training. Runs that differ only in their seed are one group.
     """
     from ..analysis import comparison
     from ..analysis.comparison import export
@@ -43,8 +66,8 @@ def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episod
         from ..analysis.report import page
 
         page.check(html)
-    runs, notes = comparison.load(paths)
-    found = comparison.compare(runs, notes)
+    runs, notes = comparison.load(paths, renamed)
+    found = comparison.compare(runs, notes, tags, group_by)
     if as_json:
         print(json.dumps(export.to_json(found), indent=1))
     else:
@@ -55,11 +78,12 @@ def command(paths: Tuple[Path, ...], as_json: bool, html: Optional[Path], episod
     if html is not None:
         from ..analysis.report import make
 
-        make(html, runs, notes, episodes)
+        make(html, runs, notes, episodes, tags, group_by)
         console.print(f"written: {html}", highlight=False, soft_wrap=True)
 
 
 def _show(console: Console, found: Comparison) -> None:
+    from ..analysis.comparison.significance import sentences
     from ..analysis.comparison.tables import tables
 
     for text_table in tables(found):
@@ -69,7 +93,7 @@ def _show(console: Console, found: Comparison) -> None:
         for row in text_table.rows:
             table.add_row(*map(Text, row))
         console.print(table)
-    for verdict in found.significance:
-        console.print(Text(f"· {verdict.sentence}"))
+    for sentence in sentences(found.significance):
+        console.print(Text(f"· {sentence}"))
     for note in found.notes:
         console.print(Text(f"note: {note}"))

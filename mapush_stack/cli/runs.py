@@ -43,7 +43,8 @@ def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
     """
     from ..analysis import listing
 
-    rows = sorted((listing.describe(path) for path in listing.find(folder)), key=_order(key), reverse=reverse)
+    found = listing.find(folder)
+    rows = sorted((listing.describe(path) for path in found.runs), key=_order(key), reverse=reverse)
     if as_json:
         print(json.dumps([row.to_json() for row in rows], indent=2))
         return
@@ -56,6 +57,9 @@ def command(folder: Path, key: str, reverse: bool, as_json: bool) -> None:
         if row.state.name not in _NORMAL:
             text = f"{row.state.name}: {row.run.path}: {row.state.how}"
             console.print(text, highlight=False, markup=False, soft_wrap=True)
+    for files in found.beside.values():
+        text = f"{files[0]} lies above other runs and belongs to none of them"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _order(key: str) -> Callable[[Row], Tuple[Any, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple
 
 import click
 import numpy as np
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..errors import UserError
 from .console import make_console
+from .renaming import renaming
 from .runs import duration
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ _NARROW = 90
 """With fewer columns, lowest and highest are left out."""
 _RATE_WINDOW = 10
 """Number of last updates whose median is shown as the rate."""
+_MOST_RAW = 12
+"""Most curves that are shown of a run none of whose tags has a name of ours."""
 _BUSY_SHARE = 0.1
 """Largest share of the time that is spent on reading logs."""
 
@@ -71,18 +74,20 @@ _LINES = (
     show_default=True,
     help="Seconds between two updates of the display.",
 )
-def command(path: Path, once: bool, interval: float) -> None:
+@renaming
+def command(path: Path, once: bool, interval: float, renamed: Dict[str, str]) -> None:
     """Show a run until it ends: progress, time left, success, reward, entropy, losses.
 
     RUN is the folder of a run of this project, HARL or OpenRL, or a folder with several runs, of which the newest is
     shown. Any process may be training it. Ctrl-C ends the display, not the run.
     """
-    from ..analysis.layouts.files import is_locked, log_sizes
+    from ..analysis.layouts.files import is_locked
+    from ..analysis.layouts.search import log_sizes
     from ..analysis.run import read
 
     console = make_console()
     run = _newest(path)
-    loaded = read(run)
+    loaded = read(run, renamed)
     if once or not console.is_terminal or not loaded.running:
         console.print(_frame(console, loaded))
         return
@@ -94,7 +99,7 @@ def command(path: Path, once: bool, interval: float) -> None:
                 now = log_sizes(run)
                 if now != seen or is_locked(run) is not True:
                     begun, seen = time.monotonic(), now
-                    loaded = read(run)
+                    loaded = read(run, renamed)
                     took = time.monotonic() - begun
                 live.update(_frame(console, loaded), refresh=True)
     except KeyboardInterrupt:
@@ -109,7 +114,7 @@ def _newest(path: Path) -> Path:
 
     if not path.is_dir():
         return path  # `read` names the problem
-    found = listing.find(path)
+    found = listing.find(path).runs
     return listing.newest(found) if found else path
 
 
@@ -133,7 +138,7 @@ def _progress(run: LoggedRun, state: RunState, width: int) -> List[Any]:
     rates = run.series.get("perf/fps")
     rate = float(np.median(rates.values[-_RATE_WINDOW:])) if rates is not None and len(rates.values) else 0.0
     total, steps = run.total_steps, run.steps
-    words = [f"{steps:,}" if total is None else f"{steps:,} / {total:,} steps ({min(steps / total, 1):.1%})"]
+    words = [f"{steps:,} {run.axis}" if total is None else f"{steps:,} / {total:,} steps ({min(steps / total, 1):.1%})"]
     words += [f"{rate:,.0f} steps/s"] if rate else []
     if run.running and rate and total is not None:
         words.append(f"ETA {duration(max(total - steps, 0) / rate)}")
@@ -151,21 +156,23 @@ def _progress(run: LoggedRun, state: RunState, width: int) -> List[Any]:
 
 def _lines(run: LoggedRun, width: int, blocks: str) -> Table:
     """A row for each logged metric: name, curve, range of the values and last value."""
+    from ..analysis.run import printable
+
     table = Table(box=None, padding=(0, 1), width=width)
     table.add_column("", no_wrap=True)
     table.add_column("so far", no_wrap=True, ratio=1)
     wide = width >= _NARROW
     for heading in ("lowest", "highest", "now") if wide else ("now",):
         table.add_column(heading, justify="right", no_wrap=True)
-    for line in _LINES:
-        series = run.find(line.tag)
+    lines = [(line.name, line.show, run.find(line.tag)) for line in _LINES]
+    if not any(series for _, _, series in lines):
+        lines = [(printable(tag), _number, series) for tag, series in sorted(run.unknown.items())[:_MOST_RAW]]
+    for name, show, series in lines:
         if series is None:
             continue
         finite = series.finite().values
-        span = [line.show(float(pick(finite))) if len(finite) else "-" for pick in (np.min, np.max) if wide]
-        table.add_row(
-            line.name, _Sparkline(series.steps, series.values, blocks), *span, line.show(float(series.values[-1]))
-        )
+        span = [show(float(pick(finite))) if len(finite) else "-" for pick in (np.min, np.max) if wide]
+        table.add_row(name, _Sparkline(series.steps, series.values, blocks), *span, show(float(series.values[-1])))
     return table
 
 

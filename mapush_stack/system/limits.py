@@ -67,6 +67,12 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     return content
 
 
+def read_head(path: Path, size: int) -> bytes:
+    """The first `size` bytes of a regular file of any size."""
+    with open_file(path, 2**62) as file:
+        return file.read(size)
+
+
 def read_tail(path: Path, size: int) -> bytes:
     """The last `size` bytes of a regular file of any size."""
     with open_file(path, 2**62) as file:

@@ -180,7 +180,9 @@ def test_success_that_is_no_number_is_left_out_and_said(tmp_path, strange):
     assert with_gap.steps == right.steps and with_gap.best == pytest.approx(right.best)
     for score in found.scores:
         assert score.by_run[1] == pytest.approx(score.by_run[0]) or score.unit != "share"
-    assert any(note.endswith("1 of 50 success rates are not finite and are left out") for note in found.notes)
+    assert any(
+        note.endswith("1 of 50 values of mapush/success_rate are not finite and are left out") for note in found.notes
+    )
 
 
 def test_one_evaluated_checkpoint_is_a_milestone_and_no_curve(tmp_path):
@@ -215,7 +217,9 @@ def test_what_no_rule_maps_is_said(tmp_path):
     tags = {f"own__tag{index}": [1.0] for index in range(10)}
     notes = comparison(plain_logs(tmp_path / "a", rollout__ep_rew_mean=[1.0], **tags)).notes
     said = ", ".join(f"own/tag{index}" for index in range(8))
-    assert any(f"does not translate, so no table or plot shows them: {said} and 2 more" in n for n in notes)
+    assert any(
+        f"no rule reads these tags (--map TAG=NAME gives one a name of ours): {said} and 2 more" in n for n in notes
+    )
 
 
 def test_rsl_rl_is_read_and_its_iterations_are_said(tmp_path):

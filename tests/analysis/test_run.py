@@ -16,7 +16,7 @@ from tests.cli.runner import train_small
 PUBLISHED = [0.0067, 0.0367, 0.1367, 0.1133, 0.2433, 0.2767, 0.4533, 0.5533, 0.5833, 0.5967]
 CONSOLE = """2024-10-15 23:06:26,228 [INFO] Episode: {}/10
 2024-10-15 23:06:51,588 [INFO] 
-	average_step_reward: -378.11
+	average_step_reward: -349.46
 	distance_to_target_reward: -146.06
 	approach_to_box_reward: -94.4
 	collision_punishment: -109.0
@@ -140,7 +140,7 @@ def test_of_several_runs_one_must_be_named(tmp_path, trained):
 def test_folders_that_log_the_same_are_several_runs(tmp_path):
     for name in ("PPO_1", "PPO_2"):
         log(tmp_path / name, ["rollout/ep_rew_mean"])
-    with pytest.raises(UserError, match=r"holds 2 runs, which all log rollout/ep_rew_mean; .* such as PPO_1, PPO_2"):
+    with pytest.raises(UserError, match=r"holds 2 runs; .* such as PPO_1, PPO_2"):
         run.read(tmp_path)
     assert run.read(tmp_path / "PPO_2").series["train_episode_rewards"].values.tolist() == [1, 2, 3, 4, 5]
 

@@ -52,3 +52,20 @@ def test_few_seeds_allow_no_conclusion_however_far_apart():
     assert [conclusion(size) for size in (1, 2, 3, 4)] == ["nothing", "nothing", "alike", "apart"]
     same = statistics.improvement(scores([0.5] * 5), scores([0.5] * 5))
     assert same.probability == 0.5 and statistics.significant(same, (5, 5)) == "alike"
+
+
+def test_the_optimality_gap_counts_what_is_missing_and_nothing_beyond():
+    gap = statistics.optimality_gap([np.array([0.2, 0.8, 1.3])])
+    assert gap.value == pytest.approx(1 - (0.2 + 0.8 + 1.0) / 3)
+    low, high = gap.interval
+    assert 0.0 <= low < gap.value < high <= 0.8
+    assert statistics.optimality_gap([np.array([0.5])]).interval is None
+
+
+def test_a_performance_profile_is_the_share_of_runs_above_each_level():
+    levels = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    share, low, high = statistics.performance_profile([np.array([0.2, 0.5, 0.6, 0.9])], levels)
+    assert share.tolist() == [1.0, 0.75, 0.5, 0.25, 0.0]  # 0.5 is not above 0.5
+    assert (low <= share).all() and (share <= high).all() and low[2] < high[2]
+    alone = statistics.performance_profile([np.array([0.6])], levels)
+    assert [one.tolist() for one in alone] == 3 * [[1.0, 1.0, 1.0, 0.0, 0.0]]

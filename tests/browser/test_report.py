@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis import runs
+from tests.analysis import foreign, runs
 from tests.cli.runner import ROOT, mapush, the_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: run nox -s browser")
@@ -181,6 +181,50 @@ def test_the_axis_turns_to_hours(report, visit):
     assert page.evaluate(last) > 1e6
     page.locator("#axis button", has_text="hours").click()
     wait_until(page, f"({last})() < 10")
+
+
+def test_curves_are_smoothed_and_put_on_a_logarithm(report, visit):
+    page = visit(report)
+    values = "() => document.getElementById('plot-actor-gradient').data.map(trace => trace.y.slice(-1)[0]).join()"
+    before = page.evaluate(values)
+    page.locator("#smooth").fill("0.9")
+    wait_until(page, f"({values})() !== '{before}'")
+    page.locator("#log").check()
+    wait_until(page, "document.getElementById('plot-actor-gradient').layout.yaxis.type === 'log'")
+    wait_until(page, "document.getElementById('plot-terms-0').layout.yaxis.type === 'log'")
+
+
+def test_terms_of_very_different_size_can_all_be_seen(report, visit):
+    page = visit(report)
+    drawn = "document.getElementById('plot-terms-1').data.filter(t => t.hoverinfo !== 'skip')"
+    largest = page.evaluate(f"{drawn}.map(t => Math.max(...t.y.filter(at => at !== null).map(Math.abs)))")
+    assert min(largest) > 0.9 or max(largest) < 100 * min(largest)
+
+
+@pytest.mark.parametrize("size", [(1280, 900), (390, 1500)])
+def test_nothing_lies_over_the_axes(report, visit, size):
+    page = visit(report, size)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.setAttribute('open', ''))")
+    page.wait_for_timeout(500)
+    over = """() => [...document.querySelectorAll('.plot')].filter(plot => {
+        const area = plot.querySelector('.nsewdrag')?.getBoundingClientRect();
+        return area && ['.legend', '.modebar'].some(name => {
+            const box = plot.querySelector(name)?.getBoundingClientRect();
+            return box && box.width && box.left < area.right - 1 && box.right > area.left + 1
+                && box.top < area.bottom - 1 && box.bottom > area.top + 1;
+        });
+    }).map(plot => plot.id)"""
+    assert page.evaluate(over) == []
+
+
+def test_other_curves_are_drawn_when_they_are_opened(folder, visit):
+    foreign.torchrl(folder)
+    mapush("compare", folder / "exp", "--html", folder / "other.html", "--tag", "train/lr")
+    page = visit(folder / "other.html")
+    assert page.evaluate("document.querySelectorAll('#curves .plot').length") == 1
+    page.locator("#raw summary").click()
+    wait_until(page, "document.querySelectorAll('#raw .main-svg').length > 0")
+    assert page.locator("#raw figcaption").all_text_contents() == ["eval/reward", "train/reward"]
 
 
 def test_the_command_can_be_copied(report, visit):

@@ -59,7 +59,11 @@ def test_one_run_alone_and_what_cannot_be_read_beside_it(tmp_path):
         (["empty"], "empty is empty"),
         (["empty", "absent"], "no run can be read"),
         (["README.md"], "neither a run's folder nor an event file"),
-        (["several"], "holds 2 runs; give the folders of those you want"),
+        (["several", "--group-by", "("], "--group-by (: it is no field of the runs, and no regular expression"),
+        (["several", "--group-by", "seed-9"], "it is no field of the runs, and several/a does not match it as a path"),
+        (["several", "--tag", "Loss/x"], "--tag Loss/x: no run logs such a tag; there is"),
+        (["several", "--map", "x"], "--map x: give TAG=NAME"),
+        (["several", "--map", "x=y"], "--map x=y: there is no name 'y'; there is train_episode_rewards"),
         (["several/a", "--out", "README.md/out"], "cannot be written"),
     ],
 )

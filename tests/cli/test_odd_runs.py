@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from mapush_stack.analysis import listing
-from mapush_stack.analysis.layouts.files import log_sizes
+from mapush_stack.analysis.layouts.search import log_sizes
 from mapush_stack.cli.main import main
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli import fabricate
@@ -134,7 +134,7 @@ def test_an_odd_manifest_is_compared_as_it_is(run, capsys, changes):
 
 def test_half_a_character_is_written_as_a_question_mark(run, tmp_path, capsys):
     pytest.importorskip("matplotlib", reason="the extra report is not installed")
-    pytest.importorskip("plotly", reason="the extra report is not installed")
+    pytest.importorskip("jinja2", reason="the extra report is not installed")
     ours(experiment="a\ud800b")(run)
     wanted = ["--out", tmp_path / "out", "--html", tmp_path / "report.html", "--episodes", 0]
     assert main([str(word) for word in ["compare", run, *wanted]]) == 0

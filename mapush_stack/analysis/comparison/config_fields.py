@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from ...rules import load_rules
 from ...settings import NamesOf, Settings
 from ...training.config import ExperimentConfig
+from ..layouts.layout import NATIVE
 from .model import Difference
 
 PATH = Path(__file__).parent / "config_fields.yaml"
@@ -25,6 +26,7 @@ class ConfigFields(Settings):
     """The content of `config_fields.yaml`."""
 
     incidental: List[str]
+    incidental_elsewhere: List[str]
     names: Dict[str, Dict[str, str]]
     """Library, then its field: our field with the same meaning."""
     meanings: Dict[str, str]
@@ -41,13 +43,16 @@ def fields(config: Dict[str, Any], library: str) -> Dict[str, Any]:
     return {names.get(field, field): value for field, value in _flat(config).items()}
 
 
-def essential(found: Dict[str, Any]) -> Dict[str, Any]:
-    """The fields that define an experiment: without seeds, names and speed settings."""
-    incidental = _known().incidental
+def essential(found: Dict[str, Any], own: bool = True) -> Dict[str, Any]:
+    """The fields that define an experiment: without seeds, names and speed settings.
+
+    `own` is false for a configuration that any program wrote.
+    """
+    incidental = _known().incidental if own else _known().incidental_elsewhere
     return {
         field: value
         for field, value in found.items()
-        if not any(fnmatch.fnmatchcase(field, pattern) for pattern in incidental)
+        if not any(fnmatch.fnmatchcase(field if own else field.lower(), pattern) for pattern in incidental)
     }
 
 
@@ -60,7 +65,8 @@ def differences(compared: Sequence[Dict[str, Any]], libraries: Sequence[str]) ->
     for found, library in zip(compared, libraries):
         owned.setdefault(library, set()).update(found)
     rows = []
-    for field in dict.fromkeys(field for found in compared for field in essential(found)):
+    own = [library in NATIVE for library in libraries]
+    for field in dict.fromkeys(field for found, known in zip(compared, own) for field in essential(found, known)):
         values = [found.get(field, _ABSENT) for found in compared]
         known = [one for one, found, library in zip(values, compared, libraries) if found and field in owned[library]]
         if any(not _same(value, known[0]) for value in known[1:]):

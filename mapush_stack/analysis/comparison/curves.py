@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import fnmatch
 import math
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from ...errors import UserError
 from ..events import longest, times_at
 from ..run import LoggedRun, Series
 from . import statistics
@@ -27,9 +30,13 @@ class Quantity(NamedTuple):
     """Argument of `LoggedRun.find`; empty for the evaluated checkpoints."""
     required: bool = True
     """True if a note says which runs do not log it."""
+    raw: bool = False
+    """True for a tag of the log that has none of our names."""
 
     def of(self, run: LoggedRun) -> Optional[Series]:
         """The series of a run; None if it has none, or only one evaluated checkpoint."""
+        if self.raw:
+            return run.unknown.get(self.tag)
         if self.tag:
             return run.find(self.tag)
         return success_of_checkpoints(run) if len(run.evaluations) > 1 else None
@@ -52,10 +59,15 @@ QUANTITIES = (
 """Evaluations are optional: this project evaluates after training, HARL during it."""
 
 
-def panels(runs: List[LoggedRun], groups: List[Group]) -> List[Panel]:
-    """A panel for each quantity that at least one run has."""
+def panels(runs: List[LoggedRun], groups: List[Group], tags: Sequence[str] = ()) -> List[Panel]:
+    """A panel for each quantity that at least one run has, and for each further tag that fits one of `tags`.
+
+    Raises:
+        UserError: one of `tags` fits no tag of any run.
+
+    """
     found = []
-    for quantity in QUANTITIES:
+    for quantity in (*QUANTITIES, *_chosen(runs, tags)):
         series = [quantity.of(run) for run in runs]
         if any(series):
             over_steps = _curves(groups, series, lambda index, one: one.steps.astype(np.float64))
@@ -64,30 +76,55 @@ def panels(runs: List[LoggedRun], groups: List[Group]) -> List[Panel]:
     return found
 
 
+def _chosen(runs: List[LoggedRun], patterns: Sequence[str]) -> List[Quantity]:
+    """The quantities of the tags that fit patterns such as `Episode_Reward/*`."""
+    raw, own = ({tag for run in runs for tag in getattr(run, kind)} for kind in ("unknown", "series"))
+    chosen: Dict[str, Quantity] = {}
+    for pattern in patterns:
+        fitting = [tag for tag in sorted(raw | own) if tag == pattern or fnmatch.fnmatchcase(tag, pattern)]
+        if not fitting:
+            near = difflib.get_close_matches(pattern, raw | own, 1, 0.3) or sorted(raw | own)[:1]
+            raise UserError(f"--tag {pattern}: no run logs such a tag" + (f"; there is {near[0]}" if near else ""))
+        chosen.update((tag, Quantity(tag, "", tag, raw=tag in raw)) for tag in fitting)
+    return list(chosen.values())
+
+
+def axis_of(runs: Sequence[LoggedRun]) -> str:
+    """What the steps of some runs count."""
+    return " or ".join(dict.fromkeys(run.axis for run in runs))
+
+
 def _curves(
     groups: List[Group], series: List[Optional[Series]], axis: Callable[[int, Series], np.ndarray]
 ) -> List[Curve]:
     curves = []
     for number, group in enumerate(groups):
         owned = [(index, one) for index in group.runs for one in [series[index]] if one is not None]
-        lines = [_line(axis(index, one), one.values) for index, one in owned]
-        lines = [(x, y) for x, y in lines if len(x)]
-        if not lines:
+        logged = [_finite(axis(index, one), one.values) for index, one in owned]
+        logged = [(x, y) for x, y in logged if len(x)]
+        if not logged:
             continue
+        values = [y for _, y in logged]
+        first, last = (float(np.mean([one[at] for one in values])) for at in (0, -1))
+        ends = (first, last, min(float(one.min()) for one in values), max(float(one.max()) for one in values))
+        lines = [_thinned(x, y) for x, y in logged]
         if len(lines) == 1:
             x, mean = lines[0]
-            curves.append(Curve(number, x, mean, mean, mean, 1))
+            curves.append(Curve(number, x, mean, mean, mean, 1, *ends))
             continue
         grid = np.linspace(min(x[0] for x, _ in lines), max(x[-1] for x, _ in lines), _POINTS)
         rows = np.stack([np.interp(grid, x, y, left=np.nan, right=np.nan) for x, y in lines])
-        curves.append(Curve(number, grid, *statistics.band(rows), len(lines)))
+        curves.append(Curve(number, grid, *statistics.band(rows), len(lines), *ends))
     return curves
 
 
-def _line(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-    """A curve of finite values, averaged over neighbours if it has more than `_POINTS`."""
+def _finite(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     finite = np.isfinite(x) & np.isfinite(y)
-    x, y = x[finite], y[finite]
+    return x[finite], y[finite]
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """A curve averaged over neighbours if it has more than `_POINTS`."""
     if len(x) <= _POINTS:
         return x, y
     starts = np.linspace(0, len(x), _POINTS + 1).astype(np.int64)

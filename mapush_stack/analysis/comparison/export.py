@@ -11,12 +11,13 @@ from ...errors import UserError
 from ..json_values import json_value
 from . import plots
 from .model import Comparison
+from .significance import sentences
 from .tables import CURVES, TextTable, tables
 
 _MARKDOWN, _JSON = "comparison.md", "comparison.json"
 SCHEMA = 2
 """Schema of the JSON. Schema 1 had no field `schema`."""
-_RUN_FIELDS = ("name", "library", "task", "algorithm", "seed", "steps", "total_steps", "running", "missing")
+_RUN_FIELDS = ("name", "library", "task", "algorithm", "seed", "steps", "axis", "total_steps", "running", "missing")
 
 
 def to_json(found: Comparison) -> Dict[str, Any]:
@@ -64,7 +65,7 @@ def _markdown(found: Comparison, pictures: List[Path]) -> str:
     names = ", ".join(group.name for group in found.groups)
     parts = [f"# {names}", *(_table(table) for table in tables(found) if table.title != CURVES)]
     if found.significance:
-        parts.append("## significance\n\n" + _list([verdict.sentence for verdict in found.significance]))
+        parts.append("## significance\n\n" + _list(sentences(found.significance)))
     if found.notes:
         parts.append("## notes\n\n" + _list(found.notes))
     parts += [f"![{picture.stem.replace('-', ' ')}]({picture.name})" for picture in pictures]

@@ -3,30 +3,73 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Sequence
+import re
+from typing import Any, Dict, List, Optional, Sequence
 
+from ...errors import UserError
+from ..layouts.foreign import named
 from ..run import LoggedRun
 from .config_fields import essential
 from .model import Difference, Group
 
+_FACTS = ("task", "algorithm", "library", "name", "seed")
+"""Facts of a run by which it can be grouped, besides the fields of its configuration."""
 
-def find(runs: List[LoggedRun], configs: List[Dict[str, Any]]) -> List[List[int]]:
+
+def find(runs: List[LoggedRun], configs: List[Dict[str, Any]], by: Optional[str] = None) -> List[List[int]]:
     """Indices of the runs of each group: same library, task, algorithm and essential fields.
 
-    A run without a configuration is a group of its own.
+    Runs of other programs must also have the same name but for seed, date and repetition. `by` is a field, or a regular
+    expression of paths, whose values make the groups instead.
+
+    Raises:
+        UserError: `by` fits no run, or not all of them.
+
     """
     members: Dict[str, List[int]] = {}
     for index, (run, config) in enumerate(zip(runs, configs)):
-        alone = None if config else index
-        key = json.dumps([run.library, run.task, run.algorithm, alone, essential(config)], sort_keys=True, default=str)
-        members.setdefault(key, []).append(index)
+        alone = named(run.path).experiment if run.named_by_folders else None if config else index
+        key = json.dumps(
+            [run.library, run.task, run.algorithm, alone, essential(config, not run.foreign)],
+            sort_keys=True,
+            default=str,
+        )
+        members.setdefault(key if by is None else _value(by, run, configs, index), []).append(index)
     return list(members.values())
 
 
-def name(members: List[List[int]], runs: List[LoggedRun], differences: List[Difference]) -> List[Group]:
-    """Groups with unique names: the experiment's name, and details if names repeat."""
+def _value(by: str, run: LoggedRun, configs: List[Dict[str, Any]], index: int) -> str:
+    """The value of a field of a run, or what a regular expression finds in its path.
+
+    Raises:
+        UserError: the run has no such field, and its path does not match.
+
+    """
+    if by in _FACTS:
+        return str(getattr(run, by))
+    if any(by in config for config in configs):
+        return short(configs[index].get(by, "-"))
+    try:
+        found = re.search(by, run.path.resolve().as_posix())
+    except re.error as error:
+        raise UserError(f"--group-by {by}: it is no field of the runs, and no regular expression: {error}") from None
+    if not found:
+        raise UserError(f"--group-by {by}: it is no field of the runs, and {run.path} does not match it as a path")
+    return ", ".join(found.groups("")) or found.group()
+
+
+def name(
+    members: List[List[int]],
+    runs: List[LoggedRun],
+    differences: List[Difference],
+    configs: List[Dict[str, Any]],
+    by: Optional[str] = None,
+) -> List[Group]:
+    """Groups with unique names: the experiment's name, and details if names repeat; or the values of `by`."""
     firsts = [runs[indices[0]] for indices in members]
     names = [_experiment(run) for run in firsts]
+    if by is not None:
+        names = [_value(by, run, configs, indices[0]) for run, indices in zip(firsts, members)]
     details: List[Sequence[Any]] = [
         [run.algorithm for run in firsts],
         [run.task for run in firsts],
@@ -53,9 +96,11 @@ def name(members: List[List[int]], runs: List[LoggedRun], differences: List[Diff
 
 def _experiment(run: LoggedRun) -> str:
     """The name of the experiment in the configuration, else the name of the run."""
+    if run.named_by_folders:
+        return named(run.path).title
     main = run.config.get("main_args")  # HARL's
-    named = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")
-    return str(named or run.name)
+    title = main.get("exp_name") if isinstance(main, dict) else run.config.get("experiment")
+    return str(title or run.name)
 
 
 def labels(runs: List[LoggedRun], groups: List[Group]) -> List[str]:

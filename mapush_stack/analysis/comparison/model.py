@@ -55,6 +55,12 @@ class Curve(NamedTuple):
     high: np.ndarray
     """Third quartile over seeds; the mean for a single seed."""
     seeds: int
+    first: float
+    """Mean over seeds of the first finite value that was logged."""
+    last: float
+    lowest: float
+    """Smallest finite value that was logged, of all seeds."""
+    highest: float
 
 
 class Panel(NamedTuple):
@@ -63,7 +69,7 @@ class Panel(NamedTuple):
     name: str
     unit: str
     over_steps: List[Curve]
-    """x: environment steps of 0.02 s."""
+    """x: what `Comparison.axis` says."""
     over_hours: List[Curve]
     """x: hours of training, without pauses."""
 
@@ -76,6 +82,19 @@ class Score(NamedTuple):
     by_run: List[Optional[float]]
     by_group: List[Optional[Estimate]]
     """Interquartile mean with its bootstrap interval."""
+    gaps: List[Optional[Estimate]]
+    """Optimality gap of each group; None for scores without a best value."""
+
+
+class Profile(NamedTuple):
+    """Share of a group's seeds above each level of a score."""
+
+    group: int
+    levels: np.ndarray
+    share: np.ndarray
+    low: np.ndarray
+    """95 % bootstrap interval."""
+    high: np.ndarray
 
 
 class Verdict(NamedTuple):
@@ -102,9 +121,13 @@ class Comparison(NamedTuple):
     made_with: List[Difference]
     """Software and machines that differ."""
     milestones: List[Milestones]
+    axis: str
+    """What the steps of the runs count, in the plural."""
     panels: List[Panel]
     scores: List[Score]
     significance: List[Verdict]
+    profiles: Dict[str, List[Profile]]
+    """Performance profiles by the name of the score, if a group has several seeds."""
     notes: List[str]
     """Warnings: unreadable files, missing metrics, different tasks or lengths."""
 

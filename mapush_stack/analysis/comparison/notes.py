@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 import numpy as np
 
-from ..run import LoggedRun
-from .curves import QUANTITIES, SUCCESS
+from ..run import LoggedRun, Series, printable
+from .curves import QUANTITIES
 from .model import Difference, Group
-
-_MOST_TAGS = 8
-"""Most tags that a note lists."""
 
 
 def notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differences: List[Difference]) -> List[str]:
@@ -27,9 +24,18 @@ def notes(runs: List[LoggedRun], labels: List[str], groups: List[Group], differe
             "the runs are of different libraries: fields that only one of them has are left out, and losses and "
             "gradient norms may be defined differently"
         )
+    if len({run.axis for run in runs}) > 1:
+        counted = _merge([(label, run.axis) for label, run in zip(labels, runs)])
+        found.append(f"the runs count different things, so only hours can be compared: {'; '.join(counted)}")
+    for group in groups:
+        if len(group.runs) > 1 and not all(runs[index].config for index in group.runs):
+            found.append(
+                f"{group.name} is a group by the names of its folders: nothing says that its runs had the same "
+                "settings (--group-by makes other groups)"
+            )
     lengths = [run.steps for run in runs]
-    if min(lengths) < 0.95 * max(lengths):
-        span = f"{min(lengths):,} to {max(lengths):,} steps"
+    if len({run.axis for run in runs}) == 1 and min(lengths) < 0.95 * max(lengths):
+        span = f"{min(lengths):,} to {max(lengths):,} {runs[0].axis}"
         found.append(f"the runs are of different lengths ({span}): final scores are taken at each run's own end")
     for group in groups:
         repeated = sorted({seed for seed in group.seeds if seed is not None and group.seeds.count(seed) > 1})
@@ -49,19 +55,24 @@ def _gaps(run: LoggedRun) -> List[str]:
         gaps.append("still being trained")
     if "perf/fps" in run.derived:
         gaps.append(f"no speed is logged; it was computed as {run.derived['perf/fps']}")
-    success = run.find(SUCCESS)
-    strange = 0 if success is None else int(np.sum(~np.isfinite(success.values)))
-    if success is not None and strange:
-        gaps.append(f"{strange:,} of {len(success.values):,} success rates are not finite and are left out")
-    if run.unknown:
-        names = sorted(run.unknown)
-        more = f" and {len(names) - _MOST_TAGS} more" if len(names) > _MOST_TAGS else ""
-        shown = ", ".join(names[:_MOST_TAGS]) + more
-        gaps.append(
-            f"logged under names that metric_names.yaml does not translate, so no table or plot shows them: {shown}"
-        )
+    gaps += [
+        sentence
+        for tag, series in sorted({**run.unknown, **run.series}.items())
+        for sentence in _not_finite(tag, series)
+    ]
+    gaps += [run.unmapped] if run.unmapped else []
     lacking = [quantity.name for quantity in QUANTITIES if quantity.required and quantity.of(run) is None]
     return [*gaps, *([f"not logged: {', '.join(lacking)}"] if lacking else [])]
+
+
+def _not_finite(tag: str, series: Series) -> Iterator[str]:
+    """How many values of a series are NaN or infinite, and from where on if it stays so."""
+    bad = ~np.isfinite(series.values)
+    if bad.any():
+        count = f"{int(bad.sum()):,} of {len(bad):,} values of {printable(tag)} are not finite and are left out"
+        good = np.flatnonzero(~bad)
+        after = int(good[-1]) + 1 if len(good) else 0
+        yield count + (f": all from step {int(series.steps[after]):,} on" if after < len(bad) else "")
 
 
 def _merge(sentences: List[Tuple[str, str]]) -> List[str]:

@@ -11,7 +11,6 @@ from ...errors import UserError
 from .model import Comparison, Curve, Panel
 
 _COLUMNS = 3
-_AXES = {"steps": ("environment steps (millions)", 1e6), "hours": ("hours of training", 1.0)}
 _COLOURS = 10
 """Colours of matplotlib's palette; further groups have dashed lines."""
 
@@ -25,7 +24,7 @@ def draw(found: Comparison, folder: Path) -> List[Path]:
 
     """
     paths = []
-    for axis in _AXES:
+    for axis in ("steps", "hours"):
         panels = [(panel, panel.over_steps if axis == "steps" else panel.over_hours) for panel in found.panels]
         panels = [(panel, curves) for panel, curves in panels if curves]
         if panels:
@@ -52,7 +51,9 @@ def _figure_of_curves(found: Comparison, panels: List[Tuple[Panel, List[Curve]]]
     rows = -(-len(panels) // _COLUMNS)
     figure = _new_figure(4.2 * _COLUMNS, 2.7 * rows + 0.5)
     grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    label, unit = _AXES[axis]
+    millions = axis == "steps" and max(curve.x[-1] for _, curves in panels for curve in curves) >= 1e5
+    label, unit = (f"{found.axis} (millions)", 1e6) if millions else (found.axis, 1.0)
+    label = label if axis == "steps" else "hours of training"
     handles: Dict[int, Any] = {}
     for axes, (panel, curves) in zip(grid, panels):
         for curve in curves:

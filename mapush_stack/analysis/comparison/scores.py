@@ -11,8 +11,10 @@ from ..run import LoggedRun
 from . import statistics
 from .curves import EVALUATION_RETURN, SUCCESS
 from .milestones import WINDOW, finite, window_means
-from .model import Group, Score
+from .model import Group, Profile, Score
 
+_LEVELS = 101
+"""Levels of a performance profile."""
 _END = 0.1
 """Last share of a run's steps, over which a score "at the end" is averaged."""
 
@@ -23,12 +25,30 @@ def scores(runs: List[LoggedRun], groups: List[Group]) -> List[Score]:
     for name, unit, compute in _SCORES:
         by_run = [compute(run) for run in runs]
         if any(value is not None for value in by_run):
-            found.append(Score(name, unit, by_run, [_estimate(by_seed(group, by_run)) for group in groups]))
+            seeds = [by_seed(group, by_run) for group in groups]
+            gaps = [statistics.optimality_gap([one]) if unit == "share" and len(one) else None for one in seeds]
+            means = [statistics.iqm_estimate([one]) if len(one) else None for one in seeds]
+            found.append(Score(name, unit, by_run, means, gaps))
     return found
 
 
-def _estimate(seeds: np.ndarray) -> Optional[statistics.Estimate]:
-    return statistics.iqm_estimate([seeds]) if len(seeds) else None
+def profiles(groups: List[Group], scores: List[Score]) -> Dict[str, List[Profile]]:
+    """Performance profiles of the first score of success and of the first return, if a group has several seeds."""
+    found: Dict[str, List[Profile]] = {}
+    for wanted in ("share", "reward") if len({group.task for group in groups}) == 1 else ("share",):
+        score = next((one for one in scores if one.unit == wanted), None)
+        seeds = [] if score is None else [by_seed(group, score.by_run) for group in groups]
+        if score is None or max(map(len, seeds), default=0) < 2:
+            continue
+        together = np.concatenate(seeds)
+        ends = (0.0, 1.0) if wanted == "share" else (float(together.min()), float(together.max()))
+        levels = np.linspace(*ends, _LEVELS)
+        found[score.name] = [
+            Profile(number, levels, *statistics.performance_profile([one], levels))
+            for number, one in enumerate(seeds)
+            if len(one)
+        ]
+    return found
 
 
 def by_seed(group: Group, by_run: List[Optional[float]]) -> np.ndarray:

@@ -63,6 +63,36 @@ def iqm_estimate(scores: Strata) -> Estimate:
     return Estimate(iqm(scores), _interval(scores, trimmed), min(len(stratum) for stratum in scores))
 
 
+def optimality_gap(scores: Strata, best: float = 1.0) -> Estimate:
+    """By how much the scores fail to reach `best` on average, with its interval; scores above it count as `best`.
+
+    rliable's `aggregate_optimality_gap`, which has gamma for `best`.
+    """
+
+    def gap(*strata: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(best - np.mean(np.minimum(np.concatenate(strata, axis=axis), best), axis=axis))
+
+    return Estimate(float(gap(*scores)), _interval(scores, gap), min(len(stratum) for stratum in scores))
+
+
+def performance_profile(scores: Strata, levels: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Share of runs with a score above each of `levels` `[n]`, and its 95 % interval: three arrays `[n]`.
+
+    rliable's `run_score_deviation` (the tail distribution of scores) with a stratified percentile bootstrap. The
+    interval is the share itself if a task has fewer than two seeds.
+    """
+    together = np.concatenate(scores)
+    share = (together[:, None] > levels).mean(0)
+    if min(len(stratum) for stratum in scores) < 2:
+        return share, share, share
+    draw = np.random.default_rng(_SEED)
+    drawn = [one[draw.integers(0, len(one), (RESAMPLES, len(one)))] for one in scores]
+    samples = np.concatenate(drawn, axis=1)
+    shares = np.stack([(samples > level).mean(1) for level in levels], axis=1)
+    low, high = np.percentile(shares, [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)], axis=0)
+    return share, low, high
+
+
 def improvement(x: Strata, y: Strata) -> Improvement:
     """The probability that X improves on Y (rliable's `probability_of_improvement`).
 

@@ -6,11 +6,13 @@ from typing import List, NamedTuple, Optional, Sequence
 
 import numpy as np
 
+from .. import axes
 from ..evaluations import Evaluation
 from ..run import LoggedRun
 from .groups import short
 from .milestones import THRESHOLDS
 from .model import Comparison, Curve, Difference, Panel
+from .statistics import Estimate
 
 _BARS = "▁▂▃▄▅▆▇█"
 _BAR_COUNT = 24
@@ -18,6 +20,8 @@ _BAR_COUNT = 24
 _MOST_CHECKPOINTS = 14
 CURVES = "curves"
 """Title of the table of small curves."""
+SCORES = "scores: interquartile mean over seeds, bootstrap interval"
+"""Title of the table of scores."""
 
 
 class TextTable(NamedTuple):
@@ -51,7 +55,9 @@ def _runs(found: Comparison) -> TextTable:
             run.task or "?",
             run.algorithm or "?",
             "?" if run.seed is None else str(run.seed),
-            f"{run.steps:,}" + (f" of {run.total_steps:,}" if run.total_steps and run.total_steps > run.steps else ""),
+            f"{run.steps:,}"
+            + _short_of(run.axis)
+            + (f" of {run.total_steps:,}" if run.total_steps and run.total_steps > run.steps else ""),
             run.library,
             _state(run),
         ]
@@ -59,6 +65,10 @@ def _runs(found: Comparison) -> TextTable:
     ]
     columns = ["run", "group", "task", "algorithm", "seed", "steps", "library", "state"]
     return TextTable("runs", columns, rows, (0, 1, 2, 3, 6, 7))
+
+
+def _short_of(axis: str) -> str:
+    return "" if axis in (axes.STEPS, axes.UNKNOWN) else f" {axis}"
 
 
 def _state(run: LoggedRun) -> str:
@@ -76,15 +86,22 @@ def _differences(title: str, differences: List[Difference], found: Comparison, m
 def _scores(found: Comparison) -> TextTable:
     rows = []
     for score in found.scores:
-        for group, estimate in zip(found.groups, score.by_group):
+        for group, estimate, gap in zip(found.groups, score.by_group, score.gaps):
             if estimate is not None:
-                ends = [format_number(end, score.unit) for end in estimate.interval or ()]
                 values = [score.by_run[index] for index in group.runs]
                 seeds = ", ".join(format_number(value, score.unit) for value in values if value is not None)
                 iqm = format_number(estimate.value, score.unit)
-                rows.append([score.name, group.name, iqm, " .. ".join(ends) or "-", str(estimate.seeds), seeds])
-    columns = ["score", "group", "IQM", "95 % interval", "seeds", "each run"]
-    return TextTable("scores: interquartile mean over seeds, bootstrap interval", columns, rows, (0, 1, 5))
+                left = "-" if gap is None else format_number(gap.value, score.unit)
+                shown = [_interval(estimate, score.unit), left, "-" if gap is None else _interval(gap, score.unit)]
+                rows.append([score.name, group.name, iqm, *shown, str(estimate.seeds), seeds])
+    columns = ["score", "group", "IQM", "95 % interval", "optimality gap", "its interval", "seeds", "each run"]
+    if all(row[4] == "-" for row in rows):
+        columns, *rows = ([one for at, one in enumerate(row) if at not in (4, 5)] for row in (columns, *rows))
+    return TextTable(SCORES, columns, rows, (0, 1, len(columns) - 1))
+
+
+def _interval(estimate: Estimate, unit: str) -> str:
+    return " .. ".join(format_number(end, unit) for end in estimate.interval or ()) or "-"
 
 
 def format_number(value: float, unit: str = "") -> str:
@@ -93,7 +110,7 @@ def format_number(value: float, unit: str = "") -> str:
         return "-"
     if unit == "share":
         return f"{value:.1%}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _milestones(found: Comparison) -> TextTable:
@@ -152,11 +169,10 @@ def _curves(found: Comparison) -> TextTable:
     rows = []
     for panel in found.panels:
         for curve in panel.over_steps:
-            values = curve.mean[np.isfinite(curve.mean)]
-            numbers = (values[0], values[-1], values.min(), values.max())
+            numbers = (curve.first, curve.last, curve.lowest, curve.highest)
             shown = [format_number(value, panel.unit) for value in numbers]
             rows.append([panel.name, found.groups[curve.group].name, _small_curve(panel, curve), *shown])
-    columns = ["over environment steps", "group", "", "first", "last", "lowest", "highest"]
+    columns = [f"over {found.axis}", "group", "", "first", "last", "lowest", "highest"]
     return TextTable(CURVES, columns, rows, (0, 1, 2))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from .. import axes
 from ..run import LoggedRun
 from .checklist import CRITERIA
 from .checks import CHECKS
@@ -55,11 +57,22 @@ class Diagnosis(NamedTuple):
     """Rules that had no data, and what was missing."""
     judged: int
     """Number of rules that had data."""
+    assumed: str = ""
+    """What is not in the run's files and was taken from upstream's published run."""
 
     @property
     def short_of_data(self) -> bool:
         """True if less than half of the rules could be judged, so that finding nothing means little."""
         return self.judged < len(self.not_judged)
+
+    @property
+    def reasons(self) -> str:
+        """The rules that were not judged, with their reasons, in one sentence; empty if there are none."""
+        by_reason: Dict[str, List[str]] = {}
+        for name, reason in self.not_judged.items():
+            by_reason.setdefault(reason, []).append(name)
+        listed = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
+        return listed and f"{listed}."
 
     @property
     def severe(self) -> bool:
@@ -69,7 +82,8 @@ class Diagnosis(NamedTuple):
 
 def diagnose(run: LoggedRun, rules: Rules) -> Diagnosis:
     """Apply every rule to a run."""
-    judged_run = JudgedRun(run, run_facts(run, rules), rules)
+    facts = run_facts(run, rules)
+    judged_run = JudgedRun(run, facts, rules)
     findings: Dict[str, Finding] = {}
     not_judged: Dict[str, str] = {}
     for rule in rules.rules:
@@ -78,26 +92,36 @@ def diagnose(run: LoggedRun, rules: Rules) -> Diagnosis:
         try:
             results = list(CHECKS[rule.name](judged_run, rule.thresholds))
         except NotJudgedError as reason:
-            not_judged[rule.name] = str(reason)
+            not_judged[rule.name] = _counted(str(reason), run)
             continue
         if results:
             worst = max(results, key=lambda result: result.badness)
-            findings[rule.name] = _finding(rule, worst, run.config)
+            findings[rule.name] = _finding(rule, worst._replace(sentence=_counted(worst.sentence, run)), run.config)
     return Diagnosis(
         findings=sorted(findings.values(), key=lambda finding: list(Severity).index(finding.severity)),
         checklist=[_item(judged_run, criterion) for criterion in rules.checklist],
         not_judged=not_judged,
         judged=len(rules.rules) - len(not_judged),
+        assumed=facts.assumed,
+    )
+
+
+def _counted(sentence: str, run: LoggedRun) -> str:
+    """A sentence in which numbers of steps are called by what the run's steps count."""
+    return (
+        sentence
+        if run.axis == axes.STEPS
+        else re.sub(r"(?<=\d)( M)? steps\b(?! a second)", rf"\1 {run.axis}", sentence)
     )
 
 
 def _item(judged_run: JudgedRun, criterion: Criterion) -> ChecklistItem:
+    met: Optional[bool] = None
     try:
-        return ChecklistItem(
-            criterion.name, criterion.title, *CRITERIA[criterion.name](judged_run, criterion.tolerance)
-        )
+        met, sentence = CRITERIA[criterion.name](judged_run, criterion.tolerance)
     except NotJudgedError as reason:
-        return ChecklistItem(criterion.name, criterion.title, None, str(reason))
+        sentence = str(reason)
+    return ChecklistItem(criterion.name, criterion.title, met, _counted(sentence, judged_run.logged))
 
 
 def _finding(rule: Rule, result: CheckResult, config: Dict[str, Any]) -> Finding:

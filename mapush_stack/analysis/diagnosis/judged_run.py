@@ -7,12 +7,13 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from .. import axes
 from ..run import LoggedRun, Series
 from .rules import Rules, Severity
-from .run_facts import RunFacts
+from .run_facts import _UNIT_ENTROPY, RunFacts
 from .segments import Segment, quarters, scale
 
-REWARDS = ("average_step_reward", "train_episode_rewards")
+REWARDS = ("average_step_reward", "train_episode_rewards", "eval_average_episode_rewards")
 """Tags of a run's reward; the first that is logged is used.
 
 The reward of a step is preferred: the mean over ended episodes begins with the shortest ones, which failed early.
@@ -20,8 +21,6 @@ The reward of a step is preferred: the mean over ended episodes begins with the 
 SUCCESS = "mapush/success_rate"
 _END = 0.1
 """Last share of a run. A series without a finite value there is not judged."""
-_UNIT_ENTROPY = 0.5 * np.log(2 * np.pi * np.e)
-"""Entropy of a Gaussian with standard deviation 1, nats per dimension."""
 
 
 class NotJudgedError(Exception):
@@ -138,7 +137,7 @@ class JudgedRun(NamedTuple):
             NotJudgedError: neither is logged, one is too short, or the reward is not finite at the end.
 
         """
-        if self.logged.steps < self.rules.fewest_steps:
+        if self.logged.steps < self.rules.fewest_steps and self.logged.axis == axes.STEPS:
             fewest = steps(self.rules.fewest_steps)
             raise NotJudgedError(f"{steps(self.logged.steps)} steps are too few; progress is judged from {fewest} on")
         found = [] if self.success() is None else [self.objective(SUCCESS)]
@@ -158,6 +157,17 @@ class JudgedRun(NamedTuple):
         if self.facts.action_size is None:
             raise NotJudgedError("the number of action dimensions is not known")
         return self.facts.action_size
+
+    def saturation(self) -> float:
+        """The |action| above which commands no longer grow.
+
+        Raises:
+            NotJudgedError: it is not known.
+
+        """
+        if self.facts.saturation is None:
+            raise NotJudgedError("nothing says at which action commands saturate")
+        return self.facts.saturation
 
     def success(self) -> Optional[Series]:
         """The success rate of the training, None if it is not logged or too short."""

@@ -6,7 +6,12 @@ import math
 from typing import Any, Dict, NamedTuple, Optional
 
 from ..run import LoggedRun
-from .rules import Published, Rules
+from .rules import Rules
+
+_UNIT_ENTROPY = 0.5 * math.log(2 * math.pi * math.e)
+"""Entropy of a Gaussian with standard deviation 1, nats per dimension."""
+_WHOLE = 0.02
+"""An entropy in units of the above is a number of dimensions if it is this close to a whole number."""
 
 
 class RunFacts(NamedTuple):
@@ -20,30 +25,37 @@ class RunFacts(NamedTuple):
     target_kl: Optional[float] = None
     horizon: Optional[float] = None
     """Control steps within the horizon of the discount: 1 / (1 - gamma) decisions."""
-    saturation: float = 1.0
+    saturation: Optional[float] = None
     """|action| above which commands no longer grow."""
     staged: bool = False
     """True if the rewards' scales change during the training (a curriculum)."""
     action_size: Optional[int] = None
     """Number of action dimensions."""
+    familiar: bool = True
+    """False for a program or task to which the rules' thresholds were not fitted."""
+    assumed: str = ""
+    """What is not in the run's files, and is taken from upstream's published run."""
 
 
 def run_facts(run: LoggedRun, rules: Rules) -> RunFacts:
     """The facts of a run, from its configuration or from upstream's published settings."""
-    facts = RunFacts(weights={})
+    facts = RunFacts(weights={}, familiar=False)
     if run.library == "harl" and "algo_args" in run.config:
         facts = _harl(run.config)
     elif get(run.config, "learner", "gamma") is not None:
         facts = _own(run.config)
-    elif run.library == "openrl":
-        facts = _upstream(run.config, rules.published)
-    return facts._replace(action_size=rules.action_size) if _pushes(run) else facts
+    elif run.library == "openrl" and _pushes(run):
+        facts = _upstream(run, rules)
+    if not _pushes(run) or run.library == "openrl":
+        return facts
+    return facts._replace(action_size=rules.action_size, saturation=facts.saturation or 1.0)
 
 
 def _pushes(run: LoggedRun) -> bool:
-    """True for MAPush's task, whose actions are velocities. OpenRL's runs count as MAPush's."""
+    """True for MAPush's task, whose actions are velocities; OpenRL's runs are MAPush's if they log its rewards."""
     environment = f"{run.task} {get(run.config, 'main_args', 'env')}".lower()
-    return run.library in ("mapush", "openrl") or "mapush" in environment or "go1push" in environment
+    rewards = run.library == "openrl" and any(tag.startswith("rewards/") for tag in run.series)
+    return run.library == "mapush" or rewards or "mapush" in environment or "go1push" in environment
 
 
 def get(config: Any, *path: str) -> Any:
@@ -92,14 +104,31 @@ def _harl(config: Dict[str, Any]) -> RunFacts:
     )
 
 
-def _upstream(config: Dict[str, Any], published: Published) -> RunFacts:
-    """From MAPush's `task/config.py` if it is beside the run, else what is published."""
-    scales = get(config, "rewards", "scales") or {}
-    weights = {name: _number(get(scales, field)) for name, field in published.fields.items()}
+def _upstream(run: LoggedRun, rules: Rules) -> RunFacts:
+    """From MAPush's `task/config.py` if it is beside the run, else what is published.
+
+    The published settings are not assumed for a fork, which logs other reward terms or another number of actions.
+    """
+    published = rules.published
+    scales = get(run.config, "rewards", "scales") or {}
+    found = {name: _number(get(scales, field)) for name, field in published.fields.items()}
+    weights = {name: value for name, value in found.items() if value is not None}
+    entropy = run.series.get("agent0/dist_entropy")
+    # OpenRL's policies begin with a deviation of 1.
+    size = float(entropy.values[0]) / _UNIT_ENTROPY if entropy is not None and len(entropy.values) else math.nan
+    forked = "average_step_reward" in run.series and "average_step_reward" not in run.derived
+    if forked or (
+        abs(size - round(size)) < _WHOLE and round(size) != rules.action_size if math.isfinite(size) else False
+    ):
+        return RunFacts(weights=weights)
+    assumed = f"{rules.action_size} action dimensions, gamma {published.gamma:g}"
     return RunFacts(
         horizon=_horizon(published.gamma, published.action_repeat),
         saturation=published.saturation,
-        weights={name: value for name, value in weights.items() if value is not None} or published.weights,
+        weights=weights or published.weights,
+        action_size=rules.action_size,
+        assumed=f"{assumed}, commands that saturate at {published.saturation:g}"
+        + ("" if weights else ", reward weights"),
     )
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import List
 
 from ...errors import UserError
-from . import harl, mapush, openrl
-from .files import CONFIG, MANIFEST, MARKS, event_files, find_checkpoints, is_event_file, read_json, run_folder
+from ..events import relative
+from . import foreign, harl, mapush, openrl, search
+from .files import CONFIG, MANIFEST, MARKS, find_checkpoints, is_event_file, read_json
 from .layout import Layout, Program
 
 __all__ = ["PROGRAMS", "Layout", "find"]
@@ -32,12 +33,23 @@ def find(path: Path) -> Layout:
     if not path.is_dir():
         if not is_event_file(path.name):
             raise UserError(f"{path} is neither a run's folder nor an event file of TensorBoard; give the run's folder")
-        return Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]})
-    folder = run_folder(path)
-    events = event_files(folder)
-    if not events and not any((folder / name).is_file() for name in MARKS):
-        content = "is empty" if not any(folder.iterdir()) else "holds no logs of a training"
+        return foreign.describe(Layout(path, "tensorboard", path.parent.name, event_files={path.parent: [path]}))
+    above = path.resolve().parent
+    if path.name in search.INNER and any((above / mark).is_file() for mark in MARKS):
+        path = path.parent if path.parent.name else above
+    runs, beside = search.find(path)
+    if len(runs) > 1:
+        shown = ", ".join(str(relative(run, path)) for run in list(runs)[:3])
+        own = [f"{relative(file, path)} belongs to none of them" for files in beside.values() for file in files[:1]]
+        raise UserError(
+            "; ".join(
+                [f"{path} holds {len(runs)} runs", *own[:1], f"give the folders of those you want, such as {shown}"]
+            )
+        )
+    if not runs:
+        content = "is empty" if not any(path.iterdir()) else "holds no logs of a training"
         raise UserError(f"{path} {content}; give the folder of a run, with its TensorBoard logs or its {CONFIG}")
+    ((folder, events),) = runs.items()
     config, problems = read_json(folder / CONFIG)
     manifest, more = read_json(folder / MANIFEST)
     layout = Layout(
@@ -53,4 +65,4 @@ def find(path: Path) -> Layout:
     for program in PROGRAMS:
         if program.wrote(layout):
             return program.describe(replace(layout, library=program.library))
-    return layout
+    return foreign.describe(layout)

@@ -8,6 +8,7 @@ from functools import partial
 
 from ..text_logs import harl_progress
 from .files import PROGRESS
+from .foreign import named
 from .layout import Layout, Program
 from .values import ConfigValues
 
@@ -35,7 +36,7 @@ def _describe(layout: Layout) -> Layout:
         name=layout.path.name if experiment is None else f"{experiment}/{layout.path.name}",
         task=task if task is None or world is None else f"{world}-{task}",
         algorithm=values.word("main_args", "algo"),
-        seed=values.whole("algo_args", "seed", "seed"),
+        seed=values.whole("algo_args", "seed", "seed") if layout.config else named(layout.path).seed,
         total_steps=values.whole("algo_args", "train", "num_env_steps", least=1),
         text_logs=[partial(harl_progress, layout.path / PROGRESS, "eval_average_episode_rewards")],
         problems=[*layout.problems, *values.problems],

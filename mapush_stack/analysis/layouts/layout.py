@@ -9,6 +9,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from ..events import Series
 from ..text_logs import TextLog
 
+NATIVE = ("mapush", "harl", "openrl")
+"""Programs whose runs have a description of their own here."""
 TextSource = Callable[[Dict[str, Series]], TextLog]
 """Reads a text log, given the series of the event files."""
 
@@ -19,7 +21,7 @@ class Layout:
 
     path: Path
     library: str
-    """The program that wrote it: "mapush", "harl", "openrl", or "tensorboard" for any other."""
+    """The program that wrote it; "tensorboard" if it is not known."""
     name: str
     task: Optional[str] = None
     algorithm: Optional[str] = None
@@ -38,6 +40,16 @@ class Layout:
     """(environment steps, path), in the order of their steps."""
     problems: List[str] = field(default_factory=list)
     """Sentences about what could not be read."""
+
+    @property
+    def named_by_folders(self) -> bool:
+        """True if the names of its folders, and no configuration that we know, tell its experiment."""
+        return self.foreign or (self.library == "harl" and not self.config)
+
+    @property
+    def foreign(self) -> bool:
+        """True for a run of any program but those of `NATIVE`."""
+        return self.library not in NATIVE
 
 
 class Program(NamedTuple):

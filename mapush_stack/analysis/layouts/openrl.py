@@ -6,6 +6,7 @@ These are the configuration as Python and the command as a shell script. Both ar
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from ... import presets
 from ...errors import UserError
-from ...system.limits import check_plain, read_text
+from ...system.limits import check_plain, read_head, read_text
 from ..text_logs import openrl_console
 from .files import LOG
 from .layout import Layout, Program
@@ -32,11 +33,21 @@ _MOST_BYTES = 2**17
 _MOST_ROBOTS = 1000
 
 
+_LINE = re.compile(rb"\[INFO\] Episode: \d+/\d+")
+_HEAD = 1 << 16
+_TAGS = (
+    r"average_step_reward|distance_to_target_reward|\w+_punishment|(?:approach_to_box|reach_target|push|ocb)_reward|FPS"
+)
+"""Tags of MAPush, and one of OpenRL."""
+
+
 def _wrote(layout: Layout) -> bool:
-    """True if there is OpenRL's log, or folders such as logs/<tag>/<tag>."""
-    return (layout.path / LOG).is_file() or any(
-        re.fullmatch(r"(logs/)?(\w+)/\2", folder.relative_to(layout.path).as_posix()) for folder in layout.event_files
-    )
+    """True for lines of OpenRL in the log, or for folders logs/<tag>/<tag> of MAPush's tags."""
+    with contextlib.suppress(UserError):
+        if _LINE.search(read_head(layout.path / LOG, _HEAD)):
+            return True
+    folders = [folder.name for folder in layout.event_files if folder.name == folder.parent.name]
+    return any(re.fullmatch(_TAGS, name) for name in folders)
 
 
 def _describe(layout: Layout) -> Layout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import List
+from typing import List, Optional, Sequence
 
 from .. import comparison
 from ..diagnosis import rules
@@ -18,8 +18,17 @@ _PLAYING_SECONDS = 40.0
 """Time limit for all runs together, after which no further checkpoint is played."""
 
 
-def make(path: Path, runs: List[LoggedRun], notes: List[str], episodes: int) -> None:
+def make(
+    path: Path,
+    runs: List[LoggedRun],
+    notes: List[str],
+    episodes: int,
+    tags: Sequence[str] = (),
+    group_by: Optional[str] = None,
+) -> None:
     """Write the report of some runs; `episodes` of each of their checkpoints are played.
+
+    `tags` and `group_by` are those of `comparison.compare`.
 
     Raises:
         UserError: a library is missing, or the file cannot be written.
@@ -30,8 +39,9 @@ def make(path: Path, runs: List[LoggedRun], notes: List[str], episodes: int) -> 
     evaluated = [replace(run, evaluations=one.evaluations) for run, one in zip(runs, played)]
     page.write(
         path,
-        comparison.compare(evaluated, notes),
+        comparison.compare(evaluated, notes, tags, group_by),
         [diagnose(run, known) for run in runs],
         [run_facts(run, known) for run in runs],
         played,
+        tags,
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import re
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,11 +13,15 @@ from ..comparison.curves import hours
 from ..comparison.model import Comparison, Curve
 from ..diagnosis.run_facts import RunFacts
 from ..evaluations import Evaluation
-from ..run import LoggedRun, Series
-from .decimate import decimate
+from ..run import LoggedRun, Series, printable
+from .decimate import MOST_POINTS, decimate
 
 _DIGITS = 5
 """Significant digits of what is drawn."""
+_MOST_NUMBERS, _FEWEST_POINTS = 50_000, 100
+"""Most points of all charts together, so that the file stays below 2 MB, but at least so many of a line."""
+_MOST_RAW = 24
+"""Most charts of tags without a name of ours."""
 
 
 class ChartSpec(NamedTuple):
@@ -29,6 +34,8 @@ class ChartSpec(NamedTuple):
     """Regular expression of the whole tag."""
     panel: str = ""
     """The comparison's panel whose mean and quartiles are drawn for a group with several seeds."""
+    raw: bool = False
+    """True for the panel of a tag without a name of ours."""
     limit: str = ""
     """Field of `RunFacts` that is drawn as a horizontal line."""
     log: bool = False
@@ -42,25 +49,66 @@ CHARTS = (
     ChartSpec("deviation", "Policy standard deviation", "", r"agent\d+/action_std"),
     ChartSpec("policy-loss", "Policy loss", "", r"agent\d+/policy_loss", "policy loss"),
     ChartSpec("actor-gradient", "Actor gradient norm", "before clipping", r"agent\d+/actor_grad_norm",
-              "actor gradient norm", "actor_limit"),
+              "actor gradient norm", limit="actor_limit"),
     ChartSpec("kl", "KL divergence of an update", "nats", r"agent\d+/approx_kl"),
     ChartSpec("clip", "Clipped samples", "share", r"agent\d+/clip_fraction"),
     ChartSpec("value-loss", "Value loss", "", "critic/value_loss", "value loss", log=True),
     ChartSpec("explained", "Variance explained by the critic", "share", "critic/explained_variance"),
     ChartSpec("critic-gradient", "Critic gradient norm", "before clipping", "critic/critic_grad_norm",
-              "critic gradient norm", "critic_limit"),
+              "critic gradient norm", limit="critic_limit"),
     ChartSpec("fps", "Rate", "steps a second", "perf/fps", "speed"),
     ChartSpec("memory", "Memory", "MiB", r"perf/(rss|vram)_mib"),
 )  # fmt: skip
 
 
-def charts(found: Comparison, facts: Sequence[RunFacts]) -> List[Dict[str, Any]]:
-    """The charts for which a run has data."""
-    drawn = [_chart(spec, found, facts) for spec in CHARTS]
+def charts(found: Comparison, facts: Sequence[RunFacts], tags: Sequence[str]) -> List[Dict[str, Any]]:
+    """The charts for which a run has data, and those of chosen tags without a name of ours."""
+    chosen = (
+        ChartSpec(f"tag-{number}", tag, "", re.escape(tag), tag, raw=True)
+        for number, tag in enumerate(_raw(found, tags))
+    )
+    return _drawn([*CHARTS, *chosen], found, facts)
+
+
+def other_charts(found: Comparison, facts: Sequence[RunFacts], tags: Sequence[str]) -> Tuple[List[Dict[str, Any]], int]:
+    """The charts of the other tags without a name of ours, and how many more there are."""
+    rest = [tag for tag in _raw(found, ["*"]) if tag not in _raw(found, tags)]
+    shown = [
+        ChartSpec(f"raw-{number}", tag, "", re.escape(tag), raw=True) for number, tag in enumerate(rest[:_MOST_RAW])
+    ]
+    return _drawn(shown, found, facts), max(len(rest) - _MOST_RAW, 0)
+
+
+def _raw(found: Comparison, patterns: Sequence[str]) -> List[str]:
+    tags = sorted({tag for run in found.runs for tag in run.unknown if tag not in run.series})
+    return [tag for tag in tags if any(fnmatch.fnmatchcase(tag, one) or tag == one for one in patterns)]
+
+
+def _drawn(specs: Sequence[ChartSpec], found: Comparison, facts: Sequence[RunFacts]) -> List[Dict[str, Any]]:
+    lines = sum(bool(re.fullmatch(spec.tags, tag)) for spec in specs for run in found.runs for tag in run.series)
+    most = int(np.clip(_MOST_NUMBERS // max(lines, 1), _FEWEST_POINTS, MOST_POINTS))
+    drawn = [_chart(spec, found, facts, most) for spec in specs]
     return [chart for chart in drawn if chart["lines"]]
 
 
-def _chart(spec: ChartSpec, found: Comparison, facts: Sequence[RunFacts]) -> Dict[str, Any]:
+def profiles(found: Comparison) -> List[Dict[str, Any]]:
+    """The performance profiles."""
+    units = {score.name: score.unit for score in found.scores}
+    names = {"x": "levels", "y": "share", "low": "low", "high": "high"}
+    return [
+        {
+            "score": name,
+            "unit": units[name],
+            "lines": [
+                {**{key: _numbers(getattr(one, field)) for key, field in names.items()}, "group": one.group}
+                for one in profiles
+            ],
+        }
+        for name, profiles in found.profiles.items()
+    ]
+
+
+def _chart(spec: ChartSpec, found: Comparison, facts: Sequence[RunFacts], most: int) -> Dict[str, Any]:
     lines: List[Dict[str, Any]] = []
     limits = set()
     for number, group in enumerate(found.groups):
@@ -68,7 +116,7 @@ def _chart(spec: ChartSpec, found: Comparison, facts: Sequence[RunFacts]) -> Dic
         if band is not None:
             lines.append(band)
         for index in group.runs:
-            own = _lines(spec, found, number, index)
+            own = _lines(spec, found, number, index, most)
             limit = getattr(facts[index], spec.limit) if spec.limit and own else None
             if limit is not None:
                 limits.add(limit)
@@ -76,7 +124,7 @@ def _chart(spec: ChartSpec, found: Comparison, facts: Sequence[RunFacts]) -> Dic
                 lines += own
     return {
         "name": spec.name,
-        "title": spec.title,
+        "title": printable(spec.title),
         "unit": spec.unit,
         "log": spec.log and all(value is None or value > 0 for line in lines for value in line["y"]),
         "lines": lines,
@@ -104,22 +152,23 @@ def _curve(curve: Curve) -> Dict[str, Any]:
     return {name: _numbers(getattr(curve, field)) for name, field in names.items()}
 
 
-def _lines(spec: ChartSpec, found: Comparison, number: int, index: int) -> List[Dict[str, Any]]:
+def _lines(spec: ChartSpec, found: Comparison, number: int, index: int, most: int) -> List[Dict[str, Any]]:
     """A run's own lines, one for each network."""
     run = found.runs[index]
-    tags = sorted(tag for tag in run.series if re.fullmatch(spec.tags, tag) and len(run.series[tag].steps))
+    logged = run.unknown if spec.raw else run.series
+    tags = sorted(tag for tag in logged if re.fullmatch(spec.tags, tag) and len(logged[tag].steps))
     several = len(found.groups[number].runs) > 1
     lines = []
     for order, tag in enumerate(tags):
         parts = [found.labels[index].split(", ")[-1]] if several else []
         if len(tags) > 1:
             parts.append(tag.split("/")[0] if tag.startswith("agent") else tag.split("/")[-1])
-        lines.append({**_line(run.series[tag], run), "group": number, "label": ", ".join(parts), "dash": order})
+        lines.append({**_line(logged[tag], run, most), "group": number, "label": ", ".join(parts), "dash": order})
     return lines
 
 
-def _line(series: Series, run: LoggedRun) -> Dict[str, Any]:
-    points = decimate(series._replace(wall=hours(run, series)))
+def _line(series: Series, run: LoggedRun, most: int = MOST_POINTS) -> Dict[str, Any]:
+    points = decimate(series._replace(wall=hours(run, series)), most)
     line: Dict[str, Any] = {
         "x": [int(at) for at in points.steps],
         "h": _numbers(points.wall),

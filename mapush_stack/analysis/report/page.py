@@ -14,7 +14,8 @@ from ...system.atomic import write_text
 from ...system.limits import read_bytes
 from ..comparison.export import printable
 from ..comparison.model import Comparison
-from ..comparison.tables import CURVES, tables
+from ..comparison.significance import sentences
+from ..comparison.tables import CURVES, SCORES, tables
 from ..diagnosis.diagnosis import Diagnosis
 from ..diagnosis.run_facts import RunFacts
 from ..run import LoggedRun
@@ -22,6 +23,13 @@ from . import charts
 from .playing import PlayedRun
 
 _HERE = Path(__file__).resolve().parent
+_PLOTLY = _HERE / "plotly-basic.min.js.gz"
+"""plotly.js 4.1.1, the bundle for lines and bars, as the npm package plotly.js-basic-dist-min has it (gzip -n -9).
+
+It is a quarter of the whole library, which does not fit into a report of 2 MB.
+"""
+_FEW = 50
+"""Longest list of steps that is written where it is used."""
 _FILMS = {".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif", ".png": "image/png"}
 _PATTERNS = ("*.mp4", "*.webm", "*.gif", "*-[123].png")
 """What `mapush play --record` and `--stills` write."""
@@ -62,14 +70,15 @@ def write(
     diagnoses: Sequence[Diagnosis],
     facts: Sequence[RunFacts],
     played: Sequence[PlayedRun],
+    tags: Sequence[str] = (),
 ) -> None:
-    """Write the report; the file is complete or absent.
+    """Write the report; the file is complete or absent. `tags` are patterns of tags to show among the charts.
 
     Raises:
-        UserError: jinja2 or plotly is not installed, or the file cannot be written.
+        UserError: jinja2 is not installed, or the file cannot be written.
 
     """
-    text = _render(found, diagnoses, facts, played)
+    text = _render(found, diagnoses, facts, played, tags)
     try:
         write_text(path, printable(text))
     except OSError as error:
@@ -80,27 +89,35 @@ def check(path: Path) -> None:
     """Raise an error early if the report cannot be written.
 
     Raises:
-        UserError: jinja2 or plotly is not installed, or there is no such folder.
+        UserError: jinja2 is not installed, or there is no such folder.
 
     """
-    _libraries()
+    _jinja2()
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise UserError(f"--html {path} cannot be written: give a file in a folder that exists")
 
 
 def _render(
-    found: Comparison, diagnoses: Sequence[Diagnosis], facts: Sequence[RunFacts], played: Sequence[PlayedRun]
+    found: Comparison,
+    diagnoses: Sequence[Diagnosis],
+    facts: Sequence[RunFacts],
+    played: Sequence[PlayedRun],
+    tags: Sequence[str],
 ) -> str:
     """The page as text.
 
     Raises:
-        UserError: jinja2 or plotly is not installed.
+        UserError: jinja2 is not installed.
 
     """
-    jinja2, get_plotlyjs = _libraries()
+    jinja2 = _jinja2()
+    others, not_drawn = charts.other_charts(found, facts, tags)
     drawn = {
         "groups": [group.name for group in found.groups],
-        "charts": charts.charts(found, facts),
+        "axis": found.axis,
+        "profiles": charts.profiles(found),
+        "charts": charts.charts(found, facts, tags),
+        "others": others,
         "checkpoints": charts.checkpoints(found, [one.evaluations for one in played]),
         "endings": [charts.endings(run) for run in found.runs],
         "terms": [charts.reward_terms(run) for run in found.runs],
@@ -114,23 +131,61 @@ def _render(
             version=__version__,
             found=found,
             sections=[_section(index, found, diagnoses[index], played[index]) for index in range(len(found.runs))],
-            tables=[table for table in tables(found) if table.title != CURVES],
+            tables=[table for table in tables(found) if table.title not in (CURVES, SCORES)],
+            scores=next((table for table in tables(found) if table.title == SCORES), None),
             drawn=drawn,
-            data=_script_safe(drawn),
+            verdicts=sentences(found.significance),
+            not_played=_by_sentence(
+                found.labels, ["" if one.successes or one.failures else one.note for one in played]
+            ),
+            not_judged=_by_sentence(found.labels, [one.reasons for one in diagnoses]),
+            not_drawn=not_drawn,
+            data=_script_safe(_with_shared_axes(drawn)),
             style=(_HERE / "page.css").read_text(encoding="utf-8"),
             script=(_HERE / "page.js").read_text(encoding="utf-8"),
-            plotly=get_plotlyjs(),
+            plotly=base64.b64encode(_PLOTLY.read_bytes()).decode("ascii"),
         )
     )
 
 
-def _libraries() -> Tuple[Any, Any]:
+def _by_sentence(labels: Sequence[str], sentences: Sequence[str]) -> Dict[str, List[str]]:
+    """The labels of the runs that have the same sentence; empty sentences are left out."""
+    found: Dict[str, List[str]] = {}
+    for label, sentence in zip(labels, sentences):
+        if sentence:
+            found.setdefault(sentence, []).append(label)
+    return found
+
+
+def _jinja2() -> Any:
     try:
         import jinja2
-        from plotly.offline import get_plotlyjs
-    except ImportError as error:
-        raise UserError(f"the report needs {error.name}: pip install 'mapush_stack[report]'") from None
-    return jinja2, get_plotlyjs
+    except ImportError:
+        raise UserError("the report needs jinja2: pip install 'mapush_stack[report]'") from None
+    return jinja2
+
+
+def _with_shared_axes(drawn: Dict[str, Any]) -> Dict[str, Any]:
+    """The data with each list under "x" or "h" replaced by its index in a list of all.
+
+    Most lines share these lists.
+    """
+    shared: Dict[str, int] = {}
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, list):
+            return [replaced(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: shared.setdefault(json.dumps(one), len(shared))
+            if key in ("x", "h") and isinstance(one, list) and len(one) > _FEW
+            else replaced(one)
+            for key, one in value.items()
+        }
+
+    small = replaced(drawn)
+    return {**small, "axes": [json.loads(text) for text in shared]}
 
 
 def _script_safe(value: Any) -> str:

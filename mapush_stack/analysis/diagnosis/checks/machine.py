@@ -6,6 +6,7 @@ from typing import Dict, Iterator
 
 import numpy as np
 
+from ...run import rate
 from ..judged_run import CheckResult, Evidence, JudgedRun, NotJudgedError, medians, number, steps, value_at
 from ..rules import Severity
 from ..segments import quarters, segment, trend
@@ -29,6 +30,11 @@ def fps_falling(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResul
     """The rate falls over the whole run, and not because of other programs on the machine."""
     tag = "perf/fps"
     series = run.series(tag)
+    if not run.facts.familiar:  # others log means over the whole run so far
+        measured = rate(run.logged.series)
+        if measured is None or len(measured.steps) < run.rules.fewest_points:
+            raise NotJudgedError("the times of the records do not tell the rate")
+        series = measured
     first, *_, last = quarters(series)
     if last.median >= limits["share"] * first.median:
         return
@@ -77,17 +83,24 @@ def value_errors(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResu
 
 
 def not_finite(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
-    """NaN or infinity is among the losses, norms or rewards."""
+    """NaN or infinity is among the losses, norms or rewards; in other curves it is a remark.
+
+    A return is NaN before the first episode has ended, an explained variance if all returns are the same.
+    """
     tags = run.tags(r"(agent\d+|critic)/.+|train_episode_rewards|average_step_reward|rewards/.+")
-    if not tags:
-        raise NotJudgedError("no loss, norm or reward is logged")
-    for tag in tags:
-        series = run.logged.series[tag]
+    found = 0
+    for tag, series in {**run.logged.unknown, **run.logged.series}.items():
         bad = ~np.isfinite(series.values)
+        if tag in ("train_episode_rewards", "average_step_reward"):
+            bad &= np.maximum.accumulate(~bad) | bad.all()
         if bad.sum() > limits["most"]:
+            found += 1
             first = value_at(tag, series, int(np.argmax(bad)))
             sentence = (
                 f"{int(bad.sum())} of {len(bad)} logged values of {tag} are not finite, the first at "
-                f"{steps(first.steps)} steps."
+                f"{first.steps:,} steps{', and all from there on' if bad[np.argmax(bad) :].all() else ''}."
             )
-            yield CheckResult(sentence, [first], float(bad.sum()))
+            severe = tag in tags and tag != "critic/explained_variance"
+            yield CheckResult(sentence, [first], float(bad.sum()) + 1e9 * severe, None if severe else Severity.REMARK)
+    if not tags and not found:
+        raise NotJudgedError("no loss, norm or reward is logged")

@@ -7,6 +7,7 @@ from typing import Dict, Iterator
 import numpy as np
 
 from ..judged_run import CheckResult, JudgedRun, NotJudgedError, means, medians, number, owner, steps, value_at
+from ..rules import Severity
 from ..segments import quarters, segment
 
 
@@ -45,7 +46,8 @@ def gradient_large(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckRe
             sentence += f", {number(growth)} times the first quarter's {number(first.median)}."
         else:
             continue
-        yield CheckResult(sentence, medians(tag, first, last), max(over, growth))
+        remark = Severity.REMARK if limit is None and not run.facts.familiar else None
+        yield CheckResult(sentence, medians(tag, first, last), max(over, growth), remark)
 
 
 def value_loss_growing(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
@@ -56,6 +58,8 @@ def value_loss_growing(run: JudgedRun, limits: Dict[str, float]) -> Iterator[Che
     """
     tag, explained = "critic/value_loss", "critic/explained_variance"
     series = run.series(tag)
+    if not run.facts.familiar:
+        raise NotJudgedError("nothing says that the value loss is one of normalised returns; it may grow with them")
     parts = quarters(series)
     lowest = min(parts[:3], key=lambda one: one.median)
     growth = parts[3].median / max(lowest.median, 1e-12)
@@ -79,7 +83,7 @@ def explained_variance_low(run: JudgedRun, limits: Dict[str, float]) -> Iterator
     last = segment(run.series(tag), 0.5, 1)
     if last.mean < limits["least"]:
         sentence = f"In the second half the critic explains {number(last.mean)} of the variance of the returns."
-        yield CheckResult(sentence, means(tag, last))
+        yield CheckResult(sentence, means(tag, last), severity=None if run.facts.familiar else Severity.REMARK)
 
 
 def kl_high(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:

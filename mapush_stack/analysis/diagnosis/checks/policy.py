@@ -12,8 +12,8 @@ from ..segments import quarters, segment
 
 def policy_std_exploding(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
     """The standard deviation grew far beyond the action at which commands saturate."""
-    saturation = run.facts.saturation
-    for tag, series in run.deviations().items():
+    deviations, saturation = run.deviations(), run.saturation()
+    for tag, series in deviations.items():
         first, last = segment(series, 0, 0.1), segment(series, 0.9, 1)
         if last.mean < limits["growth"] * first.mean or last.mean < limits["saturations"] * saturation:
             continue
@@ -50,9 +50,9 @@ def entropy_rising(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckRe
 
 def entropy_out_of_range(run: JudgedRun, limits: Dict[str, float]) -> Iterator[CheckResult]:
     """The deviation of the last quarter is too large, or too small while success is low."""
-    saturation, success = run.facts.saturation, run.success()
+    deviations, saturation, success = run.deviations(), run.saturation(), run.success()
     mastered = success is not None and segment(success, 0.75, 1).mean >= limits["mastered"]
-    for tag, series in run.deviations().items():
+    for tag, series in deviations.items():
         last = segment(series, 0.75, 1)
         share = last.mean / saturation
         if share > limits["most_saturations"]:

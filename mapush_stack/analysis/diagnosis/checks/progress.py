@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Dict, Iterator, List, Optional
 
+from ... import axes
 from ..judged_run import (
     REWARDS,
     SUCCESS,
@@ -130,7 +131,9 @@ def learning_stalled(run: JudgedRun, limits: Limits) -> Iterator[CheckResult]:
     does not rise above the first half is reported.
     """
     success, total = run.success(), run.logged.steps
-    if total < limits["fewest_steps"]:
+    if success is None and not run.facts.familiar:
+        raise NotJudgedError("success is not logged, and nothing says how much more reward is possible")
+    if total < limits["fewest_steps"] and run.logged.axis == axes.STEPS:
         raise NotJudgedError(f"{steps(total)} steps are too few; {steps(limits['fewest_steps'])} are needed")
     tag, parts, scale = run.objective(run.reward_tag())
     if run.facts.staged:
