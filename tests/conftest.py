@@ -15,6 +15,10 @@ from tests.kinematic import KinematicSimulator
 
 torch.set_num_threads(1)
 
+# pytest-xdist's workers have a COLUMNS of their own, which would make tables narrow.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
+
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -73,6 +73,7 @@ def openrl_console(file: Path, total_steps: Optional[int], logged: Dict[str, Ser
         problem = f"{file.name} counts updates, but nothing says how many steps an update has; it is left out"
         return TextLog(problems=[problem], half_written=half_written)
     merged = {tag: _merge(values, per_update, shift, logged.get(tag)) for tag, values in console.values.items()}
+    merged = {tag: series for tag, series in merged.items() if len(series.steps)}
     return TextLog(merged, console.updates * per_update, console.started + shift, half_written=half_written)
 
 
@@ -121,7 +122,7 @@ def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float
     counted = (((update + 1) * per_update, [seconds + shift, value]) for update, seconds, value in values)
     by_step.update((step, row) for step, row in counted if step < 2**53)
     steps = sorted(by_step)
-    table = np.array([by_step[step] for step in steps], dtype=np.float64)
+    table = np.array([by_step[step] for step in steps], dtype=np.float64).reshape(-1, 2)
     return Series(np.array(steps, dtype=np.int64), table[:, 0], table[:, 1])
 
 

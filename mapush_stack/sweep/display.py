@@ -22,7 +22,8 @@ class SweepDisplay:
 
     def __init__(self, console: Console, stop: StopRequest) -> None:
         self._console, self._stop, self._stop_shown = console, stop, False
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        redraws = console.is_terminal and not console.is_dumb_terminal
+        self._live = Live(console=console, auto_refresh=False, transient=True) if redraws else None
         self._last_lines = time.monotonic()
 
     def __enter__(self) -> SweepDisplay:

@@ -20,7 +20,7 @@ from ..errors import UserError
 
 MOST_BYTES = 64 * 2**20
 """Of a file that is read as a whole, and of what an archive unpacks to."""
-_MOST_JSON, _MOST_YAML = 8 * 2**20, 2**16
+MOST_JSON, _MOST_YAML = 8 * 2**20, 2**16
 """Bytes; PyYAML reads 0.1 MiB a second."""
 _DEEPEST = 100
 """Levels of nested lists and mappings; Python's own limit is near 1,000 calls."""
@@ -124,7 +124,7 @@ def parse_json(text: str) -> Any:
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
-    text = read_text(path, _MOST_JSON)
+    text = read_text(path, MOST_JSON)
     try:
         return parse_json(text)
     except ValueError as error:
@@ -207,8 +207,8 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path} cannot be read as YAML: {error}; mend it, or restore a copy") from None
 
 
-def read_zip(path: Path) -> Dict[str, bytes]:
-    """The files in a zip archive by name."""
+def read_zip(path: Path, meant: str) -> Dict[str, bytes]:
+    """The files in a zip archive by name; `meant` says in messages what it should hold, such as "arrays"."""
     file = io.BytesIO(read_bytes(path))
     try:
         end = zipfile._EndRecData(file)  # type: ignore[attr-defined]
@@ -220,7 +220,7 @@ def read_zip(path: Path) -> Dict[str, bytes]:
             return {name: archive.read(name) for name in archive.namelist()}
     except Exception as error:  # whatever a damaged archive makes zipfile and zlib raise
         reason = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        raise UserError(f"{path} cannot be read as an archive: {reason}; give another copy of the file") from None
+        raise UserError(f"{path} cannot be read as {meant}: {reason}; give another copy of the file") from None
 
 
 def shown(value: Any) -> str:

@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import UserError
 from ..settings import Settings
 from .atomic import write_json
-from .limits import read_json
+from .limits import MOST_JSON, parse_json, read_text
 
 Content = TypeVar("Content", bound=Settings)
 Upgrade = Callable[[Dict[str, Any]], Dict[str, Any]]
@@ -66,7 +66,7 @@ class StoredFile(Generic[Content]):
 
         """
         try:
-            content = read_json(path)
+            content = parse_json(read_text(path, MOST_JSON))
             # Strict JSON mode takes no number for a string and no string for a number.
             return self._model.model_validate_json(json.dumps(self._upgraded(content)), strict=True)
         except ValidationError as error:

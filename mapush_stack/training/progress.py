@@ -28,7 +28,7 @@ class ProgressDisplay:
         self._progress: Optional[Progress] = None
 
     def __enter__(self) -> ProgressDisplay:
-        if self._console.is_terminal:
+        if self._console.is_terminal and not self._console.is_dumb_terminal:
             self._progress = Progress(
                 TextColumn("training"),
                 BarColumn(),

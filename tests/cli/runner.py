@@ -16,9 +16,7 @@ _AT_START = ("PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICE
 
 def environment():
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    # pytest-xdist's workers have a COLUMNS of their own, which would count more than a terminal's size.
-    inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    return dict(inherited, PYTHONPATH=path, PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1")
+    return dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", OMP_NUM_THREADS="1")
 
 
 def start(*arguments, cwd=None, **options):

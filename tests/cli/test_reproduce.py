@@ -3,6 +3,7 @@
 import json
 import shlex
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -193,7 +194,7 @@ def foreign(run):
 def openrl(run):
     for name in ("config.json", "manifest.json"):
         (run / name).unlink()
-    (run / "log.txt").touch()
+    (run / "log.txt").write_text("2025-11-02 10:00:00,000 [INFO] Episode: 1/10\n")
 
 
 def walking(run):
@@ -267,5 +268,5 @@ def test_the_command_says_what_the_configuration_does(tmp_path, monkeypatch, ove
     for gone in (None, tmp_path / "calm.yaml", tmp_path / "plank.yaml"):
         if gone is not None:
             gone.unlink()
-        line = reproduction.command(reproduction.Plan(None, wanted, None, 1))
+        line = reproduction.command(reproduction.Plan(SimpleNamespace(manifest=dict), wanted, None, 1))
         assert settings(shlex.split(line)[2:]) == wanted

@@ -63,7 +63,7 @@ def test_it_grows_to_the_most_that_is_asked_for_and_holds_one_size_out(fake):
     again, tried_again, _ = fake({}, capacity=4000.0)
     assert tried_again == tried and again.records() == folder.records() == results.trials
     (folder.path / "trials/002.json").write_text("{")
-    with pytest.raises(UserError, match=r"002.json cannot be read as JSON"):
+    with pytest.raises(UserError, match=r"002.json is damaged"):
         folder.records()
 
 

@@ -63,14 +63,14 @@ def test_a_newer_file_is_refused_before_its_content_is_looked_at(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot be read as JSON"),
+        ("{", "is damaged or of another version"),
         ("[]", "it is not an object"),
         ('{"schema": "1", "colour": "red"}', "schema='1' is not a schema number"),
         ('{"schema": 0, "colour": "red"}', "schema=0 is not"),
         ('{"colour": 1}', "colour Input should be a valid string"),
         ('{"colour": "red", "extra": 1}', "extra"),
         ("[" * 100_000, "nested more than 100 deep"),
-        ("\x00", "cannot be read as JSON"),
+        ("\x00", "is damaged or of another version"),
     ],
 )
 def test_a_damaged_file_is_a_sentence(tmp_path, text, words):

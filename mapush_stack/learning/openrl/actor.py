@@ -97,7 +97,7 @@ def read_npz(path: Path) -> OpenRLActor:
 
     """
     arrays = {}
-    for name, content in read_zip(path).items():
+    for name, content in read_zip(path, "arrays").items():
         try:
             arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = _array(content)
         except Exception as error:  # whatever a damaged header makes numpy raise

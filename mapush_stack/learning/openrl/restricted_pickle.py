@@ -164,7 +164,7 @@ def load(path: Path) -> Any:
         UserError: the file is missing, is no such file, is damaged, or asks for anything else.
 
     """
-    files = read_zip(path)
+    files = read_zip(path, "a torch.save file")
     programs = [name for name in files if name.rpartition("/")[2] == "data.pkl"]
     if len(programs) != 1:
         raise UserError(f"{path} is not a torch.save file: it has {len(programs)} data.pkl entries, not one")
