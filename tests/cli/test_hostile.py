@@ -192,7 +192,7 @@ CHECKPOINTS = {
     "two processes": (change_progress(processes=2), "2 processes", "--gpus 2"),
     "nesting": (raw_progress('{"steps": ' + "[" * 100_000), "progress.json", "nested"),
     "a list": (raw_progress("[]"), "progress.json", "object"),
-    "nothing": (raw_progress(""), "progress.json", "JSON"),
+    "nothing": (raw_progress(""), "progress.json", "damaged"),
     "a field twice": (raw_progress('{"steps": 160, "steps": 160}'), "progress.json", "twice"),
     "statistics that are a list": (change_progress(recent=[]), "progress.json", "recent"),
     "statistics without a sum": (
