@@ -242,10 +242,9 @@ def restored(run):
 
     if run not in _TRAINERS:
         made = RunDirectory(run)
-        _TRAINERS[run] = prepared(made.config(), 1)
-        env, learner = _TRAINERS[run].__enter__()
-        _TRAINERS[run] = Trainer(made.config(), made, env, learner)
-    _TRAINERS[run].restore(checkpoint.load(checkpoint.all_in(run / "models")[-1][1]))
+        context = prepared(made.config(), 1)  # kept, as its end closes the environment
+        _TRAINERS[run] = context, Trainer(made.config(), made, *context.__enter__())
+    _TRAINERS[run][1].restore(checkpoint.load(checkpoint.all_in(run / "models")[-1][1]))
 
 
 _TRAINERS = {}

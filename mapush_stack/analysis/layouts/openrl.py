@@ -81,7 +81,8 @@ def _task_config(file: Path) -> Tuple[Dict[str, Any], List[str]]:
         return {}, [f"task/{file.name} cannot be read: {error}"]
     found = _literals(tree.body)
     # The file holds one class, whose name does not matter.
-    return (next(iter(found.values())) if len(found) == 1 else found), []
+    (inner,) = found.values() if len(found) == 1 else (found,)
+    return inner if isinstance(inner, dict) else found, []
 
 
 def _literals(body: Sequence[ast.stmt]) -> Dict[str, Any]:
