@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import uuid
-from typing import Any, List
+from typing import Any, Dict, List
 
 import torch
 
@@ -27,6 +27,8 @@ def launch(processes: int, arguments: List[str]) -> int:
     if signal.SIGHUP not in heeded():  # the launcher would catch it also where it is ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    # A container without a network cannot resolve its own name. torch 1.13 has no choice.
+    where: Dict[str, Any] = {"local_addr": "localhost"} if hasattr(LaunchConfig, "local_addr") else {}
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -34,9 +36,9 @@ def launch(processes: int, arguments: List[str]) -> int:
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
-        local_addr="localhost",  # a container without a network cannot resolve its own name
         max_restarts=0,
         monitor_interval=0.5,
+        **where,
     )
     try:
         elastic_launch(settings, sys.executable)("-m", "mapush_stack", *arguments)
