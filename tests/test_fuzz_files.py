@@ -22,7 +22,7 @@ from mapush_stack.errors import UserError
 from mapush_stack.training import config as configuration
 from tests import hostile
 
-FAST, SLOW = 60, 10_000
+FAST, SLOW = 20, 10_000
 """Mutations of each format."""
 DATA = Path(__file__).parent / "data"
 TOKENS = [

@@ -45,6 +45,7 @@ def test_any_training_is_probed(tmp_path):
     assert "trainer.py" in page
 
 
+@pytest.mark.slow
 def test_without_a_word_from_it_its_memory_settles(tmp_path):
     answer, _ = probe(tmp_path, "--silent", "--settle", "0.5", "--max-envs", "16")
     assert outcomes(answer) == {(16, None): "fits"}
@@ -61,6 +62,7 @@ def test_counts_become_a_rate(tmp_path):
     assert 10 * 16 * 4 < trial["result"]["fps"] < 10 * 16 * 11  # ten updates a second
 
 
+@pytest.mark.slow
 def test_the_room_for_contact_pairs_is_the_second_dimension(tmp_path):
     form = tmp_path / "mine.yaml"
     form.write_text(f"run: {TRAINER} {{num_envs}}\nrate: '{FPS}'\ncontact_pairs: true\n")
@@ -81,6 +83,7 @@ def test_the_room_for_contact_pairs_is_the_second_dimension(tmp_path):
         ("--hangs", ["--ready", "training begins", "--rate", FPS, "--timeout", "4"], "hung"),
     ],
 )
+@pytest.mark.slow
 def test_a_crash_is_data(tmp_path, flags, options, outcome):
     answer, _ = probe(tmp_path, flags, "--resolution", "1", *options)
     found = outcomes(answer)
@@ -99,6 +102,7 @@ def test_a_crash_is_data(tmp_path, flags, options, outcome):
         ("", ["--rate", "FPS: (.)", "--timeout", "2"], "no rate came from lines that match --rate FPS: (.) in 2 s"),
     ],
 )
+@pytest.mark.slow
 def test_a_failure_for_another_reason_ends_the_probe(tmp_path, flags, options, words):
     _, err = probe(tmp_path, flags, *options, code=1)
     assert words in err
@@ -168,6 +172,7 @@ def test_any_training_is_smoked(tmp_path):
         ("", ["--ready", "never said"], "starts", "no line matched never said"),
     ],
 )
+@pytest.mark.slow
 def test_what_is_not_as_it_should_be_is_told(tmp_path, flags, options, step, words):
     passed, told = smoke(tmp_path, flags, *options, code=1)
     assert passed == {**dict.fromkeys(STEPS, True), step: False} and words in told[step]

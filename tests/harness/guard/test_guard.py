@@ -113,6 +113,7 @@ def files_of(tmp_path, text):
 
 
 @pytest.mark.parametrize("name", ["module", "isolated", "folder", "zip", "script", "long script"])
+@pytest.mark.slow
 def test_however_it_is_started_its_work_counts(tmp_path, name):
     files_of(tmp_path, "import atexit, os\natexit.register(os.kill, os.getpid(), 11)")
     code, _, err = run(OTHERS[name], tmp_path, guard())
@@ -145,6 +146,7 @@ def test_a_failure_stays_one(tmp_path, kind, end, code):
     ],
 )
 @pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV])
+@pytest.mark.slow
 def test_it_may_die_of_any_signal_and_anywhere_after_its_work(tmp_path, end, number):
     forked = "if not os.fork(): sys.exit(5)\nos.wait()\nfile = open('log', 'w')\nfile.write('result')"
     command = program(tmp_path, f"{forked}\nprint('done')\n{end.format(int(number))}")
@@ -174,6 +176,7 @@ def test_isaac_gym_is_not_taken_down_at_all(tmp_path, name):
         "import atexit, ctypes\n@atexit.register\ndef forever(): ctypes.PyDLL(None).sleep(60)  # holds the GIL",
     ],
 )
+@pytest.mark.slow
 def test_what_never_ends_is_ended_and_shown(tmp_path, text):
     began = time.monotonic()
     code, out, err = run(program(tmp_path, f"print('done')\n{text}"), tmp_path, guard("--wait", "1"))
@@ -220,6 +223,7 @@ time.sleep(60)
         (LISTENS, signal.SIGUSR2, 9, "caught None\n"),
     ],
 )
+@pytest.mark.slow
 def test_signals_reach_it(tmp_path, text, number, code, printed):
     (tmp_path / "program.py").write_text(TOOLS + text)
     command = ["-m", "mapush_stack", "guard", "--", sys.executable, "program.py", "x", str(int(number))]
@@ -234,6 +238,7 @@ def test_signals_reach_it(tmp_path, text, number, code, printed):
     assert ("KeyboardInterrupt" in err) == (number == signal.SIGINT) and "SystemExit" not in err
 
 
+@pytest.mark.slow
 def test_the_program_dies_with_its_guard(tmp_path):
     (tmp_path / "program.py").write_text(TOOLS + "print(os.getpid(), flush=True)\ntime.sleep(60)")
     process = teardown.python("-m", "mapush_stack", "guard", sys.executable, "program.py", cwd=str(tmp_path))
