@@ -17,6 +17,7 @@ from ..learning.contract import Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..sim.robots import ROBOTS
 from ..system import closing
+from ..system.atomic import remove_leftovers
 from ..system.machine import asked_threads, usable_cpus
 from ..system.signals import StopRequest
 from . import checkpoint, memory
@@ -170,6 +171,7 @@ def _train(
             trainer.restore(loaded)
             checkpoint.refuse_not_finite(loaded.model, saved[-1][1])
             if trainer.steps >= config.total_steps:
+                remove_leftovers(run.path)  # nothing more is written that would do it
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         if world.leads:
             run.lock()

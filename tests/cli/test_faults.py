@@ -83,6 +83,14 @@ def test_a_fault_of_the_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path,
     assert faults.logged_steps(run) == [160, 320, 480]
 
 
+def test_a_finished_run_is_rid_of_what_a_kill_at_its_end_left(tmp_path, whole):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    (run / ".writing-1").mkdir()
+    _, err = mapush("train", "--resume", run, code=2)
+    assert "is finished" in err and not (run / ".writing-1").exists()
+
+
 def test_a_run_that_is_deleted_while_it_trains_is_one_sentence(tmp_path):
     broken = plugin(tmp_path, "progress.json", 0, 1, REPLACE)
     options = ["--results", tmp_path / "results", *SMALL, "--no-evaluation", "--plugin", broken]
