@@ -48,6 +48,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "empty", "sparse", "loop", "device", "binary"])
+@pytest.mark.slow
 def test_no_option_takes_what_is_no_file(tmp_path, kind):
     odd = hostile.odd_files(tmp_path)[kind]
     for name, (words, taken) in OPTIONS.items():
@@ -119,6 +120,7 @@ def put(odd, file):
 
 
 @pytest.mark.parametrize("file", FILES)
+@pytest.mark.slow
 def test_a_run_with_odd_things_in_it_is_told(run, tmp_path, file):
     whole = tmp_path / "whole"
     run.rename(whole)

@@ -46,6 +46,7 @@ def check_frames(frames):
 
 
 @pytest.mark.parametrize("robot", ["planar", "go1"])
+@pytest.mark.slow
 def test_a_recording_is_what_browsers_play(run, drawing, tmp_path, robot):
     ffmpeg = pytest.importorskip("imageio_ffmpeg", reason="imageio-ffmpeg is not installed")
     out = tmp_path / "out.mp4"
@@ -64,6 +65,7 @@ def test_a_recording_is_what_browsers_play(run, drawing, tmp_path, robot):
     assert content.index(b"moov") < content.index(b"mdat")
 
 
+@pytest.mark.slow
 def test_a_gif_and_stills(run, drawing, tmp_path):
     image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
     out = tmp_path / "out.gif"

@@ -112,6 +112,7 @@ def files_of(folder):
 
 
 @with_ray
+@pytest.mark.slow
 def test_a_sweep_on_this_machine(tmp_path, capsys, monkeypatch):
     """One trial, because this test is run with every change; more of them below."""
     folder = tmp_path / "sweeps" / "tiny"

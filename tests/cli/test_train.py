@@ -54,6 +54,7 @@ def test_the_same_seed_gives_the_same_checkpoints(tmp_path, algorithm):
 
 
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.slow
 def test_a_signal_leaves_a_checkpoint_and_its_exit_code(tmp_path, number, code):
     process = start("train", "--results", tmp_path, *LONG)
     wait_for(lambda: len(checkpoints(tmp_path)) >= 2, process)
@@ -72,6 +73,7 @@ def test_a_signal_leaves_a_checkpoint_and_its_exit_code(tmp_path, number, code):
 
 
 @pytest.mark.parametrize("times", [4, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_run_killed_many_times_always_loads_and_ends_as_if_nothing_had_happened(tmp_path, times):
     dice = random.Random(1)
     longer = [*LONG, f"training.total_steps={2400 * times}"]

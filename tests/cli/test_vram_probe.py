@@ -50,6 +50,7 @@ def finished(killed):
     return folder, json.loads(out), err
 
 
+@pytest.mark.slow
 def test_it_keeps_what_was_finished_when_it_is_killed(killed):
     folder, out, kept = killed
     assert list(kept) == ["001.json"] and "8 environments" in out
@@ -125,6 +126,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, monkeypa
     assert words in err and err.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_ends_it_in_a_sentence_and_ctrl_c_can_be_gone_on_from(tmp_path):
     folder = tmp_path / "probe"
     out, err = mapush(*SMALL_PROBE, "--out", folder, "--backend", "isaacgym", "--robot", "go1", code=1)
