@@ -37,12 +37,14 @@ def in_container(image, folder, script):
 
 def test_newcomers_clone(image, tmp_path):
     """The README's two commands; of the tests a part, as `docker compose run tests` runs all of them."""
-    clone(tmp_path)
+    folder = tmp_path / "clone"
+    folder.mkdir(mode=0o755)
+    clone(folder)
     script = (
         "cp -r /given clone && cd clone && ./nox -s train -- --steps 20000 && ./nox -s lint tests-3.11 -- tests/task "
         "&& ls -d results/mapush/go1push_mid-cuboid/happo/default/seed-00001-*"
     )
-    out = in_container(image, tmp_path, script)
+    out = in_container(image, folder, script)
     assert "trained at" in out and "1000 first episodes of the cuboid" in out
     assert "Session tests-3.11 was successful" in out and "Session lint was successful" in out
 
