@@ -1,6 +1,7 @@
 """A newcomer's first commands, each in a container of a plain Python image; `nox -s docker -- -k newcomer`."""
 
 import re
+import subprocess
 
 import pytest
 
@@ -40,6 +41,7 @@ def test_newcomers_clone(image, tmp_path):
     folder = tmp_path / "clone"
     folder.mkdir(mode=0o755)
     clone(folder)
+    subprocess.run(["chmod", "-R", "a+rX", str(folder)], check=True)
     script = (
         "cp -r /given clone && cd clone && ./nox -s train -- --steps 20000 && ./nox -s lint tests-3.11 -- tests/task "
         "&& ls -d results/mapush/go1push_mid-cuboid/happo/default/seed-00001-*"
