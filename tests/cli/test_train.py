@@ -2,6 +2,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -159,7 +160,8 @@ def test_help_is_quick_and_lists_the_verbs():
     assert time.monotonic() - begun < 2.0  # no torch
 
 
-def test_on_a_terminal_there_is_a_progress_bar_with_the_time_left(tmp_path):
+def on_a_terminal(tmp_path):
+    """What a training prints on a terminal."""
     master, slave = os.openpty()
     process = start("train", "--results", tmp_path, *SMALL, "--no-evaluation", stdout=slave, stderr=slave)
     os.close(slave)
@@ -172,9 +174,19 @@ def test_on_a_terminal_there_is_a_progress_bar_with_the_time_left(tmp_path):
             seen += chunk
     os.close(master)
     assert process.wait(timeout=60) == 0
-    text = seen.decode(errors="replace")
+    return seen.decode(errors="replace")
+
+
+def test_on_a_terminal_there_is_a_progress_bar_with_the_time_left(tmp_path):
+    text = on_a_terminal(tmp_path)
     assert "training" in text and "FPS" in text and "success" in text and "480/480" in text
     assert "\x1b[" in text  # drawn in place
+
+
+def test_on_a_terminal_that_cannot_redraw_there_are_lines(tmp_path, monkeypatch):
+    """As under `mapush vram-probe --run`, which reads the rate from them."""
+    monkeypatch.setenv("TERM", "dumb")
+    assert re.search(r"480 / 480 steps +[\d,]+ FPS", on_a_terminal(tmp_path))
 
 
 def test_a_team_goes_on_from_a_checkpoint_in_another_tier(tmp_path):
