@@ -45,13 +45,6 @@ def small_config(*overrides, preset="default", object_name=""):
     return configuration.load(preset, object_name, [*SMALL, *overrides])
 
 
-def laid_over_small(arguments):
-    """A command line in which later settings replace those of SMALL; `mapush` refuses a field with two values."""
-    words = [str(argument) for argument in arguments]
-    fields, small = [word.partition("=")[0] for word in words], {word.partition("=")[0] for word in SMALL}
-    return [word for index, word in enumerate(words) if not {fields[index]} & small & set(fields[index + 1 :])]
-
-
 def kinematic_env(config, seed=0, **options):
     """The environment of a configuration over the torch-only simulator; `options` of `PushEnv`."""
     from mapush_stack.envs.push_env import PushEnv

@@ -12,7 +12,7 @@ import os
 import stat
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import yaml
 
@@ -124,11 +124,15 @@ def parse_json(text: str) -> Any:
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file."""
-    text = read_text(path, MOST_JSON)
+    return _parsed(path, MOST_JSON, parse_json, "JSON")
+
+
+def _parsed(path: Path, most: int, parse: Callable[[str], Any], language: str) -> Any:
+    text = read_text(path, most)
     try:
-        return parse_json(text)
+        return parse(text)
     except ValueError as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}; mend it, or restore a copy") from None
+        raise UserError(f"{path} cannot be read as {language}: {error}; mend it, or restore a copy") from None
 
 
 def _mapping(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
@@ -200,11 +204,7 @@ def parse_yaml(text: str) -> Any:
 
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file."""
-    text = read_text(path, _MOST_YAML)
-    try:
-        return parse_yaml(text)
-    except ValueError as error:
-        raise UserError(f"{path} cannot be read as YAML: {error}; mend it, or restore a copy") from None
+    return _parsed(path, _MOST_YAML, parse_yaml, "YAML")
 
 
 def read_zip(path: Path, meant: str) -> Dict[str, bytes]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.forkserver import ForkServer
-from tests.conftest import SMALL, laid_over_small
+from tests.conftest import SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
 _AT_START = ("PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "MUJOCO_GL", "HOME", "PATH")
@@ -21,7 +21,7 @@ def environment():
 
 def start(*arguments, cwd=None, **options):
     """`mapush ARGUMENTS` as a running process."""
-    command = [sys.executable, "-m", "mapush_stack", *laid_over_small(arguments)]
+    command = [sys.executable, "-m", "mapush_stack", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes)
 
@@ -42,7 +42,7 @@ def mapush(*arguments, cwd=None, code=0, **variables):
         out, err = process.communicate(timeout=240)
         returned = process.returncode
     else:
-        returned, out, err = server.run(laid_over_small(arguments), str(cwd or Path.cwd()), now, 240)
+        returned, out, err = server.run([*map(str, arguments)], str(cwd or Path.cwd()), now, 240)
     assert returned in (code if isinstance(code, tuple) else (code,)), (returned, out, err)
     assert "Traceback" not in err
     return out, err

@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from tests.conftest import SMALL, laid_over_small
+from tests.conftest import SMALL
 from tests.system.cycles import CYCLES, growth_mib
 from tests.system.teardown import python
 
@@ -47,7 +47,7 @@ def test_after_exit_no_process_holds_device_memory(nvml, tmp_path, ending):
     program.write_text(f"{failure}\nfrom mapush_stack.__main__ import run\nrun()\n")
     given = ["train", "--no-evaluation", "--results", tmp_path, *SMALL, *WARP, f"training.total_steps={steps}"]
     given.append("training.checkpoint_interval=1000000")
-    process = python(program, *laid_over_small(given))
+    process = python(program, *map(str, given))
     if ending == "SIGTERM":
         wait_for(lambda: [*tmp_path.glob("mapush/**/logs/events*")] and used_mib(nvml) > before + 100, 200)
         process.terminate()

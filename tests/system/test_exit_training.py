@@ -8,7 +8,7 @@ import pytest
 
 from mapush_stack.training import checkpoint
 from tests.cli.runner import the_run
-from tests.conftest import SMALL, laid_over_small
+from tests.conftest import SMALL
 from tests.system import teardown
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -39,7 +39,7 @@ def mapush(folder, *arguments, guard=True, extra="", **options):
     program = folder / "program"
     program.mkdir(exist_ok=True)
     (program / "run.py").write_text(f"{startup}\n{extra}\nfrom mapush_stack.__main__ import run\nrun()\n")
-    return teardown.python(program / "run.py", *laid_over_small(arguments), path=[folder], cwd=str(folder), **options)
+    return teardown.python(program / "run.py", *map(str, arguments), path=[folder], cwd=str(folder), **options)
 
 
 def train(folder, *arguments, **options):

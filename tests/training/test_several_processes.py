@@ -17,7 +17,7 @@ from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
-from tests.conftest import SMALL, laid_over_small, small_config
+from tests.conftest import SMALL, small_config
 from tests.kinematic import KinematicSimulator
 from tests.learning.teams import Team, native
 
@@ -106,9 +106,7 @@ def test_the_second_process_has_the_following_environments():
 @pytest.mark.usefixtures("mujoco")
 class TestLauncher:
     def train(self, folder, *arguments):
-        return processes(
-            "-c", LAUNCH, "train", "--results", str(folder), "--no-evaluation", *laid_over_small(arguments)
-        )
+        return processes("-c", LAUNCH, "train", "--results", str(folder), "--no-evaluation", *arguments)
 
     def wait_for_training(self, started):
         """Read until both processes train; returns the run directory."""
