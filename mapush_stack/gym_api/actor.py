@@ -1,0 +1,59 @@
+"""Actors and environments: what a program creates before the simulation is prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, List, Tuple
+
+import numpy as np
+
+from .asset import Asset, body_properties, copies
+from .types import RigidBodyProperties, RigidShapeProperties, Transform
+
+
+class Actor:
+    """One asset in an environment, with properties of its own."""
+
+    def __init__(self, asset: Asset, pose: Transform, name: str, group: int, bits: int, index: int) -> None:
+        """`group` and `bits` say with what it collides; `index` counts all actors of the simulation."""
+        self.asset, self.pose, self.name, self.group, self.index = asset, pose, name, group, index
+        self.shapes: List[RigidShapeProperties] = copies(asset.shape_properties)
+        for shape in self.shapes:
+            shape.filter = shape.filter | int(bits)
+        self.dofs: np.ndarray = asset.dof_properties()
+        self.bodies: List[RigidBodyProperties] = [body_properties(one) for one in asset.masses]
+        self.scale = 1.0
+
+    def inertia_scale(self, body: int) -> float:
+        """How much larger the body's inertia is than its asset's."""
+        own, given = self.asset.masses[body].tensor, np.array(self.bodies[body].inertia)
+        return float(np.trace(given) / np.trace(own))
+
+    def layout(self) -> Tuple[object, ...]:
+        """What must be equal for two actors to share a model."""
+        filters = tuple(int(shape.filter) for shape in self.shapes)
+        drives = tuple(int(mode) for mode in self.dofs["driveMode"])
+        limits = tuple(bool(one) for one in self.dofs["hasLimits"])
+        return (id(self.asset), filters, drives, limits, self.scale)
+
+
+@dataclass
+class Env:
+    """An environment: actors in the order of their creation."""
+
+    index: int
+    sim: Any
+    """The `Simulation` that it belongs to."""
+    actors: List[Actor] = field(default_factory=list)
+
+    def groups(self) -> Tuple[int, ...]:
+        """Collision groups as numbers that do not depend on the environment; -1 meets all."""
+        seen: List[int] = []
+        for actor in self.actors:
+            if actor.group not in seen and actor.group != -1:
+                seen.append(actor.group)
+        return tuple(-1 if actor.group == -1 else seen.index(actor.group) for actor in self.actors)
+
+    def layout(self) -> Tuple[object, ...]:
+        """What must be equal for two environments to share a model."""
+        return (self.groups(), *(actor.layout() for actor in self.actors))

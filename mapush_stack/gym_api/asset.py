@@ -1,0 +1,193 @@
+"""A robot or thing as Isaac Gym knows it: bodies, joints and shapes in its order, whatever file it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import List, Optional, Tuple
+
+import numpy as np
+
+from ..sim.inertia import Inertia, combine
+from .types import DOF_PROPERTIES, AssetOptions, DofDriveMode, RigidBodyProperties, RigidShapeProperties, Vec3
+
+UNLIMITED_EFFORT = 3.4e38
+"""N m; what Isaac Gym gives a joint without a limit."""
+
+
+@dataclass
+class Pose:
+    """A frame in another: position, m, and rotation matrix."""
+
+    pos: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    rot: np.ndarray = field(default_factory=lambda: np.eye(3))
+
+    def __matmul__(self, other: Pose) -> Pose:
+        return Pose(self.pos + self.rot @ other.pos, self.rot @ other.rot)
+
+
+def moved(inertia: Inertia, pose: Pose) -> Inertia:
+    """The same in the frame in which `pose` places this one."""
+    return Inertia(inertia.mass, pose.pos + pose.rot @ inertia.centre, pose.rot @ inertia.tensor @ pose.rot.T)
+
+
+_SPECK = Inertia(1e-3, np.zeros(3), 1e-6 * np.eye(3))
+"""Of a body with neither mass nor shape."""
+
+
+@dataclass
+class Shape:
+    """A shape that collides: `size` as MuJoCo's for its kind, or a mesh's file and scale."""
+
+    kind: str
+    """box, sphere, cylinder, capsule, ellipsoid or mesh."""
+    size: Tuple[float, ...]
+    pose: Pose
+    file: str = ""
+    scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+
+@dataclass
+class Joint:
+    """A degree of freedom of a body: a hinge (rad) or a slide (m) along `axis` through `pos`, in the body's frame."""
+
+    name: str
+    kind: str
+    axis: np.ndarray
+    pos: np.ndarray
+    lower: float
+    upper: float
+    limited: bool
+    velocity: float
+    effort: float
+    damping: float = 0.0
+    friction: float = 0.0
+    armature: float = 0.0
+    stiffness: float = 0.0
+    drive: int = DofDriveMode.DOF_MODE_NONE
+
+
+@dataclass
+class Link:
+    """A rigid body; `pose` is its frame in that of its parent (a number of the asset's list; -1 for the root)."""
+
+    name: str
+    parent: int
+    pose: Pose
+    joints: List[Joint]
+    inertial: Optional[Inertia]
+    shapes: List[Shape]
+
+
+class Asset:
+    """What `load_asset` returns: links depth first, each after its parent."""
+
+    def __init__(self, name: str, links: List[Link], options: AssetOptions) -> None:
+        """Links without a mass get that of their shapes at `options.density`."""
+        self.name, self.links, self.options = name, links, options
+        self.fixed = bool(options.fix_base_link)
+        for link in links:
+            for joint in link.joints:
+                joint.armature += options.armature
+                joint.drive = joint.drive or int(options.default_dof_drive_mode)
+        self.joints = [joint for link in links for joint in link.joints]
+        self.shapes = [shape for link in links for shape in link.shapes]
+        self.shape_properties = [RigidShapeProperties() for _ in self.shapes]
+        self.masses = [self._inertial(link) for link in links]
+
+    def _inertial(self, link: Link) -> Inertia:
+        if link.inertial is not None and link.inertial.mass > 0 and not self.options.override_inertia:
+            return link.inertial
+        solids = [_solid(shape, float(self.options.density)) for shape in link.shapes]
+        parts = [part for part in solids if part.mass > 0] or [_SPECK]
+        whole = combine(parts)
+        if link.inertial is not None and link.inertial.mass > 0:
+            share = link.inertial.mass / whole.mass
+            return Inertia(link.inertial.mass, whole.centre, whole.tensor * share)
+        return whole
+
+    def whole(self) -> Tuple[float, np.ndarray]:
+        """Mass of all bodies, kg, and moments of inertia about the root's axes, kg m^2, with all joints at zero."""
+        places: List[Pose] = []
+        for link in self.links:
+            places.append(link.pose if link.parent < 0 else places[link.parent] @ link.pose)
+        together = combine([moved(inertia, place) for inertia, place in zip(self.masses, places)])
+        return together.mass, np.diag(together.tensor)
+
+    @property
+    def body_names(self) -> List[str]:
+        """Names of the bodies, in order."""
+        return [link.name for link in self.links]
+
+    @property
+    def dof_names(self) -> List[str]:
+        """Names of the degrees of freedom, in order."""
+        return [joint.name for joint in self.joints]
+
+    def dof_properties(self) -> np.ndarray:
+        """A row for each degree of freedom (`DOF_PROPERTIES`)."""
+        rows = np.zeros(len(self.joints), dtype=DOF_PROPERTIES)
+        for row, joint in zip(rows, self.joints):
+            row["hasLimits"], row["lower"], row["upper"] = joint.limited, joint.lower, joint.upper
+            row["driveMode"], row["velocity"], row["effort"] = joint.drive, joint.velocity, joint.effort
+            row["stiffness"], row["damping"] = joint.stiffness, joint.damping
+            row["friction"], row["armature"] = joint.friction, joint.armature
+        return rows
+
+    def body_properties(self) -> List[RigidBodyProperties]:
+        """The mass, centre and inertia of each body."""
+        return [body_properties(inertial) for inertial in self.masses]
+
+    def copies_of_shapes(self) -> List[RigidShapeProperties]:
+        """The properties of each shape, to be changed freely."""
+        return copies(self.shape_properties)
+
+
+def body_properties(inertial: Inertia) -> RigidBodyProperties:
+    """Isaac Gym's record of a body's mass."""
+    properties = RigidBodyProperties()
+    properties.mass = inertial.mass
+    properties.com = Vec3(*inertial.centre)
+    columns = [Vec3(*row) for row in inertial.tensor]
+    properties.inertia.x, properties.inertia.y, properties.inertia.z = columns
+    return properties
+
+
+def copies(properties: List[RigidShapeProperties]) -> List[RigidShapeProperties]:
+    """Shapes' properties that can be changed without changing these."""
+    new = []
+    for one in properties:
+        other = RigidShapeProperties()
+        for name in RigidShapeProperties.FIELDS:
+            object.__setattr__(other, name, getattr(one, name))
+        new.append(other)
+    return new
+
+
+def _solid(shape: Shape, density: float) -> Inertia:
+    """The inertia of a shape filled with `density`, kg/m^3; a mesh's is that of no mass."""
+    a = shape.size
+    if shape.kind == "box":
+        volume, second = 8 * a[0] * a[1] * a[2], np.array([v * v / 3 for v in a[:3]])
+        diagonal = np.array([second[1] + second[2], second[0] + second[2], second[0] + second[1]])
+    elif shape.kind == "sphere":
+        volume, diagonal = 4 / 3 * np.pi * a[0] ** 3, np.full(3, 0.4 * a[0] ** 2)
+    elif shape.kind in ("cylinder", "capsule"):
+        volume = 2 * np.pi * a[0] ** 2 * a[1]
+        across = a[0] ** 2 / 4 + a[1] ** 2 / 3
+        diagonal = np.array([across, across, a[0] ** 2 / 2])
+        if shape.kind == "capsule":
+            ball = 4 / 3 * np.pi * a[0] ** 3
+            far = 0.4 * a[0] ** 2 + a[1] ** 2 + 0.75 * a[0] * a[1]
+            whole = volume + ball
+            diagonal = (volume * diagonal + ball * np.array([far, far, 0.4 * a[0] ** 2])) / whole
+            volume = whole
+    else:
+        return Inertia(0.0, np.zeros(3), np.zeros((3, 3)))
+    mass = density * volume
+    return moved(Inertia(mass, np.zeros(3), mass * np.diag(diagonal)), shape.pose)
+
+
+def primitive(kind: str, size: Tuple[float, ...], options: Optional[AssetOptions]) -> Asset:
+    """An asset of a single shape: `create_box`, `create_sphere`, `create_capsule`."""
+    link = Link(kind, -1, Pose(), [], None, [Shape(kind, size, Pose())])
+    return Asset(kind, [link], options or AssetOptions())

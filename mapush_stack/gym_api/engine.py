@@ -1,0 +1,114 @@
+"""Copies of one model on an engine, as live tensors: MuJoCo's batch on the CPU."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..sim.scene import import_mujoco
+from ..system.machine import usable_cpus
+
+STATE = ("qpos", "qvel", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat", "qacc_warmstart")
+"""Fields that may be written between steps."""
+PLACES = ("xpos", "xquat", "xipos", "cvel", "subtree_com")
+"""Fields that `Engine.look` makes current."""
+
+
+class Engine:
+    """N copies of a model; `state` holds the tensors of `STATE`, `[N, ...]`, which are live."""
+
+    device: torch.device
+    model: Any
+    state: Dict[str, Tensor]
+    float_type: torch.dtype
+
+    def field(self, name: str) -> Tensor:
+        """A field of the model with a value for each copy, `[N, ...]`, live; after writing, call `commit`."""
+        raise NotImplementedError
+
+    def commit(self) -> None:
+        """Make what MuJoCo derives from the model's fields follow them."""
+        raise NotImplementedError
+
+    def step(self, substeps: int, fastest: Optional[Tensor]) -> None:
+        """Advance; after each substep velocities are kept within `fastest`, `[nv]` or None."""
+        raise NotImplementedError
+
+    def look(self) -> Dict[str, Tensor]:
+        """Places and velocities of the bodies now: `PLACES`."""
+        raise NotImplementedError
+
+    def forces(self) -> Tensor:
+        """Forces and torques of contacts on the bodies in the last substep, `[N, bodies, 6]`: torque, force."""
+        raise NotImplementedError
+
+    def joint_forces(self) -> Tensor:
+        """Forces of actuators on the degrees of freedom in the last substep, `[N, nv]`."""
+        raise NotImplementedError
+
+
+class CpuEngine(Engine):
+    """`mujoco.batch`: float64, on a pool of threads whose number changes no result."""
+
+    def __init__(self, spec: Any, num_envs: int, threads: int) -> None:
+        """`threads` 0 takes all cores that this process may use."""
+        mujoco = import_mujoco()
+        # A simulation that diverges stays so, as with Isaac Gym; MuJoCo would reset it silently.
+        spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+        # One sensor of this kind makes MuJoCo compute the forces on bodies, `cfrc_ext`, in every step.
+        spec.worldbody.add_site(name="world")
+        kind, site = mujoco.mjtSensor.mjSENS_FORCE, mujoco.mjtObj.mjOBJ_SITE
+        spec.add_sensor(name="forces", type=kind, objtype=site, objname="world")
+        self.model, self.device, self.float_type = spec.compile(), torch.device("cpu"), torch.float64
+        usable = usable_cpus()
+        self._batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=min(threads or usable, usable, num_envs))
+        self.state = {name: torch.from_numpy(self._batch.bind(name)) for name in STATE}
+        self._outputs = {name: _live(self._batch.bind(name)) for name in (*PLACES, "cfrc_ext", "qfrc_actuator")}
+        self._stage = int(mujoco.mjtStage.mjSTAGE_VEL)
+        self._derived = type(self.model)._setconst_inputs
+
+    def field(self, name: str) -> Tensor:
+        """See `Engine.field`."""
+        return torch.from_numpy(self._batch.expand(name))
+
+    def commit(self) -> None:
+        """See `Engine.commit`."""
+        self._batch.set_const()
+
+    def step(self, substeps: int, fastest: Optional[Tensor]) -> None:
+        """See `Engine.step`."""
+        if fastest is None:
+            self._batch.step(nstep=substeps)
+            return
+        velocities = self.state["qvel"]
+        for _ in range(substeps):
+            self._batch.step()
+            torch.clamp(velocities, -fastest, fastest, out=velocities)
+
+    def look(self) -> Dict[str, Tensor]:
+        """See `Engine.look`."""
+        self._batch.forward(stage=self._stage)
+        return {name: self._outputs[name] for name in PLACES}
+
+    def forces(self) -> Tensor:
+        """See `Engine.forces`."""
+        return self._outputs["cfrc_ext"]
+
+    def joint_forces(self) -> Tensor:
+        """See `Engine.joint_forces`."""
+        return self._outputs["qfrc_actuator"]
+
+    def data(self, env: int) -> Any:
+        """One copy's `mujoco.MjData`, to be drawn."""
+        return self._batch.get_data(env)
+
+
+def _live(array: np.ndarray) -> Tensor:
+    """A tensor over MuJoCo's output array, which is marked read-only because writing it would mean nothing."""
+    array.flags.writeable = True
+    tensor = torch.from_numpy(array)
+    array.flags.writeable = False
+    return tensor

@@ -1,0 +1,69 @@
+"""Isaac Gym's `gymapi`: `acquire_gym`, its values and its constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .gym import Gym
+from .simulation import Simulation
+from .support import UnsupportedError
+from .types import (
+    AssetOptions,
+    CameraFollowMode,
+    CameraProperties,
+    CoordinateSpace,
+    DofDriveMode,
+    DofType,
+    FlexParams,
+    HeightFieldParams,
+    ImageType,
+    IndexDomain,
+    Mat33,
+    PhysXParams,
+    PlaneParams,
+    Quat,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    SimParams,
+    SimType,
+    Transform,
+    TriangleMeshParams,
+    UpAxis,
+    Vec3,
+)
+
+SIM_PHYSX, SIM_FLEX = SimType.SIM_PHYSX, SimType.SIM_FLEX
+DOMAIN_ACTOR, DOMAIN_ENV, DOMAIN_SIM = IndexDomain
+DOF_MODE_NONE, DOF_MODE_POS, DOF_MODE_VEL, DOF_MODE_EFFORT = DofDriveMode
+DOF_INVALID, DOF_ROTATION, DOF_TRANSLATION = DofType
+ENV_SPACE, LOCAL_SPACE, GLOBAL_SPACE = CoordinateSpace
+IMAGE_COLOR, IMAGE_DEPTH, IMAGE_SEGMENTATION, IMAGE_OPTICAL_FLOW = ImageType
+FOLLOW_POSITION, FOLLOW_TRANSFORM = CameraFollowMode
+UP_AXIS_Y, UP_AXIS_Z = UpAxis
+INVALID_HANDLE = -1
+STATE_NONE, STATE_POS, STATE_VEL, STATE_ALL = 0, 1, 2, 3
+KEY_ESCAPE, KEY_V, KEY_R = 256, 86, 82
+
+_gym = Gym()
+
+
+def acquire_gym() -> Gym:
+    """The one `Gym` object."""
+    return _gym
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    if name.startswith(("KEY_", "MOUSE_", "MESH_VISUAL")):
+        return name
+    raise UnsupportedError(f"gymapi.{name}")
+
+
+__all__ = [
+    "AssetOptions", "CameraFollowMode", "CameraProperties", "CoordinateSpace", "DofDriveMode", "DofType", "FlexParams",
+    "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "Mat33", "PhysXParams", "PlaneParams", "Quat",
+    "RigidBodyProperties", "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform",
+    "TriangleMeshParams", "UpAxis", "Vec3", "acquire_gym",
+    *(name for name in globals() if name.isupper() and not name.startswith("_")),
+]  # fmt: skip

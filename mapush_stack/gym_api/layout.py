@@ -1,0 +1,310 @@
+"""Environments with the same actors, as copies of one model, and their states in Isaac Gym's order.
+
+Isaac Gym's states are of bodies' frames, with the velocity of the centre of mass; quaternions are (x, y, z, w). MuJoCo's
+are (w, x, y, z), with the velocity of the frame, and spins in the body's axes.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..sim.rotation import conjugate, rotate_by_quaternion
+from . import scene
+from .actor import Actor, Env
+from .engine import Engine
+from .types import DofDriveMode
+
+_TO_ISAAC, _TO_MUJOCO = [1, 2, 3, 0], [3, 0, 1, 2]
+
+
+class Slots:
+    """Addresses in the model of one layout's actors, degrees of freedom and bodies."""
+
+    def __init__(self, made: scene.Scene, actors: Sequence[Actor], model: object, device: torch.device) -> None:
+        free: List[int] = [slot for slot, actor in enumerate(actors) if not actor.asset.fixed]
+        held: List[int] = [slot for slot, actor in enumerate(actors) if actor.asset.fixed]
+        self.free, self.held = _longs(free, device), _longs(held, device)
+        body, joint = model.body, model.joint  # type: ignore[attr-defined]
+        roots = [made.bodies[slot][0] for slot in range(len(actors))]
+        first_qpos = [int(joint(f"{roots[slot]}_free").qposadr[0]) for slot in free]
+        first_qvel = [int(joint(f"{roots[slot]}_free").dofadr[0]) for slot in free]
+        self.qpos = _longs([range(start, start + 7) for start in first_qpos], device).reshape(-1, 7)
+        self.qvel = _longs([range(start, start + 6) for start in first_qvel], device).reshape(-1, 6)
+        moved = [int(body(name).rootid[0]) for name in (roots[slot] for slot in held)]
+        self.mocap = _longs([int(model.body_mocapid[number]) for number in moved], device)  # type: ignore[attr-defined]
+        names = [name for row in made.joints for name in row]
+        self.joint_qpos = _longs([int(joint(name).qposadr[0]) for name in names], device)
+        self.joint_qvel = _longs([int(joint(name).dofadr[0]) for name in names], device)
+        self.bodies = _longs([body(name).id for row in made.bodies for name in row], device)
+        self.root_bodies = _longs([body(name).id for name in roots], device)
+        self.body_roots = _longs([int(body(name).rootid[0]) for row in made.bodies for name in row], device)
+        self.num_bodies = [len(row) for row in made.bodies]
+        self.num_dofs = [len(row) for row in made.joints]
+
+
+def _longs(values: Sequence[object], device: torch.device) -> Tensor:
+    return torch.tensor([list(v) if isinstance(v, range) else v for v in values], dtype=torch.long, device=device)
+
+
+class Layout:
+    """`envs` with the same actors on one engine."""
+
+    def __init__(self, envs: List[Env], made: scene.Scene, engine: Engine) -> None:
+        """Actors are where they were created, joints at zero or at the nearest angle that is allowed."""
+        self.envs, self.scene, self.engine = envs, made, engine
+        self.actors = envs[0].actors
+        self.slots = Slots(made, self.actors, engine.model, engine.device)
+        self._rows = {env.index: row for row, env in enumerate(envs)}
+        count = len(envs)
+        self._com = torch.zeros(count, len(self.actors), 3, dtype=engine.float_type, device=engine.device)
+        driven = [sum(self.slots.num_dofs[:actor]) + dof for actor, dof in made.driven]
+        self._driven = _longs(driven, engine.device)
+        self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
+        self.fastest = self._speeds()
+        self.apply(range(count))
+        self._start()
+
+    def _speeds(self) -> Optional[Tensor]:
+        """The largest speed of each degree of freedom `[nv]`, m/s and rad/s; None if nothing is bounded."""
+        device, kind = self.engine.device, self.engine.float_type
+        fastest = torch.full((int(self.engine.model.nv),), torch.inf, dtype=kind, device=device)
+        limits = [float(row["velocity"]) for actor in self.actors for row in actor.dofs]
+        if limits:
+            fastest[self.slots.joint_qvel] = torch.tensor(limits, dtype=kind, device=device)
+        for index, slot in enumerate(self.slots.free.tolist()):
+            options, address = self.actors[slot].asset.options, self.slots.qvel[index]
+            fastest[address[:3]] = float(options.max_linear_velocity)
+            fastest[address[3:]] = float(options.max_angular_velocity)
+        return fastest if torch.isfinite(fastest).any() else None
+
+    def _start(self) -> None:
+        table = [
+            [[*actor.pose.p, *actor.pose.r, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0] for actor in env.actors] for env in self.envs
+        ]
+        roots = torch.tensor(table, dtype=self.engine.float_type, device=self.engine.device)
+        rows = torch.arange(len(self.envs), device=self.engine.device).repeat_interleave(len(self.actors))
+        slots = torch.arange(len(self.actors), device=self.engine.device).repeat(len(self.envs))
+        self.set_roots(roots.reshape(-1, 13), rows, slots)
+        if len(self.slots.joint_qpos):
+            low = [max(float(row["lower"]), -1e9) for actor in self.actors for row in actor.dofs]
+            high = [min(float(row["upper"]), 1e9) for actor in self.actors for row in actor.dofs]
+            start = np.clip(0.0, low, high) if len(low) else np.zeros(0)
+            angles = torch.tensor(start, dtype=self.engine.float_type, device=self.engine.device)
+            self.engine.state["qpos"][:, self.slots.joint_qpos] = angles
+
+    def apply(self, rows: Sequence[int]) -> None:
+        """Give the copies `rows` the properties of their actors: frictions, masses, joints, drives."""
+        chosen = [self.envs[row] for row in rows]
+        numbers = _longs(list(rows), self.engine.device)
+        self._apply_shapes(chosen, numbers)
+        masses = self._apply_bodies(chosen, numbers)
+        self._apply_joints(chosen, numbers)
+        if masses:
+            self.engine.commit()
+        self._apply_damping(numbers)
+
+    def _apply_shapes(self, envs: List[Env], rows: Tensor) -> None:
+        per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
+        if not per_env or not per_env[0]:
+            return
+        model, engine = self.engine.model, self.engine
+        friction = np.array([[float(shape.friction) for shape in shapes] for shapes in per_env])
+        bounce = np.array([[float(shape.restitution) for shape in shapes] for shapes in per_env])
+        surface = self.scene.surface
+        geoms = _longs([model.geom(name).id for names in self.scene.geoms for name in names], engine.device)
+        first = np.cumsum([0, *(len(actor.shapes) for actor in self.actors)])
+        listed = [(model.pair(name).id, first[a] + i, first[b] + j) for name, (a, i, b, j) in self.scene.pairs.items()]
+        ids, one, two = (np.array([row[k] for row in listed], dtype=int) for k in range(3))
+        kind = engine.float_type
+        ground = torch.tensor(0.5 * (friction + surface.friction), dtype=kind, device=engine.device)
+        engine.field("geom_friction")[rows[:, None], geoms[None, :], 0] = ground
+        if len(ids):
+            mean = torch.tensor(0.5 * (friction[:, one] + friction[:, two]), dtype=kind, device=engine.device)
+            numbers = _longs(ids.tolist(), engine.device)
+            pair = engine.field("pair_friction")
+            for column in range(2):
+                pair[rows[:, None], numbers[None, :], column] = mean
+        if bounce.any() or surface.restitution:
+            ratio = np.vectorize(scene.damping_ratio)
+            floor = torch.tensor(ratio(0.5 * (bounce + surface.restitution)), dtype=kind, device=engine.device)
+            engine.field("geom_solref")[rows[:, None], geoms[None, :], 1] = floor
+            if len(ids):
+                mean = torch.tensor(ratio(0.5 * (bounce[:, one] + bounce[:, two])), dtype=kind, device=engine.device)
+                engine.field("pair_solref")[rows[:, None], numbers[None, :], 1] = mean
+
+    def _apply_bodies(self, envs: List[Env], rows: Tensor) -> bool:
+        """Masses, centres and inertias; returns whether they differ from the assets'."""
+        given = np.array(
+            [[[body.mass, *body.com] for actor in env.actors for body in actor.bodies] for env in envs], dtype=float
+        )
+        assets = [inertia for actor in self.actors for inertia in actor.asset.masses]
+        own = np.array([[inertia.mass, *inertia.centre] for inertia in assets])
+        first = np.cumsum([0, *self.slots.num_bodies])[:-1]
+        self._com[rows] = torch.tensor(given[:, first, 1:], dtype=self._com.dtype, device=self._com.device)
+        scales = np.array([[actor.inertia_scale(k) for actor in env.actors for k in range(len(actor.bodies))] for env in envs])
+        if np.allclose(given, own, rtol=1e-6, atol=1e-9) and np.allclose(scales, 1.0):
+            return False
+        field, device = self.engine.field, self.engine.device
+        where = (rows[:, None], self.slots.bodies[None, :])
+        kind = self.engine.float_type
+        field("body_mass")[where] = torch.tensor(given[..., 0], dtype=kind, device=device)
+        field("body_ipos")[where] = torch.tensor(given[..., 1:], dtype=kind, device=device)
+        base = torch.tensor(self.engine.model.body_inertia, dtype=kind, device=device)[self.slots.bodies]
+        field("body_inertia")[where] = base * torch.tensor(scales, dtype=kind, device=device).unsqueeze(-1)
+        return True
+
+    def _apply_joints(self, envs: List[Env], rows: Tensor) -> None:
+        if not len(self.slots.joint_qvel):
+            return
+        table = np.stack([np.concatenate([actor.dofs for actor in env.actors]) for env in envs])
+        base = np.concatenate([actor.dofs for actor in self.envs[0].actors])
+        kind, device = self.engine.float_type, self.engine.device
+
+        def numbers(values: np.ndarray) -> Tensor:
+            return torch.tensor(np.clip(values.astype(float), -1e30, 1e30), dtype=kind, device=device)
+
+        where = (rows[:, None], self.slots.joint_qvel[None, :])
+        driven = np.isin(table["driveMode"], [int(mode) for mode in scene.DRIVEN])
+        if len(self._driven):
+            for which, name in enumerate(("stiffness", "damping")):
+                gain = table[name] * (table["driveMode"] != int(DofDriveMode.DOF_MODE_VEL)) if which == 0 else table[name]
+                self._gains[which][rows] = numbers(gain)[:, self._driven]
+            bias = self.engine.field("actuator_biasprm")
+            bias[rows, :, 1], bias[rows, :, 2] = -self._gains[0][rows], -self._gains[1][rows]
+        for name, field in (("armature", "dof_armature"), ("friction", "dof_frictionloss")):
+            if np.any(table[name] != base[name]):
+                self.engine.field(field)[where] = numbers(table[name])
+        self._passive = numbers(np.where(driven, 0.0, table["damping"]))
+        limits = np.stack((table["lower"], table["upper"]), axis=-1)
+        if np.any(limits != np.stack((base["lower"], base["upper"]), axis=-1)):
+            model = self.engine.model
+            ids = [model.joint(name).id for row in self.scene.joints for name in row]
+            self.engine.field("jnt_range")[rows[:, None], _longs(ids, device)[None, :]] = numbers(limits)
+
+    def _apply_damping(self, rows: Tensor) -> None:
+        """Damping of joints, and of free bodies against the air: a share of speed per second, times the inertia."""
+        options = [self.actors[slot].asset.options for slot in self.slots.free.tolist()]
+        air = any(option.linear_damping or option.angular_damping for option in options)
+        joints = bool(len(self.slots.joint_qvel)) and bool(self._passive.any())
+        if not air and not joints:
+            return
+        damping = self.engine.field("dof_damping")
+        if joints:
+            damping[rows[:, None], self.slots.joint_qvel[None, :]] = self._passive
+        for index, slot in enumerate(self.slots.free.tolist()):
+            asset = self.actors[slot].asset
+            mass, spin = asset.whole()
+            share = np.repeat([float(asset.options.linear_damping), float(asset.options.angular_damping)], 3)
+            values = torch.tensor(share * np.concatenate((np.full(3, mass), spin)), dtype=damping.dtype)
+            damping[rows[:, None], self.slots.qvel[index][None, :]] = values.to(damping.device)
+
+    def roots(self) -> Tensor:
+        """The actors' states `[N, A, 13]`: position, quaternion (x, y, z, w), velocity, spin."""
+        state, slots = self.engine.state, self.slots
+        count = len(self.envs)
+        out = torch.zeros(count, len(self.actors), 13, dtype=torch.float32, device=self.engine.device)
+        if len(slots.free):
+            qpos, qvel = state["qpos"][:, slots.qpos], state["qvel"][:, slots.qvel]
+            turn = qpos[..., 3:]
+            spin = rotate_by_quaternion(turn, qvel[..., 3:])
+            arm = rotate_by_quaternion(turn, self._com[:, slots.free])
+            speed = qvel[..., :3] + torch.cross(spin, arm, dim=-1)
+            out[:, slots.free] = torch.cat((qpos[..., :3], turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
+        if len(slots.held):
+            places = (state["mocap_pos"][:, slots.mocap], state["mocap_quat"][:, slots.mocap][..., _TO_ISAAC])
+            out[:, slots.held, :7] = torch.cat(places, dim=-1).float()
+        return out
+
+    def set_roots(self, values: Tensor, rows: Tensor, slots: Tensor) -> None:
+        """Write the states `[K, 13]` of actors `slots` `[K]` in copies `rows` `[K]`."""
+        state, kind = self.engine.state, self.engine.float_type
+        values = values.to(kind)
+        place, turn = values[:, :3], values[:, 3:7][:, _TO_MUJOCO]
+        turn = turn / turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+        for index, slot in enumerate(self.slots.free.tolist()):
+            chosen = (slots == slot).nonzero().flatten()
+            if not len(chosen):
+                continue
+            row, rotation, spin = rows[chosen], turn[chosen], values[chosen, 10:13]
+            arm = rotate_by_quaternion(rotation, self._com[row, slot])
+            speed = values[chosen, 7:10] - torch.cross(spin, arm, dim=-1)
+            local = rotate_by_quaternion(conjugate(rotation), spin)
+            where = row[:, None]
+            state["qpos"][where, self.slots.qpos[index][None, :]] = torch.cat((place[chosen], rotation), dim=-1)
+            state["qvel"][where, self.slots.qvel[index][None, :]] = torch.cat((speed, local), dim=-1)
+            state["qacc_warmstart"][row] = 0.0
+        for index, slot in enumerate(self.slots.held.tolist()):
+            chosen = (slots == slot).nonzero().flatten()
+            number = self.slots.mocap[index]
+            state["mocap_pos"][rows[chosen], number] = place[chosen]
+            state["mocap_quat"][rows[chosen], number] = turn[chosen]
+
+    def dofs(self) -> Tensor:
+        """Angles and speeds of the degrees of freedom `[N, D, 2]`."""
+        state, slots = self.engine.state, self.slots
+        return torch.stack((state["qpos"][:, slots.joint_qpos], state["qvel"][:, slots.joint_qvel]), dim=-1).float()
+
+    def set_dofs(self, values: Tensor, rows: Tensor, slots: Tensor) -> None:
+        """Write `[N, D, 2]` into actors `slots` `[K]` of copies `rows` `[K]`; the other actors' rows are not read."""
+        state, kind = self.engine.state, self.engine.float_type
+        first = np.cumsum([0, *self.slots.num_dofs])
+        for slot, count in enumerate(self.slots.num_dofs):
+            chosen = rows[slots == slot]
+            if not count or not len(chosen):
+                continue
+            own = slice(int(first[slot]), int(first[slot + 1]))
+            given = values[chosen, own].to(kind)
+            state["qpos"][chosen[:, None], self.slots.joint_qpos[own][None, :]] = given[..., 0]
+            state["qvel"][chosen[:, None], self.slots.joint_qvel[own][None, :]] = given[..., 1]
+            state["qacc_warmstart"][chosen] = 0.0
+
+    def drive(self, forces: Tensor, positions: Tensor, velocities: Tensor) -> None:
+        """Set what drives the degrees of freedom in the next step, each `[N, D]`."""
+        state, kind = self.engine.state, self.engine.float_type
+        if len(self.slots.joint_qvel):
+            state["qfrc_applied"][:, self.slots.joint_qvel] = forces.to(kind)
+        if len(self._driven):
+            position, velocity = (target[:, self._driven].to(kind) for target in (positions, velocities))
+            state["ctrl"][:] = self._gains[0] * position + self._gains[1] * velocity
+
+    def push(self, forces: Tensor, torques: Tensor) -> None:
+        """Forces and torques `[N, B, 3]` on the bodies' centres of mass in the next step, in the world's axes."""
+        wrench = torch.cat((forces, torques), dim=-1).to(self.engine.float_type)
+        self.engine.state["xfrc_applied"][:, self.slots.bodies] = wrench
+
+    def bodies(self) -> Tensor:
+        """The bodies' states `[N, B, 13]`, as `roots`."""
+        seen, slots = self.engine.look(), self.slots
+        spin = seen["cvel"][:, slots.bodies, :3]
+        arm = seen["xipos"][:, slots.bodies] - seen["subtree_com"][:, slots.body_roots]
+        speed = seen["cvel"][:, slots.bodies, 3:] + torch.cross(spin, arm, dim=-1)
+        turn = seen["xquat"][:, slots.bodies][..., _TO_ISAAC]
+        return torch.cat((seen["xpos"][:, slots.bodies], turn, speed, spin), dim=-1).float()
+
+    def contact_forces(self) -> Tensor:
+        """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""
+        return self.engine.forces()[:, self.slots.bodies, 3:].float()
+
+    def joint_forces(self) -> Tensor:
+        """Forces of drives and of the program on the degrees of freedom `[N, D]`."""
+        applied = self.engine.joint_forces() + self.engine.state["qfrc_applied"]
+        return applied[:, self.slots.joint_qvel].float()
+
+    def row(self, env: int) -> int:
+        """The copy that is this environment."""
+        return self._rows[env]
+
+
+def tables(layouts: List[Layout], count: int, device: torch.device) -> Dict[str, Tensor]:
+    """For each actor of the simulation: the number of its layout, its copy and its place there."""
+    found = {name: torch.zeros(count, dtype=torch.long, device=device) for name in ("layout", "row", "slot")}
+    for number, layout in enumerate(layouts):
+        for row, env in enumerate(layout.envs):
+            for slot, actor in enumerate(env.actors):
+                for name, value in (("layout", number), ("row", row), ("slot", slot)):
+                    found[name][actor.index] = value
+    return found

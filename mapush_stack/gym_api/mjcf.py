@@ -1,0 +1,109 @@
+"""Reads MJCF files into assets, through MuJoCo's own compiler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List
+
+import numpy as np
+
+from ..sim.inertia import Inertia
+from ..sim.scene import import_mujoco
+from .asset import UNLIMITED_EFFORT, Asset, Joint, Link, Pose, Shape
+from .support import UnsupportedError
+from .types import AssetOptions, DofDriveMode
+
+_KINDS = {2: "sphere", 3: "capsule", 4: "ellipsoid", 5: "cylinder", 6: "box"}
+"""Of mjtGeom."""
+
+
+def load(path: Path, options: AssetOptions) -> Asset:
+    """The asset of the first body of an MJCF file's world, with all below it.
+
+    Motors, tendons, sensors and the world's own shapes are left out; joints' stiffness and damping are kept.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: MuJoCo cannot read it, or it has no body.
+        UnsupportedError: a joint or shape has no counterpart.
+
+    """
+    mujoco = import_mujoco()
+    if not path.is_file():
+        raise FileNotFoundError(f"load_asset: {path} is not there")
+    try:
+        model = mujoco.MjModel.from_xml_path(str(path))
+    except ValueError as error:
+        raise ValueError(f"load_asset: {path}: {error}") from None
+    if model.nbody < 2:
+        raise ValueError(f"load_asset: {path} has no body")
+    numbers: Dict[int, int] = {}
+    links: List[Link] = []
+    for body in range(1, model.nbody):
+        parent = int(model.body_parentid[body])
+        if body > 1 and parent not in numbers:
+            continue  # another body of the world
+        numbers[body] = len(links)
+        links.append(_link(model, body, numbers.get(parent, -1), path, mujoco))
+    return Asset(model.body(1).name or path.stem, links, options)
+
+
+def _link(model: Any, body: int, parent: int, path: Path, mujoco: Any) -> Link:
+    first, count = int(model.body_jntadr[body]), int(model.body_jntnum[body])
+    joints = [joint for number in range(first, first + count) for joint in _joint(model, number, path)]
+    first, count = int(model.body_geomadr[body]), int(model.body_geomnum[body])
+    shapes = [
+        _shape(model, geom, path)
+        for geom in range(first, first + count)
+        if model.geom_contype[geom] or model.geom_conaffinity[geom]
+    ]
+    turn = _matrix(model.body_iquat[body], mujoco)
+    inertia = turn @ np.diag(model.body_inertia[body]) @ turn.T
+    inertial = Inertia(float(model.body_mass[body]), model.body_ipos[body].copy(), inertia)
+    pose = Pose(model.body_pos[body].copy(), _matrix(model.body_quat[body], mujoco)) if parent >= 0 else Pose()
+    return Link(model.body(body).name or f"body{body}", parent, pose, joints, inertial, shapes)
+
+
+def _joint(model: Any, number: int, path: Path) -> List[Joint]:
+    kind = int(model.jnt_type[number])
+    if kind == 0:  # a free joint: the actor's own
+        return []
+    name = model.joint(number).name or f"joint{number}"
+    if kind == 1:
+        raise UnsupportedError(f"the ball joint {name} in {path}")
+    dof, limited = int(model.jnt_dofadr[number]), bool(model.jnt_limited[number])
+    lower, upper = model.jnt_range[number] if limited else (-3.4e38, 3.4e38)
+    return [
+        Joint(
+            name=name,
+            kind="slide" if kind == 2 else "hinge",
+            axis=model.jnt_axis[number].copy(),
+            pos=model.jnt_pos[number].copy(),
+            lower=float(lower),
+            upper=float(upper),
+            limited=limited,
+            velocity=float("inf"),
+            effort=UNLIMITED_EFFORT,
+            damping=float(model.dof_damping[dof]),
+            friction=float(model.dof_frictionloss[dof]),
+            armature=float(model.dof_armature[dof]),
+            stiffness=float(model.jnt_stiffness[number]),
+            drive=int(DofDriveMode.DOF_MODE_NONE),
+        )
+    ]
+
+
+def _shape(model: Any, geom: int, path: Path) -> Shape:
+    import mujoco
+
+    kind = int(model.geom_type[geom])
+    pose = Pose(model.geom_pos[geom].copy(), _matrix(model.geom_quat[geom], mujoco))
+    if kind in _KINDS:
+        return Shape(_KINDS[kind], tuple(model.geom_size[geom].tolist()), pose)
+    raise UnsupportedError(f"a colliding mesh or plane of an MJCF file, in {path}", "use boxes, capsules and spheres")
+
+
+def _matrix(quaternion: np.ndarray, mujoco: Any) -> np.ndarray:
+    matrix = np.zeros(9)
+    mujoco.mju_quat2Mat(matrix, quaternion)
+    return matrix.reshape(3, 3)

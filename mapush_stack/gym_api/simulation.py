@@ -1,0 +1,216 @@
+"""A simulation: environments grouped by layout, and the tensors that a program sees of them."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import scene, terrain
+from .actor import Env
+from .engine import CpuEngine, Engine
+from .layout import Layout, tables
+from .support import UnsupportedError, tell_ignored
+from .types import SimParams
+
+
+class Handle:
+    """A tensor before `gymtorch.wrap_tensor` makes it visible; what nobody looks at is not computed."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.seen = tensor, False
+
+    def wrap(self) -> Tensor:
+        """The tensor, kept up to date from now on by its `refresh_` call."""
+        self.seen = True
+        return self.tensor
+
+
+class Simulation:
+    """What `create_sim` returns."""
+
+    def __init__(self, params: SimParams, device: torch.device) -> None:
+        """An empty world."""
+        self.params, self.device = params, device
+        self.envs: List[Env] = []
+        self.pieces: List[terrain.Piece] = []
+        self.layouts: List[Layout] = []
+        self.num_actors = 0
+        self.dirty: Dict[int, None] = {}
+        """Environments whose properties were changed since the last step."""
+        self.frames = 0
+
+    def check(self) -> None:
+        """Refuse what needs a prepared simulation.
+
+        Raises:
+            RuntimeError: `prepare_sim` has not been called.
+
+        """
+        if not self.layouts:
+            raise RuntimeError("Isaac Gym's tensors exist after gym.prepare_sim(sim)")
+
+    def prepare(self) -> None:
+        """Make the models; no actor can be added after it.
+
+        Raises:
+            UnsupportedError: the grounds differ in friction.
+            ValueError: there is no environment, or one without actors.
+
+        """
+        if not self.envs or any(not env.actors for env in self.envs):
+            raise ValueError("prepare_sim needs at least one environment, and an actor in each")
+        pieces = terrain.simplify(self.pieces)
+        if len({piece.surface for piece in pieces}) > 1:
+            raise UnsupportedError("a ground of several frictions", "give all its parts the same static_friction")
+        grouped: Dict[object, List[Env]] = {}
+        for env in self.envs:
+            grouped.setdefault(env.layout(), []).append(env)
+        for envs in grouped.values():
+            made = scene.build(envs[0], pieces, self.params)
+            self.layouts.append(Layout(envs, made, self._engine(made.spec, len(envs))))
+        self._tables = tables(self.layouts, self.num_actors, self.device)
+        self._make_tensors()
+        self.dirty.clear()
+        tell_ignored()
+
+    def _engine(self, spec: Any, count: int) -> Engine:
+        return CpuEngine(spec, count, int(self.params.physx.num_threads))
+
+    def _make_tensors(self) -> None:
+        bodies = {env.index: sum(len(actor.bodies) for actor in env.actors) for env in self.envs}
+        dofs = {env.index: sum(len(actor.dofs) for actor in env.actors) for env in self.envs}
+        self.first_body = dict(zip(bodies, np.cumsum([0, *bodies.values()]).tolist()))
+        self.first_dof = dict(zip(dofs, np.cumsum([0, *dofs.values()]).tolist()))
+        self.num_bodies, self.num_dofs = sum(bodies.values()), sum(dofs.values())
+        self._body_rows = [_rows(layout, self.first_body, bodies, self.device) for layout in self.layouts]
+        self._dof_rows = [_rows(layout, self.first_dof, dofs, self.device) for layout in self.layouts]
+        self._actor_rows = [
+            torch.tensor([[actor.index for actor in env.actors] for env in layout.envs], device=self.device)
+            for layout in self.layouts
+        ]
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float32, device=self.device)
+
+        self.handles = {
+            "roots": Handle(zeros(self.num_actors, 13)),
+            "dofs": Handle(zeros(self.num_dofs, 2)),
+            "bodies": Handle(zeros(self.num_bodies, 13)),
+            "contacts": Handle(zeros(self.num_bodies, 3)),
+            "dof_forces": Handle(zeros(self.num_dofs)),
+        }
+        self.force, self.position, self.velocity = zeros(self.num_dofs), zeros(self.num_dofs), zeros(self.num_dofs)
+        self.push_force, self.push_torque = zeros(self.num_bodies, 3), zeros(self.num_bodies, 3)
+        self.pushed = False
+        self.refresh("roots")
+        self.refresh("dofs")
+
+    def refresh(self, name: str) -> None:
+        """Fill one of the tensors from the state as it is."""
+        self.check()
+        handle = self.handles[name]
+        if not handle.seen and name not in ("roots", "dofs"):
+            return
+        read: Callable[[Layout], Tensor] = {
+            "roots": Layout.roots,
+            "dofs": Layout.dofs,
+            "bodies": Layout.bodies,
+            "contacts": Layout.contact_forces,
+            "dof_forces": Layout.joint_forces,
+        }[name]
+        rows = {"roots": self._actor_rows, "bodies": self._body_rows, "contacts": self._body_rows}
+        for layout, where in zip(self.layouts, rows.get(name, self._dof_rows)):
+            values = read(layout)
+            if len(self.layouts) == 1 and values.numel() == handle.tensor.numel():
+                handle.tensor.copy_(values.reshape(handle.tensor.shape))
+            else:
+                handle.tensor[where.flatten()] = values.flatten(0, 1)
+
+    def set_roots(self, values: Tensor, actors: Optional[Tensor]) -> None:
+        """Write actors' states from `values` `[all actors, 13]`; `actors` are their indices, None for all."""
+        self.check()
+        chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
+        for number, layout in enumerate(self.layouts):
+            own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
+            if len(own):
+                layout.set_roots(values.reshape(-1, 13)[own], self._tables["row"][own], self._tables["slot"][own])
+
+    def set_dofs(self, values: Tensor, actors: Optional[Tensor]) -> None:
+        """Write the degrees of freedom of actors from `values` `[all, 2]`; None for all actors."""
+        self.check()
+        chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
+        for number, layout in enumerate(self.layouts):
+            own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
+            if len(own):
+                given = values.reshape(-1, 2)[self._dof_rows[number]]
+                layout.set_dofs(given, self._tables["row"][own], self._tables["slot"][own])
+
+    def set_targets(self, name: str, values: Tensor, actors: Optional[Tensor]) -> None:
+        """Set `force`, `position` or `velocity` of degrees of freedom from `values` `[all]`; None for all actors."""
+        self.check()
+        target: Tensor = getattr(self, name)
+        values = values.reshape(-1)
+        if actors is None:
+            target.copy_(values)
+            return
+        for actor in actors.tolist():
+            own = self.dofs_of(actor)
+            target[own] = values[own].to(target.dtype)
+
+    def dofs_of(self, actor: int) -> slice:
+        """The rows of an actor's degrees of freedom."""
+        layout = self.layouts[int(self._tables["layout"][actor])]
+        env = layout.envs[int(self._tables["row"][actor])]
+        slot = int(self._tables["slot"][actor])
+        first = self.first_dof[env.index] + sum(layout.slots.num_dofs[:slot])
+        return slice(first, first + layout.slots.num_dofs[slot])
+
+    def push(self, forces: Optional[Tensor], torques: Optional[Tensor]) -> None:
+        """Add forces and torques `[all bodies, 3]` on centres of mass for the next step, in the world's axes."""
+        self.check()
+        for given, kept in ((forces, self.push_force), (torques, self.push_torque)):
+            if given is not None:
+                kept += given.reshape(-1, 3)
+        self.pushed = True
+
+    def simulate(self) -> None:
+        """Advance by `dt`."""
+        self.check()
+        self._apply_changes()
+        for layout, rows in zip(self.layouts, self._dof_rows):
+            layout.drive(self.force[rows], self.position[rows], self.velocity[rows])
+        if self.pushed:
+            for layout, rows in zip(self.layouts, self._body_rows):
+                layout.push(self.push_force[rows], self.push_torque[rows])
+        for layout in self.layouts:
+            layout.engine.step(max(1, int(self.params.substeps)), layout.fastest)
+        if self.pushed:
+            self.push_force.zero_(), self.push_torque.zero_()
+            for layout in self.layouts:
+                layout.engine.state["xfrc_applied"].zero_()
+            self.pushed = False
+        self.frames += 1
+
+    def _apply_changes(self) -> None:
+        for layout in self.layouts if self.dirty else []:
+            rows = [layout.row(env.index) for env in layout.envs if env.index in self.dirty]
+            if rows:
+                layout.apply(rows)
+        self.dirty.clear()
+
+    def centres(self) -> Tensor:
+        """Centres of mass of all bodies `[bodies, 3]`, m."""
+        places = torch.zeros(self.num_bodies, 3, device=self.device)
+        for layout, rows in zip(self.layouts, self._body_rows):
+            places[rows.flatten()] = layout.engine.look()["xipos"][:, layout.slots.bodies].float().flatten(0, 1)
+        return places
+
+
+def _rows(layout: Layout, first: Dict[int, int], sizes: Dict[int, int], device: torch.device) -> Tensor:
+    """Where each copy's values are in a tensor of all environments, `[N, values]`."""
+    size = sizes[layout.envs[0].index]
+    starts: Sequence[int] = [first[env.index] for env in layout.envs]
+    return torch.tensor(starts, device=device)[:, None] + torch.arange(size, device=device)[None, :]

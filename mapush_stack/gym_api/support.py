@@ -1,0 +1,111 @@
+"""What of Isaac Gym is refused, and what is accepted and has no effect here (docs/gym_api.md)."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Dict, List
+
+_OURS = str(Path(__file__).parent)
+
+IGNORED: Dict[str, str] = {
+    "AssetOptions.thickness": "MuJoCo's shapes have no shell",
+    "AssetOptions.convex_decomposition_from_submeshes": "a mesh collides as its convex hull",
+    "AssetOptions.vhacd_enabled": "a mesh collides as its convex hull",
+    "AssetOptions.vhacd_params": "a mesh collides as its convex hull",
+    "AssetOptions.flip_visual_attachments": "pictures show the shapes that collide",
+    "AssetOptions.use_mesh_materials": "pictures show the shapes that collide",
+    "AssetOptions.mesh_normal_mode": "pictures show the shapes that collide",
+    "AssetOptions.use_physx_armature": "armature is always MuJoCo's",
+    "AssetOptions.slices_per_cylinder": "cylinders are round",
+    "AssetOptions.min_particle_mass": "there are no particles",
+    "AssetOptions.tendon_limit_stiffness": "tendons of MJCF files keep the file's own limits",
+    "AssetOptions.enable_gyroscopic_forces": "MuJoCo always has them",
+    "RigidShapeProperties.rolling_friction": "PhysX does not use it either",
+    "RigidShapeProperties.torsion_friction": "PhysX does not use it either",
+    "RigidShapeProperties.contact_offset": "MuJoCo finds contacts when shapes touch",
+    "RigidShapeProperties.rest_offset": "MuJoCo's shapes touch at their surfaces",
+    "RigidShapeProperties.compliance": "contacts are equally soft for all shapes",
+    "RigidShapeProperties.thickness": "MuJoCo's shapes have no shell",
+    "RigidBodyProperties.flags": "a body's gravity is its asset's",
+    "RigidBodyProperties.invMass": "it follows from the mass",
+    "RigidBodyProperties.invInertia": "it follows from the inertia",
+    "SimParams.num_client_threads": "this process calls the simulation",
+    "SimParams.stress_visualization": "there is no soft body",
+    "SimParams.stress_visualization_max": "there is no soft body",
+    "SimParams.stress_visualization_min": "there is no soft body",
+    "SimParams.enable_actor_creation_warning": "there is no such warning",
+    "SimParams.flex": "FleX is not supported",
+    "PhysXParams.solver_type": "MuJoCo's Newton solver is used",
+    "PhysXParams.num_position_iterations": "MuJoCo's Newton solver has its own number",
+    "PhysXParams.num_velocity_iterations": "MuJoCo's Newton solver has its own number",
+    "PhysXParams.contact_offset": "MuJoCo finds contacts when shapes touch",
+    "PhysXParams.rest_offset": "MuJoCo's shapes touch at their surfaces",
+    "PhysXParams.bounce_threshold_velocity": "restitution has no threshold",
+    "PhysXParams.max_depenetration_velocity": "overlaps end as MuJoCo's contacts do",
+    "PhysXParams.friction_offset_threshold": "it belongs to PhysX's contacts",
+    "PhysXParams.friction_correlation_distance": "it belongs to PhysX's contacts",
+    "PhysXParams.max_gpu_contact_pairs": "contacts have room as they need it",
+    "PhysXParams.default_buffer_size_multiplier": "contacts have room as they need it",
+    "PhysXParams.num_subscenes": "MuJoCo's copies are its subscenes",
+    "PhysXParams.contact_collection": "forces are those of the last substep",
+    "PhysXParams.always_use_articulations": "a lone body is a body either way",
+    "PhysXParams.use_gpu": "MAPUSH_GYM says where the physics runs",
+    "PlaneParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
+    "PlaneParams.segmentation_id": "pictures have no segmentation",
+    "TriangleMeshParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
+    "TriangleMeshParams.segmentation_id": "pictures have no segmentation",
+    "HeightFieldParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
+    "HeightFieldParams.segmentation_id": "pictures have no segmentation",
+    "CameraProperties.enable_tensors": "get_camera_image gives pictures; tensors are refused",
+    "CameraProperties.use_collision_geometry": "pictures always show the shapes that collide",
+    "CameraProperties.supersampling_horizontal": "pictures are drawn at their own size",
+    "CameraProperties.supersampling_vertical": "pictures are drawn at their own size",
+    "CameraProperties.far_plane": "MuJoCo chooses the planes by the size of the scene",
+    "CameraProperties.near_plane": "MuJoCo chooses the planes by the size of the scene",
+    "draw_lines": "nothing is drawn into pictures",
+    "set_rigid_body_color": "pictures have their own colours",
+    "set_rigid_body_texture": "pictures have their own colours",
+    "set_rigid_body_segmentation_id": "pictures have no segmentation",
+    "set_light_parameters": "pictures have their own light",
+    "viewer": "there is no window; a program should be started with --headless",
+}
+"""Settings and calls that have no effect here, as `Class.field` or the call's name, and why."""
+
+_used: List[str] = []
+
+
+class UnsupportedError(NotImplementedError):
+    """What a program asks of Isaac Gym and cannot have here; says what, and the line that asks."""
+
+    def __init__(self, what: str, instead: str = "") -> None:
+        """`what` is the name asked for; `instead` says what to do."""
+        reason = f": {instead}" if instead else ""
+        super().__init__(f"{what} is not supported by mapush_stack's Isaac Gym over MuJoCo{reason} ({calling_line()})")
+
+
+def calling_line() -> str:
+    """`file:line` of the innermost caller outside of this package."""
+    for frame in reversed(traceback.extract_stack()):
+        if not frame.filename.startswith(_OURS):
+            return f"{frame.filename}:{frame.lineno}"
+    return "unknown line"
+
+
+def ignore(name: str) -> None:
+    """Note that the program uses `name`, a key of `IGNORED`."""
+    if name not in _used:
+        _used.append(name)
+
+
+def tell_ignored() -> None:
+    """Print what the program uses and has no effect here, each name once."""
+    new = [name for name in _used if name not in _told]
+    _told.extend(new)
+    if new:
+        listed = "; ".join(f"{name} ({IGNORED[name]})" for name in new)
+        print(f"isaacgym: set and without effect here: {listed}", file=sys.stderr)
+
+
+_told: List[str] = []
