@@ -13,8 +13,6 @@ from ..system.machine import usable_cpus
 
 STATE = ("qpos", "qvel", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat", "qacc_warmstart")
 """Fields that may be written between steps."""
-PLACES = ("xpos", "xquat", "xipos", "cvel", "subtree_com")
-"""Fields that `Engine.look` makes current."""
 
 
 class Engine:
@@ -35,10 +33,6 @@ class Engine:
 
     def step(self, substeps: int, fastest: Optional[Tensor]) -> None:
         """Advance; after each substep velocities are kept within `fastest`, `[nv]` or None."""
-        raise NotImplementedError
-
-    def look(self) -> Dict[str, Tensor]:
-        """Places and velocities of the bodies now: `PLACES`."""
         raise NotImplementedError
 
     def forces(self) -> Tensor:
@@ -66,9 +60,7 @@ class CpuEngine(Engine):
         usable = usable_cpus()
         self._batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=min(threads or usable, usable, num_envs))
         self.state = {name: torch.from_numpy(self._batch.bind(name)) for name in STATE}
-        self._outputs = {name: _live(self._batch.bind(name)) for name in (*PLACES, "cfrc_ext", "qfrc_actuator")}
-        self._stage = int(mujoco.mjtStage.mjSTAGE_VEL)
-        self._derived = type(self.model)._setconst_inputs
+        self._outputs = {name: _live(self._batch.bind(name)) for name in ("cfrc_ext", "qfrc_actuator")}
 
     def field(self, name: str) -> Tensor:
         """See `Engine.field`."""
@@ -87,11 +79,6 @@ class CpuEngine(Engine):
         for _ in range(substeps):
             self._batch.step()
             torch.clamp(velocities, -fastest, fastest, out=velocities)
-
-    def look(self) -> Dict[str, Tensor]:
-        """See `Engine.look`."""
-        self._batch.forward(stage=self._stage)
-        return {name: self._outputs[name] for name in PLACES}
 
     def forces(self) -> Tensor:
         """See `Engine.forces`."""

@@ -16,6 +16,7 @@ from ..sim.rotation import conjugate, rotate_by_quaternion
 from . import scene
 from .actor import Actor, Env
 from .engine import Engine
+from .kinematics import Kinematics
 from .types import DofDriveMode
 
 _TO_ISAAC, _TO_MUJOCO = [1, 2, 3, 0], [3, 0, 1, 2]
@@ -40,8 +41,6 @@ class Slots:
         self.joint_qpos = _longs([int(joint(name).qposadr[0]) for name in names], device)
         self.joint_qvel = _longs([int(joint(name).dofadr[0]) for name in names], device)
         self.bodies = _longs([body(name).id for row in made.bodies for name in row], device)
-        self.root_bodies = _longs([body(name).id for name in roots], device)
-        self.body_roots = _longs([int(body(name).rootid[0]) for row in made.bodies for name in row], device)
         self.num_bodies = [len(row) for row in made.bodies]
         self.num_dofs = [len(row) for row in made.joints]
 
@@ -60,7 +59,12 @@ class Layout:
         self.slots = Slots(made, self.actors, engine.model, engine.device)
         self._rows = {env.index: row for row, env in enumerate(envs)}
         count = len(envs)
-        self._com = torch.zeros(count, len(self.actors), 3, dtype=engine.float_type, device=engine.device)
+        bodies = sum(self.slots.num_bodies)
+        self._com = torch.zeros(count, bodies, 3, dtype=engine.float_type, device=engine.device)
+        """Centres of mass in the bodies' frames, m."""
+        self._first = np.cumsum([0, *self.slots.num_bodies]).tolist()
+        self._free_roots = _longs([self._first[slot] for slot in self.slots.free.tolist()], engine.device)
+        self._kinematics = Kinematics(engine.model, engine.device, engine.float_type)
         driven = [sum(self.slots.num_dofs[:actor]) + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
         self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
@@ -143,8 +147,7 @@ class Layout:
         )
         assets = [inertia for actor in self.actors for inertia in actor.asset.masses]
         own = np.array([[inertia.mass, *inertia.centre] for inertia in assets])
-        first = np.cumsum([0, *self.slots.num_bodies])[:-1]
-        self._com[rows] = torch.tensor(given[:, first, 1:], dtype=self._com.dtype, device=self._com.device)
+        self._com[rows] = torch.tensor(given[..., 1:], dtype=self._com.dtype, device=self._com.device)
         scales = np.array([[actor.inertia_scale(k) for actor in env.actors for k in range(len(actor.bodies))] for env in envs])
         if np.allclose(given, own, rtol=1e-6, atol=1e-9) and np.allclose(scales, 1.0):
             return False
@@ -211,7 +214,7 @@ class Layout:
             qpos, qvel = state["qpos"][:, slots.qpos], state["qvel"][:, slots.qvel]
             turn = qpos[..., 3:]
             spin = rotate_by_quaternion(turn, qvel[..., 3:])
-            arm = rotate_by_quaternion(turn, self._com[:, slots.free])
+            arm = rotate_by_quaternion(turn, self._com[:, self._free_roots])
             speed = qvel[..., :3] + torch.cross(spin, arm, dim=-1)
             out[:, slots.free] = torch.cat((qpos[..., :3], turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
         if len(slots.held):
@@ -230,7 +233,7 @@ class Layout:
             if not len(chosen):
                 continue
             row, rotation, spin = rows[chosen], turn[chosen], values[chosen, 10:13]
-            arm = rotate_by_quaternion(rotation, self._com[row, slot])
+            arm = rotate_by_quaternion(rotation, self._com[row, self._first[slot]])
             speed = values[chosen, 7:10] - torch.cross(spin, arm, dim=-1)
             local = rotate_by_quaternion(conjugate(rotation), spin)
             where = row[:, None]
@@ -278,12 +281,15 @@ class Layout:
 
     def bodies(self) -> Tensor:
         """The bodies' states `[N, B, 13]`, as `roots`."""
-        seen, slots = self.engine.look(), self.slots
-        spin = seen["cvel"][:, slots.bodies, :3]
-        arm = seen["xipos"][:, slots.bodies] - seen["subtree_com"][:, slots.body_roots]
-        speed = seen["cvel"][:, slots.bodies, 3:] + torch.cross(spin, arm, dim=-1)
-        turn = seen["xquat"][:, slots.bodies][..., _TO_ISAAC]
-        return torch.cat((seen["xpos"][:, slots.bodies], turn, speed, spin), dim=-1).float()
+        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
+        pos, turn, vel, spin = (values[:, ids] for values in motion)
+        speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
+        return torch.cat((pos, turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
+
+    def centres(self) -> Tensor:
+        """The bodies' centres of mass `[N, B, 3]`, m."""
+        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
+        return (motion.pos[:, ids] + rotate_by_quaternion(motion.quat[:, ids], self._com)).float()
 
     def contact_forces(self) -> Tensor:
         """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""

@@ -205,7 +205,7 @@ class Simulation:
         """Centres of mass of all bodies `[bodies, 3]`, m."""
         places = torch.zeros(self.num_bodies, 3, device=self.device)
         for layout, rows in zip(self.layouts, self._body_rows):
-            places[rows.flatten()] = layout.engine.look()["xipos"][:, layout.slots.bodies].float().flatten(0, 1)
+            places[rows.flatten()] = layout.centres().flatten(0, 1)
         return places
 
 

@@ -183,22 +183,48 @@ def _slab(surface: Surface, low: np.ndarray, high: np.ndarray, top: float) -> Bl
 
 def _blocks(grid: Grid, raised: np.ndarray) -> Optional[List[Tuple[np.ndarray, np.ndarray]]]:
     """Corners of boxes that the raised places fill; None if they are not flat, or too many."""
-    base, todo, found = float(grid.z.min()), raised.copy(), []
+    level = np.where(raised, grid.z, np.nan)
+    corners = np.stack([level[i : i + len(level) - 1, j : j + level.shape[1] - 1] for i in (0, 1) for j in (0, 1)])
+    flat = np.ptp(corners, axis=0) < _SAME  # of a square; not a number where one of its corners is not raised
+    found = _rectangles(np.where(flat, corners[0], np.nan))
+    covered = np.zeros_like(raised)
+    for i, end, j, last in found or []:
+        covered[i : end + 1, j : last + 1] = True
+    lines = _rectangles(np.where(covered, np.nan, level))
+    if found is None or lines is None or len(found) + len(lines) > _MOST_BOXES:
+        return None
+    return [_corners(grid, i, end + 1, j, last + 1) for i, end, j, last in found] + [
+        _corners(grid, *line) for line in lines
+    ]
+
+
+def _rectangles(level: np.ndarray) -> Optional[List[Tuple[int, int, int, int]]]:
+    """Rectangles of one height that cover all that is a number: (first, end, first, end); None if too many."""
+    todo, found = np.isfinite(level), []
     while todo.any():
         if len(found) == _MOST_BOXES:
             return None
         i, j = (int(first) for first in np.unravel_index(np.argmax(todo), todo.shape))
-        level = grid.z[i, j]
-        same = todo & (np.abs(grid.z - level) < _SAME)
+        same = todo & (np.abs(level - level[i, j]) < _SAME)
         last = j + int(np.argmin(np.append(same[i, j:], False)))
-        rows = same[i:, j:last].all(axis=1)
-        end = i + int(np.argmin(np.append(rows, False)))
+        end = i + int(np.argmin(np.append(same[i:, j:last].all(axis=1), False)))
         todo[i:end, j:last] = False
-        x, y = grid.x[i:end, j:last], grid.y[i:end, j:last]
-        if end - i < 2 or last - j < 2:
-            return None  # a ridge of one line, which has no width
-        found.append((np.array([x.min(), y.min(), base]), np.array([x.max(), y.max(), level])))
+        found.append((i, end, j, last))
     return found
+
+
+def _corners(grid: Grid, i: int, end: int, j: int, last: int) -> Tuple[np.ndarray, np.ndarray]:
+    """The box under the places `[i:end, j:last]`, down to the lowest of the grid."""
+    cell = [float(np.ptp(axis)) / max(1, axis.shape[k] - 1) for k, axis in enumerate((grid.x, grid.y))]
+    sides = [_side(axis[i:end, j:last], cell[k]) for k, axis in enumerate((grid.x, grid.y))]
+    low, high = [side[0] for side in sides], [side[1] for side in sides]
+    return np.array([*low, grid.z.min()]), np.array([*high, grid.z[i, j]])
+
+
+def _side(places: np.ndarray, cell: float) -> Tuple[float, float]:
+    """From where to where a block reaches; one that is a single line wide gets the width of a cell."""
+    low, high = float(places.min()), float(places.max())
+    return (low, high) if high - low > 1e-6 else (low - 0.5 * cell, high + 0.5 * cell)
 
 
 def _field(grid: Grid, surface: Surface, low: np.ndarray, high: np.ndarray) -> Field:
