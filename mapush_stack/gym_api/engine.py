@@ -43,6 +43,10 @@ class Engine:
         """Forces of actuators on the degrees of freedom in the last substep, `[N, nv]`."""
         raise NotImplementedError
 
+    def data(self, env: int) -> Any:
+        """One copy's `mujoco.MjData`, to be drawn."""
+        raise NotImplementedError
+
 
 class CpuEngine(Engine):
     """`mujoco.batch`: float64, on a pool of threads whose number changes no result."""
@@ -52,10 +56,7 @@ class CpuEngine(Engine):
         mujoco = import_mujoco()
         # A simulation that diverges stays so, as with Isaac Gym; MuJoCo would reset it silently.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        # One sensor of this kind makes MuJoCo compute the forces on bodies, `cfrc_ext`, in every step.
-        spec.worldbody.add_site(name="world")
-        kind, site = mujoco.mjtSensor.mjSENS_FORCE, mujoco.mjtObj.mjOBJ_SITE
-        spec.add_sensor(name="forces", type=kind, objtype=site, objname="world")
+        ask_for_forces(spec)
         self.model, self.device, self.float_type = spec.compile(), torch.device("cpu"), torch.float64
         usable = usable_cpus()
         self._batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=min(threads or usable, usable, num_envs))
@@ -89,8 +90,17 @@ class CpuEngine(Engine):
         return self._outputs["qfrc_actuator"]
 
     def data(self, env: int) -> Any:
-        """One copy's `mujoco.MjData`, to be drawn."""
+        """See `Engine.data`."""
         return self._batch.get_data(env)
+
+
+def ask_for_forces(spec: Any) -> None:
+    """Make MuJoCo compute the forces on bodies, `cfrc_ext`, in every step: one sensor that needs them does it."""
+    import mujoco
+
+    spec.worldbody.add_site(name="world")
+    kind, site = mujoco.mjtSensor.mjSENS_FORCE, mujoco.mjtObj.mjOBJ_SITE
+    spec.add_sensor(name="forces", type=kind, objtype=site, objname="world")
 
 
 def _live(array: np.ndarray) -> Tensor:

@@ -15,7 +15,7 @@ from .actor import Actor, Env
 from .asset import Asset, copies, primitive
 from .simulation import Handle, Simulation
 from .support import IGNORED, UnsupportedError, ignore
-from .types import AssetOptions, CoordinateSpace, IndexDomain, RigidBodyProperties, RigidShapeProperties, SimType
+from .types import AssetOptions, CoordinateSpace, IndexDomain, RigidBodyProperties, RigidShapeProperties, SimParams, SimType
 
 
 class Gym:
@@ -35,15 +35,14 @@ class Gym:
         del graphics_device
         if type not in (SimType.SIM_PHYSX, None):
             raise UnsupportedError("SIM_FLEX", "use SIM_PHYSX")
-        from .types import SimParams
-
         params = params or SimParams()
-        if params.use_gpu_pipeline:
-            raise UnsupportedError(
-                "use_gpu_pipeline with MAPUSH_GYM=mujoco, whose physics runs on the CPU", "use --pipeline cpu"
-            )
-        del compute_device
-        return Simulation(params, torch.device("cpu"))
+        on_warp, on_gpu = os.environ.get("MAPUSH_GYM") == "warp", torch.cuda.is_available()
+        if on_warp and on_gpu and not params.use_gpu_pipeline:
+            raise UnsupportedError("the CPU pipeline with MAPUSH_GYM=warp", "use --pipeline gpu, or MAPUSH_GYM=mujoco")
+        if not on_warp and on_gpu and params.use_gpu_pipeline:
+            raise UnsupportedError("the GPU pipeline with MAPUSH_GYM=mujoco", "use MAPUSH_GYM=warp, or --pipeline cpu")
+        device = torch.device(f"cuda:{compute_device}" if on_warp and on_gpu else "cpu")
+        return Simulation(params, device, on_warp)
 
     def destroy_sim(self, sim: Simulation) -> None:
         """Forget the copies."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence
+import os
+from typing import Callable, Dict, List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -31,9 +32,9 @@ class Handle:
 class Simulation:
     """What `create_sim` returns."""
 
-    def __init__(self, params: SimParams, device: torch.device) -> None:
-        """An empty world."""
-        self.params, self.device = params, device
+    def __init__(self, params: SimParams, device: torch.device, on_warp: bool = False) -> None:
+        """An empty world, to be stepped by MuJoCo on the CPU or by MuJoCo Warp."""
+        self.params, self.device, self.on_warp = params, device, on_warp
         self.envs: List[Env] = []
         self.pieces: List[terrain.Piece] = []
         self.layouts: List[Layout] = []
@@ -70,14 +71,18 @@ class Simulation:
             grouped.setdefault(env.layout(), []).append(env)
         for envs in grouped.values():
             made = scene.build(envs[0], pieces, self.params)
-            self.layouts.append(Layout(envs, made, self._engine(made.spec, len(envs))))
+            self.layouts.append(Layout(envs, made, self._engine(made, len(envs))))
         self._tables = tables(self.layouts, self.num_actors, self.device)
         self._make_tensors()
         self.dirty.clear()
         tell_ignored()
 
-    def _engine(self, spec: Any, count: int) -> Engine:
-        return CpuEngine(spec, count, int(self.params.physx.num_threads))
+    def _engine(self, made: scene.Scene, count: int) -> Engine:
+        if self.on_warp:
+            from .engine_warp import WarpEngine
+
+            return WarpEngine(made.spec, count, self.device, contact_room(made))
+        return CpuEngine(made.spec, count, int(self.params.physx.num_threads))
 
     def _make_tensors(self) -> None:
         bodies = {env.index: sum(len(actor.bodies) for actor in env.actors) for env in self.envs}
@@ -207,6 +212,15 @@ class Simulation:
         for layout, rows in zip(self.layouts, self._body_rows):
             places[rows.flatten()] = layout.centres().flatten(0, 1)
         return places
+
+
+def contact_room(made: scene.Scene) -> int:
+    """Contacts of a copy that have room on a GPU: MAPUSH_GYM_CONTACTS, or by the number of bodies with shapes."""
+    asked = os.environ.get("MAPUSH_GYM_CONTACTS", "")
+    if asked:
+        return int(asked)
+    shapes = sum(map(len, made.geoms))
+    return 16 + 2 * shapes
 
 
 def _rows(layout: Layout, first: Dict[int, int], sizes: Dict[int, int], device: torch.device) -> Tensor:

@@ -15,7 +15,7 @@ from .engine import Engine, Path
 from .scene_simulator import SceneKind
 from .simulator import Backend
 
-_DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
+DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others; they differ between copies if those do."""
 
 
@@ -74,7 +74,7 @@ class WarpEngine(Engine):
         self._wp_device = self._warp.device_from_torch(device)
         self._records: Dict[Tuple[int, int], _Record] = {}
         self._graphs: Dict[Tuple[int, int], Any] = {}
-        own = [*fields, *(derived for name in fields for derived in _DERIVED.get(name, ()))]
+        own = [*fields, *(derived for name in fields for derived in DERIVED.get(name, ()))]
         with self._warp.ScopedDevice(self._wp_device):
             self._m = self._mjw.put_model(self.model, batch_sizes=dict.fromkeys(own, num_envs))
             # It would print overflows line by line, which `faulty` reports, and solvers that end on their last
@@ -182,7 +182,7 @@ class WarpEngine(Engine):
         """See `Engine.set_field`; the field must be one of those named at the start."""
         tensor = self._warp.to_torch(getattr(self._m, name))
         tensor.copy_(values.reshape(tensor.shape))
-        if name in _DERIVED:
+        if name in DERIVED:
             with self._warp.ScopedDevice(self._wp_device):
                 self._mjw.set_const(self._m, self._d)
 
