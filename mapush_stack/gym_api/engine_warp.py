@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Optional, Set
 
 import numpy as np
 import torch
@@ -47,26 +47,27 @@ class WarpEngine(Engine):
         self._rows, self._contacts = share(self._d.nefc), share(self._d.nacon)
         self._full = torch.zeros((), dtype=torch.int64, device=device)
         self._told, self._steps = False, 0
-        self._fields: Dict[str, Tensor] = {}
+        self._own: Set[str] = set()
+        """Fields with a value for each copy."""
         self._graph: Any = None
 
     def field(self, name: str) -> Tensor:
-        """See `Engine.field`; the graph is captured anew, because the field moves."""
-        if name not in self._fields:
-            for one in (name, *DERIVED.get(name, ())):
-                self._fields[one] = self._widen(one)
+        """See `Engine.field`; the model is made anew with room for it, and the graph captured anew."""
+        share = self._warp.to_torch
+        if name.startswith("opt."):
+            options: Tensor = share(getattr(self._m.opt, name[4:]))
+            return options
+        if name not in self._own:
+            kept = {one: share(getattr(self._m, one)) for one in self._own}
+            self._own |= {name, *DERIVED.get(name, ())}
+            with self._warp.ScopedDevice(self._wp_device):
+                self._m = self._mjw.put_model(self.model, batch_sizes=dict.fromkeys(self._own, self._num_envs))
+            self._m.opt.warn_overflow = 0
+            for one, values in kept.items():
+                share(getattr(self._m, one)).copy_(values)
             self._graph = None
-        return self._fields[name]
-
-    def _widen(self, name: str) -> Tensor:
-        """Give every copy its own value of a field."""
-        owner = self._m.opt if name.startswith("opt.") else self._m
-        own = name.rpartition(".")[2]
-        old = getattr(owner, own)
-        values = self._warp.to_torch(old)
-        wide = values.expand(self._num_envs, *values.shape[1:]).clone() if len(values) == 1 else values.clone()
-        setattr(owner, own, self._warp.from_torch(wide.contiguous(), dtype=old.dtype))
-        return self._warp.to_torch(getattr(owner, own))
+        values = share(getattr(self._m, name))
+        return values
 
     def commit(self) -> None:
         """See `Engine.commit`."""
