@@ -78,7 +78,7 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
 
     for number, piece in enumerate(pieces):
         # A coefficient of 0: the larger of two is then that of the shape, which holds the mean.
-        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [0, 0, 0], "solmix": 0.0}
+        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0], "solmix": 0.0}
         if isinstance(piece, Plane):
             quaternion = np.zeros(4)
             mujoco.mju_quatZ2Vec(quaternion, piece.normal)
