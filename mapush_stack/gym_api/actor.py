@@ -19,15 +19,10 @@ class Actor:
         self.asset, self.pose, self.name, self.group, self.index = asset, pose, name, group, index
         self.shapes: List[RigidShapeProperties] = copies(asset.shape_properties)
         for shape in self.shapes:
-            shape.filter = shape.filter | int(bits)
+            shape.filter = shape.filter | max(0, int(bits))  # -1: as the asset says
         self.dofs: np.ndarray = asset.dof_properties()
         self.bodies: List[RigidBodyProperties] = [body_properties(one) for one in asset.masses]
         self.scale = 1.0
-
-    def inertia_scale(self, body: int) -> float:
-        """How much larger the body's inertia is than its asset's."""
-        own, given = self.asset.masses[body].tensor, np.array(self.bodies[body].inertia)
-        return float(np.trace(given) / np.trace(own))
 
     def layout(self) -> Tuple[object, ...]:
         """What must be equal for two actors to share a model."""

@@ -15,7 +15,15 @@ from .actor import Actor, Env
 from .asset import Asset, copies, primitive
 from .simulation import Handle, Simulation
 from .support import IGNORED, UnsupportedError, ignore
-from .types import AssetOptions, CoordinateSpace, IndexDomain, RigidBodyProperties, RigidShapeProperties, SimParams, SimType
+from .types import (
+    AssetOptions,
+    CoordinateSpace,
+    IndexDomain,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    SimParams,
+    SimType,
+)
 
 
 class Gym:
@@ -212,7 +220,14 @@ class Gym:
         return sim.envs[index]
 
     def create_actor(
-        self, env: Env, asset: Asset, pose: Any, name: str = "", group: int = 0, filter: int = 0, segmentationId: int = 0
+        self,
+        env: Env,
+        asset: Asset,
+        pose: Any,
+        name: str = "",
+        group: int = 0,
+        filter: int = 0,
+        segmentationId: int = 0,
     ) -> int:
         """An asset in an environment; returns its number there."""
         del segmentationId
@@ -453,7 +468,9 @@ class Gym:
         sim.set_targets("force", forces, None)
         return True
 
-    def set_dof_actuation_force_tensor_indexed(self, sim: Simulation, forces: Tensor, actors: Tensor, count: int) -> bool:
+    def set_dof_actuation_force_tensor_indexed(
+        self, sim: Simulation, forces: Tensor, actors: Tensor, count: int
+    ) -> bool:
         """The same for some actors."""
         sim.set_targets("force", forces, actors.reshape(-1)[:count])
         return True
@@ -463,7 +480,9 @@ class Gym:
         sim.set_targets("position", targets, None)
         return True
 
-    def set_dof_position_target_tensor_indexed(self, sim: Simulation, targets: Tensor, actors: Tensor, count: int) -> bool:
+    def set_dof_position_target_tensor_indexed(
+        self, sim: Simulation, targets: Tensor, actors: Tensor, count: int
+    ) -> bool:
         """The same for some actors."""
         sim.set_targets("position", targets, actors.reshape(-1)[:count])
         return True
@@ -473,7 +492,9 @@ class Gym:
         sim.set_targets("velocity", targets, None)
         return True
 
-    def set_dof_velocity_target_tensor_indexed(self, sim: Simulation, targets: Tensor, actors: Tensor, count: int) -> bool:
+    def set_dof_velocity_target_tensor_indexed(
+        self, sim: Simulation, targets: Tensor, actors: Tensor, count: int
+    ) -> bool:
         """The same for some actors."""
         sim.set_targets("velocity", targets, actors.reshape(-1)[:count])
         return True
@@ -482,22 +503,14 @@ class Gym:
         self, sim: Simulation, forces: Optional[Tensor] = None, torques: Optional[Tensor] = None, space: Any = 0
     ) -> bool:
         """Forces and torques `[bodies, 3]` on centres of mass for the next step."""
-        if space == CoordinateSpace.LOCAL_SPACE:
-            raise UnsupportedError("apply_rigid_body_force_tensors in LOCAL_SPACE", "turn the forces into ENV_SPACE")
-        sim.push(forces, torques)
+        sim.push(forces, torques, None, space == CoordinateSpace.LOCAL_SPACE)
         return True
 
     def apply_rigid_body_force_at_pos_tensors(
         self, sim: Simulation, forces: Tensor, positions: Optional[Tensor] = None, space: Any = 0
     ) -> bool:
-        """Forces `[bodies, 3]` at places `[bodies, 3]` of the world for the next step."""
-        if space == CoordinateSpace.LOCAL_SPACE:
-            raise UnsupportedError("apply_rigid_body_force_at_pos_tensors in LOCAL_SPACE", "use ENV_SPACE")
-        if positions is None:
-            sim.push(forces, None)
-            return True
-        arm = positions.reshape(-1, 3) - sim.centres()
-        sim.push(forces, torch.cross(arm, forces.reshape(-1, 3), dim=-1))
+        """Forces `[bodies, 3]` at places `[bodies, 3]` for the next step."""
+        sim.push(forces, None, positions, space == CoordinateSpace.LOCAL_SPACE)
         return True
 
     # Pictures

@@ -6,7 +6,7 @@ are (w, x, y, z), with the velocity of the frame, and spins in the body's axes.
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from . import scene
 from .actor import Actor, Env
 from .engine import Engine
 from .kinematics import Kinematics
-from .types import DofDriveMode
+from .types import DofDriveMode, RigidBodyProperties
 
 _TO_ISAAC, _TO_MUJOCO = [1, 2, 3, 0], [3, 0, 1, 2]
 
@@ -49,6 +49,18 @@ def _longs(values: Sequence[object], device: torch.device) -> Tensor:
     return torch.tensor([list(v) if isinstance(v, range) else v for v in values], dtype=torch.long, device=device)
 
 
+def _numbers(body: RigidBodyProperties) -> List[float]:
+    """Mass, centre and inertia: 13 numbers."""
+    return [body.mass, *body.com, *body.inertia.x, *body.inertia.y, *body.inertia.z]
+
+
+def _principal(tensor: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Moments of inertia and the quaternion (w, x, y, z) of their axes."""
+    moments, axes = np.linalg.eigh(tensor)
+    axes[:, 0] *= np.sign(np.linalg.det(axes))
+    return moments, np.array(scene.quaternion(axes))
+
+
 class Layout:
     """`envs` with the same actors on one engine."""
 
@@ -68,22 +80,29 @@ class Layout:
         driven = [sum(self.slots.num_dofs[:actor]) + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
         self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
-        self.fastest = self._speeds()
+        self._pushed: Optional[Tensor] = None
+        """Forces of the program on the bodies in the last step `[N, B, 3]`, N."""
+        self._compiled = np.concatenate([actor.dofs for actor in self.actors])
+        self._own: Set[str] = set()
+        """Fields of the model that have a value for each copy."""
+        self._fastest = self._speeds()
         self.apply(range(count))
         self._start()
 
-    def _speeds(self) -> Optional[Tensor]:
-        """The largest speed of each degree of freedom `[nv]`, m/s and rad/s; None if nothing is bounded."""
-        device, kind = self.engine.device, self.engine.float_type
-        fastest = torch.full((int(self.engine.model.nv),), torch.inf, dtype=kind, device=device)
-        limits = [float(row["velocity"]) for actor in self.actors for row in actor.dofs]
-        if limits:
-            fastest[self.slots.joint_qvel] = torch.tensor(limits, dtype=kind, device=device)
+    def _speeds(self) -> Tensor:
+        """The largest speeds of the free bodies `[N, nv]`, m/s and rad/s; joints follow in `apply`."""
+        shape = (len(self.envs), int(self.engine.model.nv))
+        fastest = torch.full(shape, torch.inf, dtype=self.engine.float_type, device=self.engine.device)
         for index, slot in enumerate(self.slots.free.tolist()):
             options, address = self.actors[slot].asset.options, self.slots.qvel[index]
-            fastest[address[:3]] = float(options.max_linear_velocity)
-            fastest[address[3:]] = float(options.max_angular_velocity)
-        return fastest if torch.isfinite(fastest).any() else None
+            fastest[:, address[:3]] = float(options.max_linear_velocity)
+            fastest[:, address[3:]] = float(options.max_angular_velocity)
+        return fastest
+
+    @property
+    def fastest(self) -> Optional[Tensor]:
+        """The largest speed of each degree of freedom `[N, nv]`, m/s and rad/s; None if nothing is bounded."""
+        return self._fastest if self._bounded else None
 
     def _start(self) -> None:
         table = [
@@ -109,7 +128,17 @@ class Layout:
         self._apply_joints(chosen, numbers)
         if masses:
             self.engine.commit()
-        self._apply_damping(numbers)
+        self._apply_damping(chosen, numbers)
+        self._bounded = bool(torch.isfinite(self._fastest).any())
+
+    def _write(self, name: str, where: Tuple[Tensor, ...], values: np.ndarray, compiled: Any) -> bool:
+        """Write a field of the model, unless all copies have always had the compiled values; returns whether it did."""
+        if name not in self._own and np.allclose(values, compiled, rtol=1e-6, atol=1e-12):
+            return False
+        self._own.add(name)
+        field = self.engine.field(name)
+        field[where] = torch.tensor(np.clip(values.astype(float), -1e30, 1e30), dtype=field.dtype, device=field.device)
+        return True
 
     def _apply_shapes(self, envs: List[Env], rows: Tensor) -> None:
         per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
@@ -132,78 +161,79 @@ class Layout:
             pair = engine.field("pair_friction")
             for column in range(2):
                 pair[rows[:, None], numbers[None, :], column] = mean
-        if bounce.any() or surface.restitution:
-            ratio = np.vectorize(scene.damping_ratio)
-            floor = torch.tensor(ratio(0.5 * (bounce + surface.restitution)), dtype=kind, device=engine.device)
-            engine.field("geom_solref")[rows[:, None], geoms[None, :], 1] = floor
-            if len(ids):
-                mean = torch.tensor(ratio(0.5 * (bounce[:, one] + bounce[:, two])), dtype=kind, device=engine.device)
-                engine.field("pair_solref")[rows[:, None], numbers[None, :], 1] = mean
+        ratio = np.vectorize(scene.damping_ratio)
+        floor = ratio(0.5 * (bounce + surface.restitution))
+        self._write("geom_solref", (rows[:, None], geoms[None, :], _longs([1], engine.device)), floor, 1.0)
+        if len(ids):
+            mean = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
+            self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), mean, 1.0)
 
     def _apply_bodies(self, envs: List[Env], rows: Tensor) -> bool:
-        """Masses, centres and inertias; returns whether they differ from the assets'."""
-        given = np.array(
-            [[[body.mass, *body.com] for actor in env.actors for body in actor.bodies] for env in envs], dtype=float
-        )
+        """Masses, centres and inertias; returns whether a field was written."""
+        given = np.array([[_numbers(body) for actor in env.actors for body in actor.bodies] for env in envs])
         assets = [inertia for actor in self.actors for inertia in actor.asset.masses]
-        own = np.array([[inertia.mass, *inertia.centre] for inertia in assets])
-        self._com[rows] = torch.tensor(given[..., 1:], dtype=self._com.dtype, device=self._com.device)
-        scales = np.array([[actor.inertia_scale(k) for actor in env.actors for k in range(len(actor.bodies))] for env in envs])
-        if np.allclose(given, own, rtol=1e-6, atol=1e-9) and np.allclose(scales, 1.0):
-            return False
-        field, device = self.engine.field, self.engine.device
+        own = np.array([[inertia.mass, *inertia.centre, *inertia.tensor.flatten()] for inertia in assets])
+        self._com[rows] = torch.tensor(given[..., 1:4], dtype=self._com.dtype, device=self._com.device)
+        model, bodies = self.engine.model, self.slots.bodies.cpu().numpy()
+        scales = (given[..., 4] + given[..., 8] + given[..., 12]) / (own[:, 4] + own[:, 8] + own[:, 12])
+        moments = model.body_inertia[bodies] * scales[..., None]
+        turns = np.repeat(model.body_iquat[None, bodies], len(envs), axis=0)
+        for row, body in np.argwhere(~np.isclose(given[..., 4:], own[:, 4:] * scales[..., None], rtol=1e-4).all(-1)):
+            moments[row, body], turns[row, body] = _principal(given[row, body, 4:].reshape(3, 3))
         where = (rows[:, None], self.slots.bodies[None, :])
-        kind = self.engine.float_type
-        field("body_mass")[where] = torch.tensor(given[..., 0], dtype=kind, device=device)
-        field("body_ipos")[where] = torch.tensor(given[..., 1:], dtype=kind, device=device)
-        base = torch.tensor(self.engine.model.body_inertia, dtype=kind, device=device)[self.slots.bodies]
-        field("body_inertia")[where] = base * torch.tensor(scales, dtype=kind, device=device).unsqueeze(-1)
-        return True
+        return any(
+            [
+                self._write("body_mass", where, given[..., 0], model.body_mass[bodies]),
+                self._write("body_ipos", where, given[..., 1:4], model.body_ipos[bodies]),
+                self._write("body_inertia", where, moments, model.body_inertia[bodies]),
+                self._write("body_iquat", where, turns, model.body_iquat[bodies]),
+            ]
+        )
 
     def _apply_joints(self, envs: List[Env], rows: Tensor) -> None:
         if not len(self.slots.joint_qvel):
             return
-        table = np.stack([np.concatenate([actor.dofs for actor in env.actors]) for env in envs])
-        base = np.concatenate([actor.dofs for actor in self.envs[0].actors])
+        table, base = np.stack([np.concatenate([actor.dofs for actor in env.actors]) for env in envs]), self._compiled
         kind, device = self.engine.float_type, self.engine.device
 
         def numbers(values: np.ndarray) -> Tensor:
             return torch.tensor(np.clip(values.astype(float), -1e30, 1e30), dtype=kind, device=device)
 
         where = (rows[:, None], self.slots.joint_qvel[None, :])
+        joints = _longs([self.engine.model.joint(name).id for row in self.scene.joints for name in row], device)
         driven = np.isin(table["driveMode"], [int(mode) for mode in scene.DRIVEN])
         if len(self._driven):
             for which, name in enumerate(("stiffness", "damping")):
-                gain = table[name] * (table["driveMode"] != int(DofDriveMode.DOF_MODE_VEL)) if which == 0 else table[name]
+                gain = (
+                    table[name] * (table["driveMode"] != int(DofDriveMode.DOF_MODE_VEL)) if which == 0 else table[name]
+                )
                 self._gains[which][rows] = numbers(gain)[:, self._driven]
             bias = self.engine.field("actuator_biasprm")
             bias[rows, :, 1], bias[rows, :, 2] = -self._gains[0][rows], -self._gains[1][rows]
-        for name, field in (("armature", "dof_armature"), ("friction", "dof_frictionloss")):
-            if np.any(table[name] != base[name]):
-                self.engine.field(field)[where] = numbers(table[name])
-        self._passive = numbers(np.where(driven, 0.0, table["damping"]))
-        limits = np.stack((table["lower"], table["upper"]), axis=-1)
-        if np.any(limits != np.stack((base["lower"], base["upper"]), axis=-1)):
-            model = self.engine.model
-            ids = [model.joint(name).id for row in self.scene.joints for name in row]
-            self.engine.field("jnt_range")[rows[:, None], _longs(ids, device)[None, :]] = numbers(limits)
+            efforts, which = (scene.effort_range(rows_of) for rows_of in (table, base)), self._driven.cpu().numpy()
+            self._write("actuator_forcerange", (rows,), *(limits[..., which, :] for limits in efforts))
+        self._write("dof_armature", where, table["armature"], base["armature"])
+        self._write("dof_frictionloss", where, table["friction"], base["friction"])
+        self._write(
+            "jnt_stiffness", (rows[:, None], joints[None, :]), *(scene.springs(rows_of) for rows_of in (table, base))
+        )
+        self._passive = np.where(driven, 0.0, table["damping"])
+        limits = [np.stack((rows_of["lower"], rows_of["upper"]), axis=-1) for rows_of in (table, base)]
+        self._write("jnt_range", (rows[:, None], joints[None, :]), *limits)
+        self._fastest[where] = numbers(table["velocity"])
 
-    def _apply_damping(self, rows: Tensor) -> None:
+    def _apply_damping(self, envs: List[Env], rows: Tensor) -> None:
         """Damping of joints, and of free bodies against the air: a share of speed per second, times the inertia."""
-        options = [self.actors[slot].asset.options for slot in self.slots.free.tolist()]
-        air = any(option.linear_damping or option.angular_damping for option in options)
-        joints = bool(len(self.slots.joint_qvel)) and bool(self._passive.any())
-        if not air and not joints:
-            return
-        damping = self.engine.field("dof_damping")
-        if joints:
-            damping[rows[:, None], self.slots.joint_qvel[None, :]] = self._passive
-        for index, slot in enumerate(self.slots.free.tolist()):
+        values = np.zeros((len(envs), int(self.engine.model.nv)))
+        if len(self.slots.joint_qvel):
+            values[:, self.slots.joint_qvel.cpu().numpy()] = self._passive
+        for address, slot in zip(self.slots.qvel.cpu().numpy(), self.slots.free.tolist()):
             asset = self.actors[slot].asset
             mass, spin = asset.whole()
             share = np.repeat([float(asset.options.linear_damping), float(asset.options.angular_damping)], 3)
-            values = torch.tensor(share * np.concatenate((np.full(3, mass), spin)), dtype=damping.dtype)
-            damping[rows[:, None], self.slots.qvel[index][None, :]] = values.to(damping.device)
+            heavier = [sum(body.mass for body in env.actors[slot].bodies) / mass for env in envs]
+            values[:, address] = np.outer(heavier, share * np.concatenate((np.full(3, mass), spin)))
+        self._write("dof_damping", (rows,), values, self.engine.model.dof_damping)
 
     def roots(self) -> Tensor:
         """The actors' states `[N, A, 13]`: position, quaternion (x, y, z, w), velocity, spin."""
@@ -274,10 +304,12 @@ class Layout:
             position, velocity = (target[:, self._driven].to(kind) for target in (positions, velocities))
             state["ctrl"][:] = self._gains[0] * position + self._gains[1] * velocity
 
-    def push(self, forces: Tensor, torques: Tensor) -> None:
+    def push(self, forces: Optional[Tensor], torques: Optional[Tensor]) -> None:
         """Forces and torques `[N, B, 3]` on the bodies' centres of mass in the next step, in the world's axes."""
-        wrench = torch.cat((forces, torques), dim=-1).to(self.engine.float_type)
-        self.engine.state["xfrc_applied"][:, self.slots.bodies] = wrench
+        kind = self.engine.float_type
+        self._pushed = None if forces is None else forces.to(kind)
+        if forces is not None and torques is not None:
+            self.engine.state["xfrc_applied"][:, self.slots.bodies] = torch.cat((forces, torques), dim=-1).to(kind)
 
     def bodies(self) -> Tensor:
         """The bodies' states `[N, B, 13]`, as `roots`."""
@@ -286,14 +318,16 @@ class Layout:
         speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
         return torch.cat((pos, turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
 
-    def centres(self) -> Tensor:
-        """The bodies' centres of mass `[N, B, 3]`, m."""
+    def frames(self) -> Tensor:
+        """The bodies' positions, quaternions (w, x, y, z) and centres of mass in the world `[N, B, 10]`, m."""
         motion, ids = self._kinematics(self.engine.state), self.slots.bodies
-        return (motion.pos[:, ids] + rotate_by_quaternion(motion.quat[:, ids], self._com)).float()
+        pos, turn = motion.pos[:, ids], motion.quat[:, ids]
+        return torch.cat((pos, turn, pos + rotate_by_quaternion(turn, self._com)), dim=-1).float()
 
     def contact_forces(self) -> Tensor:
         """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""
-        return self.engine.forces()[:, self.slots.bodies, 3:].float()
+        forces = self.engine.forces()[:, self.slots.bodies, 3:]  # MuJoCo counts the program's own among them
+        return (forces if self._pushed is None else forces - self._pushed).float()
 
     def joint_forces(self) -> Tensor:
         """Forces of drives and of the program on the degrees of freedom `[N, D]`."""

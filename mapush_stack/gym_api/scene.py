@@ -60,7 +60,7 @@ def build(env: Env, pieces: Sequence[Piece], params: SimParams) -> Scene:
     option.gravity = list(params.gravity)
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC  # a pyramid has 30 % less friction along its diagonals
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     option.iterations = option.ls_iterations = 30
     option.tolerance = 1e-4
@@ -80,10 +80,10 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
         # A coefficient of 0: the larger of two is then that of the shape, which holds the mean.
         common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0], "solmix": 0.0}
         if isinstance(piece, Plane):
-            quaternion = np.zeros(4)
-            mujoco.mju_quatZ2Vec(quaternion, piece.normal)
+            turn = np.zeros(4)
+            mujoco.mju_quatZ2Vec(turn, piece.normal)
             spec.worldbody.add_geom(
-                type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=piece.pos, quat=quaternion, **common
+                type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1], pos=piece.pos, quat=turn, **common
             )
         elif isinstance(piece, Block):
             centre, half = 0.5 * (piece.low + piece.high), 0.5 * (piece.high - piece.low)
@@ -111,7 +111,7 @@ def _add_actor(scene: Scene, number: int, actor: Actor) -> None:
     for index, link in enumerate(asset.links):
         name = f"a{number}_{index}"
         if link.parent >= 0:
-            body = bodies[link.parent].add_body(name=name, pos=link.pose.pos, quat=_quaternion(link.pose.rot))
+            body = bodies[link.parent].add_body(name=name, pos=link.pose.pos, quat=quaternion(link.pose.rot))
         elif asset.fixed and link.joints:
             base = scene.spec.worldbody.add_body(name=f"{name}_base", mocap=True)
             body = base.add_body(name=name)
@@ -131,6 +131,7 @@ def _fill(scene: Scene, number: int, actor: Actor, link: Link, body: Any, names:
     inertia = actor.asset.masses[len(names[0]) - 1]
     body.mass, body.ipos, body.explicitinertial = inertia.mass, inertia.centre, True
     body.fullinertia = [inertia.tensor[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
+    body.simple = False  # or its centre of mass could not be moved
     body.gravcomp = float(bool(actor.asset.options.disable_gravity))
     for joint in link.joints:
         name = f"a{number}_d{len(names[1])}"
@@ -154,6 +155,7 @@ def _add_joint(scene: Scene, body: Any, name: str, joint: Joint, row: np.void) -
         name=name, type=kind, axis=joint.axis, pos=joint.pos, armature=float(row["armature"]),
         frictionloss=float(row["friction"]),
     )  # fmt: skip
+    made.stiffness[0] = float(springs(row))
     made.damping[0] = 0.0 if driven else float(row["damping"])
     made.limited = bool(row["hasLimits"])
     if row["hasLimits"]:
@@ -163,14 +165,13 @@ def _add_joint(scene: Scene, body: Any, name: str, joint: Joint, row: np.void) -
         motor.gaintype, motor.biastype = mujoco.mjtGain.mjGAIN_FIXED, mujoco.mjtBias.mjBIAS_AFFINE
         motor.gainprm[0] = 1.0
         motor.biasprm[1], motor.biasprm[2] = -float(row["stiffness"]), -float(row["damping"])
-        if 0 < row["effort"] < 1e30:
-            motor.forcelimited, motor.forcerange = True, [-float(row["effort"]), float(row["effort"])]
+        motor.forcelimited, motor.forcerange = True, effort_range(row).tolist()
 
 
 def _add_shape(spec: Any, body: Any, name: str, shape: Shape) -> None:
     import mujoco
 
-    common = {"name": name, "contype": 0, "conaffinity": 1, "pos": shape.pose.pos, "quat": _quaternion(shape.pose.rot)}
+    common = {"name": name, "contype": 0, "conaffinity": 1, "pos": shape.pose.pos, "quat": quaternion(shape.pose.rot)}
     if shape.kind == "mesh":
         spec.add_mesh(name=f"{name}_mesh", file=shape.file, scale=list(shape.scale))
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_mesh", **common)
@@ -229,12 +230,24 @@ def _still(actor: Actor, body: int) -> bool:
     return actor.asset.fixed and actor.asset.links[rigid].parent < 0 and not actor.asset.links[rigid].joints
 
 
-def _quaternion(matrix: np.ndarray) -> List[float]:
+def quaternion(matrix: np.ndarray) -> List[float]:
+    """The quaternion (w, x, y, z) of a rotation matrix."""
     import mujoco
 
-    quaternion = np.zeros(4)
-    mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(matrix).flatten())
-    return quaternion.tolist()
+    found = np.zeros(4)
+    mujoco.mju_mat2Quat(found, np.ascontiguousarray(matrix).flatten())
+    return found.tolist()
+
+
+def effort_range(rows: np.ndarray) -> np.ndarray:
+    """The forces between which drives stay `[..., 2]`, N m or N; an effort of 0 is no limit."""
+    effort = np.where(rows["effort"] > 0, np.minimum(rows["effort"], 1e30), 1e30)
+    return np.stack((-effort, effort), axis=-1)
+
+
+def springs(rows: np.ndarray) -> np.ndarray:
+    """The stiffness of joints that nothing drives, N m/rad or N/m."""
+    return np.where(np.isin(rows["driveMode"], DRIVEN), 0.0, rows["stiffness"])
 
 
 def damping_ratio(restitution: float) -> float:

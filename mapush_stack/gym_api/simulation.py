@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..sim.rotation import rotate_by_quaternion
 from . import scene, terrain
 from .actor import Env
 from .engine import CpuEngine, Engine
@@ -173,12 +174,27 @@ class Simulation:
         first = self.first_dof[env.index] + sum(layout.slots.num_dofs[:slot])
         return slice(first, first + layout.slots.num_dofs[slot])
 
-    def push(self, forces: Optional[Tensor], torques: Optional[Tensor]) -> None:
-        """Add forces and torques `[all bodies, 3]` on centres of mass for the next step, in the world's axes."""
+    def push(
+        self, forces: Optional[Tensor], torques: Optional[Tensor], places: Optional[Tensor] = None, local: bool = False
+    ) -> None:
+        """Add forces and torques on bodies `[all bodies, 3]` for the next step, in the axes of the world or the bodies.
+
+        Forces act at `places`, or at the centres of mass.
+        """
         self.check()
+        forces, torques, places = (None if one is None else one.reshape(-1, 3) for one in (forces, torques, places))
+        if places is not None or local:
+            pos, turn, centre = self._frames().split((3, 4, 3), dim=-1)
+            if local:
+                forces, torques = (
+                    None if one is None else rotate_by_quaternion(turn, one) for one in (forces, torques)
+                )
+                places = None if places is None else pos + rotate_by_quaternion(turn, places)
+            if places is not None and forces is not None:
+                torques = torch.cross(places - centre, forces, dim=-1)
         for given, kept in ((forces, self.push_force), (torques, self.push_torque)):
             if given is not None:
-                kept += given.reshape(-1, 3)
+                kept += given
         self.pushed = True
 
     def simulate(self) -> None:
@@ -187,9 +203,8 @@ class Simulation:
         self._apply_changes()
         for layout, rows in zip(self.layouts, self._dof_rows):
             layout.drive(self.force[rows], self.position[rows], self.velocity[rows])
-        if self.pushed:
-            for layout, rows in zip(self.layouts, self._body_rows):
-                layout.push(self.push_force[rows], self.push_torque[rows])
+        for layout, rows in zip(self.layouts, self._body_rows):
+            layout.push(*((self.push_force[rows], self.push_torque[rows]) if self.pushed else (None, None)))
         for layout in self.layouts:
             layout.engine.step(max(1, int(self.params.substeps)), layout.fastest)
         if self.pushed:
@@ -206,12 +221,12 @@ class Simulation:
                 layout.apply(rows)
         self.dirty.clear()
 
-    def centres(self) -> Tensor:
-        """Centres of mass of all bodies `[bodies, 3]`, m."""
-        places = torch.zeros(self.num_bodies, 3, device=self.device)
+    def _frames(self) -> Tensor:
+        """The frames of all bodies `[bodies, 10]`, see `Layout.frames`."""
+        found = torch.zeros(self.num_bodies, 10, device=self.device)
         for layout, rows in zip(self.layouts, self._body_rows):
-            places[rows.flatten()] = layout.centres().flatten(0, 1)
-        return places
+            found[rows.flatten()] = layout.frames().flatten(0, 1)
+        return found
 
 
 def contact_room(made: scene.Scene) -> int:

@@ -174,6 +174,13 @@ def _inertial(element: Element) -> Optional[Inertia]:
         return None
     tensor, values = inertial.find("inertia"), np.zeros((3, 3))
     if tensor is not None:
-        for row, column, name in ((0, 0, "ixx"), (1, 1, "iyy"), (2, 2, "izz"), (0, 1, "ixy"), (0, 2, "ixz"), (1, 2, "iyz")):
+        for row, column, name in (
+            (0, 0, "ixx"),
+            (1, 1, "iyy"),
+            (2, 2, "izz"),
+            (0, 1, "ixy"),
+            (0, 2, "ixz"),
+            (1, 2, "iyz"),
+        ):
             values[row, column] = values[column, row] = _number(tensor, name, 0.0)
     return moved(Inertia(_number(mass, "value", 0.0), np.zeros(3), values), _pose(inertial.find("origin")))
