@@ -66,13 +66,17 @@ def main() -> int:
     parser.add_argument("--extras", action="store_true", help="also what the extras sweep, walk and warp need")
     parser.add_argument("--openrl", action="store_true", help="also OpenRL and what it needs")
     parser.add_argument("--harl", action="store_true", help="also what HARL (a source tree, HARL_SRC) needs")
+    parser.add_argument("--upstream", action="store_true", help="also what MAPush, legged_gym and HARL import")
     parser.add_argument("--adapters", action="store_true", help="also Stable-Baselines3, SuperSuit and TorchRL")
     arguments = parser.parse_args()
     ask = "import sys; print('{}{}'.format(*sys.version_info[:2]))"
     tag = subprocess.run([arguments.python, "-c", ask], capture_output=True, text=True, check=True).stdout.strip()
     if arguments.editable and arguments.project is not None:
         parser.error("--editable is this checkout, --project is another; leave one out")
-    locks = ["requirements", *(name for name in ("extras", "openrl", "harl", "adapters") if getattr(arguments, name))]
+    if arguments.upstream:
+        arguments.openrl = arguments.harl = True
+    wanted = ("extras", "openrl", "harl", "adapters", "upstream")
+    locks = ["requirements", *(name for name in wanted if getattr(arguments, name))]
     for name in locks:
         if not (HERE / f"{name}-py{tag}.lock").is_file():
             known = ", ".join(sorted(path.stem.split("-py")[1] for path in HERE.glob(f"{name}-py*.lock")))

@@ -24,6 +24,15 @@ def compile_lock(output: Path, *arguments: str) -> None:
     subprocess.run([*COMMON, *arguments, "-o", str(output)], check=True, cwd=str(HERE.parent))
 
 
+def beside(*locks: Path) -> "list[str]":
+    """Options with which a lock agrees with these, and holds nothing that they hold."""
+    options = []
+    for lock in locks:
+        held = re.findall(r"^([a-z0-9-]+)==", lock.read_text(), re.MULTILINE)
+        options += ["-c", str(lock), *(option for name in held for option in ("--no-emit-package", name))]
+    return options
+
+
 def main() -> None:
     """Write every lock file."""
     compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
@@ -41,24 +50,23 @@ def main() -> None:
             groups = ["--group", "build", "--group", "test", "--group", "lint", "--no-emit-package", "torch"]
             without_cuda = ["--excludes", "env/cuda-packages.txt", "-c", str(pins)]
             compile_lock(requirements, "pyproject.toml", *extras, *groups, *without_cuda, *target)
-            held = re.findall(r"^([a-z0-9-]+)==", requirements.read_text(), re.MULTILINE)
-            left_out = [option for name in held for option in ("--no-emit-package", name)]
+            left_out = beside(requirements)
             if version in LIBRARIES:
                 for name in ("openrl", "harl"):
                     wanted_too = ["pyproject.toml", "--extra", name, "--no-emit-package", "torch", *without_cuda]
-                    compile_lock(
-                        HERE / f"{name}-py{tag}.lock", *wanted_too, "-c", str(requirements), *left_out, *target
-                    )
-            compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), "-c", str(requirements), *left_out, *target)
+                    compile_lock(HERE / f"{name}-py{tag}.lock", *wanted_too, *left_out, *target)
+            compile_lock(HERE / f"torch-cuda-py{tag}.lock", str(wanted), *left_out, *target)
             if version == "3.8":
                 wanted = ["env/isaacgym/requirements.in", "pyproject.toml", "--extra", "report", "--group", "test"]
                 bounds = ["-c", str(requirements), *without_cuda, "--no-emit-package", "torch"]
                 compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
                 continue
-            more = ["-c", str(requirements), *without_cuda, *left_out, "--no-emit-package", "torch", *target]
+            more = [*without_cuda, *left_out, "--no-emit-package", "torch", *target]
             compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *EXTRAS, *more)
             if version in LIBRARIES:
                 compile_lock(HERE / f"adapters-py{tag}.lock", "env/adapters.in", *more)
+                libraries = [HERE / f"{name}-py{tag}.lock" for name in ("openrl", "harl")]
+                compile_lock(HERE / f"upstream-py{tag}.lock", "env/upstream.in", *more, *beside(*libraries))
 
 
 if __name__ == "__main__":

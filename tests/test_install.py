@@ -50,3 +50,9 @@ def test_the_locks_hold_the_build_back_end(tag):
     text = (ROOT / "env" / f"requirements-{tag}.lock").read_text()
     assert re.search(r"^setuptools==(6[89]|[7-9]\d)\S* \\\n +--hash=sha256:", text, re.MULTILINE)
     assert '"--group", "build"' in (ROOT / "env" / "lock.py").read_text()
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="there is a lock for Python 3.11 alone")
+def test_upstreams_programs_get_all_locks_of_theirs(calls):
+    names = [re.search(r"/(\w+)-py311\.lock", line)[1] for line in calls("--upstream", "--project", "none")[:4]]
+    assert names == ["requirements", "openrl", "harl", "upstream"]

@@ -27,6 +27,7 @@ _VERBS = {
     "reproduce": "Repeat a run, and say what differs.",
     "walk": "Train or test the walking policy of the Go1.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
+    "gym": "Run programs that were written for Isaac Gym over MuJoCo.",
     "guard": "Run any program so that it ends cleanly, with its true exit code.",
     "triage": "Say what happened to a run that crashed.",
     "smoke": "Test that everything works on this machine.",
@@ -37,7 +38,7 @@ _VERBS = {
 _LASTING = ("train", "sweep", "evaluate", "play", "reproduce", "walk", "vram-probe", "smoke")
 """Commands that do their work to the end when nobody reads what they print any more."""
 
-_OTHERS_PROGRAMS = {"guard", "smoke", "triage", "vram-probe"}
+_OTHERS_PROGRAMS = {"guard", "gym", "smoke", "triage", "vram-probe"}
 """Commands that run other programs, whose environment variables they leave as they are."""
 
 

@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Iterator
 
 from ..errors import UserError
+from ..gym_api import activation
 
 VARIABLE = "MAPUSH_ISAACGYM_FIRST"
 """Environment variable of processes that import Isaac Gym before torch; inherited by those that they start."""
@@ -45,12 +46,16 @@ def require() -> None:
     """
     if "isaacgym" in sys.modules:
         return
+    over_mujoco = bool(os.environ.get(activation.VARIABLE))
+    if over_mujoco and activation.NAMES not in sys.path:
+        sys.path.insert(0, activation.NAMES)
     if find_spec("isaacgym") is None:
         raise UserError(
             "sim.backend=isaacgym needs NVIDIA's Isaac Gym Preview 4 (Python 3.8), which is not installed in this "
-            "Python: docs/isaacgym.md says how; use sim.backend=mujoco or warp without it"
+            "Python: docs/isaacgym.md says how; MAPUSH_GYM=mujoco or warp stands in for it (docs/gym_api.md), and "
+            "sim.backend=mujoco or warp needs neither"
         )
-    if "torch" in sys.modules:
+    if "torch" in sys.modules and not over_mujoco:
         raise TorchFirstError("Isaac Gym must be imported before torch: put `import isaacgym` first in your program")
     try:
         with stdout_as_stderr():
