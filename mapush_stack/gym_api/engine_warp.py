@@ -14,10 +14,15 @@ from ..sim.warp import DERIVED, import_warp
 from .engine import STATE, Engine, ask_for_forces
 
 
+_CHECKS = (1, 10, 50, 100, 200, 300, 400, 500)
+"""Steps after which the room for contacts is checked, and then every 500: a look waits for the GPU."""
+
+
 class WarpEngine(Engine):
     """`mujoco_warp`: float32; on a GPU a substep is a captured CUDA graph.
 
-    Contacts and constraint rows have room for `contacts` a copy. A step that needs more drops some: that is told once.
+    Contacts and constraint rows have limited room. When it was too small it is doubled, and that is told: the
+    environments in question were wrong until then.
     """
 
     float_type = torch.float32
@@ -25,30 +30,37 @@ class WarpEngine(Engine):
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int) -> None:
         """`device` is a CUDA device, or the CPU, which is slow and there for tests."""
         self._warp, self._mjw = import_warp()
-        import mujoco
-
         ask_for_forces(spec)
         self.model, self.device, self._num_envs = spec.compile(), device, num_envs
         self._wp_device = self._warp.device_from_torch(device)
         limited = int(self.model.jnt_limited.sum()) + int((self.model.dof_frictionloss > 0).sum())
-        self._room = (contacts * num_envs, 4 * contacts + limited)
-        with self._warp.ScopedDevice(self._wp_device):
-            self._m = self._mjw.put_model(self.model)
-            self._m.opt.warn_overflow = 0
-            self._d = self._mjw.put_data(
-                self.model, mujoco.MjData(self.model), nworld=num_envs, nconmax=contacts, njmax=self._room[1]
-            )
-        share = self._warp.to_torch
-        self.state = {name: share(getattr(self._d, name)) for name in STATE if getattr(self._d, name).size}
-        for name in STATE:
-            shape = (num_envs, *getattr(mujoco.MjData(self.model), name).shape)
-            self.state.setdefault(name, torch.zeros(shape, device=device))
-        self._cfrc, self._actuators = share(self._d.cfrc_ext), share(self._d.qfrc_actuator)
-        self._rows, self._contacts = share(self._d.nefc), share(self._d.nacon)
-        self._full = torch.zeros((), dtype=torch.int64, device=device)
-        self._told, self._steps = False, 0
+        self._contacts, self._rows = contacts, 2 * contacts + limited
         self._own: Set[str] = set()
         """Fields with a value for each copy."""
+        self._steps = 0
+        with self._warp.ScopedDevice(self._wp_device):
+            self._m = self._mjw.put_model(self.model)
+        self._m.opt.warn_overflow = 0
+        self._make_data()
+
+    def _make_data(self) -> None:
+        """Memory of the copies, with the room that is wanted now; the state is kept."""
+        import mujoco
+
+        kept = getattr(self, "state", {})
+        fresh = mujoco.MjData(self.model)
+        with self._warp.ScopedDevice(self._wp_device):
+            self._d = self._mjw.put_data(
+                self.model, fresh, nworld=self._num_envs, nconmax=self._contacts, njmax=self._rows
+            )
+        share = self._warp.to_torch
+        self.state = {}
+        for name in STATE:
+            array, shape = getattr(self._d, name), getattr(fresh, name).shape
+            shared = share(array) if array.size else torch.zeros((self._num_envs, *shape), device=self.device)
+            self.state[name] = shared.copy_(kept[name]) if name in kept else shared
+        self._cfrc, self._actuators = share(self._d.cfrc_ext), share(self._d.qfrc_actuator)
+        self._overflow = share(self._d.overflow)
         self._graph: Any = None
 
     def field(self, name: str) -> Tensor:
@@ -78,13 +90,12 @@ class WarpEngine(Engine):
         """See `Engine.step`."""
         for _ in range(substeps):
             self._advance()
-            self._full += (self._contacts[0] > self._room[0]) | (self._rows > self._room[1]).any()
             if fastest is not None:
                 velocities = self.state["qvel"]
                 torch.clamp(velocities, -fastest, fastest, out=velocities)
-        self._steps += substeps
-        if not self._told and self._steps % 1000 < substeps:
-            self._tell_overflow()
+            self._steps += 1
+            if self._steps in _CHECKS or self._steps % 500 == 0:
+                self._check_room()
 
     def _advance(self) -> None:
         with self._warp.ScopedDevice(self._wp_device):
@@ -108,14 +119,23 @@ class WarpEngine(Engine):
             self.state[name].copy_(tensor)
         return capture.graph
 
-    def _tell_overflow(self) -> None:
-        if int(self._full):
-            self._told = True
-            print(
-                f"isaacgym: contacts did not fit into their room in {int(self._full)} of {self._steps} steps; the "
-                "environments in question were wrong then: set MAPUSH_GYM_CONTACTS to a larger number a environment",
-                file=sys.stderr,
-            )
+    def _check_room(self) -> None:
+        """Double the room that was too small, and say so."""
+        kinds = self._mjw.OverflowType
+        contacts = int(kinds.BROADPHASE | kinds.NARROWPHASE | kinds.CCD)
+        short = [(self._overflow & mask != 0).sum() for mask in (contacts, int(kinds.NEFC | kinds.NJMAX_NNZ))]
+        few_contacts, few_rows = torch.stack(short).tolist()
+        if not few_contacts and not few_rows:
+            return
+        self._contacts *= 2 if few_contacts else 1
+        self._rows *= 2 if few_rows else 1
+        self._make_data()
+        print(
+            f"isaacgym: contacts did not fit into their room by step {self._steps}, and "
+            f"{max(few_contacts, few_rows)} of {self._num_envs} environments were wrong for it; there is room for "
+            f"{self._contacts} an environment now (MAPUSH_GYM_CONTACTS={self._contacts} starts with it)",
+            file=sys.stderr,
+        )
 
     def forces(self) -> Tensor:
         """See `Engine.forces`."""

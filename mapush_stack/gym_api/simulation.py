@@ -234,8 +234,8 @@ def contact_room(made: scene.Scene) -> int:
     asked = os.environ.get("MAPUSH_GYM_CONTACTS", "")
     if asked:
         return int(asked)
-    shapes = sum(map(len, made.geoms))
-    return 16 + 2 * shapes
+    # Pairs whose bounding spheres meet need room too, and a robot's own shapes often do.
+    return 16 + 2 * sum(map(len, made.geoms)) + len(made.pairs) // 4
 
 
 def _rows(layout: Layout, first: Dict[int, int], sizes: Dict[int, int], device: torch.device) -> Tensor:
