@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, List, Tuple
 
@@ -16,7 +17,8 @@ class Actor:
 
     def __init__(self, asset: Asset, pose: Transform, name: str, group: int, bits: int, index: int) -> None:
         """`group` and `bits` say with what it collides; `index` counts all actors of the simulation."""
-        self.asset, self.pose, self.name, self.group, self.index = asset, pose, name, group, index
+        self.asset, self.name, self.group, self.index = asset, name, group, index
+        self.pose = deepcopy(pose)  # the program may use the same one for its next actor
         self.shapes: List[RigidShapeProperties] = copies(asset.shape_properties)
         for shape in self.shapes:
             shape.filter = shape.filter | max(0, int(bits))  # -1: as the asset says
@@ -29,7 +31,7 @@ class Actor:
         filters = tuple(int(shape.filter) for shape in self.shapes)
         drives = tuple(int(mode) for mode in self.dofs["driveMode"])
         limits = tuple(bool(one) for one in self.dofs["hasLimits"])
-        return (id(self.asset), filters, drives, limits, self.scale)
+        return (self.asset.key, len(self.asset.sensors), filters, drives, limits, self.scale)
 
 
 @dataclass

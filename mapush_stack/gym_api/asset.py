@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from typing import List, Optional, Tuple
 
 import numpy as np
 
 from ..sim.inertia import Inertia, combine
-from .types import DOF_PROPERTIES, AssetOptions, DofDriveMode, RigidBodyProperties, RigidShapeProperties, Vec3
+from .types import (
+    DOF_PROPERTIES,
+    AssetOptions,
+    DofDriveMode,
+    RigidBodyProperties,
+    RigidShapeProperties,
+    Transform,
+    Vec3,
+)
 
 UNLIMITED_EFFORT = 3.4e38
 """N m; what Isaac Gym gives a joint without a limit."""
@@ -83,7 +92,12 @@ class Asset:
 
     def __init__(self, name: str, links: List[Link], options: AssetOptions) -> None:
         """Links without a mass get that of their shapes at `options.density`."""
-        self.name, self.links, self.options = name, links, options
+        # The program may use the same options for its next asset.
+        self.name, self.links, self.options = name, links, copy(options)
+        self.key: object = id(self)
+        """Assets with the same key are equal."""
+        self.sensors: List[Tuple[int, Transform, bool]] = []
+        """Force sensors: the body, the place in its frame, and whether they read in the world's axes."""
         self.fixed = bool(options.fix_base_link)
         for link in links:
             for joint in link.joints:
@@ -190,4 +204,6 @@ def _solid(shape: Shape, density: float) -> Inertia:
 def primitive(kind: str, size: Tuple[float, ...], options: Optional[AssetOptions]) -> Asset:
     """An asset of a single shape: `create_box`, `create_sphere`, `create_capsule`."""
     link = Link(kind, -1, Pose(), [], None, [Shape(kind, size, Pose())])
-    return Asset(kind, [link], options or AssetOptions())
+    asset = Asset(kind, [link], options or AssetOptions())
+    asset.key = (kind, size, repr(asset.options))
+    return asset

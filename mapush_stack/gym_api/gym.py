@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -114,7 +115,9 @@ class Gym:
     def load_asset(self, sim: Simulation, rootpath: str, filename: str, options: Any = None) -> Asset:
         """A URDF file, or an MJCF file (.xml)."""
         path, options = Path(os.path.join(rootpath, filename)), options or AssetOptions()
-        return (mjcf if path.suffix.lower() in (".xml", ".mjcf") else urdf).load(path, options)
+        asset = (mjcf if path.suffix.lower() in (".xml", ".mjcf") else urdf).load(path, options)
+        asset.key = (str(path.resolve()), path.stat().st_mtime_ns, repr(options))
+        return asset
 
     load_urdf = load_asset
 
@@ -367,7 +370,7 @@ class Gym:
     ) -> bool:
         """Masses and centres of an actor's bodies; with `recomputeInertia` their inertias grow with the masses."""
         own = env.actors[actor]
-        own.bodies = list(_as_many(properties, own.bodies, "bodies"))
+        own.bodies = deepcopy(list(_as_many(properties, own.bodies, "bodies")))
         for body, inertia in zip(own.bodies, own.asset.masses) if recomputeInertia else ():
             body.inertia = _tensor(inertia.tensor * (body.mass / inertia.mass))
         env.sim.dirty[env.index] = None

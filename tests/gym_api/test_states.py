@@ -1,0 +1,175 @@
+"""Tensors: who is where in them, and that setters write only what they are told."""
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+
+from mapush_stack.gym_api import gymtorch
+from tests.gym_api.scenes import BODIES, DOFS, ROOT, World, box, gym, gymapi, load, options, quadruped
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Environments with different actors: robot and box, box alone, robot, box and robot again."""
+    world = World(gravity=0.0, ground=None)
+    robot = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3)
+    thing, post = box(world), gym.create_sphere(world.sim, 0.1, options(fix_base_link=True))
+    world.add((robot, (0, 0, 1)), (thing, (1, 0, 1)))
+    world.add((thing, (0, 1, 1)))
+    world.add((post, (0, 2, 1)), (robot, (1, 2, 1)))
+    world.add((robot, (0, 3, 1)), (thing, (1, 3, 1)))
+    return world.prepare()
+
+
+def test_rows_of_the_tensors_are_env_by_env_and_actor_by_actor(mixed):
+    assert len(mixed.sim.layouts) == 3
+    assert [gym.get_actor_index(env, actor, gymapi.DOMAIN_SIM) for env in mixed.envs for actor in range(gym.get_actor_count(env))] == list(range(7))  # fmt: skip
+    places = [[0, 0, 1], [1, 0, 1], [0, 1, 1], [0, 2, 1], [1, 2, 1], [0, 3, 1], [1, 3, 1]]
+    np.testing.assert_allclose(mixed.read(ROOT)[:, :3], places, atol=1e-6)
+    assert gym.get_sim_rigid_body_count(mixed.sim) == 14 + 1 + 1 + 1 + 14 + 14 + 1 == len(mixed.read(BODIES))
+    roots = [0, 14, 15, 16, 17, 31, 45]
+    np.testing.assert_allclose(mixed.read(BODIES)[roots, :3], places, atol=1e-6)
+    found = [gym.find_actor_rigid_body_index(mixed.envs[2], 1, "FR_hip", domain) for domain in range(3)]
+    assert found == [4, 5, 21] and gym.find_actor_rigid_body_handle(mixed.envs[2], 1, "FR_hip") == 5
+    assert [gym.find_actor_dof_index(mixed.envs[2], 1, "FR_hip_joint", domain) for domain in range(3)] == [3, 3, 15]
+    assert gym.find_actor_rigid_body_handle(mixed.envs[2], 1, "nobody") == -1
+    assert gym.find_actor_index(mixed.envs[2], "actor1", gymapi.DOMAIN_SIM) == 4
+    assert gym.get_sim_dof_count(mixed.sim) == 36 == len(mixed.read(DOFS))
+
+
+def test_indexed_setters_write_only_the_actors_that_they_are_given(mixed):
+    roots, dofs = mixed.read(ROOT), mixed.read(DOFS)
+    before, joints = roots.clone(), dofs.clone()
+    new = torch.randn(7, 13)
+    new[:, 3:7] = torch.nn.functional.normalize(new[:, 3:7], dim=-1)
+    angles = torch.randn(36, 2)
+    chosen = torch.tensor([4, 6, 1], dtype=torch.int32)
+    gym.set_actor_root_state_tensor_indexed(mixed.sim, gymtorch.unwrap_tensor(new), gymtorch.unwrap_tensor(chosen), 2)
+    gym.set_dof_state_tensor_indexed(mixed.sim, angles, torch.tensor([4], dtype=torch.int32), 1)
+    before[[4, 6]] = new[[4, 6]]
+    joints[12:24] = angles[12:24]
+    torch.testing.assert_close(mixed.read(ROOT), before, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(mixed.read(DOFS), joints)
+    effort = torch.ones(36)
+    gym.set_dof_actuation_force_tensor_indexed(mixed.sim, effort, torch.tensor([5], dtype=torch.int32), 1)
+    still = mixed.read(DOFS)[:12].clone()
+    mixed.step()
+    assert (mixed.read(DOFS)[24:, 1] > 0).sum() >= 8
+    torch.testing.assert_close(mixed.read(DOFS)[:12], still)
+
+
+def test_setting_all_states_and_reading_them_gives_the_same(mixed):
+    roots, dofs = torch.randn(7, 13), torch.randn(36, 2)
+    roots[:, 3:7] = torch.nn.functional.normalize(roots[:, 3:7], dim=-1)
+    roots[3, 7:] = 0.0  # a held actor has no speed
+    gym.set_actor_root_state_tensor(mixed.sim, roots)
+    gym.set_dof_state_tensor(mixed.sim, dofs)
+    torch.testing.assert_close(mixed.read(ROOT), roots, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(mixed.read(DOFS), dofs)
+
+
+def test_body_states_are_those_of_mujocos_own_kinematics(mixed):
+    roots, dofs = torch.randn(7, 13), torch.randn(36, 2)
+    roots[:, 3:7] = torch.nn.functional.normalize(roots[:, 3:7], dim=-1)
+    gym.set_actor_root_state_tensor(mixed.sim, roots)
+    gym.set_dof_state_tensor(mixed.sim, dofs)
+    states, row = mixed.read(BODIES), 0
+    for env in mixed.envs:
+        layout = next(layout for layout in mixed.sim.layouts if env in layout.envs)
+        data, model = layout.engine.data(layout.row(env.index)), layout.engine.model
+        mujoco.mj_forward(model, data)
+        for name in (name for names in layout.scene.bodies for name in names):
+            body, velocity = model.body(name).id, np.zeros(6)
+            mujoco.mj_objectVelocity(model, data, mujoco.mjtObj.mjOBJ_BODY, body, velocity, 0)
+            arm = data.xipos[body] - data.xpos[body] if model.body(name).mocapid[0] < 0 else 0.0
+            del arm
+            wanted = [*data.xpos[body], *data.xquat[body][[1, 2, 3, 0]], *velocity[3:], *velocity[:3]]
+            wanted[7:10] = _com_velocity(model, data, body)
+            sign = np.sign(np.dot(wanted[3:7], states[row, 3:7]))
+            wanted[3:7] = (np.array(wanted[3:7]) * sign).tolist()
+            np.testing.assert_allclose(states[row], wanted, atol=2e-5, err_msg=name)
+            row += 1
+    assert row == len(states)
+
+
+def _com_velocity(model, data, body):
+    """Of the centre of mass in the world's axes, by MuJoCo's Jacobian."""
+    jacobian = np.zeros((3, model.nv))
+    mujoco.mj_jacBodyCom(model, data, jacobian, None, body)
+    return jacobian @ data.qvel
+
+
+def test_an_asset_that_is_loaded_for_every_environment_is_one_model(tmp_path):
+    world = World()
+    (tmp_path / "robot.urdf").write_text(quadruped())
+    for collapse in (False, False, False, True):
+        robot = gym.load_asset(world.sim, str(tmp_path), "robot.urdf", options(collapse_fixed_joints=collapse))
+        world.add((robot, (0, 0, 1)), (box(world), (0, 2, 1)))
+    assert len(world.prepare().sim.layouts) == 2
+
+
+def test_states_of_one_actor_by_numpy(mixed):
+    states = gym.get_actor_rigid_body_states(mixed.envs[2], 1, gymapi.STATE_ALL)
+    assert len(states) == 14 and states["pose"]["p"]["y"][0] == pytest.approx(2.0)
+    assert states["pose"]["r"]["w"][0] == pytest.approx(1.0) and states["vel"]["linear"]["x"][0] == 0.0
+    place = gym.get_rigid_transform(mixed.envs[2], gym.get_actor_rigid_body_handle(mixed.envs[2], 1, 0))
+    assert list(place.p) == pytest.approx([1.0, 2.0, 1.0])
+    states["pose"]["p"]["z"][0], states["vel"]["linear"]["x"][0] = 5.0, 2.0
+    assert gym.set_actor_rigid_body_states(mixed.envs[2], 1, states, gymapi.STATE_ALL)
+    torch.testing.assert_close(mixed.read(ROOT)[4, [2, 7]], torch.tensor([5.0, 2.0]))
+    forces = gym.get_actor_dof_forces(mixed.envs[2], 1)
+    assert forces.shape == (12,)
+
+
+def test_jacobians_and_mass_matrices_agree_with_the_motion(tmp_path):
+    world = World(gravity=0.0, ground=None)
+    robot = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3)
+    arm = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3, fix_base_link=True)
+    for _ in range(2):
+        world.add((robot, (0, 0, 1)), (arm, (0, 3, 1)))
+    world.prepare()
+    roots, dofs = world.read(ROOT), world.read(DOFS)
+    roots[:, 7:] = torch.randn(4, 6)
+    dofs[:] = 0.5 * torch.randn(48, 2)
+    gym.set_actor_root_state_tensor(world.sim, roots)
+    gym.set_dof_state_tensor(world.sim, dofs)
+    bodies = world.read(BODIES).view(2, 28, 13)
+    free = gymtorch.wrap_tensor(gym.acquire_jacobian_tensor(world.sim, "actor0"))
+    held = gymtorch.wrap_tensor(gym.acquire_jacobian_tensor(world.sim, "actor1"))
+    mass = gymtorch.wrap_tensor(gym.acquire_mass_matrix_tensor(world.sim, "actor1"))
+    gym.refresh_jacobian_tensors(world.sim)
+    gym.refresh_mass_matrix_tensors(world.sim)
+    assert free.shape == (2, 14, 6, 18) and held.shape == (2, 13, 6, 12) and mass.shape == (2, 12, 12)
+    speeds = dofs[:, 1].view(2, 2, 12)
+    whole = torch.cat((roots.view(2, 2, 13)[:, 0, 7:], speeds[:, 0]), dim=-1)
+    torch.testing.assert_close((free @ whole[:, None, :, None])[..., 0], bodies[:, :14, 7:], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close((held @ speeds[:, 1, None, :, None])[..., 0], bodies[:, 15:, 7:], atol=1e-3, rtol=1e-3)
+    assert (torch.linalg.eigvalsh(mass) > 0).all()
+    inertial = gym.get_actor_rigid_body_properties(world.envs[0], 1)
+    energy = 0.5 * torch.einsum("ni,nij,nj->n", speeds[:, 1], mass, speeds[:, 1])
+    moving = [0.5 * body.mass * bodies[:, 14 + k, 7:10].square().sum(-1) for k, body in enumerate(inertial)]
+    assert (energy > sum(moving)).all() and (energy < 3 * sum(moving)).all()
+
+
+def test_what_a_program_changes_after_it_was_given_changes_nothing():
+    """Programs use one pose, one set of options and one list of properties for all their actors."""
+    world, pose, common = World(ground=None), gymapi.Transform(), options(disable_gravity=True)
+    first = gym.create_box(world.sim, 0.1, 0.1, 0.1, common)
+    common.disable_gravity = False
+    second = gym.create_box(world.sim, 0.1, 0.1, 0.1, common)
+    bodies = None
+    for number, asset in enumerate((first, second)):
+        env = gym.create_env(world.sim, gymapi.Vec3(), gymapi.Vec3(), 1)
+        pose.p.x = float(number)
+        gym.create_actor(env, asset, pose, "box", number, 0)
+        bodies = bodies or gym.get_actor_rigid_body_properties(env, 0)
+        bodies[0].mass = 1.0 + number
+        gym.set_actor_rigid_body_properties(env, 0, bodies)
+    world.prepare()
+    world.step(0.1)
+    assert world.read(ROOT)[:, 0].tolist() == [0.0, 1.0]
+    assert world.read(ROOT)[0, 9] == 0.0 and world.read(ROOT)[1, 9] < -0.9
+    gym.apply_rigid_body_force_tensors(world.sim, torch.tensor([[1.0, 0, 0]] * 2), None, gymapi.ENV_SPACE)
+    world.step()
+    np.testing.assert_allclose(world.read(ROOT)[:, 7], [0.005, 0.0025], rtol=1e-3)
