@@ -71,6 +71,7 @@ def command(
     is played. Object and goal turn green when an episode succeeds and red when it fails.
     """
     from ..evaluation import camera, performance, policies, video
+    from ..sim.opengl import choose_gl
     from ..training.session import set_torch_threads
 
     check_fields({"seed": "evaluation.seed", "object_name": "object"}, overrides)
@@ -80,7 +81,7 @@ def command(
     settings = candidate.config
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:
-        camera.choose_gl()
+        choose_gl()
     kind = record.suffix.lower() if record else ".mp4"
     size, fps = size or _SIZES[kind], fps or _FPS[kind]
     console = make_console()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 import warnings
-from importlib.util import find_spec
 from typing import Iterable, Iterator, Sequence, Tuple
 
 import numpy as np
@@ -17,9 +13,6 @@ from ..sim.visuals import Stage
 from ..task.config import CONTROL_DT
 from .performance import Shot
 
-_GL_LIBRARIES = ("egl", "osmesa")
-"""What MuJoCo can draw with if there is no display; EGL uses a GPU if there is one."""
-_GL_PROBE = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
 _ELEVATION, _AZIMUTH_OFF_GOAL = np.radians(36.0), np.radians(24.0)
 """The camera looks down by the first, and past the goal by the second."""
 _HALF_HEIGHT = np.tan(np.radians(22.5))
@@ -139,27 +132,3 @@ def show(stage: Stage, shots: Iterable[Shot]) -> None:
                     viewer.cam.azimuth, viewer.cam.elevation = np.degrees(camera.azimuth), -np.degrees(_ELEVATION)
             viewer.sync()
             time.sleep(max(0.0, started + count * CONTROL_DT - time.perf_counter()))
-
-
-def choose_gl() -> None:
-    """Choose the OpenGL library that MuJoCo draws with, unless MUJOCO_GL names it; call it before mujoco is imported.
-
-    Each is tried in another process: once a library has failed, the same process cannot load another.
-
-    Raises:
-        UserError: nothing can draw here.
-
-    """
-    if find_spec("mujoco") is None:
-        return  # the simulator names the extra to install
-    wanted = os.environ.get("MUJOCO_GL")
-    for name in [wanted] if wanted else _GL_LIBRARIES:
-        probe = [sys.executable, "-c", _GL_PROBE]
-        if subprocess.run(probe, env={**os.environ, "MUJOCO_GL": name}, capture_output=True).returncode == 0:
-            os.environ["MUJOCO_GL"] = name
-            return
-    if wanted:
-        raise UserError(f"MuJoCo cannot draw with MUJOCO_GL={wanted} here; unset it to have one chosen")
-    raise UserError(
-        "no OpenGL library can draw here: apt-get install libosmesa6 (or libegl1 libopengl0 libgl1-mesa-dri)"
-    )

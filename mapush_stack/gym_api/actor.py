@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
@@ -25,6 +25,8 @@ class Actor:
         self.dofs: np.ndarray = asset.dof_properties()
         self.bodies: List[RigidBodyProperties] = [body_properties(one) for one in asset.masses]
         self.scale = 1.0
+        self.colours: Dict[int, Tuple[float, ...]] = {}
+        """Of bodies in pictures: red, green, blue."""
 
     def layout(self) -> Tuple[object, ...]:
         """What must be equal for two actors to share a model."""
@@ -42,6 +44,7 @@ class Env:
     sim: Any
     """The `Simulation` that it belongs to."""
     actors: List[Actor] = field(default_factory=list)
+    cameras: List[Any] = field(default_factory=list)
 
     def groups(self) -> Tuple[int, ...]:
         """Collision groups as numbers that do not depend on the environment; -1 meets all."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from . import mjcf, terrain, urdf
 from .actor import Actor, Env
 from .asset import Asset, copies, primitive
+from .camera import CameraCalls
 from .simulation import Handle, Simulation
 from .support import IGNORED, UnsupportedError, ignore
 from .types import (
@@ -27,7 +28,7 @@ from .types import (
 )
 
 
-class Gym:
+class Gym(CameraCalls):
     """The one object that `acquire_gym` returns."""
 
     def __getattr__(self, name: str) -> Any:
@@ -517,12 +518,6 @@ class Gym:
         return True
 
     # Pictures
-
-    def step_graphics(self, sim: Simulation) -> None:
-        """Pictures are always of the state as it is."""
-
-    def render_all_camera_sensors(self, sim: Simulation) -> None:
-        """Pictures are drawn when they are read."""
 
     def create_viewer(self, sim: Simulation, properties: Any) -> None:
         """No window: None, which programs take as headless."""

@@ -19,6 +19,7 @@ from .types import DofDriveMode, SimParams
 
 DRIVEN = (DofDriveMode.DOF_MODE_POS, DofDriveMode.DOF_MODE_VEL)
 """Modes that need an actuator."""
+_GREY = [0.42, 0.45, 0.48, 1.0]
 NO_SURFACE = Surface(1.0, 0.0)
 """Of a ground that is not there."""
 
@@ -78,7 +79,7 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
 
     for number, piece in enumerate(pieces):
         # A coefficient of 0: the larger of two is then that of the shape, which holds the mean.
-        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0], "solmix": 0.0}
+        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0], "solmix": 0.0, "rgba": _GREY}
         if isinstance(piece, Plane):
             turn = np.zeros(4)
             mujoco.mju_quatZ2Vec(turn, piece.normal)

@@ -221,6 +221,11 @@ class Simulation:
                 layout.apply(rows)
         self.dirty.clear()
 
+    def layout_of(self, env: Env) -> Layout:
+        """The layout of which the environment is a copy."""
+        self.check()
+        return next(layout for layout in self.layouts if layout.has(env.index))
+
     def _frames(self) -> Tensor:
         """The frames of all bodies `[bodies, 10]`, see `Layout.frames`."""
         found = torch.zeros(self.num_bodies, 10, device=self.device)

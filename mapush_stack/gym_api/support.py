@@ -65,10 +65,17 @@ IGNORED: Dict[str, str] = {
     "CameraProperties.far_plane": "MuJoCo chooses the planes by the size of the scene",
     "CameraProperties.near_plane": "MuJoCo chooses the planes by the size of the scene",
     "draw_lines": "nothing is drawn into pictures",
-    "set_rigid_body_color": "pictures have their own colours",
     "set_rigid_body_texture": "pictures have their own colours",
     "set_rigid_body_segmentation_id": "pictures have no segmentation",
     "set_light_parameters": "pictures have their own light",
+    **dict.fromkeys(
+        ("subscribe_viewer_keyboard_event", "subscribe_viewer_mouse_event", "query_viewer_action_events",
+         "query_viewer_has_closed", "viewer_camera_look_at", "draw_viewer", "poll_viewer_events", "sync_frame_time",
+         "clear_lines", "add_lines", "write_viewer_image_to_file", "destroy_viewer"),
+        "there is no window",
+    ),
+    "begin_aggregate": "it tells PhysX how much room to keep",
+    "end_aggregate": "it tells PhysX how much room to keep",
     "viewer": "there is no window; a program should be started with --headless",
 }
 """Settings and calls that have no effect here, as `Class.field` or the call's name, and why."""

@@ -26,7 +26,7 @@ def run(tmp_path_factory, request):
 def drawing():
     """Skips where no OpenGL library can draw: this package does not bring one."""
     pytest.importorskip("mujoco.batch", reason="MuJoCo 4 is not installed")
-    probe = [sys.executable, "-c", "from mapush_stack.evaluation.camera import choose_gl; choose_gl()"]
+    probe = [sys.executable, "-c", "from mapush_stack.sim.opengl import choose_gl; choose_gl()"]
     result = subprocess.run(probe, env=environment(), capture_output=True, text=True)
     if result.returncode:
         pytest.skip(f"nothing can be drawn here: {result.stderr.strip().splitlines()[-1]}")
@@ -131,12 +131,12 @@ def test_a_request_that_cannot_be_met_is_refused(run, tmp_path, monkeypatch, cap
 
 def test_the_package_to_install_is_named_where_nothing_can_draw(run, tmp_path, monkeypatch):
     from mapush_stack.errors import UserError
-    from mapush_stack.evaluation import camera
+    from mapush_stack.sim import opengl
 
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.setattr(camera, "_GL_LIBRARIES", ("nonsense",))
+    monkeypatch.setattr(opengl, "_GL_LIBRARIES", ("nonsense",))
     with pytest.raises(UserError, match="apt-get install libosmesa6"):
-        camera.choose_gl()
+        opengl.choose_gl()
     assert "MUJOCO_GL" not in os.environ
 
 

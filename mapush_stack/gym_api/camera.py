@@ -1,0 +1,187 @@
+"""Pictures of environments, drawn by MuJoCo without a display; a camera sees its own environment alone."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import math
+import sys
+import zlib
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import numpy as np
+
+from ..sim.opengl import choose_gl
+from .actor import Env
+from .layout import Layout
+from .support import UnsupportedError
+from .types import CameraFollowMode, CameraProperties, ImageType, Quat, Transform, Vec3
+
+_COLOURS = ((0.75, 0.75, 0.78), (0.80, 0.55, 0.35), (0.35, 0.55, 0.80), (0.55, 0.75, 0.45))
+"""Of actors by their numbers, unless `set_rigid_body_color` gives another."""
+_renderers: Dict[Tuple[int, int, int], Any] = {}
+"""By layout, width and height."""
+
+
+class Camera:
+    """A camera that stands, or follows a body; it looks along its x axis, with z up."""
+
+    def __init__(self, properties: CameraProperties) -> None:
+        """At the origin."""
+        self.width, self.height = int(properties.width), int(properties.height)
+        self.across = math.tan(math.radians(0.5 * float(properties.horizontal_fov)))
+        self.place = Transform()
+        self.body: Optional[int] = None
+        """The number in its environment of the body that it follows."""
+        self.turns = True
+        """True if it turns with that body."""
+
+    def look(self, position: Any, target: Any) -> None:
+        """Stand at a place and look at another."""
+        forward = np.array(tuple(target)) - np.array(tuple(position))
+        yaw, pitch = math.atan2(forward[1], forward[0]), math.atan2(-forward[2], math.hypot(*forward[:2]))
+        self.stand(Transform(Vec3(*position), Quat.from_euler_zyx(0.0, pitch, yaw)))
+
+    def stand(self, place: Transform) -> None:
+        """Stand there."""
+        self.place, self.body = place, None
+
+    def follow(self, body: int, place: Transform, mode: Any) -> None:
+        """Keep a place in a body's frame; with FOLLOW_POSITION the axes stay those of the world."""
+        self.place, self.body, self.turns = place, body, mode == CameraFollowMode.FOLLOW_TRANSFORM
+
+    def pose(self, env: Env) -> Transform:
+        """Where it is now."""
+        if self.body is None:
+            return self.place
+        layout = env.sim.layout_of(env)
+        carrier = Transform.from_buffer(layout.bodies()[layout.row(env.index), self.body, :7].cpu())
+        return carrier * self.place if self.turns else Transform(carrier.p + self.place.p, self.place.r)
+
+    def draw(self, env: Env, kind: Any) -> np.ndarray:
+        """A picture: colours `[height, 4 * width]` uint8, or depth `[height, width]`, m, negative; -inf is the sky.
+
+        Raises:
+            UnsupportedError: another kind is asked for.
+            UserError: no OpenGL library can draw here.
+
+        """
+        if kind not in (ImageType.IMAGE_COLOR, ImageType.IMAGE_DEPTH):
+            raise UnsupportedError(f"get_camera_image of {ImageType(kind).name}", "IMAGE_COLOR and IMAGE_DEPTH are there")
+        layout = env.sim.layout_of(env)
+        renderer = _renderer(layout, self.width, self.height)
+        _paint(layout, env)
+        self._aim(renderer, layout.data(env), self.pose(env))
+        if kind == ImageType.IMAGE_COLOR:
+            colours = renderer.render()
+            opaque = np.full((*colours.shape[:2], 1), 255, dtype=np.uint8)
+            return np.concatenate((colours, opaque), axis=-1).reshape(self.height, 4 * self.width)
+        renderer.enable_depth_rendering()
+        depth = np.array(renderer.render(), dtype=np.float32)
+        renderer.disable_depth_rendering()
+        model = layout.engine.model
+        depth[depth > 0.99 * model.vis.map.zfar * model.stat.extent] = np.inf
+        return -depth
+
+    def _aim(self, renderer: Any, data: Any, pose: Transform) -> None:
+        import mujoco
+
+        by_hand = mujoco.MjvCamera()
+        renderer.update_scene(data)  # for the planes between which it sees
+        for eye in renderer.scene.camera:
+            eye.pos, eye.forward, eye.up = (
+                list(values) for values in (pose.p, pose.r.rotate(Vec3(1, 0, 0)), pose.r.rotate(Vec3(0, 0, 1)))
+            )
+            eye.frustum_center, eye.frustum_width = 0.0, eye.frustum_near * self.across
+            eye.frustum_top = eye.frustum_width * self.height / self.width
+            eye.frustum_bottom = -eye.frustum_top
+        by_hand.type = mujoco.mjtCamera.mjCAMERA_USER
+        renderer.update_scene(data, by_hand)
+
+
+def _renderer(layout: Layout, width: int, height: int) -> Any:
+    key = (id(layout), width, height)
+    if key not in _renderers:
+        import mujoco
+
+        if not _renderers:
+            choose_gl()
+            # MuJoCo chose its library when it was imported.
+            importlib.reload(sys.modules[mujoco.Renderer.__module__.rpartition(".")[0] + ".gl_context"])
+        screen = layout.engine.model.vis.global_
+        screen.offwidth, screen.offheight = max(width, screen.offwidth), max(height, screen.offheight)
+        _renderers[key] = mujoco.Renderer(layout.engine.model, height, width)
+        atexit.register(_renderers[key].close)
+    return _renderers[key]
+
+
+def _paint(layout: Layout, env: Env) -> None:
+    """Give the model, which all copies share, the colours of this environment."""
+    model = layout.engine.model
+    for number, (actor, names) in enumerate(zip(env.actors, layout.scene.geoms)):
+        bodies = [body for body, link in enumerate(actor.asset.links) for _ in link.shapes]
+        for body, name in zip(bodies, names):
+            colour = actor.colours.get(body, _COLOURS[number % len(_COLOURS)])
+            model.geom_rgba[model.geom(name).id] = [*colour, 1.0]
+
+
+def write_png(picture: np.ndarray, path: Path) -> None:
+    """Write colours `[height, 4 * width]` to a PNG file."""
+    height, width = len(picture), picture.shape[1] // 4
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 6, 0, 0, 0])
+    rows: List[bytes] = [b"\0" + row.tobytes() for row in picture]
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(b"".join(rows))), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+class CameraCalls:
+    """The calls of `Gym` that concern cameras."""
+
+    def create_camera_sensor(self, env: Env, properties: Any = None) -> int:
+        """A camera of an environment; returns its number there."""
+        env.cameras.append(Camera(properties or CameraProperties()))
+        return len(env.cameras) - 1
+
+    def destroy_camera_sensor(self, sim: Any, env: Env, camera: int) -> None:
+        """Nothing: the others keep their numbers."""
+
+    def set_camera_location(self, camera: int, env: Env, position: Any, target: Any) -> None:
+        """Stand at a place and look at another."""
+        env.cameras[camera].look(position, target)
+
+    def set_camera_transform(self, camera: int, env: Env, transform: Any) -> None:
+        """Stand at a place, looking along the x axis there."""
+        env.cameras[camera].stand(transform)
+
+    def attach_camera_to_body(self, camera: int, env: Env, body: int, transform: Any, mode: Any) -> None:
+        """Follow a body of the environment."""
+        env.cameras[camera].follow(int(body), transform, mode)
+
+    def get_camera_transform(self, sim: Any, env: Env, camera: int) -> Transform:
+        """Where the camera is now."""
+        return env.cameras[camera].pose(env)
+
+    def get_camera_image(self, sim: Any, env: Env, camera: int, kind: Any) -> np.ndarray:
+        """See `Camera.draw`."""
+        return env.cameras[camera].draw(env, kind)
+
+    def write_camera_image_to_file(self, sim: Any, env: Env, camera: int, kind: Any, path: str) -> None:
+        """A PNG file of the colours."""
+        if kind != ImageType.IMAGE_COLOR:
+            raise UnsupportedError(f"write_camera_image_to_file of {ImageType(kind).name}", "use IMAGE_COLOR")
+        write_png(env.cameras[camera].draw(env, kind), Path(path))
+
+    def set_rigid_body_color(self, env: Env, actor: int, body: int, kind: Any, colour: Any) -> None:
+        """The colour of a body in pictures."""
+        env.actors[actor].colours[int(body)] = tuple(colour)
+
+    def step_graphics(self, sim: Any) -> None:
+        """Pictures are always of the state as it is."""
+
+    def render_all_camera_sensors(self, sim: Any) -> None:
+        """Pictures are drawn when they are read."""
