@@ -33,7 +33,7 @@ class Actor:
         filters = tuple(int(shape.filter) for shape in self.shapes)
         drives = tuple(int(mode) for mode in self.dofs["driveMode"])
         limits = tuple(bool(one) for one in self.dofs["hasLimits"])
-        return (self.asset.key, len(self.asset.sensors), filters, drives, limits, self.scale)
+        return (self.asset.key, repr(self.asset.sensors), filters, drives, limits, self.scale)
 
 
 @dataclass
@@ -43,6 +43,8 @@ class Env:
     index: int
     sim: Any
     """The `Simulation` that it belongs to."""
+    origin: Tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Where Isaac Gym's grid has it, m."""
     actors: List[Actor] = field(default_factory=list)
     cameras: List[Any] = field(default_factory=list)
 

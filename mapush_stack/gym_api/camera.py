@@ -109,7 +109,10 @@ def _renderer(layout: Layout, width: int, height: int) -> Any:
             choose_gl()
             # MuJoCo chose its library when it was imported.
             importlib.reload(sys.modules[mujoco.Renderer.__module__.rpartition(".")[0] + ".gl_context"])
-        screen = layout.engine.model.vis.global_
+        look = layout.engine.model.vis
+        look.map.zfar = 500.0  # of the size of the scene: ten times as far as usual
+        look.headlight.ambient[:], look.headlight.diffuse[:] = 0.35, 0.6
+        screen = look.global_
         screen.offwidth, screen.offheight = max(width, screen.offwidth), max(height, screen.offheight)
         _renderers[key] = mujoco.Renderer(layout.engine.model, height, width)
         atexit.register(_renderers[key].close)

@@ -39,6 +39,10 @@ class Engine:
         """Forces and torques of contacts on the bodies in the last substep, `[N, bodies, 6]`: torque, force."""
         raise NotImplementedError
 
+    def tree_centres(self) -> Tensor:
+        """The centre of mass of each body's whole tree in the last substep, about which `forces` are, `[N, bodies, 3]`."""
+        raise NotImplementedError
+
     def joint_forces(self) -> Tensor:
         """Forces of actuators on the degrees of freedom in the last substep, `[N, nv]`."""
         raise NotImplementedError
@@ -84,6 +88,10 @@ class CpuEngine(Engine):
     def forces(self) -> Tensor:
         """See `Engine.forces`."""
         return self._outputs["cfrc_ext"]
+
+    def tree_centres(self) -> Tensor:
+        """See `Engine.tree_centres`."""
+        return _live(self._batch.bind("subtree_com"))[:, self.model.body_rootid]
 
     def joint_forces(self) -> Tensor:
         """See `Engine.joint_forces`."""

@@ -141,6 +141,11 @@ class WarpEngine(Engine):
         """See `Engine.forces`."""
         return self._cfrc
 
+    def tree_centres(self) -> Tensor:
+        """See `Engine.tree_centres`."""
+        centres: Tensor = self._warp.to_torch(self._d.subtree_com)
+        return centres[:, self.model.body_rootid]
+
     def joint_forces(self) -> Tensor:
         """See `Engine.joint_forces`."""
         return self._actuators

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from . import mjcf, terrain, urdf
 from .actor import Actor, Env
+from .actor_calls import ActorCalls
 from .asset import Asset, copies, primitive
 from .camera import CameraCalls
 from .simulation import Handle, Simulation
@@ -25,10 +26,11 @@ from .types import (
     RigidShapeProperties,
     SimParams,
     SimType,
+    Vec3,
 )
 
 
-class Gym(CameraCalls):
+class Gym(ActorCalls, CameraCalls):
     """The one object that `acquire_gym` returns."""
 
     def __getattr__(self, name: str) -> Any:
@@ -207,13 +209,20 @@ class Gym(CameraCalls):
     # Environments and actors
 
     def create_env(self, sim: Simulation, lower: Any, upper: Any, num_per_row: int) -> Env:
-        """An environment; its frame is the world's, as all programs that set positions by tensors expect."""
-        del lower, upper, num_per_row
+        """An environment; its tensors are in its own frame, as Isaac Gym's are, and its ground is the same as all have.
+
+        Isaac Gym puts environments on a grid of this spacing. Here each is a world of its own.
+        """
         if sim.layouts:
             raise RuntimeError("create_env must be called before prepare_sim")
-        env = Env(len(sim.envs), sim)
+        row, column = divmod(len(sim.envs), max(1, int(num_per_row)))
+        env = Env(len(sim.envs), sim, ((upper.x - lower.x) * column, (upper.y - lower.y) * row, 0.0))
         sim.envs.append(env)
         return env
+
+    def get_env_origin(self, env: Env) -> Vec3:
+        """Where the environment would be on Isaac Gym's grid."""
+        return Vec3(*env.origin)
 
     def get_env_count(self, sim: Simulation) -> int:
         """Environments."""

@@ -15,6 +15,7 @@ from .types import (
     DofDriveMode,
     DofType,
     FlexParams,
+    ForceSensorProperties,
     HeightFieldParams,
     ImageType,
     IndexDomain,
@@ -62,6 +63,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AssetOptions", "CameraFollowMode", "CameraProperties", "CoordinateSpace", "DofDriveMode", "DofType", "FlexParams",
+    "ForceSensorProperties",
     "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "Mat33", "PhysXParams", "PlaneParams", "Quat",
     "RigidBodyProperties", "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform",
     "TriangleMeshParams", "UpAxis", "Vec3", "acquire_gym",

@@ -16,7 +16,7 @@ from ..sim.rotation import conjugate, rotate_by_quaternion
 from . import scene
 from .actor import Actor, Env
 from .engine import Engine
-from .kinematics import Kinematics
+from .kinematics import Kinematics, multiply
 from .types import DofDriveMode, RigidBodyProperties
 
 _TO_ISAAC, _TO_MUJOCO = [1, 2, 3, 0], [3, 0, 1, 2]
@@ -328,6 +328,27 @@ class Layout:
         """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""
         forces = self.engine.forces()[:, self.slots.bodies, 3:]  # MuJoCo counts the program's own among them
         return (forces if self._pushed is None else forces - self._pushed).float()
+
+    def sensors(self) -> Tensor:
+        """Forces and torques of contacts at the force sensors `[N, S, 6]`, N and N m, in each sensor's axes."""
+        wrench = self.engine.forces()[:, self.slots.bodies].float()
+        force, torque, frames = self.contact_forces(), wrench[..., :3], self.frames()
+        centres = self.engine.tree_centres()[:, self.slots.bodies].float()
+        if self._pushed is not None:
+            centre = frames[..., 7:]
+            torque = torque - torch.cross(centre - centres, self._pushed.float(), dim=-1)
+        out = []
+        for slot, actor in enumerate(self.actors):
+            for body, place, of_the_world in actor.asset.sensors:
+                number = self._first[slot] + body
+                pos, turn = frames[:, number, :3], frames[:, number, 3:7]
+                spot = pos + rotate_by_quaternion(turn, turn.new_tensor(tuple(place.p)).expand_as(pos))
+                own = multiply(turn, turn.new_tensor(tuple(place.r))[_TO_MUJOCO].expand_as(turn))
+                arm = torch.cross(centres[:, number] - spot, force[:, number], dim=-1)
+                parts = (force[:, number], torque[:, number] + arm)
+                back = conjugate(own)
+                out.append(torch.cat(parts if of_the_world else [rotate_by_quaternion(back, one) for one in parts], -1))
+        return torch.stack(out, dim=1)
 
     def joint_forces(self) -> Tensor:
         """Forces of drives and of the program on the degrees of freedom `[N, D]`."""

@@ -43,6 +43,8 @@ class Simulation:
         self.dirty: Dict[int, None] = {}
         """Environments whose properties were changed since the last step."""
         self.frames = 0
+        self.later: List[Callable[[], object]] = []
+        """What the program set before the simulation was prepared."""
 
     def check(self) -> None:
         """Refuse what needs a prepared simulation.
@@ -65,6 +67,8 @@ class Simulation:
         if not self.envs or any(not env.actors for env in self.envs):
             raise ValueError("prepare_sim needs at least one environment, and an actor in each")
         pieces = terrain.simplify(self.pieces)
+        if any(any(env.origin) for env in self.envs) and not all(isinstance(piece, terrain.Plane) for piece in pieces):
+            raise UnsupportedError("a spacing of environments on a ground that is not flat", "create_env with zeros")
         if len({piece.surface for piece in pieces}) > 1:
             raise UnsupportedError("a ground of several frictions", "give all its parts the same static_friction")
         grouped: Dict[object, List[Env]] = {}
@@ -76,6 +80,8 @@ class Simulation:
         self._tables = tables(self.layouts, self.num_actors, self.device)
         self._make_tensors()
         self.dirty.clear()
+        for call in self.later:
+            call()
         tell_ignored()
 
     def _engine(self, made: scene.Scene, count: int) -> Engine:
@@ -90,6 +96,10 @@ class Simulation:
         dofs = {env.index: sum(len(actor.dofs) for actor in env.actors) for env in self.envs}
         self.first_body = dict(zip(bodies, np.cumsum([0, *bodies.values()]).tolist()))
         self.first_dof = dict(zip(dofs, np.cumsum([0, *dofs.values()]).tolist()))
+        sensors = {env.index: sum(len(actor.asset.sensors) for actor in env.actors) for env in self.envs}
+        first_sensor = dict(zip(sensors, np.cumsum([0, *sensors.values()]).tolist()))
+        self.num_sensors = sum(sensors.values())
+        self._sensor_rows = [_rows(layout, first_sensor, sensors, self.device) for layout in self.layouts]
         self.num_bodies, self.num_dofs = sum(bodies.values()), sum(dofs.values())
         self._body_rows = [_rows(layout, self.first_body, bodies, self.device) for layout in self.layouts]
         self._dof_rows = [_rows(layout, self.first_dof, dofs, self.device) for layout in self.layouts]
@@ -107,6 +117,7 @@ class Simulation:
             "bodies": Handle(zeros(self.num_bodies, 13)),
             "contacts": Handle(zeros(self.num_bodies, 3)),
             "dof_forces": Handle(zeros(self.num_dofs)),
+            "sensors": Handle(zeros(self.num_sensors, 6)),
         }
         self.force, self.position, self.velocity = zeros(self.num_dofs), zeros(self.num_dofs), zeros(self.num_dofs)
         self.push_force, self.push_torque = zeros(self.num_bodies, 3), zeros(self.num_bodies, 3)
@@ -126,8 +137,10 @@ class Simulation:
             "bodies": Layout.bodies,
             "contacts": Layout.contact_forces,
             "dof_forces": Layout.joint_forces,
+            "sensors": Layout.sensors,
         }[name]
         rows = {"roots": self._actor_rows, "bodies": self._body_rows, "contacts": self._body_rows}
+        rows["sensors"] = self._sensor_rows
         for layout, where in zip(self.layouts, rows.get(name, self._dof_rows)):
             values = read(layout)
             if len(self.layouts) == 1 and values.numel() == handle.tensor.numel():
@@ -198,8 +211,9 @@ class Simulation:
         self.pushed = True
 
     def simulate(self) -> None:
-        """Advance by `dt`."""
-        self.check()
+        """Advance by `dt`; a program that uses no tensors need not prepare."""
+        if not self.layouts:
+            self.prepare()
         self._apply_changes()
         for layout, rows in zip(self.layouts, self._dof_rows):
             layout.drive(self.force[rows], self.position[rows], self.velocity[rows])

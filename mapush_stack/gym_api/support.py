@@ -52,6 +52,8 @@ IGNORED: Dict[str, str] = {
     "PhysXParams.contact_collection": "forces are those of the last substep",
     "PhysXParams.always_use_articulations": "a lone body is a body either way",
     "PhysXParams.use_gpu": "MAPUSH_GYM says where the physics runs",
+    "ForceSensorProperties.enable_forward_dynamics_forces": "force sensors read contacts alone",
+    "ForceSensorProperties.enable_constraint_solver_forces": "force sensors read contacts alone",
     "PlaneParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
     "PlaneParams.segmentation_id": "pictures have no segmentation",
     "TriangleMeshParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",

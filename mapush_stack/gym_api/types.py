@@ -367,6 +367,14 @@ class RigidBodyProperties(Record):
     }  # fmt: skip
 
 
+class ForceSensorProperties(Record):
+    """What a force sensor reads: here always the contacts alone."""
+
+    FIELDS = {
+        "enable_forward_dynamics_forces": True, "enable_constraint_solver_forces": True, "use_world_frame": False,
+    }  # fmt: skip
+
+
 class PlaneParams(Record):
     """A ground plane."""
 
@@ -408,6 +416,14 @@ class CameraProperties(Record):
         "supersampling_vertical": 1,
     }  # fmt: skip
 
+
+_AXES = [(name, "f4") for name in "xyzw"]
+DOF_STATE = np.dtype([("pos", "f4"), ("vel", "f4")])
+"""The rows of `get_actor_dof_states`."""
+BODY_STATE = np.dtype(
+    [("pose", [("p", _AXES[:3]), ("r", _AXES)]), ("vel", [("linear", _AXES[:3]), ("angular", _AXES[:3])])]
+)
+"""The rows of `get_actor_rigid_body_states`: 13 numbers."""
 
 DOF_PROPERTIES = np.dtype(
     [

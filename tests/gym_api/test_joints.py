@@ -200,3 +200,14 @@ def test_states_and_targets_of_one_actor_by_numpy(tmp_path):
     world.step(2.0)
     np.testing.assert_allclose(gym.get_actor_dof_states(env, 0, gymapi.STATE_POS)["pos"], [0.2], atol=1e-3)
     assert gymtorch.wrap_tensor(gym.acquire_dof_state_tensor(world.sim))[0, 0] == 0.0
+
+
+def test_what_is_set_before_prepare_sim_holds_after_it_and_simulate_prepares(tmp_path):
+    world, change = swing(tmp_path, 2, mode=gymapi.DOF_MODE_POS)
+    change(1, stiffness=50.0, damping=7.0)
+    states = np.zeros(1, dtype=gym.get_actor_dof_states.__globals__["DOF_STATE"])
+    states["pos"] = 0.4
+    gym.set_actor_dof_states(world.envs[1], 0, states, gymapi.STATE_ALL)
+    gym.set_actor_dof_position_targets(world.envs[1], 0, np.array([0.4]))
+    world.step(0.1)
+    np.testing.assert_allclose(world.read("dof_state")[:, 0], [0.0, 0.4], atol=1e-5)

@@ -307,3 +307,50 @@ def test_a_thousand_random_resets_give_numbers(tmp_path):
         for name in (ROOT, "dof_state", BODIES, "net_contact_force"):
             assert torch.isfinite(world.read(name)).all(), name
     assert world.read("dof_state")[:, 1].abs().max() <= 20.0 + 1e-4
+
+
+def test_force_sensors_read_contacts_at_their_place_and_in_their_axes():
+    world = World()
+    half = math.sqrt(0.5)
+    side = gymapi.Transform(gymapi.Vec3(0.1, 0, 0), gymapi.Quat(0, half, 0, half))  # its x is the body's -z
+    fixed = gymapi.ForceSensorProperties()
+    fixed.use_world_frame = True
+    asset = box(world, 0.4, mass=8.0)
+    assert gym.create_asset_force_sensor(asset, 0, side) == 0
+    assert gym.create_asset_force_sensor(asset, 0, side, fixed) == 1
+    for number in range(2):
+        world.add((asset, (0, 0, 0.2)), (box(world), (0, 3, 0.2 + number)))
+    world.prepare()
+    world.step(0.5)
+    sensors = world.read("force_sensor")
+    weight = 8.0 * G
+    wanted = torch.tensor([[-weight, 0, 0, 0, -0.1 * weight, 0], [0, 0, weight, 0, -0.1 * -weight, 0]])
+    wanted[0, 3:], wanted[1, 3:] = torch.tensor([0, 0.1 * weight, 0]), torch.tensor([0, 0.1 * weight, 0])
+    torch.testing.assert_close(sensors, wanted.repeat(2, 1), rtol=0.01, atol=0.3)
+    push = torch.zeros(4, 3)
+    push[0, 2] = -30.0
+    for _ in range(100):
+        gym.apply_rigid_body_force_tensors(world.sim, push, None, gymapi.ENV_SPACE)
+        world.step()
+    torch.testing.assert_close(world.read("force_sensor")[1, [2, 4]], torch.tensor([1.0, 0.1]) * (weight + 30), rtol=0.01, atol=0.3)
+
+
+def test_a_push_on_one_body_by_its_number():
+    world = World(gravity=0.0, ground=None)
+    env = world.add((box(world, mass=2.0), (0, 0, 0)), (box(world, mass=2.0), (0, 3, 0)))
+    world.prepare()
+    gym.apply_body_forces(env, 1, gymapi.Vec3(0, 0, 4.0), None, gymapi.ENV_SPACE)
+    world.step()
+    np.testing.assert_allclose(world.read(ROOT)[:, 9], [0.0, 0.01], rtol=1e-4)
+
+
+def test_origins_of_environments_are_those_of_the_grid_and_states_are_in_their_frame():
+    world = World()
+    cube = box(world)
+    for _ in range(3):
+        env = gym.create_env(world.sim, gymapi.Vec3(-2, -1, 0), gymapi.Vec3(2, 1, 1), 2)
+        gym.create_actor(env, cube, gymapi.Transform(gymapi.Vec3(0.5, 0, 0.2)), "cube", 0, 0)
+        world.envs.append(env)
+    world.prepare()
+    assert [tuple(gym.get_env_origin(env)) for env in world.envs] == [(0, 0, 0), (4, 0, 0), (0, 2, 0)]
+    np.testing.assert_allclose(world.read(ROOT)[:, :3], [[0.5, 0, 0.2]] * 3, atol=1e-6)
