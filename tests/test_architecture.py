@@ -35,6 +35,8 @@ HEAVY = {
         "sim/robots/planar.py",
         "sim/robots/go1.py",
         "evaluation/camera.py",
+        "gym_api/asset.py",
+        "gym_api/camera.py",
         "gym_api/engine.py",
         "gym_api/engine_warp.py",
         "gym_api/mjcf.py",

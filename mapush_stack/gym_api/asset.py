@@ -178,7 +178,7 @@ def copies(properties: List[RigidShapeProperties]) -> List[RigidShapeProperties]
 
 
 def _solid(shape: Shape, density: float) -> Inertia:
-    """The inertia of a shape filled with `density`, kg/m^3; a mesh's is that of no mass."""
+    """The inertia of a shape filled with `density`, kg/m^3."""
     a = shape.size
     if shape.kind == "box":
         volume, second = 8 * a[0] * a[1] * a[2], np.array([v * v / 3 for v in a[:3]])
@@ -196,9 +196,24 @@ def _solid(shape: Shape, density: float) -> Inertia:
             diagonal = (volume * diagonal + ball * np.array([far, far, 0.4 * a[0] ** 2])) / whole
             volume = whole
     else:
-        return Inertia(0.0, np.zeros(3), np.zeros((3, 3)))
+        return moved(_solid_mesh(shape, density), shape.pose)
     mass = density * volume
     return moved(Inertia(mass, np.zeros(3), mass * np.diag(diagonal)), shape.pose)
+
+
+def _solid_mesh(shape: Shape, density: float) -> Inertia:
+    """The same for the hull of a mesh, by MuJoCo."""
+    import mujoco
+
+    spec = mujoco.MjSpec()
+    mesh = spec.add_mesh(name="mesh", file=shape.file, scale=list(shape.scale))
+    mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
+    kind = mujoco.mjtGeom.mjGEOM_MESH
+    spec.worldbody.add_body().add_geom(type=kind, meshname="mesh", density=density)
+    model, turn = spec.compile(), np.zeros(9)
+    mujoco.mju_quat2Mat(turn, model.body_iquat[1])
+    axes = turn.reshape(3, 3)
+    return Inertia(float(model.body_mass[1]), model.body_ipos[1].copy(), axes @ np.diag(model.body_inertia[1]) @ axes.T)
 
 
 def primitive(kind: str, size: Tuple[float, ...], options: Optional[AssetOptions]) -> Asset:

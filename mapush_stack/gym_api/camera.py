@@ -72,7 +72,7 @@ class Camera:
         layout = env.sim.layout_of(env)
         renderer = _renderer(layout, self.width, self.height)
         _paint(layout, env)
-        self._aim(renderer, layout.data(env), self.pose(env))
+        self._aim(renderer, layout.engine.data(layout.row(env.index)), self.pose(env))
         if kind == ImageType.IMAGE_COLOR:
             colours = renderer.render()
             opaque = np.full((*colours.shape[:2], 1), 255, dtype=np.uint8)

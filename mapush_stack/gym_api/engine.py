@@ -99,7 +99,12 @@ class CpuEngine(Engine):
 
     def data(self, env: int) -> Any:
         """See `Engine.data`."""
-        return self._batch.get_data(env)
+        import mujoco
+
+        data = self._batch.get_data(env)
+        mujoco.mj_kinematics(self.model, data)
+        mujoco.mj_camlight(self.model, data)
+        return data
 
 
 def ask_for_forces(spec: Any) -> None:

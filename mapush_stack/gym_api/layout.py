@@ -355,15 +355,6 @@ class Layout:
         applied = self.engine.joint_forces() + self.engine.state["qfrc_applied"]
         return applied[:, self.slots.joint_qvel].float()
 
-    def data(self, env: Env) -> Any:
-        """The `mujoco.MjData` of an environment, to be drawn."""
-        import mujoco
-
-        data = self.engine.data(self.row(env.index))
-        mujoco.mj_kinematics(self.engine.model, data)
-        mujoco.mj_camlight(self.engine.model, data)
-        return data
-
     def has(self, env: int) -> bool:
         """True if this environment is one of the copies."""
         return env in self._rows

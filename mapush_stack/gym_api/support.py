@@ -76,6 +76,7 @@ IGNORED: Dict[str, str] = {
          "clear_lines", "add_lines", "write_viewer_image_to_file", "destroy_viewer"),
         "there is no window",
     ),
+    "mimic": "joints of a URDF file move on their own, as with Isaac Gym",
     "begin_aggregate": "it tells PhysX how much room to keep",
     "end_aggregate": "it tells PhysX how much room to keep",
     "viewer": "there is no window; a program should be started with --headless",

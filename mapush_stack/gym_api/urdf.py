@@ -13,7 +13,7 @@ import numpy as np
 
 from ..sim.inertia import Inertia, combine
 from .asset import UNLIMITED_EFFORT, Asset, Joint, Link, Pose, Shape, moved
-from .support import UnsupportedError
+from .support import UnsupportedError, ignore
 from .types import AssetOptions
 
 _UNLIMITED_ANGLE = 3.4e38
@@ -38,7 +38,10 @@ def load(path: Path, options: AssetOptions) -> Asset:
         robot = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise ValueError(f"load_asset: {path} is not XML: {error}") from None
-    return Asset(robot.get("name", path.stem), _Reader(robot, path, options).links, options)
+    try:
+        return Asset(robot.get("name", path.stem), _Reader(robot, path, options).links, options)
+    except ValueError as error:
+        raise ValueError(f"load_asset: {path}: {error}") from None
 
 
 class _Reader:
@@ -50,14 +53,14 @@ class _Reader:
         self.children: Dict[str, List[Element]] = {name: [] for name in self.elements}
         inner = set()
         for joint in robot.findall("joint"):
-            parent, child = (_attribute(joint, kind, "link", path) for kind in ("parent", "child"))
+            parent, child = (_attribute(joint, kind, "link") for kind in ("parent", "child"))
             if parent not in self.children or child not in self.elements:
-                raise ValueError(f"load_asset: {path}: joint {joint.get('name')} joins a link that is not there")
+                raise ValueError(f"joint {joint.get('name')} joins a link that is not there")
             self.children[parent].append(joint)
             inner.add(child)
         roots = [name for name in self.elements if name not in inner]
         if len(roots) != 1:
-            raise ValueError(f"load_asset: {path}: a robot has one root link, and this file has {len(roots)}")
+            raise ValueError(f"a robot has one root link, and this file has {len(roots)}")
         self.links: List[Link] = []
         self._add(roots[0], -1, Pose(), [])
 
@@ -73,7 +76,7 @@ class _Reader:
         parts = [moved(one, pose) for one in [_inertial(element)] if one is not None]
         link.shapes += [shape for shape in map(lambda c: self._shape(c, pose), element.findall("collision")) if shape]
         for joint in sorted(self.children[name], key=lambda one: one.get("name", "")):
-            child, place = _attribute(joint, "child", "link", self.path), pose @ _pose(joint.find("origin"))
+            child, place = _attribute(joint, "child", "link"), pose @ _pose(joint.find("origin"))
             kind = joint.get("type", "")
             kept = joint.get("dont_collapse", "").lower() in ("true", "1")
             if kind == "fixed" and self.options.collapse_fixed_joints and not kept:
@@ -87,6 +90,8 @@ class _Reader:
             return []
         if kind not in ("revolute", "continuous", "prismatic"):
             raise UnsupportedError(f"joint {element.get('name')} of type '{kind}' in {self.path}")
+        if element.find("mimic") is not None:
+            ignore("mimic")
         limit, dynamics = element.find("limit"), element.find("dynamics")
         limited = kind != "continuous" and limit is not None and {"lower", "upper"} <= set(limit.keys())
         axis = _numbers((element.find("axis").get("xyz") if element.find("axis") is not None else None) or "1 0 0")  # type: ignore[union-attr]
@@ -135,16 +140,19 @@ class _Reader:
         return found
 
 
-def _attribute(element: Element, child: str, name: str, path: Path) -> str:
+def _attribute(element: Element, child: str, name: str) -> str:
     found = element.find(child)
     value = None if found is None else found.get(name)
     if value is None:
-        raise ValueError(f"load_asset: {path}: joint {element.get('name')} has no {child}")
+        raise ValueError(f"joint {element.get('name')} has no {child}")
     return value
 
 
 def _numbers(text: str) -> np.ndarray:
-    return np.array([float(word) for word in text.split()])
+    words = text.split()
+    if len(words) != 3:
+        raise ValueError(f"'{text}' is not three numbers")
+    return np.array([float(word) for word in words])
 
 
 def _number(element: Optional[Element], name: str, default: float) -> float:

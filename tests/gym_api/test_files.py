@@ -1,0 +1,137 @@
+"""Files of assets: meshes, masses by density, and what is wrong with a file in one sentence."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mapush_stack.gym_api.support import IGNORED
+from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum
+
+CUBE = """v -1 -1 -1\nv -1 -1 1\nv -1 1 -1\nv -1 1 1\nv 1 -1 -1\nv 1 -1 1\nv 1 1 -1\nv 1 1 1
+f 1 2 4\nf 1 4 3\nf 5 7 8\nf 5 8 6\nf 1 5 6\nf 1 6 2\nf 3 4 8\nf 3 8 7\nf 1 3 7\nf 1 7 5\nf 2 6 8\nf 2 8 4\n"""
+
+
+def one_link(inside):
+    return f'<robot name="thing"><link name="link">{inside}</link></robot>'
+
+
+def shape(inside, place="0 0 0"):
+    return f'<collision><origin xyz="{place}"/><geometry>{inside}</geometry></collision>'
+
+
+def test_a_mesh_collides_where_it_is_and_weighs_what_it_fills(tmp_path):
+    (tmp_path / "meshes").mkdir()
+    (tmp_path / "meshes" / "cube.obj").write_text(CUBE)
+    world = World()
+    mesh = shape('<mesh filename="package://thing/meshes/cube.obj" scale="0.1 0.1 0.2"/>', "0 0 0.05")
+    asset = load(world, one_link(mesh), tmp_path, density=500.0)
+    env = world.add((asset, (0, 0, 0.16)))
+    body = gym.get_actor_rigid_body_properties(env, 0)[0]
+    assert body.mass == pytest.approx(500 * 0.2 * 0.2 * 0.4, rel=1e-4) and body.com.z == pytest.approx(0.05)
+    assert body.inertia.x.x == pytest.approx(body.mass * (0.2**2 + 0.4**2) / 12, rel=1e-3)
+    world.prepare()
+    world.step(1.0)
+    assert world.read(ROOT)[0, 2] == pytest.approx(0.15, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("geometry", "volume", "across"),
+    [
+        ('<box size="0.2 0.4 0.6"/>', 0.048, 0.048 * (0.4**2 + 0.6**2) / 12),
+        ('<sphere radius="0.3"/>', 4 / 3 * np.pi * 0.027, 4 / 3 * np.pi * 0.027 * 0.4 * 0.09),
+        ('<cylinder radius="0.1" length="0.5"/>', np.pi * 0.005, np.pi * 0.005 * (3 * 0.01 + 0.25) / 12),
+    ],
+)
+def test_a_body_without_a_mass_is_filled_with_its_density(tmp_path, geometry, volume, across):
+    world = World()
+    env = world.add((load(world, one_link(shape(geometry)), tmp_path, density=100.0), (0, 0, 1)))
+    body = gym.get_actor_rigid_body_properties(env, 0)[0]
+    assert body.mass == pytest.approx(100 * volume) and body.inertia.x.x == pytest.approx(100 * across)
+
+
+def test_cylinders_become_capsules_if_the_program_wants_it(tmp_path):
+    text = one_link(shape('<cylinder radius="0.1" length="0.5"/>'))
+    for round_ends, height in ((False, 0.25), (True, 0.35)):
+        world = World()
+        asset = load(world, text, tmp_path, replace_cylinder_with_capsule=round_ends)
+        world.add((asset, (0, 0, 0.4)))
+        world.prepare()
+        world.step(0.6)
+        assert world.read(ROOT)[0, 2] == pytest.approx(height, abs=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("<robot", ValueError, r"asset.urdf is not XML"),
+        ('<robot name="x"><link name="a"/><link name="b"/></robot>', ValueError, "one root link, and this file has 2"),
+        (pendulum().replace("continuous", "floating"), NotImplementedError, r"joint hinge of type 'floating'.*scenes.py:\d+"),
+        (one_link(shape('<cone radius="1"/>')), NotImplementedError, "shape of type 'cone'"),
+        (one_link(shape('<mesh filename="gone.stl"/>')), FileNotFoundError, "the mesh gone.stl is not there"),
+        (pendulum().replace('link="bob"', 'link="bobby"'), ValueError, "hinge joins a link that is not there"),
+        (one_link(shape('<box size="1 x 1"/>')), ValueError, r"load_asset: .*asset.urdf: .*'x'"),
+        (one_link(shape('<box size="1 1"/>')), ValueError, r"load_asset: .*asset.urdf: '1 1' is not three numbers"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_what_is_wrong_with_it(tmp_path, text, error, words):
+    with pytest.raises(error, match=words):
+        load(World(), text, tmp_path)
+
+
+def test_a_file_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match=r"load_asset: .*nowhere/robot.urdf is not there"):
+        gym.load_asset(World().sim, "nowhere", "robot.urdf", options())
+
+
+def test_an_mjcf_file_with_a_ball_joint_or_a_mistake(tmp_path):
+    body = '<mujoco><worldbody><body name="a"><joint type="ball" name="hip"/><geom size=".1"/></body></worldbody></mujoco>'
+    with pytest.raises(NotImplementedError, match="the ball joint hip"):
+        load(World(), body, tmp_path, "robot.xml")
+    with pytest.raises(ValueError, match=r"load_asset: .*robot.xml"):
+        load(World(), body.replace("geom", "gem"), tmp_path, "robot.xml")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda sim: gym.create_rigid_body_attractor(None, None),
+        lambda sim: gymapi.AttractorProperties(),
+        lambda sim: gym.create_sim(0, -1, gymapi.SIM_FLEX, gymapi.SimParams()),
+        lambda sim: gym.set_actor_scale(World().add((gym.create_sphere(sim, 1.0), (0, 0, 0))), 0, 2.0),
+    ],
+)
+def test_what_is_not_there_is_refused_by_name_with_the_line_that_asks(call):
+    sim = World().sim
+    with pytest.raises(NotImplementedError, match=r"^(gym|gymapi|SIM_FLEX|set_actor_scale).*is not supported.*test_files.py:\d+\)$"):
+        call(sim)
+
+
+def test_a_field_that_does_not_exist_cannot_be_set():
+    with pytest.raises(AttributeError, match="'AssetOptions' object has no attribute 'fix_base'"):
+        gymapi.AssetOptions().fix_base = True
+
+
+def test_tensors_before_prepare_sim_are_refused_in_a_sentence():
+    with pytest.raises(RuntimeError, match="after gym.prepare_sim"):
+        gym.acquire_actor_root_state_tensor(World().sim)
+    with pytest.raises(ValueError, match="at least one environment"):
+        World().prepare()
+
+
+def test_what_has_no_effect_is_told_once():
+    program = """
+from tests.gym_api.scenes import *
+for k in range(2):
+    w = World(); w.sim.params.physx.contact_offset = 0.01
+    o = options(thickness=0.01 + 0.01 * k); o.density = 500.0
+    env = w.add((gym.create_box(w.sim, 1, 1, 1, o), (0, 0, 1)))
+    gym.subscribe_viewer_keyboard_event(None, gymapi.KEY_ESCAPE, "QUIT")
+    w.prepare(); w.prepare
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in ("PhysXParams.contact_offset", "AssetOptions.thickness", "subscribe_viewer_keyboard_event"):
+        assert done.stderr.count(name) == 1 and IGNORED[name] in done.stderr
+    assert done.stderr.count("\n") == 1 and "density" not in done.stderr
