@@ -16,6 +16,7 @@ from .actor import Actor, Env
 from .actor_calls import ActorCalls
 from .asset import Asset, copies, primitive
 from .camera import CameraCalls
+from .matrices import MatrixCalls
 from .simulation import Handle, Simulation
 from .support import IGNORED, UnsupportedError, ignore
 from .types import (
@@ -30,7 +31,7 @@ from .types import (
 )
 
 
-class Gym(ActorCalls, CameraCalls):
+class Gym(ActorCalls, CameraCalls, MatrixCalls):
     """The one object that `acquire_gym` returns."""
 
     def __getattr__(self, name: str) -> Any:

@@ -355,6 +355,15 @@ class Layout:
         applied = self.engine.joint_forces() + self.engine.state["qfrc_applied"]
         return applied[:, self.slots.joint_qvel].float()
 
+    def first_body(self, slot: int) -> int:
+        """The place of an actor's first body among those of an environment."""
+        return int(self._first[slot])
+
+    def dofs_of(self, slot: int) -> slice:
+        """The places of an actor's degrees of freedom among those of an environment."""
+        first = sum(self.slots.num_dofs[:slot])
+        return slice(first, first + self.slots.num_dofs[slot])
+
     def has(self, env: int) -> bool:
         """True if this environment is one of the copies."""
         return env in self._rows

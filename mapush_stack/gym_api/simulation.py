@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -43,6 +43,8 @@ class Simulation:
         self.dirty: Dict[int, None] = {}
         """Environments whose properties were changed since the last step."""
         self.frames = 0
+        self.matrices: Dict[Tuple[str, int], Handle] = {}
+        """By kind and actor, see `matrices`."""
         self.later: List[Callable[[], object]] = []
         """What the program set before the simulation was prepared."""
 
@@ -184,8 +186,8 @@ class Simulation:
         layout = self.layouts[int(self._tables["layout"][actor])]
         env = layout.envs[int(self._tables["row"][actor])]
         slot = int(self._tables["slot"][actor])
-        first = self.first_dof[env.index] + sum(layout.slots.num_dofs[:slot])
-        return slice(first, first + layout.slots.num_dofs[slot])
+        own, first = layout.dofs_of(slot), self.first_dof[env.index]
+        return slice(first + own.start, first + own.stop)
 
     def push(
         self, forces: Optional[Tensor], torques: Optional[Tensor], places: Optional[Tensor] = None, local: bool = False
