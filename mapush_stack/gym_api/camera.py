@@ -68,7 +68,7 @@ class Camera:
 
         """
         if kind not in (ImageType.IMAGE_COLOR, ImageType.IMAGE_DEPTH):
-            raise UnsupportedError(f"get_camera_image of {ImageType(kind).name}", "IMAGE_COLOR and IMAGE_DEPTH are there")
+            raise UnsupportedError(f"get_camera_image of {ImageType(kind).name}", "use IMAGE_COLOR or IMAGE_DEPTH")
         layout = env.sim.layout_of(env)
         renderer = _renderer(layout, self.width, self.height)
         _paint(layout, env)
@@ -167,11 +167,13 @@ class CameraCalls:
 
     def get_camera_transform(self, sim: Any, env: Env, camera: int) -> Transform:
         """Where the camera is now."""
-        return env.cameras[camera].pose(env)
+        place: Transform = env.cameras[camera].pose(env)
+        return place
 
     def get_camera_image(self, sim: Any, env: Env, camera: int, kind: Any) -> np.ndarray:
         """See `Camera.draw`."""
-        return env.cameras[camera].draw(env, kind)
+        picture: np.ndarray = env.cameras[camera].draw(env, kind)
+        return picture
 
     def write_camera_image_to_file(self, sim: Any, env: Env, camera: int, kind: Any, path: str) -> None:
         """A PNG file of the colours."""

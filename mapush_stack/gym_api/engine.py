@@ -40,7 +40,7 @@ class Engine:
         raise NotImplementedError
 
     def tree_centres(self) -> Tensor:
-        """The centre of mass of each body's whole tree in the last substep, about which `forces` are, `[N, bodies, 3]`."""
+        """Centres of mass of the bodies' whole trees, about which `forces` are, in the last substep `[N, B, 3]`."""
         raise NotImplementedError
 
     def joint_forces(self) -> Tensor:

@@ -13,7 +13,6 @@ from ..device.replay import no_garbage_collection
 from ..sim.warp import DERIVED, import_warp
 from .engine import STATE, Engine, ask_for_forces
 
-
 _CHECKS = (1, 10, 50, 100, 200, 300, 400, 500)
 """Steps after which the room for contacts is checked, and then every 500: a look waits for the GPU."""
 
@@ -59,6 +58,8 @@ class WarpEngine(Engine):
             array, shape = getattr(self._d, name), getattr(fresh, name).shape
             shared = share(array) if array.size else torch.zeros((self._num_envs, *shape), device=self.device)
             self.state[name] = shared.copy_(kept[name]) if name in kept else shared
+        self._cfrc: Tensor
+        self._actuators: Tensor
         self._cfrc, self._actuators = share(self._d.cfrc_ext), share(self._d.qfrc_actuator)
         self._overflow = share(self._d.overflow)
         self._graph: Any = None
@@ -78,8 +79,8 @@ class WarpEngine(Engine):
             for one, values in kept.items():
                 share(getattr(self._m, one)).copy_(values)
             self._graph = None
-        values = share(getattr(self._m, name))
-        return values
+        field: Tensor = share(getattr(self._m, name))
+        return field
 
     def commit(self) -> None:
         """See `Engine.commit`."""
@@ -143,8 +144,9 @@ class WarpEngine(Engine):
 
     def tree_centres(self) -> Tensor:
         """See `Engine.tree_centres`."""
-        centres: Tensor = self._warp.to_torch(self._d.subtree_com)
-        return centres[:, self.model.body_rootid]
+        centres = self._warp.to_torch(self._d.subtree_com)
+        found: Tensor = centres[:, self.model.body_rootid]
+        return found
 
     def joint_forces(self) -> Tensor:
         """See `Engine.joint_forces`."""

@@ -118,8 +118,8 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
 
     def load_asset(self, sim: Simulation, rootpath: str, filename: str, options: Any = None) -> Asset:
         """A URDF file, or an MJCF file (.xml)."""
-        path, options = Path(os.path.join(rootpath, filename)), options or AssetOptions()
-        asset = (mjcf if path.suffix.lower() in (".xml", ".mjcf") else urdf).load(path, options)
+        path, options = Path(rootpath) / filename, options or AssetOptions()
+        asset: Asset = (mjcf if path.suffix.lower() in (".xml", ".mjcf") else urdf).load(path, options)
         asset.key = (str(path.resolve()), path.stat().st_mtime_ns, repr(options))
         return asset
 
@@ -127,7 +127,7 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
 
     def load_mjcf(self, sim: Simulation, rootpath: str, filename: str, options: Any = None) -> Asset:
         """An MJCF file."""
-        return mjcf.load(Path(os.path.join(rootpath, filename)), options or AssetOptions())
+        return mjcf.load(Path(rootpath) / filename, options or AssetOptions())
 
     def create_box(self, sim: Simulation, width: float, height: float, depth: float, options: Any = None) -> Asset:
         """A box of these sides, m."""

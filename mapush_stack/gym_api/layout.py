@@ -1,7 +1,7 @@
 """Environments with the same actors, as copies of one model, and their states in Isaac Gym's order.
 
-Isaac Gym's states are of bodies' frames, with the velocity of the centre of mass; quaternions are (x, y, z, w). MuJoCo's
-are (w, x, y, z), with the velocity of the frame, and spins in the body's axes.
+Isaac Gym's states are of bodies' frames, with the velocity of the centre of mass; quaternions are (x, y, z, w).
+MuJoCo's are (w, x, y, z), with the velocity of the frame, and spins in the body's axes.
 """
 
 from __future__ import annotations
@@ -203,15 +203,13 @@ class Layout:
         joints = _longs([self.engine.model.joint(name).id for row in self.scene.joints for name in row], device)
         driven = np.isin(table["driveMode"], [int(mode) for mode in scene.DRIVEN])
         if len(self._driven):
-            for which, name in enumerate(("stiffness", "damping")):
-                gain = (
-                    table[name] * (table["driveMode"] != int(DofDriveMode.DOF_MODE_VEL)) if which == 0 else table[name]
-                )
-                self._gains[which][rows] = numbers(gain)[:, self._driven]
+            to_place = table["driveMode"] != int(DofDriveMode.DOF_MODE_VEL)
+            for gains, values in zip(self._gains, (table["stiffness"] * to_place, table["damping"])):
+                gains[rows] = numbers(values)[:, self._driven]
             bias = self.engine.field("actuator_biasprm")
             bias[rows, :, 1], bias[rows, :, 2] = -self._gains[0][rows], -self._gains[1][rows]
-            efforts, which = (scene.effort_range(rows_of) for rows_of in (table, base)), self._driven.cpu().numpy()
-            self._write("actuator_forcerange", (rows,), *(limits[..., which, :] for limits in efforts))
+            efforts = [scene.effort_range(rows_of[..., self._driven.cpu().numpy()]) for rows_of in (table, base)]
+            self._write("actuator_forcerange", (rows,), *efforts)
         self._write("dof_armature", where, table["armature"], base["armature"])
         self._write("dof_frictionloss", where, table["friction"], base["friction"])
         self._write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Dict, List, Tuple
 
 import torch
 from torch import Tensor
@@ -22,15 +22,16 @@ def jacobian(layout: Layout, slot: int) -> Tensor:
     """
     asset, first = layout.actors[slot].asset, layout.first_body(slot)
     frames = layout.frames()[:, first : first + len(asset.links)]
-    pos, turn, centre = frames.split((3, 4, 3), dim=-1)
+    pos, turn, centre = frames.tensor_split((3, 7), dim=-1)
     before = 0 if asset.fixed else 6
     found = frames.new_zeros(len(frames), len(asset.links), 6, before + len(asset.joints))
     if not asset.fixed:
         found[:, :, :3, :3] = found[:, :, 3:, 3:6] = torch.eye(3, dtype=found.dtype, device=found.device)
         arm = centre - centre[:, :1]
-        for axis in range(3):
-            spin = torch.eye(3, dtype=found.dtype, device=found.device)[axis].expand_as(arm)
-            found[:, :, :3, 3 + axis] = torch.cross(spin, arm, dim=-1)
+        for number, unit in enumerate(torch.eye(3, dtype=found.dtype, device=found.device)):
+            found[:, :, :3, 3 + number] = torch.cross(unit.expand_as(arm), arm, dim=-1)
+    axis: Tensor
+    anchor: Tensor
     moves: List[List[int]] = []
     """Columns of the joints at and above each link."""
     columns: List[Tuple[Tensor, Tensor, bool]] = []
@@ -104,7 +105,7 @@ def _acquire(sim: Simulation, kind: str, name: str) -> Handle:
     names = [actor.name for actor in sim.layouts[0].actors]
     if name not in names:
         raise ValueError(f"no actor is called {name!r}; there are {', '.join(map(repr, names))}")
-    matrices: Dict[Tuple[str, int], Any] = sim.matrices
+    matrices: Dict[Tuple[str, int], Handle] = sim.matrices
     key = (kind, names.index(name))
     if key not in matrices:
         matrices[key] = Handle(_MAKERS[kind](sim.layouts[0], key[1]))

@@ -79,7 +79,8 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
 
     for number, piece in enumerate(pieces):
         # A coefficient of 0: the larger of two is then that of the shape, which holds the mean.
-        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0], "solmix": 0.0, "rgba": _GREY}
+        common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0]}
+        common.update(solmix=0.0, rgba=_GREY)
         if isinstance(piece, Plane):
             turn = np.zeros(4)
             mujoco.mju_quatZ2Vec(turn, piece.normal)
@@ -107,7 +108,8 @@ def _add_field(spec: Any, piece: Field, common: Dict[str, Any]) -> None:
 
 
 def _add_actor(scene: Scene, number: int, actor: Actor) -> None:
-    asset, bodies = actor.asset, []
+    asset = actor.asset
+    bodies: List[Any] = []
     names: Tuple[List[str], ...] = ([], [], [])
     for index, link in enumerate(asset.links):
         name = f"a{number}_{index}"
@@ -240,13 +242,13 @@ def quaternion(matrix: np.ndarray) -> List[float]:
     return found.tolist()
 
 
-def effort_range(rows: np.ndarray) -> np.ndarray:
+def effort_range(rows: Any) -> np.ndarray:
     """The forces between which drives stay `[..., 2]`, N m or N; an effort of 0 is no limit."""
     effort = np.where(rows["effort"] > 0, np.minimum(rows["effort"], 1e30), 1e30)
     return np.stack((-effort, effort), axis=-1)
 
 
-def springs(rows: np.ndarray) -> np.ndarray:
+def springs(rows: Any) -> np.ndarray:
     """The stiffness of joints that nothing drives, N m/rad or N/m."""
     return np.where(np.isin(rows["driveMode"], DRIVEN), 0.0, rows["stiffness"])
 

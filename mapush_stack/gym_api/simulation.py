@@ -199,7 +199,7 @@ class Simulation:
         self.check()
         forces, torques, places = (None if one is None else one.reshape(-1, 3) for one in (forces, torques, places))
         if places is not None or local:
-            pos, turn, centre = self._frames().split((3, 4, 3), dim=-1)
+            pos, turn, centre = self._frames().tensor_split((3, 7), dim=-1)
             if local:
                 forces, torques = (
                     None if one is None else rotate_by_quaternion(turn, one) for one in (forces, torques)

@@ -116,7 +116,7 @@ def from_heights(samples: np.ndarray, params: HeightFieldParams) -> List[Piece]:
 
 
 def simplify(pieces: List[Piece]) -> List[Piece]:
-    """The ground as a whole: a flat piece that reaches all edges is an endless plane; what lies below one is dropped."""
+    """The ground as a whole: a flat piece up to all edges is an endless plane; what lies below one is dropped."""
     boxes = [(piece, *_extent(piece)) for piece in pieces if not isinstance(piece, Plane)]
     planes: List[Plane] = [piece for piece in pieces if isinstance(piece, Plane)]
     if boxes:
@@ -200,7 +200,8 @@ def _blocks(grid: Grid, raised: np.ndarray) -> Optional[List[Tuple[np.ndarray, n
 
 def _rectangles(level: np.ndarray) -> Optional[List[Tuple[int, int, int, int]]]:
     """Rectangles of one height that cover all that is a number: (first, end, first, end); None if too many."""
-    todo, found = np.isfinite(level), []
+    todo = np.isfinite(level)
+    found: List[Tuple[int, int, int, int]] = []
     while todo.any():
         if len(found) == _MOST_BOXES:
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import Any, Dict, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
 
 import numpy as np
 
@@ -86,6 +86,10 @@ class Record:
     def __init__(self) -> None:
         for name, default in type(self).FIELDS.items():
             object.__setattr__(self, name, default() if isinstance(default, type) else default)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def __setattr__(self, name: str, value: Any) -> None:
         kind = type(self).__name__

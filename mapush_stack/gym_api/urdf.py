@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Dict, List, Optional
 from xml.etree import ElementTree
@@ -74,7 +73,7 @@ class _Reader:
         """Give `link` what the element has, and the elements that are fixed to it; returns their masses."""
         element = self.elements[name]
         parts = [moved(one, pose) for one in [_inertial(element)] if one is not None]
-        link.shapes += [shape for shape in map(lambda c: self._shape(c, pose), element.findall("collision")) if shape]
+        link.shapes += [shape for shape in (self._shape(one, pose) for one in element.findall("collision")) if shape]
         for joint in sorted(self.children[name], key=lambda one: one.get("name", "")):
             child, place = _attribute(joint, "child", "link"), pose @ _pose(joint.find("origin"))
             kind = joint.get("type", "")
@@ -131,7 +130,7 @@ class _Reader:
     def _mesh(self, name: str) -> str:
         """The file of a mesh, also one named as `package://PACKAGE/PATH`."""
         relative = name[len("package://") :].partition("/")[2] if name.startswith("package://") else name
-        tried = [Path(os.path.join(folder, relative)) for folder in (self.path.parent, *self.path.parents)]
+        tried = [folder / relative for folder in (self.path.parent, *self.path.parents)]
         found = next((str(path) for path in tried if path.is_file()), "")
         if not found:
             raise FileNotFoundError(f"load_asset: {self.path}: the mesh {name} is not there")
@@ -172,7 +171,8 @@ def rotation(roll: float, pitch: float, yaw: float) -> np.ndarray:
     turn_x = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
     turn_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     turn_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-    return turn_z @ turn_y @ turn_x
+    turn: np.ndarray = turn_z @ turn_y @ turn_x
+    return turn
 
 
 def _inertial(element: Element) -> Optional[Inertia]:

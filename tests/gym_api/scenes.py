@@ -109,7 +109,8 @@ def quadruped():
 def _link(name, mass, moment, shape="", place="0 0 0"):
     inertia = " ".join(f'{axis}="{moment}"' for axis in ("ixx", "iyy", "izz"))
     collision = f'<collision><origin xyz="{place}"/><geometry>{shape}</geometry></collision>' if shape else ""
-    inertial = f'<inertial><origin xyz="{place}"/><mass value="{mass}"/><inertia {inertia} ixy="0" ixz="0" iyz="0"/></inertial>'
+    inertial = f'<mass value="{mass}"/><inertia {inertia} ixy="0" ixz="0" iyz="0"/>'
+    inertial = f'<inertial><origin xyz="{place}"/>{inertial}</inertial>'
     return f'<link name="{name}">{inertial}{collision}</link>'
 
 
@@ -127,12 +128,9 @@ def load(world, text, folder, name="asset.urdf", **values):
     return gym.load_asset(world.sim, str(folder), name, options(**values))
 
 
-def pendulum(mass=1.0, length=0.5, limit="", dynamics="", damping=0.0):
+def pendulum(mass=1.0, length=0.5):
     """A URDF: a point-like mass under a hinge about y."""
+    joint = _joint("hinge", "continuous", "base", "bob", "0 0 0", "0 1 0")
     return (
-        '<robot name="pendulum"><link name="base"/>'
-        + f'<link name="bob"><inertial><origin xyz="0 0 {-length}"/><mass value="{mass}"/><inertia ixx="1e-4" iyy="1e-4" '
-        + 'izz="1e-4" ixy="0" ixz="0" iyz="0"/></inertial></link>'
-        + '<joint name="hinge" type="continuous"><parent link="base"/><child link="bob"/><axis xyz="0 1 0"/>'
-        + f"{limit}{dynamics}</joint></robot>"
+        f'<robot name="pendulum">{_link("base", 1, 1)}{_link("bob", mass, 1e-4, place=f"0 0 {-length}")}{joint}</robot>'
     )

@@ -3,7 +3,6 @@
 import mujoco
 import numpy as np
 import pytest
-import torch
 
 from mapush_stack.gym_api import terrain_utils
 from tests.gym_api.scenes import ROOT, World, gym, gymapi, options, rubbed
@@ -54,7 +53,9 @@ def heights(world, places):
     layout = world.sim.layouts[0]
     data, model, hit = layout.engine.data(0), layout.engine.model, np.zeros(1, dtype=np.int32)
     mujoco.mj_forward(model, data)
-    found = [mujoco.mj_ray(model, data, np.array([x, y, 50.0]), np.array([0, 0, -1.0]), None, 1, -1, hit) for x, y in places]
+    found = [
+        mujoco.mj_ray(model, data, np.array([x, y, 50.0]), np.array([0, 0, -1.0]), None, 1, -1, hit) for x, y in places
+    ]
     return 50.0 - np.array(found)
 
 
@@ -151,7 +152,10 @@ def test_a_slope_slides_as_its_angle_and_friction_say():
 
 def test_grounds_that_cannot_be_had_are_refused_by_name():
     world = World(ground=None)
-    ramp = (np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0.5], [0, 1, 0.5], [0.5, 0.5, 2]], float), np.array([[0, 1, 4], [1, 2, 4]]))
+    ramp = (
+        np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0.5], [0, 1, 0.5], [0.5, 0.5, 2]], float),
+        np.array([[0, 1, 4], [1, 2, 4]]),
+    )
     with pytest.raises(NotImplementedError, match=r"neither a box nor a grid.*add_heightfield.*test_ground.py:\d+"):
         mesh(world, *ramp)
     mesh(world, *box_mesh((-5, -5, -0.5), (5, 5, 0.0)), friction=0.5)

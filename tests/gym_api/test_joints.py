@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.gym_api.scenes import World, box, gym, gymapi, gymtorch, load, options, pendulum, quadruped
+from tests.gym_api.scenes import World, gym, gymapi, gymtorch, load, pendulum, quadruped
 
 LEGS = ("FL", "FR", "RL", "RR")
 JOINTS = [f"{leg}_{part}_joint" for leg in LEGS for part in ("hip", "thigh", "calf")]
@@ -41,7 +41,9 @@ def test_bodies_and_joints_come_depth_first_by_the_names_of_the_joints(tmp_path)
     whole = load(world, quadruped(), tmp_path, collapse_fixed_joints=False)
     assert gym.get_asset_rigid_body_count(whole) == 1 + 2 + 4 * 4
     env = world.add((asset, (0, 0, 1)), (whole, (0, 5, 1)))
-    masses = {name: body.mass for name, body in zip(["base", *parts, "mast"], gym.get_actor_rigid_body_properties(env, 0))}
+    masses = {
+        name: body.mass for name, body in zip(["base", *parts, "mast"], gym.get_actor_rigid_body_properties(env, 0))
+    }
     assert masses["base"] == pytest.approx(6.2) and masses["mast"] == pytest.approx(0.4)
     calf = gym.get_actor_rigid_body_properties(env, 0)[parts.index("FL_calf") + 1]
     assert calf.mass == pytest.approx(0.2) and calf.com.z == pytest.approx(-(0.15 * 0.1 + 0.05 * 0.2) / 0.2)
