@@ -24,7 +24,7 @@ class World:
     """`num` robots, each alone; tensors are `[num, ...]` on the CPU."""
 
     def __init__(self, upstream: Path, friction: Tensor, payload: Tensor) -> None:
-        """`upstream` is MAPush's source tree; `friction` `[num]` is that of feet on the ground, `payload` `[num]` in kg."""
+        """`upstream` is MAPush's source tree; `friction` `[num]` is between feet and ground; `payload` `[num]`, kg."""
         from .. import gymapi, gymtorch
 
         self._gym, self._num = gymapi.acquire_gym(), len(friction)
@@ -51,7 +51,7 @@ class World:
         params.gravity = api.Vec3(0.0, 0.0, -9.81)
         sim = gym.create_sim(0, -1, api.SIM_PHYSX, params)
         plane = api.PlaneParams()
-        plane.normal, plane.static_friction, plane.dynamic_friction = api.Vec3(0.0, 0.0, 1.0), _GROUND, _GROUND
+        plane.normal, plane.static_friction = api.Vec3(0.0, 0.0, 1.0), _GROUND
         gym.add_ground(sim, plane)
         options = api.AssetOptions()
         options.collapse_fixed_joints = options.replace_cylinder_with_capsule = True
