@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import click
 from rich.table import Table
@@ -62,18 +62,14 @@ def train(out: Path, rounds: int, seed: int) -> None:
 
 
 @click.command(name="walker-test")
-@click.option("--networks", type=click.Path(path_type=Path), help="Folder of two TorchScript files, also upstream's.")
-@click.option("--teacher", is_flag=True, help="Measure the policy that is told its velocity.")
+@click.option("--teacher", is_flag=True, help="Measure the policy that is told its velocity instead.")
 @click.option("--robots", type=click.IntRange(1), default=16, show_default=True, help="For each command.")
-@click.option("--minutes", type=click.FloatRange(0), default=2.0, show_default=True, help="Of random commands.")
-def test(networks: Optional[Path], teacher: bool, robots: int, minutes: float) -> None:
+@click.option("--minutes", type=click.FloatRange(0), default=5.0, show_default=True, help="Of random commands.")
+def test(teacher: bool, robots: int, minutes: float) -> None:
     """Print how well the walking networks follow commands; MAPUSH_SRC names MAPush's source tree."""
     from ..gym_api.walker import measuring
 
-    if teacher and networks is not None:
-        raise UserError(f"--teacher and --networks={networks} are two walkers: leave one of them out")
-    upstream = _upstream()
-    walker = measuring.teacher() if teacher else measuring.from_files(networks)
+    upstream, walker = _upstream(), measuring.walker(teacher)
     numbers = right("friction", "vx m/s", "vy m/s", "yaw rate rad/s", "worst robot's error", "moved m", "fallen")
     table = Table("command", *numbers, title=f"MAPush's Go1, {robots} robots, means over 5 s after 2 s")
     for row in measuring.track(upstream, walker, robots):
@@ -81,8 +77,8 @@ def test(networks: Optional[Path], teacher: bool, robots: int, minutes: float) -
         table.add_row(row.name, f"{row.friction:g}", *means, str(row.fallen))
     console = make_console()
     console.print(table)
-    falls, hours = measuring.endurance(upstream, walker, 128, 60.0 * minutes, seed=0)
-    say(console, f"{falls} falls in {hours:.2f} robot-hours of random commands, loads and pushes")
+    falls = measuring.endurance(upstream, walker, 128, 60.0 * minutes, seed=0)
+    say(console, f"128 robots, {minutes:g} minutes of random commands, loads and pushes: {falls} falls")
 
 
 def _upstream() -> Path:

@@ -9,7 +9,7 @@ from typing import Any, Dict, List
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import UserError, of_safetensors, refuse
 from ...system.atomic import errors_name, scratch_directory
@@ -66,7 +66,7 @@ def traced(walker: Walker, part: str) -> Any:
     network(example)  # constants that are made in the first call would be bound to this device
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch would rather have another format, which MAPush does not read
-        return torch.jit.trace(network, example)
+        return torch.jit.trace(network, example)  # type: ignore[no-untyped-call]
 
 
 def write(folder: Path, walker: Walker) -> List[Path]:
@@ -90,19 +90,3 @@ def write(folder: Path, walker: Walker) -> List[Path]:
     except OSError as error:
         refuse(error, f"{folder} cannot be written")
     return list(paths.values())
-
-
-def read(folder: Path) -> List[nn.Module]:
-    """The two networks `[adaptation, body]` in a folder's TorchScript files, upstream's or this project's.
-
-    Raises:
-        UserError: a file is missing or damaged.
-
-    """
-    modules: List[nn.Module] = []
-    for name in NAMES.values():
-        try:
-            modules.append(torch.jit.load(str(folder / name), map_location="cpu"))
-        except (ValueError, RuntimeError, OSError) as error:
-            raise UserError(f"{folder / name} cannot be read as TorchScript: {error}; restore a copy of it") from None
-    return modules

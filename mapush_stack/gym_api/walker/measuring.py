@@ -1,9 +1,9 @@
-"""How well networks in upstream's interface follow commands, beside the policy that taught them."""
+"""How well the walking networks follow commands, beside the policy that is told its velocity."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -13,20 +13,20 @@ from . import files, networks
 from .training import Disturbances
 from .world import World
 
-COMMANDS: List[Tuple[str, Tuple[float, float, float]]] = [
-    ("stand", (0.0, 0.0, 0.0)),
-    ("forward 0.5", (0.5, 0.0, 0.0)),
-    ("forward 0.25", (0.25, 0.0, 0.0)),
-    ("backward 0.5", (-0.5, 0.0, 0.0)),
-    ("left 0.3", (0.0, 0.3, 0.0)),
-    ("right 0.3", (0.0, -0.3, 0.0)),
-    ("left 0.5", (0.0, 0.5, 0.0)),
-    ("turn 0.5", (0.0, 0.0, 0.5)),
-    ("forward 0.4, turn 0.4", (0.4, 0.0, 0.4)),
-    ("forward 0.5, left 0.3", (0.5, 0.3, 0.0)),
-    ("all 0.5", (0.5, 0.5, 0.5)),
-]
-"""Name and command (m/s, m/s, rad/s); MAPush's policies command up to 0.5 of each."""
+COMMANDS: Dict[str, Tuple[float, float, float]] = {
+    "stand": (0.0, 0.0, 0.0),
+    "forward 0.5": (0.5, 0.0, 0.0),
+    "forward 0.25": (0.25, 0.0, 0.0),
+    "backward 0.5": (-0.5, 0.0, 0.0),
+    "left 0.3": (0.0, 0.3, 0.0),
+    "right 0.3": (0.0, -0.3, 0.0),
+    "left 0.5": (0.0, 0.5, 0.0),
+    "turn 0.5": (0.0, 0.0, 0.5),
+    "forward 0.4, turn 0.4": (0.4, 0.0, 0.4),
+    "forward 0.5, left 0.3": (0.5, 0.3, 0.0),
+    "all 0.5": (0.5, 0.5, 0.5),
+}
+"""m/s, m/s, rad/s; MAPush's policies command up to 0.5 of each."""
 FRICTIONS = (0.55, 0.3)
 """Between feet and ground: MAPush's, and a slippery one."""
 SETTLING, MEASURED = 100, 250
@@ -40,7 +40,8 @@ class Row(NamedTuple):
 
     name: str
     friction: float
-    measured: Tuple[float, float, float]
+    measured: Tuple[float, ...]
+    """In the base's frame, m/s, m/s, rad/s."""
     worst: float
     """Largest error of any robot's mean in any direction, m/s or rad/s."""
     moved: float
@@ -48,35 +49,23 @@ class Row(NamedTuple):
     fallen: int
 
 
-def teacher() -> Walker:
-    """The project's own walking policy, which is told its velocity."""
-    body = networks.Walker().body
-    return lambda history, sensed: body.act(networks.newest(history), networks.truth(sensed))
-
-
-def from_files(folder: Optional[Path]) -> Walker:
-    """The networks in a folder's two TorchScript files, or those that come with the project.
-
-    Raises:
-        UserError: a file is missing or damaged.
-
-    """
-    if folder is None:
-        walker = files.load()
-        return lambda history, sensed: walker(history)
-    adaptation, body = files.read(folder)
-    return lambda history, sensed: body(torch.cat((history, adaptation(history)), dim=-1))
+def walker(teacher: bool) -> Walker:
+    """The networks that come with the project, or the policy that is told its velocity."""
+    if teacher:
+        body = networks.Walker().body
+        return lambda history, sensed: body.act(networks.newest(history), networks.truth(sensed))
+    shipped = files.load()
+    return lambda history, sensed: shipped(history)
 
 
 @torch.no_grad()
 def track(upstream: Path, walker: Walker, robots: int) -> List[Row]:
     """Each command with so many robots, from MAPush's random starts."""
-    cases = [(name, command, friction) for friction in FRICTIONS for name, command in COMMANDS]
+    cases = [(name, command, friction) for friction in FRICTIONS for name, command in COMMANDS.items()]
     count = len(cases) * robots
-    friction = torch.tensor([case[2] for case in cases]).repeat_interleave(robots)
-    world = World(upstream, friction, torch.zeros(count))
+    world = World(upstream, torch.tensor([case[2] for case in cases]).repeat_interleave(robots), torch.zeros(count))
     world.command = torch.tensor([case[1] for case in cases]).repeat_interleave(robots, 0)
-    down, speeds, start = torch.zeros(count, dtype=torch.bool), torch.zeros(count, 3), world.roots[:, :2].clone()
+    down, speeds, start = torch.zeros(count, dtype=torch.bool), torch.zeros(count, 3), torch.zeros(count, 2)
     for step in range(SETTLING + MEASURED):
         sensed = world.body()
         if step == SETTLING:
@@ -85,18 +74,18 @@ def track(upstream: Path, walker: Walker, robots: int) -> List[Row]:
             speeds += torch.cat((sensed.linear_velocity[:, :2], sensed.angular_velocity[:, 2:]), dim=-1) / MEASURED
         world.step(walker(world.observe(sensed), sensed))
         down |= world.fallen()
-    errors = (speeds - world.command).abs().amax(-1).view(-1, robots)
-    moved = torch.linalg.vector_norm(world.roots[:, :2] - start, dim=-1).view(-1, robots)
+    worst = (speeds - world.command).abs().amax(-1).view(-1, robots).amax(-1)
+    moved = torch.linalg.vector_norm(world.roots[:, :2] - start, dim=-1).view(-1, robots).mean(-1)
     means, fallen = speeds.view(-1, robots, 3).mean(1), down.view(-1, robots).sum(1)
     return [
-        Row(name, friction, tuple(means[k].tolist()), float(errors[k].max()), float(moved[k].mean()), int(fallen[k]))
+        Row(name, friction, tuple(means[k].tolist()), float(worst[k]), float(moved[k]), int(fallen[k]))
         for k, (name, _, friction) in enumerate(cases)
     ]
 
 
 @torch.no_grad()
-def endurance(upstream: Path, walker: Walker, robots: int, seconds: float, seed: int) -> Tuple[int, float]:
-    """Falls, and robot-hours, under the training's commands, loads and pushes at MAPush's friction."""
+def endurance(upstream: Path, walker: Walker, robots: int, seconds: float, seed: int) -> int:
+    """Falls under the training's commands, loads and pushes at MAPush's friction."""
     random = torch.Generator().manual_seed(seed)
     friction, falls = torch.full((robots,), FRICTIONS[0]), 0
     world, around = World(upstream, friction, torch.zeros(robots)), Disturbances(friction, random)
@@ -108,4 +97,4 @@ def endurance(upstream: Path, walker: Walker, robots: int, seconds: float, seed:
         falls += len(down)
         if len(down):
             world.restart(down, random)
-    return falls, robots * seconds / 3600
+    return falls

@@ -23,8 +23,8 @@ ROBOTS, STEPS, KEPT = 512, 24, 40
 TAUGHT_ROUNDS = 10
 """The share of robots that are told their velocity falls from 1 to 0 in so many rounds."""
 BATCH, BATCHES, RATE, LAST_RATE = 512, 200, 1e-3, 3e-5
-LOAD, PUSH = 0.35, 60.0
-"""Largest steady load as a share of what the feet hold, and largest push, N; pushes last 0.2 s on average."""
+LOAD, WEIGHT, PUSH = 0.35, 110.0, 60.0
+"""Largest steady load as a share of what the feet hold, weight, N, and largest push, N, of 0.2 s on average."""
 SPEEDS = torch.tensor([[0.55, 0.55, 0.55], [0.9, 0.7, 1.1]])
 """Largest commands, m/s, m/s, rad/s, of three quarters of the robots and of the others."""
 
@@ -34,40 +34,35 @@ class Disturbances:
 
     def __init__(self, friction: Tensor, random: torch.Generator) -> None:
         """`friction` `[num]` of the robots bounds the steady loads that they feel, so that they can stand."""
-        self._random, self._num = random, len(friction)
-        self._largest = LOAD * 110.0 * friction
-        num = self._num
-        self._base, self._load = torch.zeros(num, 3), torch.zeros(num, 3)
+        self._random, num = random, len(friction)
+        self._largest, self._most = LOAD * WEIGHT * friction, torch.full((num,), PUSH)
+        self._base, self._load, self._push = (torch.zeros(num, 3) for _ in range(3))
         self._left, self._restless = torch.zeros(num), torch.rand(num, 1, generator=random) < 0.3
         self._limits = SPEEDS[(torch.arange(num) % 4 == 3).long()]
-        self._push = torch.zeros(num, 3)
 
     def apply(self, world: World) -> None:
         """Set the world's commands and pushes of the next step."""
-        new = self._left <= 0
-        self._left = torch.where(new, 50 + 150 * self._rand(self._num), self._left) - 1
-        signs = 2 * self._rand(self._num, 3) - 1
-        # some commands along one axis only, some to stand
-        axis = nn.functional.one_hot(torch.randint(3, (self._num,), generator=self._random), 3)
-        kind = self._rand(self._num, 1)
-        mask = torch.where(kind < 0.2, torch.zeros(1), torch.where(kind < 0.4, axis.float(), torch.ones(1)))
-        self._base = torch.where(new[:, None], signs * mask * self._limits, self._base)
-        load = self._sideways(self._largest) * (self._rand(self._num, 1) < 0.33)
-        self._load = torch.where(new[:, None], load, self._load)
-        begins, ends = self._rand(self._num, 1) < 0.005, self._rand(self._num, 1) < 0.1
-        self._push = torch.where(
-            begins, self._sideways(torch.full((self._num,), PUSH)), torch.where(ends, torch.zeros(1), self._push)
-        )
-        jitter = 0.3 * self._limits * (2 * self._rand(self._num, 3) - 1) * self._restless
-        world.command = self._base + jitter * (self._base != 0)
-        world.push = self._load + self._push
+        num, zero = len(self._left), torch.zeros(1)
+        new = self._left.unsqueeze(1) <= 0
+        self._left = torch.where(new[:, 0], 50 + 150 * self._rand(num), self._left) - 1
+        signs = 2 * self._rand(num, 3) - 1
+        axis = nn.functional.one_hot(torch.randint(3, (num,), generator=self._random), 3)
+        kind = self._rand(num, 1)  # a fifth stand, a fifth move along one axis
+        mask = torch.where(kind < 0.2, zero, torch.where(kind < 0.4, axis.float(), torch.ones(1)))
+        self._base = torch.where(new, signs * mask * self._limits, self._base)
+        load = self._sideways(self._largest) * (self._rand(num, 1) < 0.33)
+        self._load = torch.where(new, load, self._load)
+        begins, ends = self._rand(num, 1) < 0.005, self._rand(num, 1) < 0.1
+        self._push = torch.where(begins, self._sideways(self._most), torch.where(ends, zero, self._push))
+        jitter = 0.3 * self._limits * (2 * self._rand(num, 3) - 1) * self._restless
+        world.command, world.push = self._base + jitter * (self._base != 0), self._load + self._push
 
     def _rand(self, *shape: int) -> Tensor:
         return torch.rand(*shape, generator=self._random)
 
     def _sideways(self, largest: Tensor) -> Tensor:
-        angle, size = 2 * math.pi * self._rand(self._num), largest * self._rand(self._num)
-        return torch.stack((size * torch.cos(angle), size * torch.sin(angle), torch.zeros(self._num)), dim=-1)
+        angle, size = 2 * math.pi * self._rand(len(largest)), largest * self._rand(len(largest))
+        return torch.stack((size * torch.cos(angle), size * torch.sin(angle), torch.zeros_like(size)), dim=-1)
 
 
 class Course:
@@ -128,7 +123,7 @@ class Course:
             errors = nn.functional.smooth_l1_loss(guess, true, beta=0.2, reduction="none")
             losses = torch.stack((errors[:, :2].mean(), 0.1 * errors[:, 2:].mean(), 0.2 * off.square().mean()))
             self._optimizer.zero_grad()
-            losses.sum().backward()
+            torch.autograd.backward(losses.sum())
             self._optimizer.step()
             sums += losses.detach() / BATCHES
         return {"velocity_loss": float(sums[0]), "spin_loss": float(sums[1]), "action_loss": float(sums[2])}

@@ -30,10 +30,11 @@ class World:
         self._gym, self._num = gymapi.acquire_gym(), len(friction)
         self._sim = self._scene(gymapi, upstream, friction, payload)
         wrap = gymtorch.wrap_tensor
-        self.roots = wrap(self._gym.acquire_actor_root_state_tensor(self._sim))
-        self.dofs = wrap(self._gym.acquire_dof_state_tensor(self._sim)).view(self._num, 12, 2)
+        self.roots: Tensor = wrap(self._gym.acquire_actor_root_state_tensor(self._sim))
+        self.dofs: Tensor = wrap(self._gym.acquire_dof_state_tensor(self._sim)).view(self._num, 12, 2)
         self._force = torch.zeros(self._gym.get_sim_rigid_body_count(self._sim), 3)
-        self._network = torch.jit.load(str(upstream / "resources/actuator_nets/unitree_go1.pt"), map_location="cpu")
+        motors = str(upstream / "resources/actuator_nets/unitree_go1.pt")
+        self._network = torch.jit.load(motors, map_location="cpu")  # type: ignore[no-untyped-call]
         self._default, self._scale = torch.tensor(DEFAULT), torch.tensor(SCALE)
         self._limit = torch.tensor(MAX_TORQUE)
         self.command, self.push = torch.zeros(self._num, 3), torch.zeros(self._num, 3)
@@ -45,7 +46,7 @@ class World:
         self.restart(torch.arange(self._num), torch.Generator().manual_seed(0))
 
     def _scene(self, api: Any, upstream: Path, friction: Tensor, payload: Tensor) -> Any:
-        gym = self._gym
+        gym: Any = self._gym
         params = api.SimParams()
         params.dt, params.substeps, params.up_axis = gait.CONTROL_DT / _DECIMATION, 1, api.UP_AXIS_Z
         params.gravity = api.Vec3(0.0, 0.0, -9.81)
@@ -138,8 +139,9 @@ class World:
 
     def fallen(self) -> Tensor:
         """`[num]` bool: on its side or its belly, or no longer finite."""
-        gravity = self.body().gravity
-        return ~((gravity[:, 2] < -0.6) & (self.roots[:, 2] > 0.15) & (self.roots[:, 2] < 1.0))
+        height, down = self.roots[:, 2], self.body().gravity[:, 2]
+        upright: Tensor = (down < -0.6) & (height > 0.15) & (height < 1.0)
+        return ~upright
 
 
 def leg_phases(phase: Tensor) -> Tensor:
