@@ -79,7 +79,9 @@ def write(folder: Path, walker: Walker) -> List[Path]:
     paths = {part: folder / name for part, name in NAMES.items()}
     for path in paths.values():
         if path.exists() or path.is_symlink():
-            raise UserError(f"{path} is there already, and is not overwritten: it may be upstream's own; move it away")
+            raise UserError(
+                f"{path} is not overwritten, for it may be upstream's own: move it away to have this project's"
+            )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with scratch_directory(folder) as scratch:

@@ -17,7 +17,10 @@ _GAIT = (0.0, 3.0, 0.5, 0.0, 0.0, 0.5, 0.08 * 0.15, 0.0, 0.0, 0.25, 0.428, 0.0)
 """Entries 6 to 17 of a frame (docs/task.md section 7)."""
 _DECIMATION, _GROUND = 4, 0.1
 """Physics steps in a control step, and the friction of the ground, which is averaged with the robot's."""
-MAX_TORQUE = (20.0, 20.0, 25.0) * 4
+_MAX_TORQUE = (20.0, 20.0, 25.0) * 4
+"""N m."""
+_LEGS = (0.5, 0.0, 0.0, 0.5)
+"""Phases of FL, FR, RL and RR in the stride of a trot; stance is the first half."""
 
 
 class World:
@@ -36,11 +39,10 @@ class World:
         motors = str(upstream / "resources/actuator_nets/unitree_go1.pt")
         self._network = torch.jit.load(motors, map_location="cpu")  # type: ignore[no-untyped-call]
         self._default, self._scale = torch.tensor(DEFAULT), torch.tensor(SCALE)
-        self._limit = torch.tensor(MAX_TORQUE)
+        self._limit = torch.tensor(_MAX_TORQUE)
         self.command, self.push = torch.zeros(self._num, 3), torch.zeros(self._num, 3)
         self.phase = torch.zeros(self._num)
-        self.action = torch.zeros(self._num, 12)
-        self._before = torch.zeros(self._num, 12)
+        self.action, self._before = torch.zeros(self._num, 12), torch.zeros(self._num, 12)
         self._motor = torch.zeros(self._num, 12, 6)
         self.history = torch.zeros(self._num, FRAMES * FRAME)
         self.restart(torch.arange(self._num), torch.Generator().manual_seed(0))
@@ -81,6 +83,7 @@ class World:
         actors = which.to(torch.int32)
         self._gym.set_actor_root_state_tensor_indexed(self._sim, self.roots, actors, count)
         self._gym.set_dof_state_tensor_indexed(self._sim, self.dofs.view(-1, 2), actors, count)
+        self.history = self.history.clone()  # whoever keeps the last one keeps it as it was
         for memory in (self.phase, self.history, self._motor, self.action, self._before):
             memory[which] = 0.0
 
@@ -108,7 +111,7 @@ class World:
                 0.05 * body.joint_vel,
                 self.action,
                 self._before,
-                torch.sin(2 * math.pi * leg_phases(self.phase)),
+                torch.sin(2 * math.pi * (self.phase.unsqueeze(-1) + torch.tensor(_LEGS))),
             ),
             dim=-1,
         )
@@ -121,15 +124,11 @@ class World:
         target = self._default + self._scale * action.clamp(-10.0, 10.0)
         bodies = len(self._force) // self._num
         for _ in range(_DECIMATION):
-            error = self.dofs[..., 0] - target
-            motor = torch.stack(
-                (error, self._motor[..., 0], self._motor[..., 1], self.dofs[..., 1], *self._motor[..., 3:5].unbind(-1)),
-                -1,
-            )
-            self._motor = motor
+            error, last = self.dofs[..., 0] - target, self._motor.unbind(-1)
+            self._motor = torch.stack((error, *last[:2], self.dofs[..., 1], *last[3:5]), dim=-1)
             with torch.no_grad():
-                torque = self._network(motor.view(-1, 6)).view(self._num, 12).clamp(-self._limit, self._limit)
-            self._gym.set_dof_actuation_force_tensor(self._sim, torque.contiguous())
+                torque = self._network(self._motor.view(-1, 6)).view(self._num, 12)
+            self._gym.set_dof_actuation_force_tensor(self._sim, torque.clamp(-self._limit, self._limit))
             self._force.view(self._num, bodies, 3)[:, 0] = self.push
             self._gym.apply_rigid_body_force_tensors(self._sim, self._force)
             self._gym.simulate(self._sim)
@@ -142,8 +141,3 @@ class World:
         height, down = self.roots[:, 2], self.body().gravity[:, 2]
         upright: Tensor = (down < -0.6) & (height > 0.15) & (height < 1.0)
         return ~upright
-
-
-def leg_phases(phase: Tensor) -> Tensor:
-    """Phases `[..., 4]` of FL, FR, RL and RR in a trot whose stride is at `phase` `[...]`; stance is the first half."""
-    return torch.remainder(phase.unsqueeze(-1) + torch.tensor([0.5, 0.0, 0.0, 0.5]), 1.0)
