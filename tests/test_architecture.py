@@ -12,7 +12,7 @@ ALLOWED = {
     "device": {"errors", "system"},
     "task": {"errors", "settings", "registry"},
     "locomotion": {"errors", "system"},
-    "gym_api": {"errors", "__version__", "device", "sim", "system"},
+    "gym_api": {"errors", "__version__", "device", "locomotion", "sim", "system"},
     "presets": {"errors", "registry", "system"},
     "sim": {*LOW, "task", "locomotion", "gym_api"},
     "envs": {*LOW, "learning", "task", "sim", "locomotion"},

@@ -15,6 +15,7 @@ from ..errors import UserError
 from ..gym_api import activation
 from ..harness.guard import command_line
 from ..system import gpu
+from . import gym_walker
 from .console import make_console, say
 
 _FIND = (
@@ -35,6 +36,10 @@ _ENGINE = click.option(
 @click.group(name="gym")
 def command() -> None:
     """Programs that were written for Isaac Gym, unedited, over MuJoCo (docs/gym_api.md)."""
+
+
+for _walker in (gym_walker.write, gym_walker.train, gym_walker.test):
+    command.add_command(_walker)
 
 
 @command.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Tuple
+
 import torch
 from torch import Tensor
 
@@ -22,10 +25,16 @@ ENDS = (1.0, 1.0, -1.0, -1.0)
 def foot_positions(joint_pos: Tensor) -> Tensor:
     """Centres of the feet `[..., 4, 3]` (m, base's frame) for joint angles `[..., 12]` (rad)."""
     hip, thigh, calf = joint_pos.view(*joint_pos.shape[:-1], 4, 3).unbind(-1)
-    side, end = (torch.tensor(signs, dtype=hip.dtype, device=hip.device) for signs in (SIDES, ENDS))
+    side, end = _signs(hip.dtype, hip.device)
     x = -THIGH_LENGTH * torch.sin(thigh) - CALF_LENGTH * torch.sin(thigh + calf)
     down = -THIGH_LENGTH * torch.cos(thigh) - CALF_LENGTH * torch.cos(thigh + calf)
     out = HIP_LENGTH * side
     y = torch.cos(hip) * out - torch.sin(hip) * down
     z = torch.sin(hip) * out + torch.cos(hip) * down
     return torch.stack((HIP_X * end + x, HIP_Y * side + y, z), dim=-1)
+
+
+@functools.lru_cache(maxsize=None)
+def _signs(dtype: torch.dtype, device: torch.device) -> Tuple[Tensor, Tensor]:
+    """`SIDES` and `ENDS` as tensors, made once: copying them from the host waits for the device."""
+    return torch.tensor(SIDES, dtype=dtype, device=device), torch.tensor(ENDS, dtype=dtype, device=device)

@@ -134,3 +134,16 @@ def pendulum(mass=1.0, length=0.5):
     return (
         f'<robot name="pendulum">{_link("base", 1, 1)}{_link("bob", mass, 1e-4, place=f"0 0 {-length}")}{joint}</robot>'
     )
+
+
+def go1():
+    """A URDF with the Go1's lengths and masses (docs/task.md section 7)."""
+    parts = [_link("base", 4.8, 0.03, '<box size="0.3762 0.0935 0.114"/>')]
+    for leg, x, y in (("FR", 0.1881, -0.08), ("FL", 0.1881, 0.08), ("RR", -0.1881, -0.08), ("RL", -0.1881, 0.08)):
+        parts += [_link(f"{leg}_hip", 0.51, 5e-4), _link(f"{leg}_thigh", 0.9, 5e-3), _link(f"{leg}_calf", 0.16, 3e-3)]
+        parts += [_link(f"{leg}_foot", 0.06, 1e-5, '<sphere radius="0.02"/>')]
+        parts += [_joint(f"{leg}_hip_joint", "revolute", "base", f"{leg}_hip", f"{x} {0.5844 * y} 0", "1 0 0")]
+        parts += [_joint(f"{leg}_thigh_joint", "revolute", f"{leg}_hip", f"{leg}_thigh", f"0 {y} 0", "0 1 0")]
+        parts += [_joint(f"{leg}_calf_joint", "revolute", f"{leg}_thigh", f"{leg}_calf", "0 0 -0.213", "0 1 0")]
+        parts += [_joint(f"{leg}_foot_joint", "fixed", f"{leg}_calf", f"{leg}_foot", "0 0 -0.213")]
+    return f'<robot name="go1">{"".join(parts)}</robot>'

@@ -1,0 +1,1 @@
+"""Walking networks in upstream's interface: made, measured and written as TorchScript."""
