@@ -7,7 +7,7 @@ Every option is HARL's. It runs on NVIDIA's Isaac Gym too, without `mapush gym r
 those of docs/isaacgym.md, "Eight bugs": what such wrappers get wrong.
 """
 
-import isaacgym  # before torch, as NVIDIA's wants it  # isort: skip
+import isaacgym  # noqa: F401, I001  # before torch, as NVIDIA's wants it
 
 import argparse
 import json
@@ -105,7 +105,11 @@ def main() -> None:
     algo_args, _ = get_defaults_yaml_args(known.algo, "gym")
     algo_args["eval"]["use_eval"] = False  # one simulation in a process
     algo_args["logger"]["log_dir"] = str(Path(known.log_dir).resolve())
-    config = {"main_args": {"algo": known.algo, "env": "mapush"}, "algo_args": algo_args, "env_args": {"state_type": "EP"}}
+    config = {
+        "main_args": {"algo": known.algo, "env": "mapush"},
+        "algo_args": algo_args,
+        "env_args": {"state_type": "EP"},
+    }
     os.chdir(MAPUSH)  # which names its files from there
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)

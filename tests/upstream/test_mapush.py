@@ -1,5 +1,6 @@
 """MAPush's own `openrl_ws/train.py` and `test.py`, and our `isaacgym` backend over its code, unedited, over MuJoCo."""
 
+import json
 import os
 import re
 import sys
@@ -13,6 +14,7 @@ PPO = ["--algo", "ppo", "--config", "./openrl_ws/cfgs/ppo.yaml", "--seed", "1", 
 
 
 def train(task="go1push_mid", num_envs=200):
+    """One update of 200 steps of each environment."""
     words = ["openrl_ws/train.py", "--task", task, "--exp_name", "cuboid", "--num_envs", num_envs]
     return [*words, "--train_timesteps", num_envs * 200, *PPO, "--use_tensorboard"]
 
@@ -45,20 +47,22 @@ def test_below_the_guard_it_ends_cleanly(mapush):
 
 
 def test_the_probe_measures_it(mapush, tmp_path):
-    words = ["vram-probe", "--device", "cpu", "--start", 4, "--max-envs", 8, "--growth", 2, "--updates", 1]
+    words = ["vram-probe", "--device", "cpu", "--start", 4, "--max-envs", 4, "--updates", 1, "--json"]
     words += ["--rate", r"Episode: (?P<updates>\d+)/", "--out", tmp_path / "probe"]
-    command = [*MAPUSH, "gym", "run", "--", sys.executable, *train(num_envs="{num_envs}", )]
+    command = [*MAPUSH, "gym", "run", "--", sys.executable, *train(num_envs="{num_envs}")]
     command[command.index("--train_timesteps") + 1] = "{num_envs}000000"
     out = run(*MAPUSH, *words, "--run", " ".join(map(str, command)), cwd=mapush, path=[mapush])
-    assert "all sizes fit" in out
+    (trial,) = json.loads(out[out.index("\n{") :])["trials"]
+    assert trial["outcome"] == "fits" and trial["peak_mib"] > 200
 
 
 def test_our_backend_trains_over_its_scene(mapush, tmp_path):
     target = ["--target", mapush]
     run(*MAPUSH, "patches", "apply", "contact-pairs", *target, cwd=tmp_path)
     try:
-        small = ["sim.num_envs=4", "training.rollout_length=4", "training.total_steps=320", "evaluation.episodes=4", "task.episode_seconds=1"]
-        words = ["train", "--backend", "isaacgym", "--robot", "go1", "--results", tmp_path / "results", "sim.device=cpu"]
+        words = ["train", "--backend", "isaacgym", "--robot", "go1", "--results", tmp_path / "results"]
+        small = ["sim.device=cpu", "sim.num_envs=4", "training.rollout_length=4", "training.total_steps=320"]
+        small += ["evaluation.episodes=4", "task.episode_seconds=1"]
         out = run(*MAPUSH, *words, *small, cwd=tmp_path, MAPUSH_GYM="mujoco", MAPUSH_SRC=str(mapush))
         assert "isaacgym on cpu" in out and "trained at 320 steps" in out and "over MuJoCo" in out
     finally:
