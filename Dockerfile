@@ -1,4 +1,4 @@
-# Three images: `docker build --target cpu|warp|isaacgym`. See docs/docker.md.
+# Images: `docker build --target cpu|warp|gym|gym-warp|isaacgym`. See docs/docker.md.
 # Digests make builds repeatable. To renew one: `docker buildx imagetools inspect python:3.11-slim-bookworm`; Dependabot does.
 # If the registry cannot be reached, name another base: --build-arg PYTHON_IMAGE=... (Compose: MAPUSH_PYTHON_IMAGE).
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
@@ -105,8 +105,7 @@ RUN python3 /tmp/isaacgym/check.py --recorded \
     && rm -r /tmp/isaacgym
 
 # The sources of MAPush and HARL.
-FROM git AS isaacgym-sources
-COPY --from=isaacgym-package /opt/isaacgym /opt/isaacgym
+FROM git AS sources
 ARG MAPUSH_URL=https://github.com/collaborative-mapush/MAPush
 ARG HARL_URL=https://github.com/PKU-MARL/HARL
 COPY env/isaacgym/fetch.sh /tmp/
@@ -121,7 +120,9 @@ RUN --mount=type=secret,id=ca \
 
 # Isaac Gym Preview 4 on Ubuntu 20.04, CUDA 11.6, Python 3.8 and torch 1.13.1.
 FROM ${CUDA_IMAGE} AS isaacgym
-COPY --from=isaacgym-sources /opt /opt
+COPY --from=isaacgym-package /opt/isaacgym /opt/isaacgym
+COPY --from=sources /opt/MAPush /opt/MAPush
+COPY --from=sources /opt/HARL /opt/HARL
 # g++ and Python's headers compile gymtorch at its first import; Isaac Gym needs the X and GL libraries. Mesa's EGL goes:
 # beside NVIDIA's it makes Isaac Gym crash at exit, in eglReleaseThread.
 # hadolint ignore=DL3008
@@ -174,3 +175,27 @@ CMD ["mapush", "--help"]
 ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:isaacgym" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush in Isaac Gym. NVIDIA's licence: do not publish"
+
+# MAPush's and HARL's own programs over MuJoCo, on the CPU (docs/gym_api.md).
+FROM cpu AS gym
+USER root
+ARG PIP_INDEX_URL=https://pypi.org/simple
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG SOURCE_DATE_EPOCH=315532800
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
+    MAPUSH_TORCH=cpu MAPUSH_TORCH_INDEX=$TORCH_INDEX env/install-upstream.sh
+COPY --from=sources /opt/MAPush /opt/MAPush
+COPY --from=sources /opt/HARL /opt/HARL
+ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=mujoco
+USER 1000:1000
+
+# The same over MuJoCo Warp, on the GPU.
+FROM warp AS gym-warp
+USER root
+ARG PIP_INDEX_URL=https://pypi.org/simple
+ARG SOURCE_DATE_EPOCH=315532800
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv MAPUSH_TORCH=cuda env/install-upstream.sh
+COPY --from=sources /opt/MAPush /opt/MAPush
+COPY --from=sources /opt/HARL /opt/HARL
+ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=warp
+USER 1000:1000
