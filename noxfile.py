@@ -19,19 +19,6 @@ ROOT = Path(__file__).parent
 MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
-LEGGED = {
-    "legged_gym": (
-        "https://github.com/leggedrobotics/legged_gym",
-        "8fa29acc6fd1910c3d9659eef6310bdd301cde0a",
-        "57ebf573c56a11fcb2e0ef3c9558b2e9f9771392e165198d63289db1044e9d03",
-    ),
-    "rsl_rl": (  # 1.0.2
-        "https://github.com/leggedrobotics/rsl_rl",
-        "2ad79cf0caa85b91721abfe358105f869a784121",
-        "59c4f97f27f3b4def5166a5a75e43be0aad5ebe23b850f8024a8e4225cd6a0f6",
-    ),
-}
-"""Address, commit and SHA-256 of the Python sources, as env/isaacgym/fetch.sh takes them."""
 LIBRARIES = ["3.8", "3.11"]  # Pythons with locks for OpenRL and HARL
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
@@ -171,24 +158,18 @@ def upstream(session: nox.Session) -> None:
 
 
 def fetch(session: nox.Session, name: str) -> str:
-    """Fetch a source tree at its commit (MAPush's and HARL's are in the Dockerfile), or skip the session."""
-    dockerfile, key = (ROOT / "Dockerfile").read_text(), name.upper()
-    if name in LEGGED:
-        url, commit, digest = LEGGED[name]
-        url = os.environ.get(f"{key}_URL") or url
-    else:
-        url = os.environ.get(f"{key}_URL") or re.search(rf"ARG {key}_URL=(\S+)", dockerfile)[1]
-        commit, digest = re.search(rf'"\${key}_URL" (\w{{40}})[\s\\]+(\w{{64}})', dockerfile).groups()
+    """Fetch a source tree at its commit by env/isaacgym/sources.sh; skips the session if it cannot be reached."""
+    script = ROOT / "env" / "isaacgym" / "sources.sh"
+    commit = re.search(rf"^{name}\).*?\b([0-9a-f]{{40}})\b", script.read_text(), re.MULTILINE | re.DOTALL)[1]
     folder = Path(session.cache_dir) / f"{name}-{commit}"
     if folder.exists():
         return str(folder)
     fresh = Path(session.create_tmp()) / name
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        command = ["env/isaacgym/fetch.sh", url, commit, digest, str(fresh)]
-        session.run(*command, external=True, env={"GIT_TERMINAL_PROMPT": "0"})
+        session.run(str(script), name, str(fresh), external=True, env={"GIT_TERMINAL_PROMPT": "0"})
     except CommandFailed:
-        session.skip(f"{key}_SRC does not name a source tree of {name}, and it could not be fetched: see above")
+        session.skip(f"{name.upper()}_SRC does not name {name}'s source tree, and it could not be fetched: see above")
     shutil.move(str(fresh), str(folder))
     return str(folder)
 
