@@ -1,4 +1,4 @@
-# Three images: `docker build --target cpu|warp|isaacgym`. See docs/docker.md.
+# Images: `docker build --target cpu|warp|gym|gym-warp|isaacgym`. See docs/docker.md.
 # Digests make builds repeatable. To renew one: `docker buildx imagetools inspect python:3.11-slim-bookworm`; Dependabot does.
 # If the registry cannot be reached, name another base: --build-arg PYTHON_IMAGE=... (Compose: MAPUSH_PYTHON_IMAGE).
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
@@ -104,20 +104,15 @@ RUN python3 /tmp/isaacgym/check.py --recorded \
     && tar -xzf /tmp/isaacgym/IsaacGym_Preview_4_Package.tar.gz -C /opt --no-same-owner --exclude=isaacgym/docs \
     && rm -r /tmp/isaacgym
 
-# The sources of MAPush and HARL.
+# The sources of MAPush and HARL, beside NVIDIA's package: without it nothing is fetched.
 FROM git AS isaacgym-sources
 COPY --from=isaacgym-package /opt/isaacgym /opt/isaacgym
 ARG MAPUSH_URL=https://github.com/collaborative-mapush/MAPush
 ARG HARL_URL=https://github.com/PKU-MARL/HARL
-COPY env/isaacgym/fetch.sh /tmp/
+COPY env/isaacgym/fetch.sh env/isaacgym/sources.sh /tmp/
 RUN --mount=type=secret,id=ca \
     if [ -e /run/secrets/ca ]; then export GIT_SSL_CAINFO=/run/secrets/ca; fi \
-    && if ! /tmp/fetch.sh "$MAPUSH_URL" 0e61e1bac03ed42300b48bb988d4a5b87cdee13b \
-       4b47a8ed0aa0951e4572c8511d65c6f06a8cd4ed63336549e9b7683417c4d228 /opt/MAPush; then \
-         echo "MAPush could not be fetched, see above: a mirror is --build-arg MAPUSH_URL=..." >&2; exit 1; fi \
-    && if ! /tmp/fetch.sh "$HARL_URL" d539bad20f677bc4ce9fa200fa5de31b5f0b9d37 \
-       161c043f7e621ff9ec2220d742b8cb0dfd844b61d0ad7aef83a11b082167dfe5 /opt/HARL; then \
-         echo "HARL could not be fetched, see above: a mirror is --build-arg HARL_URL=..." >&2; exit 1; fi
+    && /tmp/sources.sh MAPush /opt/MAPush && /tmp/sources.sh HARL /opt/HARL
 
 # Isaac Gym Preview 4 on Ubuntu 20.04, CUDA 11.6, Python 3.8 and torch 1.13.1.
 FROM ${CUDA_IMAGE} AS isaacgym
@@ -174,3 +169,36 @@ CMD ["mapush", "--help"]
 ARG COMMIT=
 LABEL org.opencontainers.image.title="mapush-stack:isaacgym" org.opencontainers.image.revision="$COMMIT" \
       org.opencontainers.image.description="Teams of robots learn to push: MAPush in Isaac Gym. NVIDIA's licence: do not publish"
+
+# The same sources without NVIDIA's package.
+FROM git AS sources
+ARG MAPUSH_URL=https://github.com/collaborative-mapush/MAPush
+ARG HARL_URL=https://github.com/PKU-MARL/HARL
+COPY env/isaacgym/fetch.sh env/isaacgym/sources.sh /tmp/
+RUN --mount=type=secret,id=ca \
+    if [ -e /run/secrets/ca ]; then export GIT_SSL_CAINFO=/run/secrets/ca; fi \
+    && /tmp/sources.sh MAPush /opt/MAPush && /tmp/sources.sh HARL /opt/HARL
+
+# MAPush's and HARL's own programs over MuJoCo, on the CPU (docs/gym_api.md).
+FROM cpu AS gym
+USER 0:0
+ARG PIP_INDEX_URL=https://pypi.org/simple
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG SOURCE_DATE_EPOCH=315532800
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
+    MAPUSH_TORCH=cpu MAPUSH_TORCH_INDEX=$TORCH_INDEX env/install-upstream.sh
+COPY --from=sources /opt/MAPush /opt/MAPush
+COPY --from=sources /opt/HARL /opt/HARL
+ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=mujoco
+USER 1000:1000
+
+# The same over MuJoCo Warp, on the GPU.
+FROM warp AS gym-warp
+USER 0:0
+ARG PIP_INDEX_URL=https://pypi.org/simple
+ARG SOURCE_DATE_EPOCH=315532800
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv MAPUSH_TORCH=cuda env/install-upstream.sh
+COPY --from=sources /opt/MAPush /opt/MAPush
+COPY --from=sources /opt/HARL /opt/HARL
+ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=warp
+USER 1000:1000

@@ -147,21 +147,29 @@ def isaacgym(session: nox.Session) -> None:
     session.run("pytest", "-rs", *(session.posargs or names), env={"MAPUSH_SRC": source})
 
 
+@nox.session(python="3.11")
+def upstream(session: nox.Session) -> None:
+    """MAPush's, HARL's and legged_gym's own programs over MuJoCo, from MAPUSH_SRC and the like, or fetched."""
+    names = ("MAPush", "HARL", "legged_gym", "rsl_rl")
+    keys = [f"{name.upper()}_SRC" for name in names]
+    sources = {key: os.environ.get(key) or fetch(session, name) for key, name in zip(keys, names)}
+    install(session, "--upstream")
+    session.run("pytest", "-rs", *(session.posargs or ["tests/upstream"]), env=sources)
+
+
 def fetch(session: nox.Session, name: str) -> str:
-    """Fetch MAPush or HARL at the commit in the Dockerfile; skips the session if it cannot be reached."""
-    dockerfile, key = (ROOT / "Dockerfile").read_text(), name.upper()
-    url = os.environ.get(f"{key}_URL") or re.search(rf"ARG {key}_URL=(\S+)", dockerfile)[1]
-    commit, digest = re.search(rf'"\${key}_URL" (\w{{40}})[\s\\]+(\w{{64}})', dockerfile).groups()
+    """Fetch a source tree at its commit by env/isaacgym/sources.sh; skips the session if it cannot be reached."""
+    script = ROOT / "env" / "isaacgym" / "sources.sh"
+    commit = re.search(rf"^{name}\).*?\b([0-9a-f]{{40}})\b", script.read_text(), re.MULTILINE | re.DOTALL)[1]
     folder = Path(session.cache_dir) / f"{name}-{commit}"
     if folder.exists():
         return str(folder)
     fresh = Path(session.create_tmp()) / name
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        command = ["env/isaacgym/fetch.sh", url, commit, digest, str(fresh)]
-        session.run(*command, external=True, env={"GIT_TERMINAL_PROMPT": "0"})
+        session.run(str(script), name, str(fresh), external=True, env={"GIT_TERMINAL_PROMPT": "0"})
     except CommandFailed:
-        session.skip(f"{key}_SRC does not name a source tree of {name}, and it could not be fetched: see above")
+        session.skip(f"{name.upper()}_SRC does not name {name}'s source tree, and it could not be fetched: see above")
     shutil.move(str(fresh), str(folder))
     return str(folder)
 

@@ -40,6 +40,26 @@ def test_a_service_adds_its_options_to_a_new_run_alone(tmp_path, service):
     assert trained(tmp_path, options, "--wandb", "--resume=results/a") == ["train", "--wandb", "--resume=results/a"]
 
 
+def test_train_gym_runs_mapushs_own_training_below_results(tmp_path):
+    (tmp_path / "MAPush" / "results" / "10-15-23_cuboid").mkdir(parents=True)
+    (tmp_path / "MAPush" / "openrl_ws").mkdir()
+    (tmp_path / "mapush").write_text('#!/bin/sh\npwd -P; ls; printf "%s\\n" "$@"\n')
+    (tmp_path / "mapush").chmod(0o755)
+    script = (
+        (ENV / "train-gym.sh").read_text(encoding="utf-8").replace("/opt/mapush/results", str(tmp_path / "results"))
+    )
+    environment = {
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "MAPUSH_SRC": str(tmp_path / "MAPush"),
+        "MAPUSH_GYM": "warp",
+    }
+    words = ["sh", "-c", script, "train-gym.sh", "--num_envs", "4"]
+    folder, *lines = subprocess.check_output(words, env=environment, text=True).splitlines()
+    assert folder == str(tmp_path / "results" / "MAPush")
+    assert lines[:2] == ["docs", "openrl_ws"] and lines[2:8] == ["gym", "run", "--engine", "warp", "--", "python"]
+    assert lines[-2:] == ["--num_envs", "4"]  # after the default of 200, so that it counts
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_services_have_the_least_privilege(service):
     settings = SERVICES[service]
@@ -68,6 +88,8 @@ def test_any_command_runs_on_the_gpu_and_on_the_cpu():
 def test_compose_passes_every_build_argument_with_the_dockerfiles_default():
     known = dict(re.findall(r"^ARG (\w+)=(\S+)", DOCKERFILE, re.MULTILINE))
     known["COMMIT"] = ""
+    for name in ("MAPUSH_URL", "HARL_URL"):
+        assert known[name] in (ENV / "isaacgym" / "sources.sh").read_text(encoding="utf-8")
     del known["SOURCE_DATE_EPOCH"]
     for service in SERVICES.values():
         passed = service["build"]["args"]
@@ -83,7 +105,7 @@ def test_the_override_with_certificates_covers_every_service():
 
 
 def test_a_step_that_fetches_names_its_build_argument_when_it_fails():
-    for name in ("PYTHON_IMAGE", "PIP_INDEX_URL", "TORCH_INDEX", "TORCH_CU116_INDEX", "MAPUSH_URL", "HARL_URL"):
+    for name in ("PYTHON_IMAGE", "PIP_INDEX_URL", "TORCH_INDEX", "TORCH_CU116_INDEX"):
         assert re.search(rf'echo "[^"]*(?:" \\\n\s+"[^"]*)*{name}=\.\.\.', DOCKERFILE), name
     for name in ("PYTHON_IMAGE", "CUDA_IMAGE"):  # BuildKit says what FROM did not find; the lines above it are printed
         assert re.search(rf"--build-arg {name}=\.\.\..*\nARG {name}=", DOCKERFILE), name

@@ -1,0 +1,14 @@
+#!/bin/sh
+# MAPush's own training by OpenRL, over MuJoCo; options are those of its openrl_ws/train.py. It writes below its current
+# folder, which is results/MAPush here, with links to its own files in /opt/MAPush, unedited.
+set -eu
+work=/opt/mapush/results/MAPush
+mkdir -p "$work/docs/gif" "$work/docs/video"
+for part in "$MAPUSH_SRC"/*; do
+    name=${part##*/}
+    [ "$name" = results ] || [ "$name" = docs ] || ln -sfn "$part" "$work/$name"
+done
+cd "$work"
+export PYTHONPATH="$MAPUSH_SRC"
+exec mapush gym run --engine "$MAPUSH_GYM" -- python openrl_ws/train.py --task go1push_mid --exp_name cuboid --algo ppo \
+    --config ./openrl_ws/cfgs/ppo.yaml --seed 1 --headless --use_tensorboard --num_envs 200 --train_timesteps 10000000 "$@"

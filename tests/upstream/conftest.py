@@ -1,0 +1,79 @@
+"""Upstream's own programs over MuJoCo: `nox -s upstream`. Each test is skipped where its source tree is not named."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli import runner
+
+MAPUSH = [sys.executable, "-m", "mapush_stack"]
+
+
+def _source(name):
+    """The source tree that an environment variable names."""
+    if not os.environ.get(name):
+        pytest.skip(f"{name} does not name a source tree (nox -s upstream)")
+    pytest.importorskip("mujoco")
+    pytest.importorskip("treelib", reason="upstream's programs need env/install.py --upstream")
+    return Path(os.environ[name]).resolve()
+
+
+def _copy(source, folder):
+    ignored = shutil.ignore_patterns("results", "logs", "log", ".git", "__pycache__")
+    return Path(shutil.copytree(str(source), str(folder), ignore=ignored))
+
+
+def run(*words, cwd=None, code=0, path=(), **variables):
+    """Run a command to its end with these folders before Python's path; returns what it prints, with its errors."""
+    environment = {**runner.environment(), **variables, "MPLBACKEND": "Agg"}
+    environment["PYTHONPATH"] = os.pathsep.join([*map(str, path), environment["PYTHONPATH"]])
+    done = subprocess.run(
+        list(map(str, words)), cwd=str(cwd), env=environment, text=True, timeout=280,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert done.returncode in (code if isinstance(code, tuple) else (code,)), (done.returncode, done.stdout[-3000:])
+    return done.stdout
+
+
+def gym(*words, **options):
+    """Run `python WORDS` by `mapush gym run`."""
+    return run(*MAPUSH, "gym", "run", "--", sys.executable, *words, **options)
+
+
+@pytest.fixture(scope="session")
+def mapush(tmp_path_factory):
+    """A copy of MAPush, unedited; with networks that stand still where the checkout lacks the walking ones."""
+    folder = _copy(_source("MAPUSH_SRC"), tmp_path_factory.mktemp("upstream") / "MAPush")
+    nets = folder / "mqe" / "utils" / "locomotion_checkpoints" / "walk_these_ways"
+    if not all((nets / f"{name}_latest.jit").is_file() for name in ("body", "adaptation_module")):
+        nets.mkdir(parents=True, exist_ok=True)
+        _stand_still(nets)
+    (folder / "results").mkdir()
+    return folder
+
+
+def _stand_still(folder):
+    import torch
+
+    for name, inputs, outputs in (("body", 2102, 12), ("adaptation_module", 2100, 2)):
+        layer = torch.nn.Linear(inputs, outputs)
+        for parameter in layer.parameters():
+            torch.nn.init.zeros_(parameter)
+        torch.jit.trace(layer, torch.zeros(1, inputs)).save(str(folder / f"{name}_latest.jit"))
+
+
+@pytest.fixture(scope="session")
+def legged_gym(tmp_path_factory):
+    """The folders that legged_gym needs on the path: a copy of it, and rsl_rl 1.0.2."""
+    rsl_rl = _source("RSL_RL_SRC")
+    return [_copy(_source("LEGGED_GYM_SRC"), tmp_path_factory.mktemp("upstream") / "legged_gym"), rsl_rl]
+
+
+@pytest.fixture(scope="session")
+def harl():
+    """HARL's source tree."""
+    return _source("HARL_SRC")
