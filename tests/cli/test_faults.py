@@ -16,7 +16,7 @@ from mapush_stack.settings import is_folder_name
 from mapush_stack.training import checkpoint
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli import faults
-from tests.cli.runner import bytes_of, environment, mapush, start, the_run, train_small
+from tests.cli.runner import SHORT, bytes_of, environment, mapush, start, the_run, train_small
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_a_fault_of_the_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, whole, case):
     *fault, named, saved = CASES[case]
-    options = ["--results", tmp_path / "results", *SMALL, "--no-evaluation"]
+    options = ["--results", tmp_path / "results", *SHORT, "--no-evaluation"]
     _, err = mapush("train", *options, "--plugin", plugin(tmp_path, *fault), code=1)
     run = the_run(tmp_path / "results")
     assert err.startswith("mapush: ") and err.count("\n") == 1, err
