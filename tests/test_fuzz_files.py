@@ -23,9 +23,10 @@ from mapush_stack.errors import UserError
 from mapush_stack.training import config as configuration
 from tests import hostile
 
-for _name in ("training.trainer", "training.session", "harness.vram.folder", "harness.triage.diagnosis", "sweep.summary"):
-    importlib.import_module(f"mapush_stack.{_name}")  # once here, and not in each of the processes that are forked
-for _name in ("mapush_stack.analysis.listing", "torch.utils.tensorboard", "tests.cli.fabricate"):
+# Imported once here, and not in each of the processes that are forked.
+for _name in ("analysis.listing", "harness.triage.diagnosis", "harness.vram.folder", "sweep.summary"):
+    importlib.import_module(f"mapush_stack.{_name}")
+for _name in ("mapush_stack.training.session", "torch.utils.tensorboard"):
     importlib.import_module(_name)
 FAST, SLOW = 20, 10_000
 """Mutations of each format."""

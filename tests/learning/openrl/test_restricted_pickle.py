@@ -47,7 +47,8 @@ def fake_openrl(monkeypatch):
 def adam(network):
     """An optimiser to pickle; torch's constructor would import its compiler, which takes seconds."""
     made = torch.optim.Adam.__new__(torch.optim.Adam)
-    made.defaults, made.state, made.param_groups = {}, defaultdict(dict), [{"params": list(network.parameters()), "lr": 1e-3}]
+    made.defaults, made.state = {}, defaultdict(dict)
+    made.param_groups = [{"params": list(network.parameters()), "lr": 1e-3}]
     return made
 
 
