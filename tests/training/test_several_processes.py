@@ -19,7 +19,8 @@ from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
-from tests.cli.runner import mapush
+from tests.cli import faults
+from tests.cli.runner import mapush, the_run
 from tests.conftest import SMALL, small_config
 from tests.kinematic import KinematicSimulator
 from tests.learning.teams import Team, native
@@ -153,6 +154,15 @@ class TestLauncher:
         assert time.monotonic() - begun < 45
         assert re.search(r"process \d of 2 ended with", started.stdout.read())
         assert not any(worker.is_running() for worker in workers)
+
+    @pytest.mark.slow
+    def test_a_reward_that_is_not_finite_stops_both_before_the_checkpoint(self, tmp_path):
+        started = self.train(tmp_path, *SMALL, *map(str, faults.second_rollout(tmp_path, faults.NAN)))
+        told, _ = started.communicate(timeout=120)
+        assert started.returncode == 1 and "Traceback" not in told
+        assert told.count("the reward term wild is nan at") == 1, told
+        for _, path in checkpoint.all_in(the_run(tmp_path) / "models"):
+            assert not checkpoint.not_finite(checkpoint.load_model(path))
 
     @pytest.mark.slow
     def test_ctrl_c_stops_a_resumed_run(self, tmp_path):
