@@ -236,3 +236,14 @@ def test_a_reward_that_is_not_finite_stops_before_the_checkpoint(mujoco, tmp_pat
     assert "the reward term wild is nan at" in err and err.count("\n") == 1
     for _, path in checkpoint.all_in(the_run(tmp_path) / "models"):
         assert not checkpoint.not_finite(checkpoint.load_model(path))
+
+
+def test_weights_that_are_not_finite_are_refused(mujoco, tmp_path):
+    mapush("train", "--results", tmp_path, *QUICK, "--no-evaluation")
+    run = the_run(tmp_path)
+    path = checkpoint.model_file(run / "models/rl_model_480_steps")
+    weights = checkpoint.load_tensors(path)
+    next(iter(weights.values())).fill_(float("nan"))
+    checkpoint.save_tensors(weights, path)
+    _, err = mapush("train", "--resume", run, code=2)
+    assert "not finite" in err and str(path.parent) in err and err.count("\n") == 1
