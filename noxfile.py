@@ -20,6 +20,8 @@ MODERN = ["3.11", "3.12", "3.13"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
 LIBRARIES = ["3.8", "3.11"]  # Pythons with locks for OpenRL and HARL
+ONCE = ["containers", "harness/test_triage.py", "test_architecture.py", "test_docs.py", "test_wheel.py"]
+"""Tests of the repository's files and texts, which are the same whichever Python reads them."""
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
@@ -50,11 +52,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=["3.8", *MODERN])
 def tests(session: nox.Session) -> None:
-    """The fast tests; on Python 3.8 those that need only torch."""
+    """The fast tests; on Python 3.8 those of code, as far as it needs only torch."""
     install(session, *([] if session.python == "3.8" else ["--extras"]))
     # One process a core. The tests of a module stay together, because their fixtures take seconds to make.
     workers = ["-n", str(min(os.cpu_count() or 1, 8)), "--dist", "loadscope"]
-    session.run("pytest", "-m", "not slow and not docker", *workers, *session.posargs)
+    once = [f"--ignore=tests/{name}" for name in ONCE if session.python != MAIN]
+    session.run("pytest", "-m", "not slow and not docker", *workers, *once, *session.posargs)
 
 
 @nox.session(python=LIBRARIES)

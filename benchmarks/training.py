@@ -1,6 +1,7 @@
 """Rate of a whole training, and the share of each part.
 
-    python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [FIELD=VALUE ...]
+    python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [--object NAME]
+        [FIELD=VALUE ...]
 
 Counts environment steps of 0.02 s. Shares are of the wall time of whole updates: physics (MuJoCo), walking (the policy
 that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the rollout),
@@ -101,10 +102,11 @@ def main():
     parser.add_argument("--envs", default="")
     parser.add_argument("--algorithms", default="happo,mappo")
     parser.add_argument("--updates", type=int, default=8)
+    parser.add_argument("--object", dest="body", default="")
     parser.add_argument("--with", dest="parts", action="append", default=[])
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
-    plain = configuration.load("default", "", arguments.overrides, arguments.parts)
+    plain = configuration.load("default", arguments.body, arguments.overrides, arguments.parts)
     sizes = [int(size) for size in arguments.envs.split(",") if size] or [plain.sim.num_envs]
     chosen = simulators.choose(plain.sim)
     where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
@@ -116,7 +118,7 @@ def main():
     for algorithm in arguments.algorithms.split(","):
         for size in sizes:
             changes = [f"learner.algorithm={algorithm}", f"sim.num_envs={size}", *arguments.overrides]
-            settings = configuration.load("default", "", changes, arguments.parts)
+            settings = configuration.load("default", arguments.body, changes, arguments.parts)
             rate, shares, memory = measure(settings, arguments.updates)
             memories.append(memory)
             columns = [f"{shares[name]:.0%}" for name in PARTS]

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Optional
 
 _MOST = 1500
 """Characters of a message; a hostile file may have names of any length."""
@@ -18,6 +18,10 @@ _REMEDIES = {
     errno.EIO: "the disk or the network file system has failed, see the system's log",
     errno.ENOENT: "it was deleted or moved, put it back",
 }
+
+
+_NO_MEMORY = re.compile(r"out of memory|(?:can't|cannot|failed to|not enough memory to) allocate|bad_alloc", re.I)
+"""In the messages of torch, CUDA and Warp about memory that ran out."""
 
 
 class UserError(Exception):
@@ -55,6 +59,18 @@ def refuse(error: OSError, what: str) -> NoReturn:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
         raise error
     raise UserError(f"{what}: {error.strerror or error}") from None
+
+
+def of_fault(error: Exception) -> Optional[str]:
+    """A fault of the machine in one sentence: what, where, and what to do; None for an error of the program."""
+    if isinstance(error, FaultError):
+        return str(error)
+    if isinstance(error, OSError):
+        return of_system(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+        said = (str(error) or type(error).__name__).splitlines()[0][:300].rstrip(".")
+        return f"the memory ran out ({said}): end what else uses it, or use fewer environments or more minibatches"
+    return None
 
 
 def of_system(error: OSError) -> str:

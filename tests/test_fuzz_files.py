@@ -4,6 +4,7 @@
 """
 
 import copy
+import importlib
 import json
 import random
 import resource
@@ -22,6 +23,11 @@ from mapush_stack.errors import UserError
 from mapush_stack.training import config as configuration
 from tests import hostile
 
+# Imported once here, and not in each of the processes that are forked.
+for _name in ("analysis.listing", "harness.triage.diagnosis", "harness.vram.folder", "sweep.summary"):
+    importlib.import_module(f"mapush_stack.{_name}")
+for _name in ("mapush_stack.training.session", "torch.utils.tensorboard"):
+    importlib.import_module(_name)
 FAST, SLOW = 20, 10_000
 """Mutations of each format."""
 DATA = Path(__file__).parent / "data"

@@ -11,7 +11,7 @@ from typing import List, Optional, Tuple
 import click
 
 from .. import __version__, plugins
-from ..errors import FaultError, UserError, of_system
+from ..errors import UserError, of_fault
 from ..sim import isaacgym_import
 from ..system import streams
 
@@ -106,8 +106,6 @@ def main(arguments: Optional[List[str]] = None) -> int:
         return _tell(str(error), 2)
     except UserError as error:
         return _tell(str(error), 2)
-    except FaultError as error:
-        return _tell(str(error), 1)
     except click.ClickException as error:
         return _tell(_with_hint(error), 2)
     except click.Abort:
@@ -116,8 +114,11 @@ def main(arguments: Optional[List[str]] = None) -> int:
         # The program that reads the output, such as head, has ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except OSError as error:
-        return _tell(of_system(error), 1)
+    except Exception as error:
+        told = of_fault(error)
+        if told is None:
+            raise
+        return _tell(told, 1)
 
 
 def _tell(message: str, code: int) -> int:

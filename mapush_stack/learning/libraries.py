@@ -22,6 +22,14 @@ def scalar(value: Any, device: torch.device) -> Tensor:
     return torch.as_tensor(value).detach().double().mean().to(device)
 
 
+def not_finite(rewards: np.ndarray) -> bool:
+    """Whether a rollout must not be learnt from; the training loop then says which reward term is not finite.
+
+    The libraries would raise an error that does not say why.
+    """
+    return not bool(np.isfinite(rewards).all())
+
+
 class LibraryLearner(Learner):
     """A learner whose library keeps arrays on the host and draws from torch's own generators."""
 

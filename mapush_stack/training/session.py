@@ -12,7 +12,7 @@ import torch
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
 from ..envs.push_env import PushEnv, team_spec
-from ..errors import FaultError, UserError, of_system
+from ..errors import FaultError, UserError, of_fault
 from ..learning.contract import Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..sim.robots import ROBOTS
@@ -143,7 +143,6 @@ def _load_weights(learner: Learner, source: Optional[Path]) -> None:
         learner.load_model_state(weights)
     except (RuntimeError, KeyError) as error:
         raise checkpoint.does_not_fit(source, error) from None
-    checkpoint.refuse_not_finite(weights, source)
 
 
 def _train(
@@ -167,9 +166,7 @@ def _train(
         trainer = Trainer(config, run, env, learner, world)
         saved = run.checkpoints()
         if saved:
-            loaded = checkpoint.load(saved[-1][1])
-            trainer.restore(loaded)
-            checkpoint.refuse_not_finite(loaded.model, saved[-1][1])
+            trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 remove_leftovers(run.path)  # nothing more is written that would do it
                 raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
@@ -192,12 +189,13 @@ def _train(
     except UserError:
         refused = True
         raise
-    except (FaultError, OSError) as error:
-        failure = of_system(error) if isinstance(error, OSError) else str(error)
-        raise FaultError(failure and f"{failure}; {_how_to_go_on(run, isinstance(error, OSError), world)}") from None
     except Exception as error:
-        failure = f"{type(error).__name__}: {error}"
-        raise
+        fault = of_fault(error)
+        if fault is None:
+            failure = f"{type(error).__name__}: {error}"
+            raise
+        failure = fault
+        raise FaultError(fault and f"{fault}; {_how_to_go_on(run, not isinstance(error, FaultError), world)}") from None
     finally:
         learner.release()
         run.release(failure, refused)

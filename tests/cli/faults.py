@@ -34,6 +34,19 @@ LINES = [*SMALL, "training.total_steps=960"]
 """Six updates with a checkpoint after each."""
 
 
+def second_rollout(folder, text):
+    """Options of a training with a reward term that runs `text` in its second rollout; `zero` are rewards of zero."""
+    (folder / "lab.py").write_text(
+        "import torch\nfrom mapush_stack import register_reward_term\ncalls = []\n@register_reward_term\n"
+        "def wild(step):\n    calls.append(1)\n    zero = 0.0 * step.state.robot_lin_vel[..., 0]\n"
+        f"    if len(calls) > 5:\n        {text}\n    return zero\n"
+    )
+    return ["--plugin", folder / "lab.py", "task.rewards.wild=1.0"]
+
+
+NAN = "return zero + float('nan')"
+
+
 def build(folder):
     """Put the library of faults and what configures it into a folder; returns it, None without a C compiler."""
     if shutil.which("cc") is None:

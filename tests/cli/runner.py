@@ -48,9 +48,13 @@ def mapush(*arguments, cwd=None, code=0, **variables):
     return out, err
 
 
+SHORT = [*SMALL, "task.episode_seconds=2.0"]
+"""`SMALL` with short episodes, so that evaluations are short too."""
+
+
 def train_small(results, *arguments, code=0):
     """Train three quick updates under `results`; returns (stdout, run directory)."""
-    out, _ = mapush("train", "--results", results, *SMALL, *arguments, code=code)
+    out, _ = mapush("train", "--results", results, *SHORT, *arguments, code=code)
     return out, the_run(results)
 
 

@@ -78,7 +78,11 @@ def test_presets_are_listed_and_shown():
     assert err.startswith("mapush: there is no preset called nope")
 
 
-@pytest.mark.parametrize("name", ["cuboid-planar", "tblock-planar", "cylinder-planar", "cuboid-go1", "tblock-go1"])
+# tests/training/test_compatibility.py evaluates these too.
+LEGS = [pytest.param(name, marks=pytest.mark.slow) for name in ("cuboid-go1", "tblock-go1")]
+
+
+@pytest.mark.parametrize("name", ["cuboid-planar", "tblock-planar", "cylinder-planar", *LEGS])
 def test_pretrained_teams_come_along_and_push(name):
     out, _ = mapush("evaluate", "--pretrained", name, "--episodes", "24", "--seed", "5", "--json")
     (row,) = json.loads(out)

@@ -16,7 +16,7 @@ from mapush_stack.settings import is_folder_name
 from mapush_stack.training import checkpoint
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli import faults
-from tests.cli.runner import bytes_of, environment, mapush, start, the_run, train_small
+from tests.cli.runner import SHORT, bytes_of, environment, mapush, start, the_run, train_small
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -66,7 +66,7 @@ def whole(tmp_path_factory):
 @pytest.mark.parametrize("case", CASES)
 def test_a_fault_of_the_disk_is_one_sentence_and_the_run_goes_on_later(tmp_path, whole, case):
     *fault, named, saved = CASES[case]
-    options = ["--results", tmp_path / "results", *SMALL, "--no-evaluation"]
+    options = ["--results", tmp_path / "results", *SHORT, "--no-evaluation"]
     _, err = mapush("train", *options, "--plugin", plugin(tmp_path, *fault), code=1)
     run = the_run(tmp_path / "results")
     assert err.startswith("mapush: ") and err.count("\n") == 1, err
@@ -141,24 +141,48 @@ def test_names_of_folders_are_refused_wherever_they_come_from(tmp_path, whole):
     assert not results.exists() and not list(tmp_path.rglob("ESCAPE*"))
 
 
-def diverging(folder):
-    """A plug-in whose reward term is NaN in its second rollout."""
-    (folder / "lab.py").write_text(
-        "from mapush_stack import register_reward_term\ncalls = []\n@register_reward_term\ndef wild(step):\n"
-        "    calls.append(1)\n    zero = 0.0 * step.state.robot_lin_vel[..., 0]\n"
-        "    return zero + (float('nan') if len(calls) > 5 else 0.0)\n"
-    )
-    return folder / "lab.py"
-
-
 def test_a_reward_that_is_not_finite_stops_before_the_checkpoint(tmp_path):
     options = ["--results", tmp_path / "results", *SMALL, "--no-evaluation"]
-    _, err = mapush("train", *options, "--plugin", diverging(tmp_path), "task.rewards.wild=1.0", code=1)
+    _, err = mapush("train", *options, *faults.second_rollout(tmp_path, faults.NAN), code=1)
     run = the_run(tmp_path / "results")
     assert "the reward term wild is nan at" in err and err.count("\n") == 1, err
     saved = RunDirectory(run).checkpoints()
     assert saved and f"mapush train --from {saved[-1][1]}" in err
     assert all(not checkpoint.not_finite(checkpoint.load_tensors(path / "model.safetensors")) for _, path in saved)
+
+
+RAN_OUT = {
+    "host memory": ("bytes(10**18)", "(MemoryError): end what else uses it"),
+    "torch's on the host": ("torch.empty(10**16)", "can't allocate memory"),
+    "a card's": (
+        "raise torch.cuda.OutOfMemoryError('CUDA out of memory. Tried it.')",
+        "(CUDA out of memory. Tried it)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RAN_OUT)
+def test_memory_that_runs_out_is_one_sentence(tmp_path, case):
+    text, words = RAN_OUT[case]
+    options = faults.second_rollout(tmp_path, text)
+    _, err = mapush("train", "--results", tmp_path / "results", *SHORT, "--no-evaluation", *options, code=1)
+    run = the_run(tmp_path / "results")
+    assert err.startswith("mapush: the memory ran out (") and words in err and err.count("\n") == 1, err
+    assert f"then go on with: mapush train --resume {run} (the last checkpoint is {run}/models/rl_model_160_" in err
+    _, err = mapush("evaluate", run, *options[:2], code=1)
+    assert err.startswith("mapush: the memory ran out (") and words in err and err.count("\n") == 1, err
+
+
+def test_an_evaluation_on_a_full_disk_is_told_and_can_be_made_again(tmp_path):
+    broken = plugin(tmp_path, "evaluations.json", errno.ENOSPC, 1, REPLACE)
+    _, err = mapush("train", "--results", tmp_path / "results", *SHORT, "--plugin", broken, code=1)
+    run = the_run(tmp_path / "results")
+    told = f"mapush: warning: the evaluation is not kept: {run}/evaluations.json: No space left on device"
+    assert err.startswith(told) and err.count("\n") == 1, err
+    assert RunDirectory(run).checkpoints()[-1][0] == 480 and not list(run.rglob(".writing-*"))
+    (tmp_path / "fault.py").write_text("")
+    mapush("evaluate", run, "--plugin", broken)
+    assert len(json.loads((run / "evaluations.json").read_text())["rows"]) == 3
 
 
 def test_a_weight_that_overflows_stops_the_training(tmp_path):

@@ -1,6 +1,7 @@
 """`mapush vram-probe` as its users run it."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.conftest import SMALL
 from tests.harness.test_vram import gone
 
 SMALL_PROBE = ["vram-probe", "--device", "cpu", "--start", 8, "--max-envs", 16, "--growth", 2, "--updates", 1]
+STORED_PROBE = [32 if word == 16 else word for word in SMALL_PROBE]
 QUICK = [word for word in SMALL if not word.startswith("sim.num_envs")]
 
 
@@ -43,11 +45,14 @@ def killed(tmp_path_factory, request):
 
 
 @pytest.fixture(scope="module")
-def finished(killed):
-    """The same probe, gone on with to its end; returns (folder, JSON, progress)."""
-    folder, _, _ = killed
-    out, err = mapush("vram-probe", "--resume", folder, "--json")
-    return folder, json.loads(out), err
+def finished(mujoco, tmp_path_factory):
+    """A copy of the stored probe, which is shown again, with its files; returns (folder, JSON)."""
+    folder = tmp_path_factory.mktemp("vram") / "probe"
+    shutil.copytree(ROOT / "tests/data/schema-1/probe", folder)
+    plain = json.loads((folder / "probe.json").read_text())
+    plain["machine"]["capacity_mib"] = 1000.0  # free memory on any machine
+    (folder / "probe.json").write_text(json.dumps(plain))
+    return folder, json.loads(mapush("vram-probe", "--resume", folder, "--json")[0])
 
 
 @pytest.mark.slow
@@ -57,52 +62,55 @@ def test_it_keeps_what_was_finished_when_it_is_killed(killed):
     assert not (folder / "vram.json").exists()
 
 
-def test_it_goes_on_and_repeats_nothing(killed, finished):
-    folder, answer, err = finished
+@pytest.mark.slow
+def test_it_goes_on_and_repeats_nothing(killed):
+    folder, _, kept = killed
+    out, err = mapush("vram-probe", "--resume", folder, "--json")
+    answer = json.loads(out)
     assert [trial["num_envs"] for trial in answer["trials"]] == [8, 16, 11]
-    for name, written in killed[2].items():
+    for name, written in kept.items():
         assert (folder / "trials" / name).stat().st_mtime_ns == written
     assert "1 trials are there already" in err and " 8 environments" not in err and "16 environments" in err
     assert not list((folder / "trials").glob(".writing-*"))
+    assert 50 < answer["trials"][0]["peak_mib"] < 2000 and answer["trials"][0]["measured_by"] == "rss"
 
 
 def test_what_it_says(finished):
-    folder, answer, _ = finished
+    folder, answer = finished
     assert answer == json.loads((folder / "vram.json").read_text())
-    assert answer["finished"] and answer["largest"] == 16 and answer["too_many"] is None
+    assert answer["finished"] and answer["largest"] == 32 and answer["too_many"] is None
     assert all(trial["outcome"] == "fits" and trial["result"]["fps"] > 0 for trial in answer["trials"])
-    assert 50 < answer["trials"][0]["peak_mib"] < 2000 and answer["trials"][0]["measured_by"] == "rss"
     assert [row["card_gb"] for row in answer["predictions"]] in ([], [4, 8, 12, 16, 24, 48, 80])
 
 
 def test_a_finished_probe_is_shown_again_without_a_trial(finished):
-    folder, _, _ = finished
+    folder, _ = finished
     before = sorted(file.stat().st_mtime_ns for file in (folder / "trials").iterdir())
-    out, _ = mapush(*SMALL_PROBE, "--resume", folder, *QUICK)  # the same settings may be said again
+    out, _ = mapush(*STORED_PROBE, "--resume", folder, *QUICK)  # the same settings may be said again
     assert "held out of the fit" in out and "recommended" in out and "steps/s" in out
     assert sorted(file.stat().st_mtime_ns for file in (folder / "trials").iterdir()) == before
 
 
 def test_the_plot_and_the_page_need_nothing_else(finished):
     pytest.importorskip("matplotlib")
-    folder, _, _ = finished
+    folder, _ = finished
     page = (folder / "vram.html").read_text()
     assert (folder / "vram.png").read_bytes().startswith(b"\x89PNG")
-    assert "data:image/png;base64," in page and "<td>16</td>" in page
+    assert "data:image/png;base64," in page and "<td>32</td>" in page
     assert 'src="http' not in page and "href" not in page and "<script" not in page
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--max-envs", "64"], "was begun with --max-envs 16, not 64"),
+        (["--max-envs", "64"], "was begun with --max-envs 32, not 64"),
         (["--limit-mib", "4096"], "was begun with --limit-mib None, not 4096"),
         (["learner.gamma=0.9"], "configuration, which is another"),
         (["--out", "elsewhere"], "leave --out out"),
     ],
 )
-def test_other_settings_are_refused_when_going_on(killed, capsys, more, words):
-    assert main(["vram-probe", "--resume", str(killed[0]), *more]) == 2
+def test_other_settings_are_refused_when_going_on(finished, capsys, more, words):
+    assert main(["vram-probe", "--resume", str(finished[0]), *more]) == 2
     err = capsys.readouterr().err
     assert words in err and err.count("\n") == 1
 
@@ -143,7 +151,7 @@ def test_a_trial_that_fails_ends_it_in_a_sentence_and_ctrl_c_can_be_gone_on_from
 def test_what_is_missing_for_the_plot_is_said_in_a_line(finished, tmp_path, monkeypatch):
     for name in ("matplotlib", "jinja2"):
         (tmp_path / f"{name}.py").write_text(f"raise ModuleNotFoundError(name='{name}')")
-    folder, _, _ = finished
+    folder, _ = finished
     path = {**environment(), "PYTHONPATH": f"{tmp_path}:{ROOT}"}
     monkeypatch.setattr("tests.cli.runner.environment", lambda: path)
     out, _ = mapush("vram-probe", "--resume", folder)

@@ -8,11 +8,17 @@ from tests.cli.runner import mapush
 pytestmark = pytest.mark.usefixtures("mujoco")
 
 
-def test_walk_test_prints_a_table_and_json():
-    options = ["--robots", 4, "--minutes", 0.02, "--set", "sim.threads=1", "--set", "sim.backend=mujoco"]
-    out, _ = mapush("walk", "test", *options)
+OPTIONS = ["--robots", 4, "--minutes", 0.02, "--set", "sim.threads=1", "--set", "sim.backend=mujoco"]
+
+
+@pytest.mark.slow
+def test_walk_test_prints_a_table():
+    out, _ = mapush("walk", "test", *OPTIONS)
     assert "forward 0.5" in out and "push the object at 0.4" in out and "falls" in out
-    found = json.loads(mapush("walk", "test", *options, "--json")[0])
+
+
+def test_walk_test_gives_json():
+    found = json.loads(mapush("walk", "test", *OPTIONS, "--json")[0])
     assert found["endurance"]["robots"] == 4 and found["endurance"]["falls"] == 0
     rows = {row["name"]: row for row in found["tracking"]}
     assert rows["forward 0.5"]["measured"][0] == pytest.approx(0.5, rel=0.1)
@@ -32,6 +38,7 @@ def test_training_without_rsl_rl_says_what_to_install(tmp_path):
     assert not (tmp_path / "walk").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
 def test_training_writes_a_policy_and_its_record(tmp_path):
     options = ["--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]

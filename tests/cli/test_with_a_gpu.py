@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.cli.runner import ROOT, environment
+from tests.cli.test_doctor import light_torch  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -29,8 +30,13 @@ def mapush(nvml, *arguments, **variables):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_doctor_reads_the_driver_and_the_card(nvml):
-    answer = json.loads(mapush(nvml, "doctor", "--json")[1])
+@pytest.fixture
+def path(light_torch):  # noqa: F811
+    return f"{light_torch}:{ROOT}"
+
+
+def test_doctor_reads_the_driver_and_the_card(nvml, path):
+    answer = json.loads(mapush(nvml, "doctor", "--json", PYTHONPATH=path)[1])
     assert answer["facts"]["nvidia"] == {
         "driver": "580.95.05",
         "cuda": [13, 0],
@@ -41,8 +47,8 @@ def test_doctor_reads_the_driver_and_the_card(nvml):
     }
 
 
-def test_doctor_says_what_a_driver_says_that_does_not_answer(nvml):
-    answer = json.loads(mapush(nvml, "doctor", "--json", FAKE_NVML_FAILS="1")[1])
+def test_doctor_says_what_a_driver_says_that_does_not_answer(nvml, path):
+    answer = json.loads(mapush(nvml, "doctor", "--json", FAKE_NVML_FAILS="1", PYTHONPATH=path)[1])
     assert answer["facts"]["nvidia"]["gpus"] == [] and answer["exit_code"] == 2
     (found,) = [finding for finding in answer["findings"] if finding["check"] == "driver"]
     assert "mismatch" in found["found"].lower() and "restart the machine" in found["remedy"]

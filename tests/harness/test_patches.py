@@ -174,7 +174,7 @@ KILLS = [("os", "fsync", at) for at in (1, 3)] + [("Path", "replace", at) for at
 
 
 @pytest.mark.parametrize("owner, name, at", KILLS)
-@pytest.mark.parametrize("verb", ["apply", "revert"])
+@pytest.mark.parametrize("verb", ["apply", pytest.param("revert", marks=pytest.mark.slow)])
 def test_a_kill_leaves_what_the_next_command_sees_and_completes(patches, site, capsys, verb, owner, name, at):
     if verb == "revert":
         change.change([], State.APPLIED, site)

@@ -287,7 +287,7 @@ def test_the_memory_of_another_program_is_that_of_all_its_processes_on_the_card(
     assert (trial["peak_mib"], trial["measured_by"], trial["result"]["fps"]) == (760.0, "process", 100.0)
 
 
-@pytest.mark.parametrize(("shown", "how"), [(True, "process"), (False, "device")])
+@pytest.mark.parametrize(("shown", "how"), [(True, "process"), pytest.param(False, "device", marks=pytest.mark.slow)])
 def test_memory_of_a_card_is_that_of_the_process_or_else_the_growth(card, tmp_path, monkeypatch, shown, how):
     monkeypatch.setenv("FAKE", json.dumps({"fixed": 600, "each": 10, "shown": shown}))
     monkeypatch.setenv("FAKE_CALLS", str(tmp_path / "calls"))

@@ -9,7 +9,7 @@ from mapush_stack.harness.smoke.runner import StepRunner
 from mapush_stack.sweep import display, trial
 from mapush_stack.sweep.folder import SweepFile, SweepFolder, write_trials
 from mapush_stack.sweep.request import SweepRequest
-from tests.cli.runner import ROOT
+from tests.cli.runner import ROOT, SHORT
 from tests.conftest import SMALL
 
 REWORDED = """
@@ -35,7 +35,7 @@ def reworded(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("mujoco", "reworded")
 def test_a_sweep_does_not_read_them(tmp_path):
-    shared = {"presets": ["default"], "objects": [""], "parts": [], "axes": {}, "seeds": [1], "overrides": SMALL}
+    shared = {"presets": ["default"], "objects": [""], "parts": [], "axes": {}, "seeds": [1], "overrides": SHORT}
     (one,) = trials = SweepRequest(**shared, cpus_per_trial=1, gpus_per_trial=0).trials()
     asked = {"mapush_stack": "", "started": "", "command": [], "cwd": str(tmp_path), "max_concurrent": None}
     file = SweepFile(**asked, cpus_per_trial=1, gpus_per_trial=0, trials=[])

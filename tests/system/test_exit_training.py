@@ -81,6 +81,7 @@ def test_a_training_that_succeeded_ends_with_0_and_all_of_its_files(folder):
     assert found["critic/value_loss"] == found["perf/fps"] == 480
 
 
+@pytest.mark.slow
 def test_without_the_guard_it_dies_of_sigsegv(folder):
     code, out, _ = train(folder, "--no-evaluation", guard=False)
     assert code == -signal.SIGSEGV and "trained at 480 steps" in out

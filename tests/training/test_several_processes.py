@@ -1,8 +1,10 @@
 """Data parallelism, with processes on the CPU where a cluster has one for each GPU."""
 
+import multiprocessing
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +19,8 @@ from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
+from tests.cli import faults
+from tests.cli.runner import mapush, the_run
 from tests.conftest import SMALL, small_config
 from tests.kinematic import KinematicSimulator
 from tests.learning.teams import Team, native
@@ -65,9 +69,9 @@ def updated(envs, world):
     return learner.model_state(), metrics
 
 
-def learn_a_half(folder):
+def learn_a_half(rank, port, folder):
     """What each process of the test below runs."""
-    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
     world = join()
     half = ENVS // world.size
     model, metrics = updated(slice(world.rank * half, (world.rank + 1) * half), world)
@@ -76,13 +80,16 @@ def learn_a_half(folder):
 
 
 def test_two_processes_learn_what_one_learns_with_all_environments(tmp_path):
-    script = "import sys; from tests.training.test_several_processes import learn_a_half; learn_a_half(sys.argv[1])"
-    (tmp_path / "half.py").write_text(script)
-    options = ["--nproc_per_node=2", "--standalone", str(tmp_path / "half.py"), str(tmp_path)]
-    if torch.__version__ >= "2":  # a container without a network cannot resolve its own name
-        options.insert(0, "--local-addr=localhost")
-    done = processes("-m", "torch.distributed.run", *options)
-    assert done.wait(120) == 0, done.stdout.read()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    forked = multiprocessing.get_context("fork")
+    halves = [forked.Process(target=learn_a_half, args=(rank, port, tmp_path)) for rank in range(2)]
+    for half in halves:
+        half.start()
+    for half in halves:
+        half.join(120)
+        assert half.exitcode == 0
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     model, metrics = updated(slice(None), join())
     for name, tensor in model.items():
@@ -118,26 +125,27 @@ class TestLauncher:
                 return path
         raise AssertionError("the training ended before it began")
 
-    def test_a_run_of_two_is_stopped_and_resumed(self, tmp_path):
-        started = self.train(tmp_path, *SMALL, "training.total_steps=100000000", "training.checkpoint_interval=1000000")
+    def stopped(self, folder):
+        """A run of two processes that SIGTERM has stopped."""
+        started = self.train(folder, *SMALL, "training.total_steps=100000000", "training.checkpoint_interval=1000000")
         run = self.wait_for_training(started)
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) == 143, started.stdout.read()
         (saved,) = run.glob("models/*")
         assert checkpoint.load(saved).training["env.age"].shape == (16,)
         assert checkpoint.load(saved).progress["processes"] == 2
-        alone = processes("-m", "mapush_stack", "train", "--resume", str(run))
-        assert alone.wait(60) == 2
-        assert "trained by 2 processes, not 1; resume it with --gpus 2" in alone.stdout.read()
+        return run
+
+    def resumed(self, run):
         started = processes("-c", LAUNCH, "train", "--resume", str(run), "--no-evaluation")
         assert self.wait_for_training(started) == run
-        started.send_signal(signal.SIGINT)
-        assert started.wait(60) == 130
-        assert len(list(run.glob("models/*"))) == 2
+        return started
 
-    def test_a_process_that_dies_ends_the_job_with_one_sentence(self, tmp_path):
-        started = self.train(tmp_path, *SMALL, "training.total_steps=100000000")
-        self.wait_for_training(started)
+    def test_a_run_of_two_is_resumed_and_a_process_that_dies_ends_it_with_one_sentence(self, tmp_path):
+        run = self.stopped(tmp_path)
+        _, err = mapush("train", "--resume", run, code=2)
+        assert "trained by 2 processes, not 1; resume it with --gpus 2" in err
+        started = self.resumed(run)
         workers = [child for child in psutil.Process(started.pid).children() if "mapush_stack" in child.cmdline()]
         assert len(workers) == 2
         workers[1].kill()
@@ -146,3 +154,20 @@ class TestLauncher:
         assert time.monotonic() - begun < 45
         assert re.search(r"process \d of 2 ended with", started.stdout.read())
         assert not any(worker.is_running() for worker in workers)
+
+    @pytest.mark.slow
+    def test_a_reward_that_is_not_finite_stops_both_before_the_checkpoint(self, tmp_path):
+        started = self.train(tmp_path, *SMALL, *map(str, faults.second_rollout(tmp_path, faults.NAN)))
+        told, _ = started.communicate(timeout=120)
+        assert started.returncode == 1 and "Traceback" not in told
+        assert told.count("the reward term wild is nan at") == 1, told
+        for _, path in checkpoint.all_in(the_run(tmp_path) / "models"):
+            assert not checkpoint.not_finite(checkpoint.load_model(path))
+
+    @pytest.mark.slow
+    def test_ctrl_c_stops_a_resumed_run(self, tmp_path):
+        run = self.stopped(tmp_path)
+        started = self.resumed(run)
+        started.send_signal(signal.SIGINT)
+        assert started.wait(60) == 130
+        assert len(list(run.glob("models/*"))) == 2

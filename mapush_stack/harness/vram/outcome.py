@@ -19,7 +19,8 @@ _MEMORY_RULES = {"isaacgym-out-of-memory", "physx-out-of-memory", "torch-out-of-
 _MEMORY_LINES = (
     r"\bCUDA error(?: 2)?: out of memory|cudaErrorMemoryAllocation|CUDA_ERROR_OUT_OF_MEMORY|CUBLAS_STATUS_ALLOC_FAILED"
     r"|Failed to allocate \d+ bytes on device"  # Warp
-    r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory|^MemoryError\b|std::bad_alloc|Cannot allocate memory"
+    r"|DefaultCPUAllocator: (?:can't allocate|not enough) memory|(?:^|ran out \()MemoryError\b|std::bad_alloc"
+    r"|Cannot allocate memory"
 )
 """Other lines that mean that memory ran out."""
 _DEADLY = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGKILL)

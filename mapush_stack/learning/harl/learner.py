@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..config import LearnerConfig
 from ..contract import Metrics, TrainingPlan
-from ..libraries import LibraryLearner, scalar
+from ..libraries import LibraryLearner, not_finite, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
 from .env import HarlEnv
@@ -29,6 +29,7 @@ class HarlLearner(LibraryLearner):
     def __init__(self, config: LearnerConfig, plan: TrainingPlan, env: TeamEnv) -> None:
         """Make the runner, which seeds torch's own generators, with weights drawn from them."""
         self.config, self.plan, self.env = config, plan, env
+        env.reset()  # HARL may look at it when it makes its runner
         self._vector = HarlEnv(env)
         given = arguments.algo_args(config, plan, torch.get_num_threads(), env.device.type == "cuda")
         self.runner: Any = library.make_runner(library.find(), config.algorithm, given, self._vector)
@@ -54,6 +55,8 @@ class HarlLearner(LibraryLearner):
     def update(self, steps: int, progress: float) -> Metrics:
         """See `Learner.update`."""
         runner, plan = self.runner, self.plan
+        if not_finite(runner.critic_buffer.rewards):
+            return {}
         if runner.algo_args["train"]["use_linear_lr_decay"]:
             for learner in (*runner.actor, runner.critic):
                 learner.lr_decay(steps // plan.steps_per_update + 1, plan.updates)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...device.state import check_finite
 from ...system.tensor_file import check_state
 from ..contract import Metrics, TrainingPlan
-from ..libraries import LibraryLearner, scalar
+from ..libraries import LibraryLearner, not_finite, scalar
 from ..vec_env import TeamEnv
 from .env import OpenRLVecEnv
 from .library import import_openrl
@@ -47,6 +48,7 @@ class OpenRLLearner(LibraryLearner):
         for name, value in settings.items():
             setattr(config, name, value)
         self.plan, self.env = plan, env
+        env.reset()  # OpenRL looks at it when it makes its networks
         net = PPONet(OpenRLVecEnv(env), cfg=config, device=env.device, n_rollout_threads=env.num_envs)
         self.agent = PPOAgent(net)
         self._module = net.module
@@ -68,6 +70,8 @@ class OpenRLLearner(LibraryLearner):
 
     def update(self, steps: int, progress: float) -> Metrics:
         """See `Learner.update`."""
+        if not_finite(self._driver.buffer.data.rewards):
+            return {}
         self._driver.episode = steps // self.plan.steps_per_update
         learned = self._driver.learner_update()
         self._driver.buffer.after_update()
@@ -87,6 +91,7 @@ class OpenRLLearner(LibraryLearner):
 
     def load_model_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_model_state`."""
+        check_finite(state)
         for name, model in self._module.models.items():
             own = dict(_weights(model))
             given = {key: state[f"{name}.{key}"] for key in own}

@@ -24,6 +24,7 @@ from mapush_stack.training.log import MetricsLog
 from mapush_stack.training.progress import ProgressDisplay
 from mapush_stack.training.run_directory import RunDirectory
 from mapush_stack.training.trainer import Trainer
+from tests.cli import faults
 from tests.cli.runner import bytes_of, mapush, start, the_run, train_small
 from tests.cli.test_train import checkpoints, wait_for
 from tests.conftest import SMALL, kinematic_env
@@ -347,3 +348,10 @@ def test_progress_goes_on_where_the_checkpoint_is(tmp_path):
     assert "timesteps 2400/4000, FPS" in first and second == "Some episodes done, average episode reward is 0.5."
     assert len(text.add(tmp_path, 3200, None)) == 1  # no episode has ended
     assert (tmp_path / "progress.txt").read_text() == "800,-1.5\n1600,-1.25\n2400,0.5\n"
+
+
+def test_a_reward_that_is_not_finite_stops_before_the_checkpoint(harl, mujoco, tmp_path):
+    _, err = mapush("train", "--results", tmp_path, *SMALL, *HARL, *faults.second_rollout(tmp_path, faults.NAN), code=1)
+    assert "the reward term wild is nan at" in err and err.count("\n") == 1
+    for _, path in checkpoint.all_in(the_run(tmp_path) / "models"):
+        assert not checkpoint.not_finite(checkpoint.load_model(path))

@@ -6,7 +6,7 @@ import pickle
 import sys
 import types
 import zipfile
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +44,14 @@ def fake_openrl(monkeypatch):
     return made
 
 
+def adam(network):
+    """An optimiser to pickle; torch's constructor would import its compiler, which takes seconds."""
+    made = torch.optim.Adam.__new__(torch.optim.Adam)
+    made.defaults, made.state = {}, defaultdict(dict)
+    made.param_groups = [{"params": list(network.parameters()), "lr": 1e-3}]
+    return made
+
+
 def write_module(path, monkeypatch, activation=torch.nn.Tanh, layers=1, extra=None):
     """A module.pt of the structure that OpenRL saves; returns the network that was written."""
     nn = torch.nn
@@ -66,7 +74,7 @@ def write_module(path, monkeypatch, activation=torch.nn.Tanh, layers=1, extra=No
         module.__dict__.update(
             models={"policy": policy, "critic": None},
             low=np.full(8, -np.inf),
-            optimizers={"policy": torch.optim.Adam(policy.parameters())},
+            optimizers={"policy": adam(policy)},
             counts=OrderedDict(a=1),
             seen={1, 2},
             extra=extra,

@@ -20,6 +20,7 @@ from mapush_stack.training import checkpoint, session
 from mapush_stack.training import config as configuration
 from mapush_stack.training.progress import ProgressDisplay
 from mapush_stack.training.run_directory import RunDirectory
+from tests.cli import faults
 from tests.cli.runner import ROOT, bytes_of, environment, mapush, start, the_run
 from tests.cli.test_train import checkpoints, wait_for
 from tests.conftest import SMALL, kinematic_env
@@ -228,3 +229,21 @@ def test_preset_paper_trains(tmp_path, kinematic):
     assert [list(value.shape) for name, value in arrays.items() if name.endswith("weight")] == [
         [64, 8], [64], [64, 64], [64], [3, 64],
     ]  # fmt: skip
+
+
+def test_a_reward_that_is_not_finite_stops_before_the_checkpoint(mujoco, tmp_path):
+    _, err = mapush("train", "--results", tmp_path, *QUICK, *faults.second_rollout(tmp_path, faults.NAN), code=1)
+    assert "the reward term wild is nan at" in err and err.count("\n") == 1
+    for _, path in checkpoint.all_in(the_run(tmp_path) / "models"):
+        assert not checkpoint.not_finite(checkpoint.load_model(path))
+
+
+def test_weights_that_are_not_finite_are_refused(mujoco, tmp_path):
+    mapush("train", "--results", tmp_path, *QUICK, "--no-evaluation")
+    run = the_run(tmp_path)
+    path = checkpoint.model_file(run / "models/rl_model_480_steps")
+    weights = checkpoint.load_tensors(path)
+    next(iter(weights.values())).fill_(float("nan"))
+    checkpoint.save_tensors(weights, path)
+    _, err = mapush("train", "--resume", run, code=2)
+    assert "not finite" in err and str(path.parent) in err and err.count("\n") == 1
