@@ -22,6 +22,8 @@ class Engine:
     model: Any
     state: Dict[str, Tensor]
     float_type: torch.dtype
+    moved: int = 0
+    """How often the tensors of `state` have moved in memory."""
 
     def field(self, name: str) -> Tensor:
         """A field of the model with a value for each copy, `[N, ...]`, live; after writing, call `commit`."""

@@ -63,6 +63,7 @@ class WarpEngine(Engine):
         self._cfrc, self._actuators = share(self._d.cfrc_ext), share(self._d.qfrc_actuator)
         self._overflow = share(self._d.overflow)
         self._graph: Any = None
+        self.moved += 1
 
     def field(self, name: str) -> Tensor:
         """See `Engine.field`; the model is made anew with room for it, and the graph captured anew."""

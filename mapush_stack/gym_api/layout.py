@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..device.replay import Replay
 from ..sim.rotation import conjugate, rotate_by_quaternion
 from . import scene
 from .actor import Actor, Env
@@ -76,6 +77,11 @@ class Layout:
         """Centres of mass in the bodies' frames, m."""
         self._first = np.cumsum([0, *self.slots.num_bodies]).tolist()
         self._free_roots = _longs([self._first[slot] for slot in self.slots.free.tolist()], engine.device)
+        self._free_of, self._held_of = (
+            torch.full((len(self.actors),), -1, dtype=torch.long, device=engine.device) for _ in range(2)
+        )
+        for table, slots in ((self._free_of, self.slots.free), (self._held_of, self.slots.held)):
+            table[slots] = torch.arange(len(slots), device=engine.device)
         self._kinematics = Kinematics(engine.model, engine.device, engine.float_type)
         driven = [sum(self.slots.num_dofs[:actor]) + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
@@ -85,6 +91,7 @@ class Layout:
         self._compiled = np.concatenate([actor.dofs for actor in self.actors])
         self._own: Set[str] = set()
         """Fields of the model that have a value for each copy."""
+        self._reads = Replay(self._read, engine.device)
         self._fastest = self._speeds()
         self.apply(range(count))
         self._start()
@@ -233,6 +240,16 @@ class Layout:
             values[:, address] = np.outer(heavier, share * np.concatenate((np.full(3, mass), spin)))
         self._write("dof_damping", (rows,), values, self.engine.model.dof_damping)
 
+    def read(self, name: str) -> Tensor:
+        """`roots`, `dofs` or `bodies`; on a GPU as a CUDA graph, whose next call overwrites the result."""
+        values: Tensor = self._reads(name, self.engine.moved)
+        return values
+
+    def _read(self, name: str, moved: int) -> Tensor:
+        del moved
+        values: Tensor = getattr(self, name)()
+        return values
+
     def roots(self) -> Tensor:
         """The actors' states `[N, A, 13]`: position, quaternion (x, y, z, w), velocity, spin."""
         state, slots = self.engine.state, self.slots
@@ -256,21 +273,19 @@ class Layout:
         values = values.to(kind)
         place, turn = values[:, :3], values[:, 3:7][:, _TO_MUJOCO]
         turn = turn / turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
-        for index, slot in enumerate(self.slots.free.tolist()):
-            chosen = (slots == slot).nonzero().flatten()
-            if not len(chosen):
-                continue
-            row, rotation, spin = rows[chosen], turn[chosen], values[chosen, 10:13]
-            arm = rotate_by_quaternion(rotation, self._com[row, self._first[slot]])
+        free, held = self._free_of[slots], self._held_of[slots]
+        chosen = (free >= 0).nonzero().flatten()
+        if len(chosen):
+            row, number, rotation, spin = rows[chosen], free[chosen], turn[chosen], values[chosen, 10:13]
+            arm = rotate_by_quaternion(rotation, self._com[row, self._free_roots[number]])
             speed = values[chosen, 7:10] - torch.cross(spin, arm, dim=-1)
             local = rotate_by_quaternion(conjugate(rotation), spin)
-            where = row[:, None]
-            state["qpos"][where, self.slots.qpos[index][None, :]] = torch.cat((place[chosen], rotation), dim=-1)
-            state["qvel"][where, self.slots.qvel[index][None, :]] = torch.cat((speed, local), dim=-1)
+            state["qpos"][row[:, None], self.slots.qpos[number]] = torch.cat((place[chosen], rotation), dim=-1)
+            state["qvel"][row[:, None], self.slots.qvel[number]] = torch.cat((speed, local), dim=-1)
             state["qacc_warmstart"][row] = 0.0
-        for index, slot in enumerate(self.slots.held.tolist()):
-            chosen = (slots == slot).nonzero().flatten()
-            number = self.slots.mocap[index]
+        if len(self.slots.held):
+            chosen = (held >= 0).nonzero().flatten()
+            number = self.slots.mocap[held[chosen]]
             state["mocap_pos"][rows[chosen], number] = place[chosen]
             state["mocap_quat"][rows[chosen], number] = turn[chosen]
 

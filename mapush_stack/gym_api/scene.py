@@ -94,6 +94,20 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
             _add_field(spec, piece, common)
 
 
+def tiles(piece: Field, most: int) -> List[Field]:
+    """A height field as several of at most `most` squares along each side; neighbours share a line of heights."""
+    rows, columns = piece.heights.shape
+    cell = (piece.high - piece.low) / np.array([columns - 1, rows - 1])
+    found = []
+    for i in range(0, rows - 1, most):
+        for j in range(0, columns - 1, most):
+            heights = piece.heights[i : i + most + 1, j : j + most + 1]
+            low = piece.low + cell * np.array([j, i])
+            high = low + cell * (np.array(heights.shape[::-1]) - 1)
+            found.append(Field(piece.surface, np.ascontiguousarray(heights), low, high))
+    return found
+
+
 def _add_field(spec: Any, piece: Field, common: Dict[str, Any]) -> None:
     import mujoco
 

@@ -17,6 +17,9 @@ from .layout import Layout, tables
 from .support import UnsupportedError, tell_ignored
 from .types import SimParams
 
+_TILE = 100
+"""Squares along a side of a height field on a GPU."""
+
 
 class Handle:
     """A tensor before `gymtorch.wrap_tensor` makes it visible; what nobody looks at is not computed."""
@@ -69,6 +72,10 @@ class Simulation:
         if not self.envs or any(not env.actors for env in self.envs):
             raise ValueError("prepare_sim needs at least one environment, and an actor in each")
         pieces = terrain.simplify(self.pieces)
+        if self.on_warp:
+            # Its float32 has too few digits for contacts far from a height field's centre: robots were thrown away.
+            split = [scene.tiles(piece, _TILE) if isinstance(piece, terrain.Field) else [piece] for piece in pieces]
+            pieces = [piece for some in split for piece in some]
         if any(any(env.origin) for env in self.envs) and not all(isinstance(piece, terrain.Plane) for piece in pieces):
             raise UnsupportedError("a spacing of environments on a ground that is not flat", "create_env with zeros")
         if len({piece.surface for piece in pieces}) > 1:
@@ -133,18 +140,15 @@ class Simulation:
         handle = self.handles[name]
         if not handle.seen and name not in ("roots", "dofs"):
             return
-        read: Callable[[Layout], Tensor] = {
-            "roots": Layout.roots,
-            "dofs": Layout.dofs,
-            "bodies": Layout.bodies,
+        by_name: Dict[str, Callable[[Layout], Tensor]] = {
             "contacts": Layout.contact_forces,
             "dof_forces": Layout.joint_forces,
             "sensors": Layout.sensors,
-        }[name]
+        }
         rows = {"roots": self._actor_rows, "bodies": self._body_rows, "contacts": self._body_rows}
         rows["sensors"] = self._sensor_rows
         for layout, where in zip(self.layouts, rows.get(name, self._dof_rows)):
-            values = read(layout)
+            values = by_name[name](layout) if name in by_name else layout.read(name)
             if len(self.layouts) == 1 and values.numel() == handle.tensor.numel():
                 handle.tensor.copy_(values.reshape(handle.tensor.shape))
             else:
@@ -218,7 +222,7 @@ class Simulation:
             self.prepare()
         self._apply_changes()
         for layout, rows in zip(self.layouts, self._dof_rows):
-            layout.drive(self.force[rows], self.position[rows], self.velocity[rows])
+            layout.drive(*(self._of(values, rows) for values in (self.force, self.position, self.velocity)))
         for layout, rows in zip(self.layouts, self._body_rows):
             layout.push(*((self.push_force[rows], self.push_torque[rows]) if self.pushed else (None, None)))
         for layout in self.layouts:
@@ -229,6 +233,10 @@ class Simulation:
                 layout.engine.state["xfrc_applied"].zero_()
             self.pushed = False
         self.frames += 1
+
+    def _of(self, values: Tensor, rows: Tensor) -> Tensor:
+        """A layout's share of `values`, `[N, ...]`."""
+        return values.view(len(rows), -1, *values.shape[1:]) if len(self.layouts) == 1 else values[rows]
 
     def _apply_changes(self) -> None:
         for layout in self.layouts if self.dirty else []:

@@ -1,5 +1,7 @@
 """Small scenes through Isaac Gym's names."""
 
+import os
+
 import torch
 
 from mapush_stack.gym_api import gymapi, gymtorch
@@ -15,6 +17,7 @@ class World:
         params = gymapi.SimParams()
         params.dt, params.substeps, params.up_axis = dt, substeps, gymapi.UP_AXIS_Z
         params.gravity, params.physx.num_threads = gymapi.Vec3(0, 0, gravity), 1
+        params.use_gpu_pipeline = torch.cuda.is_available() and os.environ.get("MAPUSH_GYM") == "warp"
         self.sim, self.dt = gym.create_sim(0, -1, gymapi.SIM_PHYSX, params), dt
         if ground is not None:
             plane = gymapi.PlaneParams()
