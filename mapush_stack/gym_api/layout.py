@@ -20,8 +20,6 @@ from .engine import Engine
 from .kinematics import Kinematics, multiply
 from .types import DofDriveMode, RigidBodyProperties
 
-_TO_ISAAC, _TO_MUJOCO = [1, 2, 3, 0], [3, 0, 1, 2]
-
 
 class Slots:
     """Addresses in the model of one layout's actors, degrees of freedom and bodies."""
@@ -261,9 +259,9 @@ class Layout:
             spin = rotate_by_quaternion(turn, qvel[..., 3:])
             arm = rotate_by_quaternion(turn, self._com[:, self._free_roots])
             speed = qvel[..., :3] + torch.cross(spin, arm, dim=-1)
-            out[:, slots.free] = torch.cat((qpos[..., :3], turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
+            out[:, slots.free] = torch.cat((qpos[..., :3], turn.roll(-1, -1), speed, spin), dim=-1).float()
         if len(slots.held):
-            places = (state["mocap_pos"][:, slots.mocap], state["mocap_quat"][:, slots.mocap][..., _TO_ISAAC])
+            places = (state["mocap_pos"][:, slots.mocap], state["mocap_quat"][:, slots.mocap].roll(-1, -1))
             out[:, slots.held, :7] = torch.cat(places, dim=-1).float()
         return out
 
@@ -271,7 +269,7 @@ class Layout:
         """Write the states `[K, 13]` of actors `slots` `[K]` in copies `rows` `[K]`."""
         state, kind = self.engine.state, self.engine.float_type
         values = values.to(kind)
-        place, turn = values[:, :3], values[:, 3:7][:, _TO_MUJOCO]
+        place, turn = values[:, :3], values[:, 3:7].roll(1, -1)
         turn = turn / turn.norm(dim=-1, keepdim=True).clamp_min(1e-9)
         free, held = self._free_of[slots], self._held_of[slots]
         chosen = (free >= 0).nonzero().flatten()
@@ -329,7 +327,7 @@ class Layout:
         motion, ids = self._kinematics(self.engine.state), self.slots.bodies
         pos, turn, vel, spin = (values[:, ids] for values in motion)
         speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
-        return torch.cat((pos, turn[..., _TO_ISAAC], speed, spin), dim=-1).float()
+        return torch.cat((pos, turn.roll(-1, -1), speed, spin), dim=-1).float()
 
     def frames(self) -> Tensor:
         """The bodies' positions, quaternions (w, x, y, z) and centres of mass in the world `[N, B, 10]`, m."""
@@ -356,7 +354,7 @@ class Layout:
                 number = self._first[slot] + body
                 pos, turn = frames[:, number, :3], frames[:, number, 3:7]
                 spot = pos + rotate_by_quaternion(turn, turn.new_tensor(tuple(place.p)).expand_as(pos))
-                own = multiply(turn, turn.new_tensor(tuple(place.r))[_TO_MUJOCO].expand_as(turn))
+                own = multiply(turn, turn.new_tensor(tuple(place.r)).roll(1).expand_as(turn))
                 arm = torch.cross(centres[:, number] - spot, force[:, number], dim=-1)
                 parts = (force[:, number], torque[:, number] + arm)
                 back = conjugate(own)
