@@ -6,7 +6,6 @@ A quaternion is (x, y, z, w); `q` rotates a vector from the body's frame to the 
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any, List, Tuple
 
@@ -150,30 +149,17 @@ def quat_from_euler_xyz(roll: Tensor, pitch: Tensor, yaw: Tensor) -> Tensor:
     )
 
 
-@functools.lru_cache(maxsize=None)
-def _euler_terms(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """`[16, 5]` from the products of x, y, z, w to the terms of roll and yaw (sine, cosine) and the sine of pitch."""
-    x, y, z, w = range(4)
-    terms = torch.zeros(4, 4, 5, dtype=torch.float64)
-    for column, products in enumerate(
-        (
-            ((w, x, 2), (y, z, 2)), ((w, z, 2), (x, y, 2)), ((w, w, 1), (x, x, -1), (y, y, -1), (z, z, 1)),
-            ((w, w, 1), (x, x, 1), (y, y, -1), (z, z, -1)), ((w, y, 2), (z, x, -2)),
-        )
-    ):  # fmt: skip
-        for one, other, factor in products:
-            terms[one, other, column] = factor
-    return terms.view(16, 5).to(dtype=dtype, device=device)
-
-
 def get_euler_xyz(q: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     """Roll, pitch and yaw of `q` `[n, 4]`, each in [0, 2 pi), as Isaac Gym gives them."""
-    # Few large operations: programs call this often, and each costs the same however few the robots are.
-    terms = (q.unsqueeze(-1) * q.unsqueeze(-2)).flatten(-2) @ _euler_terms(q.dtype, q.device)
-    turns = torch.atan2(terms[:, :2], terms[:, 2:4])
-    pitch = torch.asin(terms[:, 4:].clamp(-1.0, 1.0))
-    roll, yaw, pitch = (torch.cat((turns, pitch), dim=-1) % (2.0 * math.pi)).unbind(-1)
-    return roll, pitch, yaw
+    # Few operations on several columns: programs call this often, and each costs the same however few the robots are.
+    v, w, squares = q[:, :3], q[:, 3:], q * q
+    turned, crossed = w * v, v * v.roll(-1, -1)  # wx, wy, wz and xy, yz, zx
+    sines = 2.0 * (turned[:, 0:3:2] + crossed[:, :2].flip(-1))
+    even, odd = squares[:, 3:] - squares[:, 1:2], squares[:, 2:3] - squares[:, :1]
+    turns = torch.atan2(sines, torch.cat((even + odd, even - odd), dim=-1))
+    pitch = torch.asin((2.0 * (turned[:, 1:2] - crossed[:, 2:])).clamp(-1.0, 1.0))
+    angles = torch.cat((turns, pitch), dim=-1) % (2.0 * math.pi)
+    return angles[:, 0], angles[:, 2], angles[:, 1]
 
 
 def tf_inverse(q: Tensor, t: Tensor) -> Tuple[Tensor, Tensor]:
