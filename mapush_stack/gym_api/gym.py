@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, Optional
@@ -89,6 +90,10 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
     def get_sim_time(self, sim: Simulation) -> float:
         """Simulated seconds."""
         return sim.frames * float(sim.params.dt)
+
+    def get_elapsed_time(self, sim: Simulation) -> float:
+        """Seconds on the clock since `create_sim`."""
+        return time.monotonic() - sim.started
 
     def get_frame_count(self, sim: Simulation) -> int:
         """Calls of `simulate`."""

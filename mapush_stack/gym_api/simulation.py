@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
@@ -45,7 +46,7 @@ class Simulation:
         self.num_actors = 0
         self.dirty: Dict[int, None] = {}
         """Environments whose properties were changed since the last step."""
-        self.frames = 0
+        self.frames, self.started = 0, time.monotonic()
         self.matrices: Dict[Tuple[str, int], Handle] = {}
         """By kind and actor, see `matrices`."""
         self.later: List[Callable[[], object]] = []

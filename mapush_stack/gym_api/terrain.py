@@ -17,6 +17,8 @@ from .types import HeightFieldParams, PlaneParams, TriangleMeshParams
 
 _MOST_BOXES = 64
 """A grid of more blocks becomes a height field."""
+_MOST_CORNERS = 1000
+"""A mesh of more points is no box; a grid can have millions, which take minutes to compare."""
 _DEEP = 1.0
 """m that blocks reach below their foot, so that nothing is pushed through them."""
 _SAME = 1e-4
@@ -147,6 +149,8 @@ def _extent(piece: Any) -> Tuple[np.ndarray, np.ndarray]:
 
 def _box(points: np.ndarray) -> Optional[Tuple[np.ndarray, np.ndarray]]:
     """The corners of the box whose eight corners these points are; None if they are not."""
+    if len(points) > _MOST_CORNERS:
+        return None
     corners = np.unique(points.round(6), axis=0)
     low, high = points.min(axis=0), points.max(axis=0)
     at_corner = (np.abs(points - low) < 1e-5) | (np.abs(points - high) < 1e-5)

@@ -97,13 +97,18 @@ class Record:
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
         before = getattr(self, name)
         if isinstance(before, (bool, int, float)) and not isinstance(before, enum.Enum):
-            value = type(before)(value)  # also of a tensor or array with one element
+            value = type(before)(_number(value))
         if f"{kind}.{name}" in IGNORED and not _same(value, before):
             ignore(f"{kind}.{name}")
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.FIELDS)})"
+
+
+def _number(value: Any) -> Any:
+    """The number in a tensor or array that holds one."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -119,7 +124,7 @@ class Vec3:
     __slots__ = ("x", "y", "z")
 
     def __init__(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> None:
-        self.x, self.y, self.z = float(x), float(y), float(z)
+        self.x, self.y, self.z = (float(_number(value)) for value in (x, y, z))
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.x, self.y, self.z))
@@ -191,7 +196,7 @@ class Quat:
     __slots__ = ("w", "x", "y", "z")
 
     def __init__(self, x: float = 0.0, y: float = 0.0, z: float = 0.0, w: float = 1.0) -> None:
-        self.x, self.y, self.z, self.w = float(x), float(y), float(z), float(w)
+        self.x, self.y, self.z, self.w = (float(_number(value)) for value in (x, y, z, w))
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.x, self.y, self.z, self.w))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mapush_stack.gym_api import support
 from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum
@@ -116,6 +117,13 @@ def test_what_is_not_there_is_refused_by_name_with_the_line_that_asks(call):
 def test_a_field_that_does_not_exist_cannot_be_set():
     with pytest.raises(AttributeError, match="'AssetOptions' object has no attribute 'fix_base'"):
         gymapi.AssetOptions().fix_base = True
+
+
+@pytest.mark.parametrize("one", [np.array([2.5]), torch.tensor([2.5]), np.float32(2.5), 2.5])
+def test_fields_take_arrays_and_tensors_that_hold_one_number(one):
+    body = gymapi.RigidBodyProperties()
+    body.mass += one
+    assert body.mass == 2.5 and tuple(gymapi.Vec3(one, 0, one)) == (2.5, 0, 2.5)
 
 
 def test_tensors_before_prepare_sim_are_refused_in_a_sentence():

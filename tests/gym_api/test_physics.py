@@ -192,6 +192,7 @@ def test_forces_and_torques_act_for_one_step_and_where_they_are_told():
         torch.testing.assert_close(state[:, 7:10], wanted, rtol=1e-3, atol=1e-6)
         turn = world.dt / moment
         torch.testing.assert_close(state[:, 12], torch.tensor([0, turn, 2 * turn, 0, -2 * turn]), rtol=1e-3, atol=1e-6)
+        gym.apply_rigid_body_force_tensors(world.sim, torch.zeros(5, 3), torch.zeros(5, 3), gymapi.ENV_SPACE)
 
 
 @pytest.mark.parametrize("after", [False, True])

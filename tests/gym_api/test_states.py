@@ -125,7 +125,8 @@ def test_states_of_one_actor_by_numpy(mixed):
 def test_jacobians_and_mass_matrices_agree_with_the_motion(tmp_path):
     world = World(gravity=0.0, ground=None)
     robot = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3)
-    arm = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3, fix_base_link=True)
+    held = {"fix_base_link": True, "armature": 0.02}
+    arm = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3, **held)
     for _ in range(2):
         world.add((robot, (0, 0, 1)), (arm, (0, 3, 1)))
     world.prepare()
