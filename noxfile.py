@@ -157,7 +157,7 @@ def upstream(session: nox.Session) -> None:
     keys = [f"{name.upper()}_SRC" for name in names]
     sources = {key: os.environ.get(key) or fetch(session, name) for key, name in zip(keys, names)}
     install(session, "--upstream")
-    session.run("pytest", "-rs", *(session.posargs or ["tests/upstream"]), env=sources)
+    session.run("pytest", "-rs", "--timeout", "900", *(session.posargs or ["tests/upstream"]), env=sources)
 
 
 def fetch(session: nox.Session, name: str) -> str:

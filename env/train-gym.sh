@@ -4,9 +4,8 @@
 set -eu
 work=/opt/mapush/results/MAPush
 mkdir -p "$work/docs/gif" "$work/docs/video"
-for part in "$MAPUSH_SRC"/*; do
-    name=${part##*/}
-    [ "$name" = results ] || [ "$name" = docs ] || ln -sfn "$part" "$work/$name"
+for name in mqe openrl_ws resources script task; do
+    ln -sfn "$MAPUSH_SRC/$name" "$work/$name"
 done
 cd "$work"
 export PYTHONPATH="$MAPUSH_SRC"

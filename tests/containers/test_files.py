@@ -41,8 +41,6 @@ def test_a_service_adds_its_options_to_a_new_run_alone(tmp_path, service):
 
 
 def test_train_gym_runs_mapushs_own_training_below_results(tmp_path):
-    (tmp_path / "MAPush" / "results" / "10-15-23_cuboid").mkdir(parents=True)
-    (tmp_path / "MAPush" / "openrl_ws").mkdir()
     (tmp_path / "mapush").write_text('#!/bin/sh\npwd -P; ls; printf "%s\\n" "$@"\n')
     (tmp_path / "mapush").chmod(0o755)
     script = (
@@ -56,7 +54,8 @@ def test_train_gym_runs_mapushs_own_training_below_results(tmp_path):
     words = ["sh", "-c", script, "train-gym.sh", "--num_envs", "4"]
     folder, *lines = subprocess.check_output(words, env=environment, text=True).splitlines()
     assert folder == str(tmp_path / "results" / "MAPush")
-    assert lines[:2] == ["docs", "openrl_ws"] and lines[2:8] == ["gym", "run", "--engine", "warp", "--", "python"]
+    links = ["mqe", "openrl_ws", "resources", "script", "task"]
+    assert lines[:6] == ["docs", *links] and lines[6:12] == ["gym", "run", "--engine", "warp", "--", "python"]
     assert lines[-2:] == ["--num_envs", "4"]  # after the default of 200, so that it counts
 
 

@@ -32,7 +32,7 @@ def run(*words, cwd=None, code=0, path=(), **variables):
     environment = {**runner.environment(), **variables, "MPLBACKEND": "Agg"}
     environment["PYTHONPATH"] = os.pathsep.join([*map(str, path), environment["PYTHONPATH"]])
     done = subprocess.run(
-        list(map(str, words)), cwd=str(cwd), env=environment, text=True, timeout=280,
+        list(map(str, words)), cwd=str(cwd), env=environment, text=True, timeout=600,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert done.returncode in (code if isinstance(code, tuple) else (code,)), (done.returncode, done.stdout[-3000:])
