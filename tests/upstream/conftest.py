@@ -46,24 +46,17 @@ def gym(*words, **options):
 
 @pytest.fixture(scope="session")
 def mapush(tmp_path_factory):
-    """A copy of MAPush, unedited; with networks that stand still where the checkout lacks the walking ones."""
+    """A copy of MAPush, unedited; with this project's walking networks where the checkout lacks its own."""
+    from mapush_stack.gym_api.walker import files
+
     folder = _copy(_source("MAPUSH_SRC"), tmp_path_factory.mktemp("upstream") / "MAPush")
-    nets = folder / "mqe" / "utils" / "locomotion_checkpoints" / "walk_these_ways"
-    if not all((nets / f"{name}_latest.jit").is_file() for name in ("body", "adaptation_module")):
-        nets.mkdir(parents=True, exist_ok=True)
-        _stand_still(nets)
+    nets = [folder / "mqe/utils/locomotion_checkpoints/walk_these_ways" / name for name in files.NAMES.values()]
+    if not all(path.is_file() for path in nets):
+        for path in filter(Path.exists, nets):
+            path.unlink()
+        files.write(nets[0].parent, files.load())
     (folder / "results").mkdir()
     return folder
-
-
-def _stand_still(folder):
-    import torch
-
-    for name, inputs, outputs in (("body", 2102, 12), ("adaptation_module", 2100, 2)):
-        layer = torch.nn.Linear(inputs, outputs)
-        for parameter in layer.parameters():
-            torch.nn.init.zeros_(parameter)
-        torch.jit.trace(layer, torch.zeros(1, inputs)).save(str(folder / f"{name}_latest.jit"))
 
 
 @pytest.fixture(scope="session")
