@@ -35,6 +35,7 @@ VERBS = {
     "play": [["play", "--pretrained", "cuboid-go1", "--episodes", "1", "--record", "play.mp4", "--size", "64x64"]],
     "walk": [["walk", "test", "--robots", "2", "--minutes", "0.02", "--set", "sim.backend=mujoco"]],
     "vram-probe": [["vram-probe", *PROBE, *[word for word in SMALL if not word.startswith("sim.num_envs")]]],
+    "gym": [["gym", "test"]],
     "guard": [["guard", "--", sys.executable, "-c", "print('done')"]],
     "triage": [["triage", "--run", f"{sys.executable} -c pass"]],
     "doctor": [["doctor", "--backend", "mujoco"]],
