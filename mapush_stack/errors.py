@@ -77,4 +77,4 @@ def of_system(error: OSError) -> str:
     """An error of the system in words: the file, what is wrong, and what to do."""
     remedy = _REMEDIES.get(error.errno or 0, "")
     file = "" if error.filename is None else f"{error.filename}: "
-    return f"{file}{error.strerror or error}{remedy and f' ({remedy})'}"
+    return f"{file}{error.strerror or ' '.join(map(str, error.args))}{remedy and f' ({remedy})'}"

@@ -224,9 +224,9 @@ def test_of_a_very_long_log_all_is_read_that_tells_something(tmp_path, monkeypat
 
 @pytest.mark.parametrize("filling", FILLINGS)
 def test_a_large_log_takes_a_moment(filling):
-    before = time.monotonic()
+    before = time.process_time()
     diagnose(Log(filling * (500_000 // len(filling))), KNOWN)
-    assert time.monotonic() - before < 10
+    assert time.process_time() - before < 10
 
 
 def write_rules(folder, *entries, **others):

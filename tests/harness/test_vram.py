@@ -139,6 +139,8 @@ def test_a_death_is_put_down_to_memory_that_was_expected_to_run_out():
     assert classify(measured(1), b"KeyError", False, 400.0, 401.0, True)[0] is Outcome.OUT_OF_MEMORY
     assert classify(measured(2), b"mapush: no", False, 400.0, 401.0, True)[0] is Outcome.FAILED
     assert classify(measured(), b"", True, 400.0, None, True)[0] is Outcome.FITS
+    ours = b"mapush: the memory ran out (MemoryError): end what else uses it"
+    assert classify(measured(1), ours, False, 400.0, None, False)[0] is Outcome.OUT_OF_MEMORY
 
 
 def test_a_segfault_of_isaac_gym_with_little_memory_in_use_is_not_put_down_to_it():

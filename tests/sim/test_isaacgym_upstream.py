@@ -5,6 +5,7 @@ compares them.
 """
 
 import argparse
+import dataclasses
 import gc
 import json
 import subprocess
@@ -264,7 +265,7 @@ def test_5_and_6_a_step_is_tensors_without_info_dicts_or_available_actions():
     env = make(4)
     env.reset()
     step = env.step(torch.zeros(4, 2, 3))
-    assert Step._fields == (
+    assert [field.name for field in dataclasses.fields(Step)] == [
         "observations",
         "state",
         "rewards",
@@ -273,7 +274,9 @@ def test_5_and_6_a_step_is_tensors_without_info_dicts_or_available_actions():
         "final_state",
         "episode",
         "path",
-    )
+        "final",
+        "final_target",
+    ]
     for tensor in outcome(step):
         assert isinstance(tensor, torch.Tensor) and len(tensor) == 4
     assert env.simulator.task.extras == {}

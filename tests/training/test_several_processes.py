@@ -1,6 +1,5 @@
 """Data parallelism, with processes on the CPU where a cluster has one for each GPU."""
 
-import multiprocessing
 import os
 import re
 import signal
@@ -71,7 +70,8 @@ def updated(envs, world):
 
 def learn_a_half(rank, port, folder):
     """What each process of the test below runs."""
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    os.environ.update(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    torch.set_num_threads(1)
     world = join()
     half = ENVS // world.size
     model, metrics = updated(slice(world.rank * half, (world.rank + 1) * half), world)
@@ -83,13 +83,10 @@ def test_two_processes_learn_what_one_learns_with_all_environments(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    forked = multiprocessing.get_context("fork")
-    halves = [forked.Process(target=learn_a_half, args=(rank, port, tmp_path)) for rank in range(2)]
+    script = "import sys; from tests.training.test_several_processes import learn_a_half; learn_a_half(*sys.argv[1:])"
+    halves = [processes("-c", script, rank, port, str(tmp_path)) for rank in ("0", "1")]
     for half in halves:
-        half.start()
-    for half in halves:
-        half.join(120)
-        assert half.exitcode == 0
+        assert half.wait(120) == 0, half.stdout.read()
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     model, metrics = updated(slice(None), join())
     for name, tensor in model.items():

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from mapush_stack.device.process_group import ALONE
-from mapush_stack.errors import UserError
+from mapush_stack.errors import FaultError, UserError
 from mapush_stack.evaluation import policies, protocol
 from mapush_stack.learning.openrl.actor import read_module
 from mapush_stack.learning.registry import LEARNERS
@@ -152,7 +152,7 @@ def test_a_run_can_start_from_another_ones_weights_and_not_from_others(tmp_path,
 def test_every_checkpoint_is_there_whole_or_not_at_all(tmp_path, kinematic, monkeypatch):
     """What fails while OpenRL writes its own file leaves nothing of the checkpoint."""
     monkeypatch.setattr(torch, "save", lambda *ignored: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(FaultError, match=r"rl_model_160_steps: disk full; then go on"):
         train(tmp_path)
     assert not list(tmp_path.glob("mapush/*/*/*/seed-*/models/*"))
 
