@@ -52,7 +52,8 @@ def test_the_probe_measures_it(mapush, tmp_path):
     command = [*MAPUSH, "gym", "run", "--", sys.executable, *train(num_envs="{num_envs}")]
     command[command.index("--train_timesteps") + 1] = "{num_envs}000000"
     out = run(*MAPUSH, *words, "--run", " ".join(map(str, command)), cwd=mapush, path=[mapush])
-    (trial,) = json.loads(out[out.index("\n{") :])["trials"]
+    answer, _ = json.JSONDecoder().raw_decode(out[out.index("\n{") + 1 :])
+    (trial,) = answer["trials"]
     assert trial["outcome"] == "fits" and trial["peak_mib"] > 200
 
 
