@@ -6,6 +6,7 @@ docs/reliability.md.
 
 import contextlib
 import errno
+import itertools
 import json
 import os
 import random
@@ -118,7 +119,7 @@ class Survey:
 
     def __init__(self, folder, seed=1):
         self.tools, self.folder, self.dice = build(folder), folder, random.Random(seed)
-        self.counts = Counter()
+        self.counts, self.numbers = Counter(), itertools.count()
         self.results = folder / "whole"
         assert mapush(self.tools, *self.training())[0] == 0
         self.whole = the_run(self.results)
@@ -134,7 +135,7 @@ class Survey:
 
     def try_one(self, kind, **fault):
         """Train with a fault, then resume without one."""
-        self.results = self.folder / f"run{sum(self.counts.values())}"
+        self.results = self.folder / f"run{next(self.numbers)}"
         code, _, err = mapush(self.tools, *self.training(), part=self.results.name, **fault)
         assert "Traceback" not in err and err.count("\n") <= 1, (fault, err)
         assert code in (0, 1, 2, -9, 129, 130, 143), (code, err)
@@ -156,7 +157,7 @@ class Survey:
 
     def kills_at_instants(self, times):
         for _ in range(times):
-            self.results = self.folder / f"run{sum(self.counts.values())}"
+            self.results = self.folder / f"run{next(self.numbers)}"
             process = start(self.tools, *self.training())
             time.sleep(self.dice.uniform(2.0, 8.0))
             process.kill()
@@ -170,7 +171,7 @@ class Survey:
         for phase in PHASES:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 for _ in range(times):
-                    self.results = self.folder / f"run{sum(self.counts.values())}"
+                    self.results = self.folder / f"run{next(self.numbers)}"
                     plugin = self.folder / "phase.py"
                     plugin.write_text(PHASES[phase].format(number=int(number)))
                     arguments = [*self.training(), "--plugin", plugin]

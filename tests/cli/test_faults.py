@@ -278,16 +278,19 @@ def survey(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_many_kills_lose_nothing(survey):
     survey.kills_at_operations(15)
     survey.kills_at_instants(5)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_errors_of_any_file_operation_are_one_sentence(survey):
     survey.errors(2)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_signals_in_every_phase_leave_a_run_that_goes_on(survey):
     survey.signals(1)
