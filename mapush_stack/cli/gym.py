@@ -110,11 +110,13 @@ def check(paths: Tuple[Path, ...]) -> int:
     if not paths:
         raise UserError("mapush gym check needs a program or its folder, as in: mapush gym check train.py")
     from ..gym_api import program_check
+    from ..gym_api.support import INSTEAD
 
     files, refused, ignored = program_check.check(paths)
     console = make_console()
     for use in refused:
-        say(console, f"{use.path}:{use.line}: {use.name} is not supported")
+        instead = f": {INSTEAD[use.name]}" if use.name in INSTEAD else ""
+        say(console, f"{use.path}:{use.line}: {use.name} is not supported{instead}")
     for use in ignored:
         say(console, f"{use.path}:{use.line}: {use.name} has no effect: {use.reason}")
     say(console, f"{files} files read: {len(refused)} uses refused, {len(ignored)} settings and calls without effect")

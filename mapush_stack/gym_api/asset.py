@@ -11,6 +11,7 @@ import numpy as np
 from ..sim.inertia import Inertia, combine
 from .types import (
     DOF_PROPERTIES,
+    ActuatorProperties,
     AssetOptions,
     DofDriveMode,
     RigidBodyProperties,
@@ -85,6 +86,8 @@ class Link:
     joints: List[Joint]
     inertial: Optional[Inertia]
     shapes: List[Shape]
+    fixed_by: str = ""
+    """The joint of a body that has no degree of freedom; empty for the root."""
 
 
 class Asset:
@@ -96,6 +99,8 @@ class Asset:
         self.name, self.links, self.options = name, links, copy(options)
         self.key: object = id(self)
         """Assets with the same key are equal."""
+        self.actuators: List[ActuatorProperties] = []
+        """Motors of an MJCF file: the program reads them, and nothing else does."""
         self.sensors: List[Tuple[int, Transform, bool]] = []
         """Force sensors: the body, the place in its frame, and whether they read in the world's axes."""
         self.fixed = bool(options.fix_base_link)
@@ -136,6 +141,12 @@ class Asset:
     def dof_names(self) -> List[str]:
         """Names of the degrees of freedom, in order."""
         return [joint.name for joint in self.joints]
+
+    @property
+    def joint_names(self) -> List[str]:
+        """Names of all joints, also of those that fix a body to another, in the order of the bodies."""
+        names = [[joint.name for joint in link.joints] or [link.fixed_by] for link in self.links]
+        return [name for row in names for name in row if name]
 
     def dof_properties(self) -> np.ndarray:
         """A row for each degree of freedom (`DOF_PROPERTIES`)."""

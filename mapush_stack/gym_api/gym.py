@@ -19,8 +19,9 @@ from .asset import Asset, copies, primitive
 from .camera import CameraCalls
 from .matrices import MatrixCalls
 from .simulation import Handle, Simulation
-from .support import IGNORED, UnsupportedError, ignore
+from .support import IGNORED, Refused, UnsupportedError, ignore
 from .types import (
+    ActuatorProperties,
     AssetOptions,
     CoordinateSpace,
     IndexDomain,
@@ -40,7 +41,7 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
             raise AttributeError(name)
         if name in IGNORED:
             return _Nothing(name)
-        raise UnsupportedError(f"gym.{name}")
+        return Refused(f"gym.{name}")  # not yet: programs put calls that they never make into tables
 
     # Simulation
 
@@ -63,12 +64,12 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         sim.layouts.clear()
 
     def get_sim_params(self, sim: Simulation) -> Any:
-        """The parameters."""
-        return sim.params
+        """A copy of the parameters; `set_sim_params` writes them."""
+        return deepcopy(sim.params)
 
     def set_sim_params(self, sim: Simulation, params: Any) -> None:
         """Take another gravity; a running simulation keeps its time step."""
-        sim.params.gravity = params.gravity
+        sim.params.gravity = deepcopy(params.gravity)
         for layout in sim.layouts:
             gravity = layout.engine.field("opt.gravity")
             gravity[:] = torch.tensor(tuple(params.gravity), dtype=gravity.dtype, device=gravity.device)
@@ -197,12 +198,44 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         return len(asset.shapes)
 
     def get_asset_joint_count(self, asset: Asset) -> int:
-        """Joints that move."""
-        return len(asset.joints)
+        """Joints, also those that fix a body to another."""
+        return len(asset.joint_names)
 
     def get_asset_joint_names(self, asset: Asset) -> List[str]:
-        """Names of joints that move."""
-        return list(asset.dof_names)
+        """Their names, in order."""
+        return asset.joint_names
+
+    def get_asset_joint_name(self, asset: Asset, index: int) -> str:
+        """A name."""
+        return asset.joint_names[index]
+
+    def get_actor_joint_count(self, env: Env, actor: int) -> int:
+        """Joints of an actor."""
+        return len(env.actors[actor].asset.joint_names)
+
+    def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
+        """Their names, in order."""
+        return env.actors[actor].asset.joint_names
+
+    def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
+        """Their numbers by name."""
+        return {name: number for number, name in enumerate(env.actors[actor].asset.joint_names)}
+
+    def get_asset_actuator_count(self, asset: Asset) -> int:
+        """Motors of an MJCF file."""
+        return len(asset.actuators)
+
+    def get_asset_actuator_properties(self, asset: Asset) -> List[ActuatorProperties]:
+        """The motors, as the file has them; they drive nothing."""
+        return deepcopy(asset.actuators)
+
+    def get_asset_actuator_name(self, asset: Asset, index: int) -> str:
+        """The name of a motor."""
+        return str(asset.actuators[index].name)
+
+    def get_asset_actuator_joint_name(self, asset: Asset, index: int) -> str:
+        """The joint of a motor."""
+        return str(asset.actuators[index].joint)
 
     def get_asset_rigid_shape_properties(self, asset: Asset) -> List[RigidShapeProperties]:
         """Copies; `set_asset_rigid_shape_properties` writes them."""

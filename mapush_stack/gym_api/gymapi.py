@@ -8,9 +8,11 @@ from .gym import Gym
 from .simulation import Simulation
 from .support import UnsupportedError
 from .types import (
+    ActuatorProperties,
     AssetOptions,
     CameraFollowMode,
     CameraProperties,
+    ContactCollection,
     CoordinateSpace,
     DofDriveMode,
     DofType,
@@ -20,6 +22,8 @@ from .types import (
     ImageType,
     IndexDomain,
     Mat33,
+    MeshNormalMode,
+    MeshType,
     PhysXParams,
     PlaneParams,
     Quat,
@@ -31,6 +35,7 @@ from .types import (
     TriangleMeshParams,
     UpAxis,
     Vec3,
+    VhacdParams,
 )
 
 SIM_PHYSX, SIM_FLEX = SimType.SIM_PHYSX, SimType.SIM_FLEX
@@ -41,6 +46,10 @@ ENV_SPACE, LOCAL_SPACE, GLOBAL_SPACE = CoordinateSpace
 IMAGE_COLOR, IMAGE_DEPTH, IMAGE_SEGMENTATION, IMAGE_OPTICAL_FLOW = ImageType
 FOLLOW_POSITION, FOLLOW_TRANSFORM = CameraFollowMode
 UP_AXIS_Y, UP_AXIS_Z = UpAxis
+MESH_NONE, MESH_COLLISION, MESH_VISUAL, MESH_VISUAL_AND_COLLISION = MeshType
+FROM_ASSET, COMPUTE_PER_VERTEX, COMPUTE_PER_FACE = MeshNormalMode
+CC_NEVER, CC_LAST_SUBSTEP, CC_ALL_SUBSTEPS = ContactCollection
+DEFAULT_VIEWER_WIDTH, DEFAULT_VIEWER_HEIGHT = 1600, 900
 INVALID_HANDLE = -1
 STATE_NONE, STATE_POS, STATE_VEL, STATE_ALL = 0, 1, 2, 3
 KEY_ESCAPE, KEY_V, KEY_R = 256, 86, 82
@@ -56,16 +65,16 @@ def acquire_gym() -> Gym:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    if name.startswith(("KEY_", "MOUSE_", "MESH_VISUAL")):
+    if name.startswith(("KEY_", "MOUSE_")):
         return name
     raise UnsupportedError(f"gymapi.{name}")
 
 
 __all__ = [
-    "AssetOptions", "CameraFollowMode", "CameraProperties", "CoordinateSpace", "DofDriveMode", "DofType", "FlexParams",
-    "ForceSensorProperties",
-    "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "Mat33", "PhysXParams", "PlaneParams", "Quat",
+    "ActuatorProperties", "AssetOptions", "CameraFollowMode", "CameraProperties", "ContactCollection",
+    "CoordinateSpace", "DofDriveMode", "DofType", "FlexParams", "ForceSensorProperties", "Gym", "HeightFieldParams",
+    "ImageType", "IndexDomain", "Mat33", "MeshNormalMode", "MeshType", "PhysXParams", "PlaneParams", "Quat",
     "RigidBodyProperties", "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform",
-    "TriangleMeshParams", "UpAxis", "Vec3", "acquire_gym",
+    "TriangleMeshParams", "UpAxis", "Vec3", "VhacdParams", "acquire_gym",
     *(name for name in globals() if name.isupper() and not name.startswith("_")),
 ]  # fmt: skip

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import argparse
 from typing import Any, Dict, List, Sequence, Tuple
+from xml.etree.ElementTree import Element, indent
 
-from .support import ignore
+from .support import INSTEAD, Refused, ignore
 from .types import SimType, UpAxis, Vec3
 
 __all__ = [
     "parse_device_str", "parse_sim_config", "parse_arguments", "LineGeometry", "AxesGeometry", "WireframeBoxGeometry",
     "WireframeBBoxGeometry", "WireframeSphereGeometry", "draw_lines", "draw_line",
 ]  # fmt: skip
+
+
+globals().update({name[8:]: Refused(name) for name in INSTEAD if name.startswith("gymutil.")})
+
+
+def _indent_xml(elem: Element, level: int = 0) -> None:
+    """Put the elements of an XML tree on lines of their own."""
+    indent(elem, level=level)
 
 
 def parse_device_str(device_str: str) -> Tuple[str, int]:

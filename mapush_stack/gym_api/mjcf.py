@@ -10,8 +10,8 @@ import numpy as np
 from ..sim.inertia import Inertia
 from ..sim.scene import import_mujoco
 from .asset import UNLIMITED_EFFORT, Asset, Joint, Link, Pose, Shape
-from .support import UnsupportedError
-from .types import AssetOptions, DofDriveMode
+from .support import UnsupportedError, ignore
+from .types import ActuatorProperties, AssetOptions, DofDriveMode
 
 _KINDS = {2: "sphere", 3: "capsule", 4: "ellipsoid", 5: "cylinder", 6: "box"}
 """Of mjtGeom."""
@@ -20,7 +20,8 @@ _KINDS = {2: "sphere", 3: "capsule", 4: "ellipsoid", 5: "cylinder", 6: "box"}
 def load(path: Path, options: AssetOptions) -> Asset:
     """The asset of the first body of an MJCF file's world, with all below it.
 
-    Motors, tendons, sensors and the world's own shapes are left out; joints' stiffness and damping are kept.
+    Tendons, sensors and the world's own shapes are left out, and motors drive nothing. Joints keep their stiffness and
+    damping.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -45,7 +46,26 @@ def load(path: Path, options: AssetOptions) -> Asset:
             continue  # another body of the world
         numbers[body] = len(links)
         links.append(_link(model, body, numbers.get(parent, -1), path, mujoco))
-    return Asset(model.body(1).name or path.stem, links, options)
+    if model.ntendon or model.neq:
+        ignore("tendon")
+    asset = Asset(model.body(1).name or path.stem, links, options)
+    asset.actuators = [_actuator(model, number) for number in range(model.nu)]
+    return asset
+
+
+def _actuator(model: Any, number: int) -> ActuatorProperties:
+    """What a program asks of a motor; a joint without a name is called by its number."""
+    found, own = ActuatorProperties(), model.actuator(number)
+    on_joint = int(model.actuator_trntype[number]) == 0
+    if on_joint:
+        joint = int(model.actuator_trnid[number, 0])
+        found.joint = model.joint(joint).name or f"joint{joint}"
+    found.name, found.kp, found.kv = own.name, abs(own.biasprm[1]), abs(own.biasprm[2])
+    found.motor_effort = own.gear[0]
+    found.control_limited, found.force_limited = own.ctrllimited, own.forcelimited
+    found.lower_control_limit, found.upper_control_limit = own.ctrlrange
+    found.lower_force_limit, found.upper_force_limit = own.forcerange
+    return found
 
 
 def _link(model: Any, body: int, parent: int, path: Path, mujoco: Any) -> Link:
@@ -61,7 +81,8 @@ def _link(model: Any, body: int, parent: int, path: Path, mujoco: Any) -> Link:
     inertia = turn @ np.diag(model.body_inertia[body]) @ turn.T
     inertial = Inertia(float(model.body_mass[body]), model.body_ipos[body].copy(), inertia)
     pose = Pose(model.body_pos[body].copy(), _matrix(model.body_quat[body], mujoco)) if parent >= 0 else Pose()
-    return Link(model.body(body).name or f"body{body}", parent, pose, joints, inertial, shapes)
+    name = model.body(body).name or f"body{body}"
+    return Link(name, parent, pose, joints, inertial, shapes, name if parent >= 0 else "")
 
 
 def _joint(model: Any, number: int, path: Path) -> List[Joint]:

@@ -15,7 +15,7 @@ from ..errors import UserError
 from . import types as gym_types
 from .activation import MODULES
 from .gym import Gym
-from .support import IGNORED, UnsupportedError
+from .support import IGNORED, Refused, UnsupportedError
 
 _SIMULATION_CLASSES = {"sim": "SimParams", "physx": "PhysXParams"}
 """Classes of a program's configuration whose fields `gymutil.parse_sim_config` sets, and fields of SimParams."""
@@ -181,11 +181,13 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(target, ast.Attribute):
             return
         owner = _last(target.value)
-        kinds = [self._kinds.get(owner) or _SIMULATION_CLASSES.get(owner.replace("_params", ""))]
+        known = self._kinds.get(owner)
+        kinds = [known or _SIMULATION_CLASSES.get(owner.replace("_params", ""))]
         if kinds == [None] and "prop" in owner:
             kinds = list(_PROPERTIES)
         for kind in filter(None, kinds):
-            if len(kinds) == 1 and target.attr not in getattr(getattr(gym_types, kind), "FIELDS", {target.attr}):
+            # An unknown `cfg.sim.name` is of the program's configuration, whose other names Isaac Gym does not read.
+            if known and target.attr not in getattr(getattr(gym_types, kind), "FIELDS", {target.attr}):
                 self._add(target, f"{kind}.{target.attr}", "")
             self._field(target, kind, target.attr, value)
 
@@ -207,8 +209,10 @@ class _Reader(ast.NodeVisitor):
             self._add(node, name, IGNORED[name])
             return
         try:
-            getattr(importlib.import_module(f"mapush_stack.gym_api.{module}"), name)
+            found = getattr(importlib.import_module(f"mapush_stack.gym_api.{module}"), name)
         except (AttributeError, UnsupportedError):
+            found = Refused(name)
+        if isinstance(found, Refused):
             self._add(node, f"{module}.{name}", "")
 
     def _add(self, node: ast.AST, name: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -32,6 +32,10 @@ class Handle:
         """The tensor, kept up to date from now on by its `refresh_` call."""
         self.seen = True
         return self.tensor
+
+
+Given = Union[Tensor, Handle]
+"""What setters take: programs also give back what `acquire_..._tensor` returned."""
 
 
 class Simulation:
@@ -63,13 +67,15 @@ class Simulation:
             raise RuntimeError("Isaac Gym's tensors exist after gym.prepare_sim(sim)")
 
     def prepare(self) -> None:
-        """Make the models; no actor can be added after it.
+        """Make the models, once; no actor can be added after it.
 
         Raises:
             UnsupportedError: the grounds differ in friction.
             ValueError: there is no environment, or one without actors.
 
         """
+        if self.layouts:
+            return
         if not self.envs or any(not env.actors for env in self.envs):
             raise ValueError("prepare_sim needs at least one environment, and an actor in each")
         pieces = terrain.simplify(self.pieces)
@@ -113,6 +119,8 @@ class Simulation:
         self.num_bodies, self.num_dofs = sum(bodies.values()), sum(dofs.values())
         self._body_rows = [_rows(layout, self.first_body, bodies, self.device) for layout in self.layouts]
         self._dof_rows = [_rows(layout, self.first_dof, dofs, self.device) for layout in self.layouts]
+        owners = [[actor.index] * len(actor.dofs) for env in self.envs for actor in env.actors]
+        self._actor_of_dof = torch.tensor([one for row in owners for one in row], dtype=torch.long, device=self.device)
         self._actor_rows = [
             torch.tensor([[actor.index for actor in env.actors] for env in layout.envs], device=self.device)
             for layout in self.layouts
@@ -155,36 +163,36 @@ class Simulation:
             else:
                 handle.tensor[where.flatten()] = values.flatten(0, 1)
 
-    def set_roots(self, values: Tensor, actors: Optional[Tensor]) -> None:
+    def set_roots(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write actors' states from `values` `[all actors, 13]`; `actors` are their indices, None for all."""
         self.check()
+        given = _rows_of(values, self.num_actors, 13)
         chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
         for number, layout in enumerate(self.layouts):
             own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
             if len(own):
-                layout.set_roots(values.reshape(-1, 13)[own], self._tables["row"][own], self._tables["slot"][own])
+                layout.set_roots(given[own], self._tables["row"][own], self._tables["slot"][own])
 
-    def set_dofs(self, values: Tensor, actors: Optional[Tensor]) -> None:
+    def set_dofs(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write the degrees of freedom of actors from `values` `[all, 2]`; None for all actors."""
         self.check()
         chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
         for number, layout in enumerate(self.layouts):
             own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
             if len(own):
-                given = values.reshape(-1, 2)[self._dof_rows[number]]
+                given = _rows_of(values, self.num_dofs, 2)[self._dof_rows[number]]
                 layout.set_dofs(given, self._tables["row"][own], self._tables["slot"][own])
 
-    def set_targets(self, name: str, values: Tensor, actors: Optional[Tensor]) -> None:
+    def set_targets(self, name: str, values: Given, actors: Optional[Tensor]) -> None:
         """Set `force`, `position` or `velocity` of degrees of freedom from `values` `[all]`; None for all actors."""
         self.check()
         target: Tensor = getattr(self, name)
-        values = values.reshape(-1)
-        if actors is None:
-            target.copy_(values)
-            return
-        for actor in actors.tolist():
-            own = self.dofs_of(actor)
-            target[own] = values[own].to(target.dtype)
+        values = _rows_of(values, self.num_dofs, 1)[:, 0].to(target)
+        if actors is not None:
+            chosen = torch.zeros(self.num_actors, dtype=torch.bool, device=self.device)
+            chosen[actors.long()] = True
+            values = torch.where(chosen[self._actor_of_dof], values, target)
+        target.copy_(values)
 
     def dofs_of(self, actor: int) -> slice:
         """The rows of an actor's degrees of freedom."""
@@ -257,6 +265,22 @@ class Simulation:
         for layout, rows in zip(self.layouts, self._body_rows):
             found[rows.flatten()] = layout.frames().flatten(0, 1)
         return found
+
+
+def _rows_of(values: Given, count: int, columns: int) -> Tensor:
+    """The numbers that a setter was given, `[count, columns]`.
+
+    Raises:
+        ValueError: there are more or fewer.
+
+    """
+    tensor = values.tensor if isinstance(values, Handle) else values
+    if tensor.numel() != count * columns:
+        raise ValueError(
+            f"a setter needs the values of all actors, {count} x {columns} numbers, also to set a few of them; this "
+            f"tensor has the shape {tuple(tensor.shape)}"
+        )
+    return tensor.reshape(count, columns)
 
 
 def contact_room(made: scene.Scene) -> int:

@@ -20,7 +20,7 @@ IGNORED: Dict[str, str] = {
     "AssetOptions.use_physx_armature": "armature is always MuJoCo's",
     "AssetOptions.slices_per_cylinder": "cylinders are round",
     "AssetOptions.min_particle_mass": "there are no particles",
-    "AssetOptions.tendon_limit_stiffness": "tendons of MJCF files keep the file's own limits",
+    "AssetOptions.tendon_limit_stiffness": "tendons of MJCF files are left out",
     "AssetOptions.enable_gyroscopic_forces": "MuJoCo always has them",
     "RigidShapeProperties.rolling_friction": "PhysX does not use it either",
     "RigidShapeProperties.torsion_friction": "PhysX does not use it either",
@@ -67,6 +67,7 @@ IGNORED: Dict[str, str] = {
     "CameraProperties.far_plane": "MuJoCo chooses the planes by the size of the scene",
     "CameraProperties.near_plane": "MuJoCo chooses the planes by the size of the scene",
     "draw_lines": "nothing is drawn into pictures",
+    "create_texture_from_file": "pictures have their own colours",
     "set_rigid_body_texture": "pictures have their own colours",
     "set_rigid_body_segmentation_id": "pictures have no segmentation",
     "set_light_parameters": "pictures have their own light",
@@ -77,6 +78,7 @@ IGNORED: Dict[str, str] = {
             "query_viewer_action_events",
             "query_viewer_has_closed",
             "viewer_camera_look_at",
+            "get_viewer_camera_transform",
             "draw_viewer",
             "poll_viewer_events",
             "sync_frame_time",
@@ -87,12 +89,38 @@ IGNORED: Dict[str, str] = {
         ),
         "there is no window",
     ),
+    "tendon": "tendons and equalities of an MJCF file are left out",
     "mimic": "joints of a URDF file move on their own, as with Isaac Gym",
     "begin_aggregate": "it tells PhysX how much room to keep",
     "end_aggregate": "it tells PhysX how much room to keep",
     "viewer": "there is no window; a program should be started with --headless",
 }
 """Settings and calls that have no effect here, as `Class.field` or the call's name, and why."""
+
+INSTEAD: Dict[str, str] = {
+    "gym.get_camera_image_gpu_tensor": "use get_camera_image, which gives a NumPy array",
+    "gym.start_access_image_tensors": "use get_camera_image, which needs no such call",
+    "gym.end_access_image_tensors": "use get_camera_image, which needs no such call",
+    **dict.fromkeys(
+        (
+            "gym.get_asset_tendon_count", "gym.get_asset_tendon_name", "gym.get_asset_tendon_properties",
+            "gym.set_asset_tendon_properties", "gym.get_actor_tendon_count", "gym.get_actor_tendon_properties",
+            "gym.set_actor_tendon_properties",
+        ),
+        "robots have no tendons here; leave it out, or the robot's fingers move differently",
+    ),
+    **dict.fromkeys(
+        (
+            "gymutil.apply_random_samples", "gymutil.check_buckets", "gymutil.generate_random_samples",
+            "gymutil.get_default_setter_args", "gymutil.get_property_getter_map", "gymutil.get_property_setter_map",
+        ),
+        "the import works and the call is refused; switch the task's randomisation off",
+    ),
+    "gym.create_rigid_body_attractor": "apply_rigid_body_force_tensors can pull a body",
+    "gymapi.AttractorProperties": "apply_rigid_body_force_tensors can pull a body",
+    "gym.create_force_sensor": "use create_asset_force_sensor before create_actor",
+}  # fmt: skip
+"""What to do without something that is refused, by its name."""
 
 _used: List[str] = []
 
@@ -102,8 +130,20 @@ class UnsupportedError(NotImplementedError):
 
     def __init__(self, what: str, instead: str = "") -> None:
         """`what` is the name asked for; `instead` says what to do."""
+        instead = instead or INSTEAD.get(what, "")
         reason = f": {instead}" if instead else ""
         super().__init__(f"{what} is not supported by mapush_stack's Isaac Gym over MuJoCo{reason} ({calling_line()})")
+
+
+class Refused:
+    """A call that is refused when it is made, so that a program can import it or put it into a table."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, *_: object, **__: object) -> None:
+        """Raise `UnsupportedError`."""
+        raise UnsupportedError(self.name)
 
 
 def calling_line() -> str:

@@ -71,6 +71,31 @@ class CameraFollowMode(enum.IntEnum):
     FOLLOW_TRANSFORM = 1
 
 
+class MeshType(enum.IntEnum):
+    """Which shapes of a body."""
+
+    MESH_NONE = 0
+    MESH_COLLISION = 1
+    MESH_VISUAL = 2
+    MESH_VISUAL_AND_COLLISION = 3
+
+
+class MeshNormalMode(enum.IntEnum):
+    """Where the normals of meshes in pictures come from."""
+
+    FROM_ASSET = 0
+    COMPUTE_PER_VERTEX = 1
+    COMPUTE_PER_FACE = 2
+
+
+class ContactCollection(enum.IntEnum):
+    """In which substeps PhysX keeps contact forces."""
+
+    CC_NEVER = 0
+    CC_LAST_SUBSTEP = 1
+    CC_ALL_SUBSTEPS = 2
+
+
 class UpAxis(enum.IntEnum):
     """The axis that points up."""
 
@@ -344,6 +369,27 @@ class SimParams(Record):
         object.__setattr__(self, "gravity", Vec3(0.0, -9.8, 0.0))
 
 
+class VhacdParams(Record):
+    """Settings of the convex decomposition that is not done here."""
+
+    FIELDS = {
+        "resolution": 100000, "concavity": 0.0025, "alpha": 0.05, "beta": 0.05, "mode": 0, "pca": 0,
+        "max_convex_hulls": 64, "max_num_vertices_per_ch": 64, "min_volume_per_ch": 0.0001, "plane_downsampling": 4,
+        "convex_hull_downsampling": 4, "convex_hull_approximation": 1, "project_hull_vertices": True,
+        "ocl_acceleration": 1,
+    }  # fmt: skip
+
+
+class ActuatorProperties(Record):
+    """A motor of an MJCF file, as the file has it."""
+
+    FIELDS = {
+        "name": "", "joint": "", "motor_effort": 0.0, "kp": 0.0, "kv": 0.0, "control_limited": False,
+        "lower_control_limit": 0.0, "upper_control_limit": 0.0, "force_limited": False, "lower_force_limit": 0.0,
+        "upper_force_limit": 0.0,
+    }  # fmt: skip
+
+
 class AssetOptions(Record):
     """How an asset is loaded."""
 
@@ -353,7 +399,7 @@ class AssetOptions(Record):
         "default_dof_drive_mode": 0, "max_angular_velocity": 64.0, "max_linear_velocity": 1000.0,
         "override_com": False, "override_inertia": False, "replace_cylinder_with_capsule": False,
         "flip_visual_attachments": True, "convex_decomposition_from_submeshes": False, "vhacd_enabled": False,
-        "vhacd_params": None, "use_mesh_materials": False, "mesh_normal_mode": 0, "use_physx_armature": True,
+        "vhacd_params": VhacdParams, "use_mesh_materials": False, "mesh_normal_mode": 0, "use_physx_armature": True,
         "slices_per_cylinder": 20, "min_particle_mass": 1e-12, "tendon_limit_stiffness": 1.0,
         "enable_gyroscopic_forces": True,
     }  # fmt: skip

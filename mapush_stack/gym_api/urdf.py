@@ -63,8 +63,8 @@ class _Reader:
         self.links: List[Link] = []
         self._add(roots[0], -1, Pose(), [])
 
-    def _add(self, name: str, parent: int, pose: Pose, joints: List[Joint]) -> None:
-        link = Link(name, parent, pose, joints, None, [])
+    def _add(self, name: str, parent: int, pose: Pose, joints: List[Joint], joint: str = "") -> None:
+        link = Link(name, parent, pose, joints, None, [], joint)
         self.links.append(link)
         parts = self._take(link, name, Pose(), len(self.links) - 1)
         link.inertial = combine(parts) if sum(part.mass for part in parts) > 0 else None
@@ -81,7 +81,7 @@ class _Reader:
             if kind == "fixed" and self.options.collapse_fixed_joints and not kept:
                 parts += self._take(link, child, place, number)
             else:
-                self._add(child, number, place, self._joints(joint, kind))
+                self._add(child, number, place, self._joints(joint, kind), joint.get("name", ""))
         return parts
 
     def _joints(self, element: Element, kind: str) -> List[Joint]:

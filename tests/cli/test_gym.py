@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("mujoco")
 
+from mapush_stack.gym_api.support import INSTEAD
 from tests.cli import runner
 
 PYTHON = sys.executable
@@ -158,6 +159,20 @@ def test_check_lists_what_is_refused_and_what_is_ignored(tmp_path):
         assert lines[-1] == "2 files read: 4 uses refused, 3 settings and calls without effect"
     good = program(tmp_path, "from isaacgym import gymapi\ngymapi.acquire_gym().simulate(None)\n", "good.py")
     assert runner.mapush("gym", "check", good)[0].startswith("1 files read: 0 uses refused")
+
+
+def test_check_says_what_to_do_instead_and_leaves_a_configuration_alone(tmp_path):
+    text = """
+        from isaacgym import gymapi
+        from isaacgym.gymutil import check_buckets
+        def play(gym, env_cfg):
+            env_cfg.sim.max_gpu_contact_pairs = 2**10
+            gym.get_camera_image_gpu_tensor(None, None, 0, 0)
+    """
+    path = program(tmp_path, text)
+    lines = runner.mapush("gym", "check", path, code=1)[0].splitlines()[:-1]
+    names = ("gymutil.check_buckets", "gym.get_camera_image_gpu_tensor")
+    assert lines == [f"{path}:{at}: {name} is not supported: {INSTEAD[name]}" for at, name in zip((3, 6), names)]
 
 
 def test_check_refuses_what_is_no_program(tmp_path):

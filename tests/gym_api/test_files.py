@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mapush_stack.gym_api import support
-from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum
+from mapush_stack.gym_api import gymutil, support
+from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum, quadruped
 
 CUBE = """v -1 -1 -1\nv -1 -1 1\nv -1 1 -1\nv -1 1 1\nv 1 -1 -1\nv 1 -1 1\nv 1 1 -1\nv 1 1 1
 f 1 2 4\nf 1 4 3\nf 5 7 8\nf 5 8 6\nf 1 5 6\nf 1 6 2\nf 3 4 8\nf 3 8 7\nf 1 3 7\nf 1 7 5\nf 2 6 8\nf 2 8 4\n"""
@@ -102,6 +102,8 @@ def test_an_mjcf_file_with_a_ball_joint_or_a_mistake(tmp_path):
     [
         lambda sim: gym.create_rigid_body_attractor(None, None),
         lambda sim: gymapi.AttractorProperties(),
+        lambda sim: gymutil.check_buckets(gym, [], {}),
+        lambda sim: {"tendons": gym.set_actor_tendon_properties}["tendons"](None, 0, []),
         lambda sim: gym.create_sim(0, -1, gymapi.SIM_FLEX, gymapi.SimParams()),
         lambda sim: gym.set_actor_scale(World().add((gym.create_sphere(sim, 1.0), (0, 0, 0))), 0, 2.0),
     ],
@@ -109,9 +111,45 @@ def test_an_mjcf_file_with_a_ball_joint_or_a_mistake(tmp_path):
 def test_what_is_not_there_is_refused_by_name_with_the_line_that_asks(call):
     sim = World().sim
     with pytest.raises(
-        NotImplementedError, match=r"^(gym|gymapi|SIM_FLEX|set_actor_scale).*is not supported.*test_files.py:\d+\)$"
+        NotImplementedError,
+        match=r"^(gym|SIM_FLEX|set_actor_scale).*is not supported.*test_files.py:\d+\)$",
     ):
         call(sim)
+
+
+def test_constants_and_records_that_isaac_gyms_own_tasks_set():
+    made, params = gymapi.AssetOptions(), gymapi.SimParams()
+    made.vhacd_params.resolution = 300000
+    assert gymapi.AssetOptions().vhacd_params.resolution != 300000
+    made.vhacd_params, made.mesh_normal_mode = gymapi.VhacdParams(), gymapi.COMPUTE_PER_VERTEX
+    params.physx.contact_collection = gymapi.ContactCollection(1)
+    assert gymapi.DEFAULT_VIEWER_WIDTH == 1600 and gymapi.MeshType.MESH_VISUAL == gymapi.MESH_VISUAL
+
+
+def test_joints_are_counted_with_those_that_fix_a_body(tmp_path):
+    world = World()
+    robot = load(world, quadruped(), tmp_path)
+    names = gym.get_asset_joint_names(robot)
+    assert gym.get_asset_joint_count(robot) == len(names) == gym.get_asset_rigid_body_count(robot) - 1 == 18
+    env = world.add((robot, (0, 0, 1)))
+    # Task franka_cube_stack finds a row of the Jacobian by the joint of a body.
+    foot = gym.find_asset_rigid_body_index(robot, "FL_foot")
+    assert gym.get_actor_joint_dict(env, 0)["FL_foot_joint"] == foot - 1
+    assert gym.get_actor_joint_count(env, 0) == 18 and gym.get_actor_joint_names(env, 0) == names
+
+
+def test_motors_of_an_mjcf_file_can_be_read_and_its_tendons_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(support, "_used", [])
+    text = (
+        '<mujoco><worldbody><body><freejoint/><geom size=".1"/><body name="leg"><joint name="hip" axis="0 1 0"/>'
+        '<geom size=".1" pos=".3 0 0"/></body></body></worldbody>'
+        '<tendon><fixed name="t"><joint joint="hip" coef="1"/></fixed></tendon>'
+        '<actuator><motor name="m" gear="15" joint="hip" ctrlrange="-1 1"/></actuator></mujoco>'
+    )
+    ant = load(World(), text, tmp_path, "ant.xml")
+    assert [motor.motor_effort for motor in gym.get_asset_actuator_properties(ant)] == [15.0]
+    assert (gym.get_asset_actuator_count(ant), gym.get_asset_actuator_name(ant, 0)) == (1, "m")
+    assert gym.get_asset_actuator_joint_name(ant, 0) == "hip" and support._used == ["tendon"]
 
 
 def test_a_field_that_does_not_exist_cannot_be_set():

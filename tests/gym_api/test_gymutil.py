@@ -1,6 +1,7 @@
 """The command line and the settings of programs, as legged_gym and MAPush use them."""
 
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
@@ -64,3 +65,9 @@ def test_drawings_are_taken_and_noted(monkeypatch):
     sphere = gymutil.WireframeSphereGeometry(0.02, 4, 4, None, color=(1, 1, 0))
     gymutil.draw_lines(sphere, None, None, None, gymapi.Transform())
     assert support._used == ["draw_lines"] and sphere.num_lines() == 0
+
+
+def test_xml_is_indented_as_the_quadcopters_task_does():
+    root = ElementTree.fromstring("<a><b/></a>")
+    gymutil._indent_xml(root)
+    assert ElementTree.tostring(root, encoding="unicode").splitlines() == ["<a>", "  <b />", "</a>"]

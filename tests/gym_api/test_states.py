@@ -109,6 +109,45 @@ def test_an_asset_that_is_loaded_for_every_environment_is_one_model(tmp_path):
     assert len(world.prepare().sim.layouts) == 2
 
 
+def test_setters_take_what_acquire_returned_and_refuse_a_part_of_it(tmp_path):
+    world = World()
+    robot = load(world, quadruped(), tmp_path, default_dof_drive_mode=3)
+    for _ in range(3):
+        world.add((robot, (0, 0, 1)), (box(world), (0, 2, 1)))
+    world.prepare()
+    roots, dofs = gym.acquire_actor_root_state_tensor(world.sim), gym.acquire_dof_state_tensor(world.sim)
+    gymtorch.wrap_tensor(roots)[:, 0] = gymtorch.wrap_tensor(dofs)[:, 0] = 0.5
+    for kind, actor in ((torch.int32, 2), (torch.int64, 4)):
+        chosen = gymtorch.unwrap_tensor(torch.tensor([actor, 0], dtype=kind))
+        gym.set_actor_root_state_tensor_indexed(world.sim, roots, chosen, 1)
+        gym.set_dof_state_tensor_indexed(world.sim, dofs, chosen, 1)
+        gym.set_dof_actuation_force_tensor_indexed(world.sim, torch.ones(36, dtype=torch.float64), chosen, 1)
+    assert world.read(ROOT)[:, 0].tolist() == [0.0, 0.0, 0.5, 0.0, 0.5, 0.0]
+    assert world.read(DOFS)[:, 0].view(3, 12).mean(1).tolist() == [0.0, 0.5, 0.5]
+    assert world.sim.force.view(3, 12).mean(1).tolist() == [0.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match=r"all actors, 6 x 13 numbers.*shape \(1, 13\)"):
+        gym.set_actor_root_state_tensor_indexed(world.sim, torch.zeros(1, 13), torch.tensor([0]), 1)
+    assert gym.prepare_sim(world.sim) and len(world.sim.layouts) == 1  # again, as some tasks do
+
+
+def test_simulations_of_one_process_and_actors_without_joints_or_shapes(tmp_path):
+    worlds = [World(), World()]
+    for number, world in enumerate(worlds):
+        ghost = load(world, '<robot name="ghost"><link name="only"/></robot>', tmp_path)
+        for _ in range(number + 1):
+            world.add((ghost, (0, 0, 1)))
+        world.prepare()
+        gym.set_dof_actuation_force_tensor(world.sim, torch.zeros(0))
+    for world in worlds:
+        assert world.read(DOFS).shape == (0, 2)
+        world.step(0.1)
+    assert [len(world.read(ROOT)) for world in worlds] == [1, 2]
+    assert worlds[0].read(ROOT)[0, 2] == worlds[1].read(ROOT)[0, 2] < 0.98
+    params = gym.get_sim_params(worlds[0].sim)
+    params.gravity.z = 1.0  # a copy: randomisation adds to what it read at first
+    assert gym.get_sim_params(worlds[0].sim).gravity.z == pytest.approx(-9.81)
+
+
 def test_states_of_one_actor_by_numpy(mixed):
     states = gym.get_actor_rigid_body_states(mixed.envs[2], 1, gymapi.STATE_ALL)
     assert len(states) == 14 and states["pose"]["p"]["y"][0] == pytest.approx(2.0)
