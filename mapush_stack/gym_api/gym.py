@@ -205,17 +205,9 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         """Their names, in order."""
         return asset.joint_names
 
-    def get_asset_joint_name(self, asset: Asset, index: int) -> str:
-        """A name."""
-        return asset.joint_names[index]
-
     def get_actor_joint_count(self, env: Env, actor: int) -> int:
         """Joints of an actor."""
         return len(env.actors[actor].asset.joint_names)
-
-    def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
-        """Their names, in order."""
-        return env.actors[actor].asset.joint_names
 
     def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
         """Their numbers by name."""

@@ -180,7 +180,9 @@ class Layout:
         own = np.array([[inertia.mass, *inertia.centre, *inertia.tensor.flatten()] for inertia in assets])
         self._com[rows] = torch.tensor(given[..., 1:4], dtype=self._com.dtype, device=self._com.device)
         model, bodies = self.engine.model, self.slots.bodies.cpu().numpy()
-        scales = (given[..., 4] + given[..., 8] + given[..., 12]) / (own[:, 4] + own[:, 8] + own[:, 12])
+        traces = [np.trace(rows[..., 4:].reshape(*rows.shape[:-1], 3, 3), axis1=-2, axis2=-1) for rows in (given, own)]
+        still = traces[1] == 0  # a file may give a mass and no inertia; MuJoCo has then its least one
+        scales = np.where(still, 1.0, traces[0] / np.where(still, 1.0, traces[1]))
         moments = model.body_inertia[bodies] * scales[..., None]
         turns = np.repeat(model.body_iquat[None, bodies], len(envs), axis=0)
         for row, body in np.argwhere(~np.isclose(given[..., 4:], own[:, 4:] * scales[..., None], rtol=1e-4).all(-1)):

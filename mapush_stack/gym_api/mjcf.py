@@ -33,7 +33,10 @@ def load(path: Path, options: AssetOptions) -> Asset:
     if not path.is_file():
         raise FileNotFoundError(f"load_asset: {path} is not there")
     try:
-        model = mujoco.MjModel.from_xml_path(str(path))
+        spec = mujoco.MjSpec.from_file(str(path))
+        for geom in spec.geoms:
+            geom.material = ""  # files of Isaac Gym's own tasks name some that they do not have
+        model = spec.compile()
     except ValueError as error:
         raise ValueError(f"load_asset: {path}: {error}") from None
     if model.nbody < 2:

@@ -107,7 +107,7 @@ INSTEAD: Dict[str, str] = {
             "gym.set_asset_tendon_properties", "gym.get_actor_tendon_count", "gym.get_actor_tendon_properties",
             "gym.set_actor_tendon_properties",
         ),
-        "robots have no tendons here; leave it out, or the robot's fingers move differently",
+        "tendons are not simulated; take the call out, and the joints of a tendon move each on its own",
     ),
     **dict.fromkeys(
         (
