@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .types import (
     ActuatorProperties,
     AssetOptions,
     DofDriveMode,
+    Mat33,
     RigidBodyProperties,
     RigidShapeProperties,
     Transform,
@@ -177,14 +178,17 @@ def body_properties(inertial: Inertia) -> RigidBodyProperties:
     return properties
 
 
-def copies(properties: List[RigidShapeProperties]) -> List[RigidShapeProperties]:
-    """Shapes' properties that can be changed without changing these."""
-    new = []
-    for one in properties:
-        other = RigidShapeProperties()
-        for name in RigidShapeProperties.FIELDS:
-            object.__setattr__(other, name, getattr(one, name))
-        new.append(other)
+Properties = TypeVar("Properties", RigidShapeProperties, RigidBodyProperties)
+
+
+def copies(properties: List[Properties]) -> List[Properties]:
+    """Properties of shapes or bodies that can be changed without changing these; far faster than `deepcopy`."""
+    new = [copy(one) for one in properties]
+    for one in new:
+        for name, value in vars(one).items():
+            if isinstance(value, (Vec3, Mat33)):
+                parts = tuple(value) if isinstance(value, Vec3) else (Vec3(*row) for row in vars(value).values())
+                object.__setattr__(one, name, type(value)(*parts))
     return new
 
 

@@ -338,8 +338,9 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         given = np.array(properties, dtype=env.actors[actor].dofs.dtype)
         own = env.actors[actor]
         _as_many(given, own.dofs, "degrees of freedom")
-        if env.sim.layouts and np.any(given["driveMode"] != own.dofs["driveMode"]):
-            raise UnsupportedError("another driveMode after prepare_sim", "set it before")
+        for name in ("driveMode", "hasLimits") if env.sim.layouts else ():
+            if np.any(given[name] != own.dofs[name]):
+                raise UnsupportedError(f"another {name} after prepare_sim", "set it before")
         own.dofs = given
         env.sim.dirty[env.index] = None
         return True
@@ -403,15 +404,15 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         return sum(self.get_env_rigid_body_count(env) for env in sim.envs)
 
     def get_actor_rigid_body_properties(self, env: Env, actor: int) -> List[RigidBodyProperties]:
-        """Masses, centres and inertias; `set_actor_rigid_body_properties` writes them."""
-        return env.actors[actor].bodies
+        """Copies of masses, centres and inertias; `set_actor_rigid_body_properties` writes them."""
+        return copies(env.actors[actor].bodies)
 
     def set_actor_rigid_body_properties(
         self, env: Env, actor: int, properties: List[RigidBodyProperties], recomputeInertia: bool = False
     ) -> bool:
         """Masses and centres of an actor's bodies; with `recomputeInertia` their inertias grow with the masses."""
         own = env.actors[actor]
-        own.bodies = deepcopy(list(_as_many(properties, own.bodies, "bodies")))
+        own.bodies = copies(_as_many(properties, own.bodies, "bodies"))
         for body, inertia in zip(own.bodies, own.asset.masses) if recomputeInertia else ():
             body.inertia = _tensor(inertia.tensor * (body.mass / inertia.mass))
         env.sim.dirty[env.index] = None

@@ -210,7 +210,9 @@ class Simulation:
         Forces act at `places`, or at the centres of mass.
         """
         self.check()
-        forces, torques, places = (None if one is None else one.reshape(-1, 3) for one in (forces, torques, places))
+        forces, torques, places = (
+            None if one is None else _rows_of(one, self.num_bodies, 3) for one in (forces, torques, places)
+        )
         if places is not None or local:
             pos, turn, centre = self._frames().tensor_split((3, 7), dim=-1)
             if local:
@@ -277,8 +279,8 @@ def _rows_of(values: Given, count: int, columns: int) -> Tensor:
     tensor = values.tensor if isinstance(values, Handle) else values
     if tensor.numel() != count * columns:
         raise ValueError(
-            f"a setter needs the values of all actors, {count} x {columns} numbers, also to set a few of them; this "
-            f"tensor has the shape {tuple(tensor.shape)}"
+            f"a setter needs the values of the whole simulation, {count} x {columns} numbers, also to set a few of "
+            f"them; this tensor has the shape {tuple(tensor.shape)}"
         )
     return tensor.reshape(count, columns)
 

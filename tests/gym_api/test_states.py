@@ -125,8 +125,18 @@ def test_setters_take_what_acquire_returned_and_refuse_a_part_of_it(tmp_path):
     assert world.read(ROOT)[:, 0].tolist() == [0.0, 0.0, 0.5, 0.0, 0.5, 0.0]
     assert world.read(DOFS)[:, 0].view(3, 12).mean(1).tolist() == [0.0, 0.5, 0.5]
     assert world.sim.force.view(3, 12).mean(1).tolist() == [0.0, 1.0, 1.0]
-    with pytest.raises(ValueError, match=r"all actors, 6 x 13 numbers.*shape \(1, 13\)"):
+    with pytest.raises(ValueError, match=r"the whole simulation, 6 x 13 numbers.*shape \(1, 13\)"):
         gym.set_actor_root_state_tensor_indexed(world.sim, torch.zeros(1, 13), torch.tensor([0]), 1)
+    with pytest.raises(ValueError, match=r"60 x 3 numbers"):
+        gym.apply_rigid_body_force_tensors(world.sim, torch.ones(1, 3), None, gymapi.ENV_SPACE)
+    rows = gym.get_actor_dof_properties(world.envs[0], 0)
+    rows["hasLimits"] = False
+    with pytest.raises(NotImplementedError, match="another hasLimits after prepare_sim"):
+        gym.set_actor_dof_properties(world.envs[0], 0, rows)
+    bodies = gym.get_actor_rigid_body_properties(world.envs[0], 1)
+    bodies[0].mass = bodies[0].com.x = bodies[0].inertia.x.x = 99.0
+    again = gym.get_actor_rigid_body_properties(world.envs[0], 1)[0]
+    assert max(again.mass, again.com.x, again.inertia.x.x) < 99.0
     assert gym.prepare_sim(world.sim) and len(world.sim.layouts) == 1  # again, as some tasks do
 
 
