@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 from typing import Any, Dict, List, Sequence, Tuple
-from xml.etree.ElementTree import Element, indent
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from .support import INSTEAD, Refused, ignore
 from .types import SimType, UpAxis, Vec3
@@ -23,7 +24,7 @@ globals().update({name[8:]: Refused(name) for name in INSTEAD if name.startswith
 
 def _indent_xml(elem: Element, level: int = 0) -> None:
     """Put the elements of an XML tree on lines of their own."""
-    indent(elem, level=level)
+    ElementTree.indent(elem, level=level)
 
 
 def parse_device_str(device_str: str) -> Tuple[str, int]:

@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 import torch
+
+pytest.importorskip("mujoco", reason="MuJoCo 4 needs Python 3.11")
 
 from mapush_stack.gym_api import gymapi, gymtorch
 

@@ -5,6 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytest.importorskip("mujoco", reason="MuJoCo 4, and so all of this, needs Python 3.11")
+
 from mapush_stack.gym_api import gymapi, gymutil, support
 
 OPTIONS = [

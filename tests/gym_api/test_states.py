@@ -1,12 +1,13 @@
 """Tensors: who is where in them, and that setters write only what they are told."""
 
-import mujoco
 import numpy as np
 import pytest
 import torch
 
 from mapush_stack.gym_api import gymtorch
 from tests.gym_api.scenes import BODIES, DOFS, ROOT, World, box, gym, gymapi, load, options, quadruped
+
+mujoco = pytest.importorskip("mujoco", reason="MuJoCo 4 needs Python 3.11")
 
 
 @pytest.fixture
