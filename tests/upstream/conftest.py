@@ -44,8 +44,16 @@ def gym(*words, **options):
     return run(*MAPUSH, "gym", "run", "--", sys.executable, *words, **options)
 
 
+@pytest.fixture
+def mapush(mapush_copy):
+    """A copy of MAPush without results: it names them by the hour, and a second training in one hour would fail."""
+    shutil.rmtree(str(mapush_copy / "results"), ignore_errors=True)
+    (mapush_copy / "results").mkdir()
+    return mapush_copy
+
+
 @pytest.fixture(scope="session")
-def mapush(tmp_path_factory):
+def mapush_copy(tmp_path_factory):
     """A copy of MAPush, unedited; with this project's walking networks where the checkout lacks its own."""
     from mapush_stack.gym_api.walker import files
 
@@ -55,7 +63,6 @@ def mapush(tmp_path_factory):
         for path in filter(Path.exists, nets):
             path.unlink()
         files.write(nets[0].parent, files.load())
-    (folder / "results").mkdir()
     return folder
 
 
