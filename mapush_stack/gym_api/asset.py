@@ -173,8 +173,7 @@ def body_properties(inertial: Inertia) -> RigidBodyProperties:
     properties = RigidBodyProperties()
     properties.mass = inertial.mass
     properties.com = Vec3(*inertial.centre)
-    columns = [Vec3(*row) for row in inertial.tensor]
-    properties.inertia.x, properties.inertia.y, properties.inertia.z = columns
+    properties.inertia = Mat33.of(inertial.tensor)
     return properties
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from copy import deepcopy
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import mjcf, terrain, urdf
+from . import activation, mjcf, terrain, urdf
 from .actor import Actor, Env
 from .actor_calls import ActorCalls
 from .asset import Asset, copies, primitive
@@ -25,6 +24,7 @@ from .types import (
     AssetOptions,
     CoordinateSpace,
     IndexDomain,
+    Mat33,
     RigidBodyProperties,
     RigidShapeProperties,
     SimParams,
@@ -51,7 +51,7 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         if type not in (SimType.SIM_PHYSX, None):
             raise UnsupportedError("SIM_FLEX", "use SIM_PHYSX")
         params = params or SimParams()
-        on_warp, on_gpu = os.environ.get("MAPUSH_GYM") == "warp", torch.cuda.is_available()
+        on_warp, on_gpu = activation.engine() == "warp", torch.cuda.is_available()
         if on_warp and on_gpu and not params.use_gpu_pipeline:
             raise UnsupportedError("the CPU pipeline with MAPUSH_GYM=warp", "use --pipeline gpu, or MAPUSH_GYM=mujoco")
         if not on_warp and on_gpu and params.use_gpu_pipeline:
@@ -414,7 +414,7 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         own = env.actors[actor]
         own.bodies = copies(_as_many(properties, own.bodies, "bodies"))
         for body, inertia in zip(own.bodies, own.asset.masses) if recomputeInertia else ():
-            body.inertia = _tensor(inertia.tensor * (body.mass / inertia.mass))
+            body.inertia = Mat33.of(inertia.tensor * (body.mass / inertia.mass))
         env.sim.dirty[env.index] = None
         return True
 
@@ -592,12 +592,6 @@ def _as_many(given: Any, own: Any, what: str) -> Any:
     if len(given) != len(own):
         raise ValueError(f"this actor has {len(own)} {what}, and {len(given)} properties were given")
     return given
-
-
-def _tensor(matrix: np.ndarray) -> Any:
-    from .types import Mat33, Vec3
-
-    return Mat33(*(Vec3(*row) for row in matrix))
 
 
 def _handle(sim: Simulation, name: str) -> Handle:

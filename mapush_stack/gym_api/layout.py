@@ -81,7 +81,7 @@ class Layout:
         for table, slots in ((self._free_of, self.slots.free), (self._held_of, self.slots.held)):
             table[slots] = torch.arange(len(slots), device=engine.device)
         self._kinematics = Kinematics(engine.model, engine.device, engine.float_type)
-        driven = [sum(self.slots.num_dofs[:actor]) + dof for actor, dof in made.driven]
+        driven = [self.dofs_of(actor).start + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
         self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
         self._pushed: Optional[Tensor] = None
@@ -89,6 +89,8 @@ class Layout:
         self._compiled = np.concatenate([actor.dofs for actor in self.actors])
         self._own: Set[str] = set()
         """Fields of the model that have a value for each copy."""
+        self._geoms = _longs([engine.model.geom(name).id for names in made.geoms for name in names], engine.device)
+        self._pairs = self._listed_pairs()
         self._reads = Replay(self._read, engine.device)
         self._fastest = self._speeds()
         self.apply(range(count))
@@ -120,8 +122,7 @@ class Layout:
         if len(self.slots.joint_qpos):
             low = [max(float(row["lower"]), -1e9) for actor in self.actors for row in actor.dofs]
             high = [min(float(row["upper"]), 1e9) for actor in self.actors for row in actor.dofs]
-            start = np.clip(0.0, low, high) if len(low) else np.zeros(0)
-            angles = torch.tensor(start, dtype=self.engine.float_type, device=self.engine.device)
+            angles = torch.tensor(np.clip(0.0, low, high), dtype=self.engine.float_type, device=self.engine.device)
             self.engine.state["qpos"][:, self.slots.joint_qpos] = angles
 
     def apply(self, rows: Sequence[int]) -> None:
@@ -145,18 +146,21 @@ class Layout:
         field[where] = torch.tensor(np.clip(values.astype(float), -1e30, 1e30), dtype=field.dtype, device=field.device)
         return True
 
+    def _listed_pairs(self) -> np.ndarray:
+        """Number in the model, and the two shapes, of every listed pair, `[3, pairs]`."""
+        first = np.cumsum([0, *(len(actor.shapes) for actor in self.actors)])
+        pair = self.engine.model.pair
+        rows = [(pair(name).id, first[a] + i, first[b] + j) for name, (a, i, b, j) in self.scene.pairs.items()]
+        return np.array(rows, dtype=int).reshape(-1, 3).T
+
     def _apply_shapes(self, envs: List[Env], rows: Tensor) -> None:
         per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
         if not per_env or not per_env[0]:
             return
-        model, engine = self.engine.model, self.engine
+        engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
         friction = np.array([[float(shape.friction) for shape in shapes] for shapes in per_env])
         bounce = np.array([[float(shape.restitution) for shape in shapes] for shapes in per_env])
         surface = self.scene.surface
-        geoms = _longs([model.geom(name).id for names in self.scene.geoms for name in names], engine.device)
-        first = np.cumsum([0, *(len(actor.shapes) for actor in self.actors)])
-        listed = [(model.pair(name).id, first[a] + i, first[b] + j) for name, (a, i, b, j) in self.scene.pairs.items()]
-        ids, one, two = (np.array([row[k] for row in listed], dtype=int) for k in range(3))
         kind = engine.float_type
         ground = torch.tensor(0.5 * (friction + surface.friction), dtype=kind, device=engine.device)
         engine.field("geom_friction")[rows[:, None], geoms[None, :], 0] = ground
@@ -297,12 +301,11 @@ class Layout:
     def set_dofs(self, values: Tensor, rows: Tensor, slots: Tensor) -> None:
         """Write `[N, D, 2]` into actors `slots` `[K]` of copies `rows` `[K]`; the other actors' rows are not read."""
         state, kind = self.engine.state, self.engine.float_type
-        first = np.cumsum([0, *self.slots.num_dofs])
         for slot, count in enumerate(self.slots.num_dofs):
             chosen = rows[slots == slot]
             if not count or not len(chosen):
                 continue
-            own = slice(int(first[slot]), int(first[slot + 1]))
+            own = self.dofs_of(slot)
             given = values[chosen, own].to(kind)
             state["qpos"][chosen[:, None], self.slots.joint_qpos[own][None, :]] = given[..., 0]
             state["qvel"][chosen[:, None], self.slots.joint_qvel[own][None, :]] = given[..., 1]

@@ -176,12 +176,12 @@ class Simulation:
     def set_dofs(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write the degrees of freedom of actors from `values` `[all, 2]`; None for all actors."""
         self.check()
+        given = _rows_of(values, self.num_dofs, 2)
         chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
         for number, layout in enumerate(self.layouts):
             own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
             if len(own):
-                given = _rows_of(values, self.num_dofs, 2)[self._dof_rows[number]]
-                layout.set_dofs(given, self._tables["row"][own], self._tables["slot"][own])
+                layout.set_dofs(given[self._dof_rows[number]], self._tables["row"][own], self._tables["slot"][own])
 
     def set_targets(self, name: str, values: Given, actors: Optional[Tensor]) -> None:
         """Set `force`, `position` or `velocity` of degrees of freedom from `values` `[all]`; None for all actors."""

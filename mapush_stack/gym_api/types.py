@@ -332,6 +332,11 @@ class Mat33:
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.stack([np.array(tuple(row)) for row in (self.x, self.y, self.z)]).astype(dtype or np.float64)
 
+    @staticmethod
+    def of(matrix: np.ndarray) -> Mat33:
+        """From an array `[3, 3]`."""
+        return Mat33(*(Vec3(*row) for row in matrix))
+
 
 class PhysXParams(Record):
     """Settings of PhysX; only `num_threads` and `num_subscenes` mean anything here."""
