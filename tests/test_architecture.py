@@ -28,6 +28,7 @@ ALLOWED = {
 HEAVY = {
     "mujoco": {
         "sim/mujoco.py",
+        "sim/planar_engine.py",
         "sim/warp.py",
         "sim/scene.py",
         "sim/drawing.py",
