@@ -4,7 +4,6 @@ import warp as wp
 from mujoco_warp._src.collision_primitive_core import (
     capsule_box,
     capsule_capsule,
-    plane_box,
     sphere_cylinder,
 )
 from mujoco_warp._src.math import orthogonals
@@ -25,8 +24,7 @@ class Scene:
     inertia: wp.mat33
     inverse_inertia: wp.mat33
     centre: wp.vec3
-    robot_mass: float
-    robot_inertia: float
+    robot_mass: wp.vec3
     gain: wp.vec3
     limit: wp.vec3
     height: float
@@ -104,25 +102,12 @@ def add_contact(
 
 
 @wp.func
-def floor_contact(
-    scene: Scene,
-    table: wp.array2d[float],
-    world: int,
-    count: int,
-    dist: float,
-    pos: wp.vec3,
-    centre: wp.vec3,
-    speed: wp.vec3,
-    spin: wp.vec3,
-    friction: float,
-) -> int:
-    """Append a contact of the object, whose centre of mass moves at `speed`, with the floor."""
-    arm = pos - centre
-    velocity = speed + wp.cross(spin, arm)
-    up = wp.vec3(0.0, 0.0, 1.0)
-    nothing = wp.vec3(0.0)
-    return add_contact(
-        scene, table, world, count, dist, up, velocity, arm, nothing, friction, scene.inverse_weight, -1, -1
+def corner(size: wp.vec3, number: int) -> wp.vec3:
+    """One of the eight corners of a box, in MuJoCo's order."""
+    return wp.vec3(
+        wp.where((number & 1) != 0, size[0], -size[0]),
+        wp.where((number & 2) != 0, size[1], -size[1]),
+        wp.where((number & 4) != 0, size[2], -size[2]),
     )
 
 
@@ -161,27 +146,36 @@ def object_on_floor(
     friction: float,
 ) -> int:
     """Find the contacts of the object with the floor, four for each part at most; how many there are."""
-    up = wp.vec3(0.0, 0.0, 1.0)
-    ground = wp.vec3(0.0)
     count = int(0)
     for part in range(scene.size.shape[0]):
         place = origin + turn * scene.place[part]
-        size = scene.size[part]
         full = count + 4
+        feet = int(3)
         if scene.is_box[part]:
-            dist, pos, _n = plane_box(up, ground, place, turn, size)
-            for corner in range(8):
-                if count < full:
-                    point = wp.vec3(pos[corner, 0], pos[corner, 1], pos[corner, 2])
-                    count = floor_contact(
-                        scene, table, world, count, dist[corner], point, centre, speed, spin, friction
-                    )
-        else:
-            for corner in range(3):
-                point = place + rim_point(turn, size, corner)
-                height = point[2]
-                point[2] = 0.5 * height
-                count = floor_contact(scene, table, world, count, height, point, centre, speed, spin, friction)
+            feet = 8
+        for foot in range(feet):
+            point = place + rim_point(turn, scene.size[part], foot)
+            if scene.is_box[part]:
+                point = place + turn * corner(scene.size[part], foot)
+            dist = point[2]
+            if dist < 0.0 and count < full:
+                point[2] = 0.5 * dist
+                arm = point - centre
+                count = add_contact(
+                    scene,
+                    table,
+                    world,
+                    count,
+                    dist,
+                    wp.vec3(0.0, 0.0, 1.0),
+                    speed + wp.cross(spin, arm),
+                    arm,
+                    wp.vec3(0.0),
+                    friction,
+                    scene.inverse_weight,
+                    -1,
+                    -1,
+                )
     return count
 
 
@@ -209,7 +203,8 @@ def robot_on_object(
     world: int,
     found: int,
     robot: int,
-    pose: wp.vec3,
+    base: wp.vec3,
+    axis: wp.vec3,
     motion: wp.vec3,
     origin: wp.vec3,
     turn: wp.mat33,
@@ -218,15 +213,17 @@ def robot_on_object(
     spin: wp.vec3,
     friction: float,
 ) -> int:
-    """Append the contacts of a robot (x, y, yaw and their rates) with the object; the new number of contacts."""
-    base = wp.vec3(pose[0], pose[1], scene.height)
+    """Append the contacts of a robot with the object; the new number of contacts.
+
+    The robot is at `base` and looks along `axis`; `motion` is how fast x, y and yaw change.
+    """
     count = int(found)
-    axis = wp.vec3(wp.cos(pose[2]), wp.sin(pose[2]), 0.0)
     middle = base + scene.shift * axis
     for part in range(scene.size.shape[0]):
         place = origin + turn * scene.place[part]
         size = scene.size[part]
         dist = wp.vec2(1.0, 1.0)
+        sides = int(2)
         first = wp.vec3(0.0)
         second = wp.vec3(0.0)
         first_normal = wp.vec3(0.0)
@@ -245,9 +242,10 @@ def robot_on_object(
             near = cylinder_point(middle, axis, scene.half_length, place, upright)
             deep, point, outward = sphere_cylinder(near, scene.radius, place, upright, size[0], size[1])
             dist[0] = deep
+            sides = 1
             first = point
             first_normal = outward
-        for side in range(2):
+        for side in range(sides):
             point = wp.where(side == 0, first, second)
             arm = point - centre
             lever = point - base
@@ -279,26 +277,25 @@ def robot_on_robot(
     found: int,
     one: int,
     two: int,
-    pose: wp.vec3,
+    base: wp.vec3,
+    axis: wp.vec3,
     motion: wp.vec3,
-    other_pose: wp.vec3,
+    other: wp.vec3,
+    other_axis: wp.vec3,
     other_motion: wp.vec3,
     friction: float,
 ) -> int:
     """Append the contacts of robot `one` with robot `two`, which has the larger number; the new number of contacts."""
     count = int(found)
-    base = wp.vec3(pose[0], pose[1], scene.height)
-    other = wp.vec3(other_pose[0], other_pose[1], scene.height)
     near = 2.0 * (scene.radius + scene.half_length + wp.abs(scene.shift))
     if wp.length_sq(base - other) > near * near:
         return count
-    axis = wp.vec3(wp.cos(pose[2]), wp.sin(pose[2]), 0.0)
-    other_axis = wp.vec3(wp.cos(other_pose[2]), wp.sin(other_pose[2]), 0.0)
     middle = base + scene.shift * axis
     other_middle = other + scene.shift * other_axis
     radius, half = scene.radius, scene.half_length
     dist, spot, normal = capsule_capsule(middle, axis, radius, half, other_middle, other_axis, radius, half)
-    for side in range(2):
+    sides = int(2)
+    for side in range(sides):
         point = wp.vec3(spot[side, 0], spot[side, 1], spot[side, 2])
         direction = wp.vec3(normal[side, 0], normal[side, 1], normal[side, 2])
         if dist[side] < 1.0e-5 - 2.0 * radius:  # the axes cross: MuJoCo takes the normal of both

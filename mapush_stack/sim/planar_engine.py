@@ -67,7 +67,8 @@ class PlanarEngine(Engine):
         scene.dt, scene.gravity = model.opt.timestep, warp.vec3(*model.opt.gravity)
         scene.mass, scene.centre = model.body_mass[OBJECT_BODY], warp.vec3(*model.body_ipos[OBJECT_BODY])
         scene.inertia, scene.inverse_inertia = inertia, warp.inverse(inertia)
-        scene.robot_mass, scene.robot_inertia = model.body_mass[robot], model.body_inertia[robot][2]
+        mass = model.body_mass[robot]
+        scene.robot_mass = warp.vec3(mass, mass, model.body_inertia[robot][2])
         scene.gain = warp.vec3(*model.actuator_gainprm[-3:, 0])
         scene.limit = warp.vec3(*model.actuator_forcerange[-3:, 1])
         scene.height, scene.shift = model.body_pos[robot][2], model.geom_pos[capsule][0]

@@ -113,25 +113,25 @@ def line_search(table: wp.array2d[float], world: int, count: int, linear: float,
 
 
 @wp.func
-def servo(scene: Scene, command: wp.vec3, yaw: float, motion: wp.vec3) -> wp.vec3:
-    """Forces of a robot's three velocity servos, in its own frame."""
-    c, s = wp.cos(yaw), wp.sin(yaw)
-    own = wp.vec3(c * motion[0] + s * motion[1], c * motion[1] - s * motion[0], motion[2])
-    return wp.max(-scene.limit, wp.min(scene.limit, wp.cw_mul(scene.gain, command - own)))
+def rotated(motion: wp.vec3, c: float, s: float) -> wp.vec3:
+    """Velocity or acceleration of x, y and yaw in axes that are turned by an angle with this cosine and sine."""
+    return wp.vec3(c * motion[0] + s * motion[1], c * motion[1] - s * motion[0], motion[2])
 
 
 @wp.func
-def robot_velocity(scene: Scene, force: wp.vec3, yaw: float, motion: wp.vec3, acceleration: wp.vec3) -> wp.vec3:
-    """A robot's velocity after a step that is implicit in the servos that are not at their limit."""
-    weight = wp.vec3(scene.robot_mass, scene.robot_mass, scene.robot_inertia)
-    c, s = wp.cos(yaw), wp.sin(yaw)
-    own = wp.vec3(
-        c * acceleration[0] + s * acceleration[1], c * acceleration[1] - s * acceleration[0], acceleration[2]
-    )
+def servo(scene: Scene, command: wp.vec3, motion: wp.vec3) -> wp.vec3:
+    """Forces of a robot's three velocity servos, for a motion in its own frame."""
+    return wp.max(-scene.limit, wp.min(scene.limit, wp.cw_mul(scene.gain, command - motion)))
+
+
+@wp.func
+def with_servos(scene: Scene, force: wp.vec3, acceleration: wp.vec3) -> wp.vec3:
+    """A robot's acceleration in a step that is implicit in the servos that are not at their limit, in its own frame."""
+    found = acceleration
     for axis in range(3):
         gain = wp.where(wp.abs(force[axis]) < scene.limit[axis], scene.gain[axis], 0.0)
-        own[axis] = own[axis] * weight[axis] / (weight[axis] + scene.dt * gain)
-    return motion + scene.dt * wp.vec3(c * own[0] - s * own[1], s * own[0] + c * own[1], own[2])
+        found[axis] = found[axis] / (1.0 + scene.dt * gain / scene.robot_mass[axis])
+    return found
 
 
 @wp.func
@@ -275,9 +275,8 @@ def solver(robots: int) -> Any:
             forces[axis] = scene.mass * motion[axis]
             forces[3 + axis] = torque[axis]
         for robot in range(robots):
-            forces[6 + 3 * robot] = scene.robot_mass * motion[6 + 3 * robot]
-            forces[7 + 3 * robot] = scene.robot_mass * motion[7 + 3 * robot]
-            forces[8 + 3 * robot] = scene.robot_inertia * motion[8 + 3 * robot]
+            for axis in range(3):
+                forces[6 + 3 * robot + axis] = scene.robot_mass[axis] * motion[6 + 3 * robot + axis]
         return forces
 
     @wp.func
@@ -289,9 +288,8 @@ def solver(robots: int) -> Any:
             for j in range(3):
                 matrix[3 + i, 3 + j] = inertia[i, j]
         for robot in range(robots):
-            matrix[6 + 3 * robot, 6 + 3 * robot] = scene.robot_mass
-            matrix[7 + 3 * robot, 7 + 3 * robot] = scene.robot_mass
-            matrix[8 + 3 * robot, 8 + 3 * robot] = scene.robot_inertia
+            for axis in range(3):
+                matrix[6 + 3 * robot + axis, 6 + 3 * robot + axis] = scene.robot_mass[axis]
         return matrix
 
     @wp.func
@@ -359,11 +357,12 @@ def stepper(robots: int) -> Any:
         moving = wp.vec3(qvel[world, 0], qvel[world, 1], qvel[world, 2])
         own_spin = wp.vec3(qvel[world, 3], qvel[world, 4], qvel[world, 5])
         poses, motions, commands, forces = Robots(), Robots(), Robots(), Robots()
+        bases, axes = Robots(), Robots()
         for robot in range(robots):
-            for axis in range(3):
-                poses[robot, axis] = qpos[world, 7 + 3 * robot + axis]
-                motions[robot, axis] = qvel[world, 6 + 3 * robot + axis]
-                commands[robot, axis] = control[world, 3 * robot + axis]
+            for k in range(3):
+                poses[robot, k] = qpos[world, 7 + 3 * robot + k]
+                motions[robot, k] = qvel[world, 6 + 3 * robot + k]
+                commands[robot, k] = control[world, 3 * robot + k]
         found = Vector()
         for k in range(size):
             found[k] = warm[world, k]
@@ -378,25 +377,29 @@ def stepper(robots: int) -> Any:
                 free = Vector()
                 whirl = scene.gravity - wp.cross(spin, pull)
                 spun = turn * (scene.inverse_inertia * (-wp.cross(own_spin, scene.inertia * own_spin)))
-                for axis in range(3):
-                    free[axis] = whirl[axis]
-                    free[3 + axis] = spun[axis]
+                for k in range(3):
+                    free[k] = whirl[k]
+                    free[3 + k] = spun[k]
                 count = object_on_floor(scene, table, world, origin, turn, centre, speed, spin, mu[0])
-                for robot in range(robots):
-                    force = servo(scene, commands[robot], poses[robot, 2], motions[robot])
+                number = int(robots)  # a variable, lest Warp unrolls the loop and the search for contacts is there twice
+                for robot in range(number):
+                    base = wp.vec3(poses[robot, 0], poses[robot, 1], scene.height)
+                    axis = wp.vec3(wp.cos(poses[robot, 2]), wp.sin(poses[robot, 2]), 0.0)
+                    bases[robot] = base
+                    axes[robot] = axis
+                    force = servo(scene, commands[robot], rotated(motions[robot], axis[0], axis[1]))
                     forces[robot] = force
-                    c, s = wp.cos(poses[robot, 2]), wp.sin(poses[robot, 2])
-                    free[6 + 3 * robot] = (c * force[0] - s * force[1]) / scene.robot_mass
-                    free[7 + 3 * robot] = (s * force[0] + c * force[1]) / scene.robot_mass
-                    free[8 + 3 * robot] = force[2] / scene.robot_inertia
+                    pushed = rotated(wp.cw_div(force, scene.robot_mass), axis[0], -axis[1])
+                    for k in range(3):
+                        free[6 + 3 * robot + k] = pushed[k]
                     count = robot_on_object(
-                        scene, table, world, count, robot, poses[robot], motions[robot],
+                        scene, table, world, count, robot, base, axis, motions[robot],
                         origin, turn, centre, speed, spin, mu[1],
                     )  # fmt: skip
                     for other in range(robot):
                         count = robot_on_robot(
                             scene, table, world, count, other, robot,
-                            poses[other], motions[other], poses[robot], motions[robot], mu[2],
+                            bases[other], axes[other], motions[other], base, axis, motions[robot], mu[2],
                         )  # fmt: skip
                 found = solve(scene, table, world, count, turn * scene.inertia * wp.transpose(turn), free, found)
                 # The steps in velocity, then in position.
@@ -410,18 +413,19 @@ def stepper(robots: int) -> Any:
                 attitude = turned(attitude, own_spin, scene.dt)
                 for robot in range(robots):
                     own = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
-                    motions[robot] = robot_velocity(scene, forces[robot], poses[robot, 2], motions[robot], own)
+                    own = with_servos(scene, forces[robot], rotated(own, axes[robot, 0], axes[robot, 1]))
+                    motions[robot] = motions[robot] + scene.dt * rotated(own, axes[robot, 0], -axes[robot, 1])
                     poses[robot] = poses[robot] + scene.dt * motions[robot]
-            for axis in range(3):
-                path_qpos[time, world, axis] = origin[axis]
-                path_qvel[time, world, axis] = moving[axis]
-                path_qvel[time, world, 3 + axis] = own_spin[axis]
-                path_qpos[time, world, 4 + axis] = attitude[axis]
+            for k in range(3):
+                path_qpos[time, world, k] = origin[k]
+                path_qvel[time, world, k] = moving[k]
+                path_qvel[time, world, 3 + k] = own_spin[k]
+                path_qpos[time, world, 4 + k] = attitude[k]
             path_qpos[time, world, 3] = attitude[3]
             for robot in range(robots):
-                for axis in range(3):
-                    path_qpos[time, world, 7 + 3 * robot + axis] = poses[robot, axis]
-                    path_qvel[time, world, 6 + 3 * robot + axis] = motions[robot, axis]
+                for k in range(3):
+                    path_qpos[time, world, 7 + 3 * robot + k] = poses[robot, k]
+                    path_qvel[time, world, 6 + 3 * robot + k] = motions[robot, k]
         last = path_qpos.shape[0] - 1
         for k in range(size):
             warm[world, k] = found[k]
