@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from ..sim.warp import DERIVED, import_warp
+from ..sim.gpu import import_warp
+from ..sim.warp import DERIVED
 from .engine import STATE, Engine, ask_for_forces
 
 _CHECKS = (1, 10, 50, 100, 200, 300, 400, 500)

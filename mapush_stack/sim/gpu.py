@@ -1,8 +1,8 @@
-"""The GPU that `sim.device` means, and why it may not be usable."""
+"""The GPU that `sim.device` means, and why it may not be usable; Warp."""
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable, Tuple
 
 import torch
 
@@ -43,3 +43,25 @@ def why_not(device: str) -> str:
     except RuntimeError as error:
         return f"torch cannot use {torch.cuda.get_device_name(device)}: {str(error).splitlines()[0]}"
     return ""
+
+
+def import_warp() -> Tuple[Any, Any]:
+    """The packages `warp` and `mujoco_warp`.
+
+    Raises:
+        UserError: one is absent.
+
+    """
+    try:
+        import warp
+
+        # Before anything of it runs: its banner would spoil the output of `--json`.
+        warp.config.log_level = warp.LOG_WARNING
+        import mujoco_warp
+    except ImportError as error:
+        raise UserError(
+            f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
+        ) from None
+    packages: Tuple[Any, Any] = warp, mujoco_warp
+    packages[0].init()
+    return packages

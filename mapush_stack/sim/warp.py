@@ -10,35 +10,17 @@ from torch import Tensor
 
 from ..device.replay import no_garbage_collection
 from ..errors import UserError
-from . import gpu
+from . import gpu, scene
+from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
+from .planar_engine import PlanarEngine
+from .robots.planar import Planar
 from .scene_simulator import SceneKind
 from .simulator import Backend
+from .team import Team
 
 DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others; they differ between copies if those do."""
-
-
-def import_warp() -> Tuple[Any, Any]:
-    """The packages `warp` and `mujoco_warp`.
-
-    Raises:
-        UserError: one is absent.
-
-    """
-    try:
-        import warp
-
-        # Before anything of it runs: its banner would spoil the output of `--json`.
-        warp.config.log_level = warp.LOG_WARNING
-        import mujoco_warp
-    except ImportError as error:
-        raise UserError(
-            f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
-        ) from None
-    packages: Tuple[Any, Any] = warp, mujoco_warp
-    packages[0].init()
-    return packages
 
 
 class _Record(NamedTuple):
@@ -67,7 +49,7 @@ class WarpEngine(Engine):
         self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
     ) -> None:
         """See `Engine`; `device` is a CUDA device, or the CPU, which is slow and there for tests."""
-        self._warp, self._mjw = import_warp()
+        self._warp, self._mjw = gpu.import_warp()
         import mujoco
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
@@ -214,6 +196,14 @@ class WarpKind(SceneKind):
     engine = WarpEngine
     bytes_per_env = 180_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
+
+    def engine_for(
+        self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
+    ) -> Engine:
+        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
+        if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
+            return PlanarEngine(scene.build(body, team, sim.solver_iterations), sim.num_envs, device)
+        return super().engine_for(sim, body, team, device, fields)
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""

@@ -34,6 +34,7 @@ class PlanarSettings(RobotSettings):
     yaw_time_constant: float = Field(0.12, ge=0.01, le=5, description="of the yaw rate servo, s")
     max_force: float = Field(60.0, gt=0, le=1000, description="limit of the servo along x and y, N")
     max_torque: float = Field(12.0, gt=0, le=1000, description="limit of the yaw servo, N m")
+    fused: bool = Field(False, description="backend=warp: one kernel for the whole scene where all robots are planar")
 
 
 class Planar(RobotKind[PlanarSettings]):

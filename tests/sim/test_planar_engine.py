@@ -1,0 +1,177 @@
+"""The kernel that steps planar scenes, on Warp's CPU device, beside MuJoCo; skipped where one is not installed."""
+
+import pytest
+import torch
+
+from mapush_stack.device.state import flatten
+from mapush_stack.task.resets import draw_start
+from mapush_stack.training import config as configuration
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+SIZE, OBJECTS = 16, ("cuboid", "tblock", "cylinder")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warp():
+    return pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+
+
+def settings(name, *changes):
+    return configuration.load("default", name, [f"sim.num_envs={SIZE}", "task.episode_seconds=20", *changes])
+
+
+def simulator(kind, config, robots, friction=None):
+    """A simulator on the engine `kind`; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
+    from mapush_stack.sim import scene
+    from mapush_stack.sim.mujoco import MujocoEngine
+    from mapush_stack.sim.planar_engine import PlanarEngine
+    from mapush_stack.sim.scene_simulator import SceneSimulator
+    from mapush_stack.sim.team import Team
+
+    team = Team(config.sim, ["planar"] * robots, 0, torch.device("cpu"))
+    spec = scene.build(config.object.body, team, 100)
+    if kind == "mujoco":
+        spec.option.tolerance = 1e-12
+    engine = {"mujoco": MujocoEngine, "kernel": PlanarEngine}[kind]
+    friction = torch.linspace(*config.object.body.friction, SIZE) if friction is None else friction
+    return SceneSimulator(engine(spec, SIZE, torch.device("cpu"), 99, ("geom_friction",)), team, friction)
+
+
+def start(config, robots, tilt=0.01):
+    """Starts near the object, which is tilted: MuJoCo places a flat cylinder's contacts by the noise in its tilt."""
+    ring = (1.8, 2.1) if config.object.name == "cylinder" else (1.2, 1.7)
+    task = config.object.task.model_copy(update={"num_robots": robots, "robot_start_radius": ring})
+    ids = torch.arange(SIZE)
+    state = draw_start(config.task, task, 0, ids, torch.zeros_like(ids)).state
+    rpy = state.object_rpy.clone()
+    rpy[:, 0] += tilt
+    return state._replace(object_rpy=rpy)
+
+
+def toward(state):
+    """Commands that drive every robot to the object."""
+    way = torch.nn.functional.normalize(state.object_pos[:, None, :2] - state.robot_pos[..., :2], dim=-1) * 0.5
+    c, s = state.robot_rpy[..., 2].cos(), state.robot_rpy[..., 2].sin()
+    return torch.stack((c * way[..., 0] + s * way[..., 1], c * way[..., 1] - s * way[..., 0], 0 * c), dim=-1)
+
+
+@pytest.mark.parametrize("robots", [1, 2, 3])
+@pytest.mark.parametrize("name", OBJECTS)
+def test_every_step_is_that_of_mujoco(name, robots):
+    """From each state of a push with turns: contacts with floor, object and robots, and servos at their limits.
+
+    Where bodies graze by 1e-7 m, single precision sees no contact, or sees one more.
+    """
+    config = settings(name)
+    mujoco, kernel = (simulator(kind, config, robots) for kind in ("mujoco", "kernel"))
+    state, ids, everyone = start(config, robots), torch.arange(SIZE), torch.ones(SIZE, dtype=torch.bool)
+    mujoco.reset(ids, state)
+    generator, errors, moved = torch.Generator().manual_seed(0), [], 0.0
+    for step in range(150):
+        if step % 10 == 0:
+            noise = torch.rand(SIZE, robots, 3, generator=generator) - 0.5
+            control = (toward(mujoco.state()) + noise * torch.tensor([0.2, 0.2, 2.0])).flatten(1)
+        kernel.engine.write(ids, *mujoco.engine.read(), everyone)
+        wanted, found = (one.engine.advance(control, 1, 1) for one in (mujoco, kernel))
+        errors.append((found.qvel - wanted.qvel).abs().amax(-1).flatten())
+        moved = max(moved, float(wanted.qvel[..., :2].abs().max()))
+    assert torch.cat(errors).quantile(0.995) < 2e-3  # m/s, rad/s
+    assert moved > 0.1  # the object was pushed
+
+
+@pytest.mark.parametrize("name", ["cuboid", "tblock"])
+def test_trajectories_are_those_of_mujoco(name):
+    """For two seconds of pushing; those of a cylinder are chaotic, because three points carry it."""
+    config = settings(name)
+    state, ids, paths = start(config, 2), torch.arange(SIZE), []
+    for kind in ("mujoco", "kernel"):
+        sim = simulator(kind, config, 2)
+        sim.reset(ids, state)
+        paths.append(sim.step(toward(state), 100))
+    wanted, found = paths
+    assert found.healthy.all()
+    assert (wanted.object_pos[-1] - wanted.object_pos[0])[:, :2].norm(dim=-1).max() > 0.3
+    for field in ("robot_pos", "object_pos", "object_rpy"):
+        assert torch.allclose(getattr(found, field), getattr(wanted, field), atol=1e-3), field
+
+
+def test_a_start_with_crossing_robots_is_that_of_mujoco():
+    config = settings("cuboid")
+    mujoco, kernel = (simulator(kind, config, 2) for kind in ("mujoco", "kernel"))
+    state = start(config, 2)
+    pos, rpy = state.robot_pos.clone(), state.robot_rpy.clone()
+    pos[:, 1] = pos[:, 0] + torch.tensor([0.03, 0.02, 0.0])
+    rpy[:, 1, 2] = rpy[:, 0, 2] + 1.0
+    paths = []
+    for sim in (mujoco, kernel):
+        sim.reset(torch.arange(SIZE), state._replace(robot_pos=pos, robot_rpy=rpy))
+        paths.append(sim.step(torch.full((SIZE, 2, 3), 0.2), 3))
+    assert torch.allclose(paths[0].robot_pos, paths[1].robot_pos, atol=1e-3)
+
+
+def test_a_reset_leaves_other_environments_alone():
+    config = settings("cuboid")
+    sim, state = simulator("kernel", config, 2), start(config, 2)
+    sim.reset(torch.arange(SIZE), state)
+    before = sim.step(toward(state), 60).at(-1)
+    mask = torch.arange(SIZE) % 2 == 0
+    sim.reset(torch.arange(SIZE), state, mask)
+    after = sim.state()
+    assert torch.equal(after.object_pos[~mask], before.object_pos[~mask])
+    assert torch.equal(after.object_pos[mask], state.object_pos[mask])
+
+
+def test_a_saved_simulation_goes_on_bit_for_bit():
+    config = settings("tblock")
+    one, other, state = simulator("kernel", config, 2), simulator("kernel", config, 2), start(config, 2)
+    one.reset(torch.arange(SIZE), state)
+    one.step(toward(state), 60)
+    saved = {name: tensor.clone() for name, tensor in flatten({"simulator": one}).items()}
+    path = [value.clone() for value in one.step(toward(state), 20)]
+    other.load_state_dict({name.split("/", 1)[-1].split(".", 1)[-1]: value for name, value in saved.items()})
+    assert all(torch.equal(*pair) for pair in zip(path, other.step(toward(state), 20)))
+
+
+def test_what_diverges_is_not_healthy():
+    config = settings("cuboid")
+    sim, state = simulator("kernel", config, 2), start(config, 2)
+    speed = state.object_lin_vel.clone()
+    speed[3] = float("nan")
+    sim.reset(torch.arange(SIZE), state._replace(object_lin_vel=speed))
+    healthy = sim.step(torch.zeros(SIZE, 2, 3), 5).healthy
+    assert not healthy[:, 3].any() and healthy[:, :3].all()
+
+
+def test_every_environment_has_its_own_friction():
+    config = settings("cuboid")
+    friction = torch.full((SIZE,), 0.5)
+    friction[1] = 3.0
+    sim, state = simulator("kernel", config, 2, friction), start(config, 2)
+    speed = state.object_lin_vel.clone()
+    speed[:, 0] = 2.0
+    sim.reset(torch.arange(SIZE), state._replace(object_lin_vel=speed, robot_pos=state.robot_pos + 9))
+    sim.step(torch.zeros(SIZE, 2, 3), 20)
+    moving = sim.state().object_lin_vel[:, 0]
+    assert moving[1] < 0.1 and moving[0] > 0.5 and moving[2:].min() > 0.5
+
+
+@pytest.mark.parametrize(
+    "team, changes, expected",
+    [
+        (["planar", "planar"], [], "PlanarEngine"),
+        (["planar", "planar"], ["sim.planar.fused=false"], "WarpEngine"),
+        (["planar", "go1"], [], "WarpEngine"),
+    ],
+)
+def test_who_steps_a_team(team, changes, expected):
+    from mapush_stack.envs.factory import make_simulator
+
+    config = settings("cuboid", "sim.backend=warp", "sim.device=cpu", "sim.num_envs=1", *changes)
+    sim = make_simulator(config.sim, config.object.body, team, torch.full((1,), 0.5), 0)
+    assert type(sim.engine).__name__ == expected
+
+
+def test_a_run_without_the_field_keeps_its_simulator():
+    from mapush_stack.sim.robots.planar import PlanarSettings
+
+    assert not PlanarSettings().fused
