@@ -203,9 +203,7 @@ def solver(robots: int) -> Any:
         """`start`, the lower half of a Hessian, with that of a contact."""
         hessian = start
         friction = table[row + FRICTION, world]
-        form = metric(
-            weights(load3(table, row + MISS, world), friction, table[row + STIFFNESS, world]), friction
-        )
+        form = metric(weights(load3(table, row + MISS, world), friction, table[row + STIFFNESS, world]), friction)
         axes = frame(table, row, world)
         form = wp.transpose(axes) * form * axes
         plus, minus = int(table[row + PLUS, world]), int(table[row + MINUS, world])
@@ -381,7 +379,9 @@ def stepper(robots: int) -> Any:
                     free[k] = whirl[k]
                     free[3 + k] = spun[k]
                 count = object_on_floor(scene, table, world, origin, turn, centre, speed, spin, mu[0])
-                number = int(robots)  # a variable, lest Warp unrolls the loop and the search for contacts is there twice
+                number = int(
+                    robots
+                )  # a variable, lest Warp unrolls the loop and the search for contacts is there twice
                 for robot in range(number):
                     base = wp.vec3(poses[robot, 0], poses[robot, 1], scene.height)
                     axis = wp.vec3(wp.cos(poses[robot, 2]), wp.sin(poses[robot, 2]), 0.0)
