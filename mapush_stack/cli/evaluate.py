@@ -93,9 +93,9 @@ def evaluate_paths(
         set_torch_threads(settings.training.torch_threads)
         env = policies.environment(candidate, size, chosen_seed)
         with closing.ensured("the simulation", env.close):
-            result = protocol.summarize(
-                protocol.run_episodes(policies.policy(candidate, env).act, env), settings.task.episode_seconds
-            )
+            episodes_run = protocol.run_episodes(policies.policy(candidate, env).act, env)
+        task = settings.task
+        result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(
             {
                 "path": str(candidate.path),
@@ -132,7 +132,9 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     first = rows[0]
     objects = ", ".join(dict.fromkeys(row["object"] for row in rows))
     title = f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}"
-    numbers = right("success", "95 % interval", "of valid resets", "finish time", "collaboration")
+    posed = any(row["angle_error"] is not None for row in rows)
+    headings = ["success", "95 % interval", "of valid resets", "finish time", "collaboration"]
+    numbers = right(*headings, *(["angle error"] if posed else []))
     table = Table("policy", *numbers, "not finished", title=title)
     one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
     for row in rows:
@@ -145,9 +147,14 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
             f"{row['valid_success_rate']:.1%}",
             f"{row['finished_time']:.2f} s",
             f"{row['collaboration_degree']:.3f}",
+            *([_degrees(row["angle_error"])] if posed else []),
             ", ".join(others).replace("_", " "),
         )
     return table
+
+
+def _degrees(angle: Optional[float]) -> str:
+    return "-" if angle is None else f"{angle:.1f}°"
 
 
 def _label(row: Dict[str, Any], one_run: bool) -> str:

@@ -105,10 +105,9 @@ class PushEnv(TeamEnv):
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
         self._return = torch.zeros(self.num_envs, device=self.device)
-        self._target = torch.zeros(self.num_envs, 2, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
-        self._state = _with_senses(start.state, robots)
+        self._state, self._target = _with_senses(start.state, robots), torch.zeros_like(start.target)
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -116,7 +115,7 @@ class PushEnv(TeamEnv):
         self.config = config
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
-        self.statistics.configure(rewards.active_terms(config), config.episode_seconds)
+        self.statistics.configure(rewards.active_terms(config), config.episode_seconds, config.goal == "pose")
         # A CUDA graph cannot hold the starts of episodes if their number has to be known.
         capturable = self.simulator.masked_reset
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
@@ -181,6 +180,7 @@ class PushEnv(TeamEnv):
             collaboration_steps=self._collaboration.clone(),
             reward=self._return.clone(),
             cause=ending.cause[last],
+            angle_error=now.angle_error[last],
             valid=self._valid.clone(),
             counted=self._counted.clone(),
         )
@@ -217,7 +217,10 @@ class PushEnv(TeamEnv):
 
     @property
     def target(self) -> Tensor:
-        """`[N, 2]` where each object is to go, arena frame, m; overwritten when an episode starts."""
+        """`[N, 2]` where each object is to go, arena frame, m; if the goal is a pose `[N, 3]`, with its yaw, rad.
+
+        Overwritten when an episode starts.
+        """
         return self._target
 
     @property
@@ -273,7 +276,7 @@ class PushEnv(TeamEnv):
         return global_state(self.config, self.object, state, target)
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
-        return measure(self.config, self._vertices, state, target)
+        return measure(self.config, self._vertices, state, target, self.object.symmetry_fold)
 
     def _look(self) -> None:
         """Copy the simulator's present state."""

@@ -29,6 +29,8 @@ class Episodes(NamedTuple):
     """`[N]` share of the episode's steps in which every robot was near the object."""
     cause: Tensor
     """`[N]` int64 index into `terminations.CAUSES`."""
+    angle_error: Tensor
+    """`[N]` angle error at the end, rad; 0 if the goal is a position."""
 
 
 class Evaluation(NamedTuple):
@@ -50,6 +52,8 @@ class Evaluation(NamedTuple):
     """Always 0: the mid-level task has no obstacles."""
     collaboration_degree: float
     """Mean over the successful episodes."""
+    angle_error: Optional[float]
+    """Mean at the end of all episodes, degrees; None if the goal is a position."""
     causes: Dict[str, int]
     """How many episodes ended in which way."""
 
@@ -72,6 +76,7 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
             seconds=ended.steps * CONTROL_DT,
             collaboration=ended.collaboration_steps / ended.steps,
             cause=ended.cause,
+            angle_error=ended.angle_error,
         )
         # An environment whose first episode goes on is written again when that has ended.
         kept = Episodes(*(torch.where(first, new, old) for new, old in zip(seen, kept or seen)))
@@ -80,8 +85,11 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
     return Episodes(*(tensor.cpu() for tensor in kept))
 
 
-def summarize(episodes: Episodes, time_limit: float) -> Evaluation:
-    """The protocol's figures, with an unsuccessful episode counted as `time_limit` seconds."""
+def summarize(episodes: Episodes, time_limit: float, posed: bool = False) -> Evaluation:
+    """The protocol's figures, with an unsuccessful episode counted as `time_limit` seconds.
+
+    `posed`: the goal is a pose.
+    """
     total, successes = len(episodes.success), int(episodes.success.sum())
     valid = int(episodes.valid.sum())
     seconds = torch.where(episodes.success, episodes.seconds, torch.full_like(episodes.seconds, time_limit))
@@ -97,6 +105,7 @@ def summarize(episodes: Episodes, time_limit: float) -> Evaluation:
         finished_time=float(seconds.double().mean()),
         collision_degree=0.0,
         collaboration_degree=float(shares.double().mean()) if successes else 0.0,
+        angle_error=math.degrees(episodes.angle_error.double().mean()) if posed else None,
         causes={name: count for name, count in zip(CAUSES, counts) if count},
     )
 

@@ -38,6 +38,8 @@ class EpisodeResult(NamedTuple):
     """float32, sum of the rewards, mean of the team."""
     cause: Tensor
     """int64 index into `terminations.CAUSES`."""
+    angle_error: Tensor
+    """float32, `Measures.angle_error` at the end, rad."""
     valid: Tensor
     """bool: the reset did not break the robot-robot rule by itself."""
     counted: Tensor

@@ -26,7 +26,7 @@ class Start(NamedTuple):
     state: SimState
     """Poses and twists of robots and object, `[N, ...]`."""
     target: Tensor
-    """`[N, 2]` the target point in the arena frame, m."""
+    """`[N, 2]` the target point in the arena frame, m; if the goal is a pose `[N, 3]`, with its yaw, rad."""
 
 
 def draw_start(
@@ -59,6 +59,8 @@ def draw_start(
     object_pos = torch.zeros_like(object_rpy)
     object_pos[:, 2] = target_object.start_height
     target = _polar(_scale(shared[:, 3], config.target_distance), _scale(shared[:, 4], (0.0, 2 * math.pi)))
+    if config.goal == "pose":
+        target = torch.cat((target, _scale(shared[:, 5:6], (0.0, 2 * math.pi))), dim=-1)
 
     radius = _scale(per_robot[..., 0], target_object.robot_start_radius)
     planar = _polar(radius, _scale(per_robot[..., 1], _ANGLE))
