@@ -36,7 +36,7 @@ def test_another_goal_does_not_fit_the_policy(run):
 def test_it_is_logged_and_reported(run, tmp_path):
     from mapush_stack.analysis import run as runs
 
-    out, _ = mapush("compare", run, "--html", tmp_path / "report.html", "--episodes", 2)
+    mapush("compare", run, "--html", tmp_path / "report.html", "--episodes", 2)
     page = (tmp_path / "report.html").read_text()
     assert "object at the target" in page
     assert "mapush/angle_error" in runs.read(run).series
