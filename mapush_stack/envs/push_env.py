@@ -106,6 +106,7 @@ class PushEnv(TeamEnv):
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
         self._return = torch.zeros(self.num_envs, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
+        self._work = torch.zeros(self.num_envs, len(robots) if simulator.measures_work else 0, device=self.device)
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
         self._state, self._target = _with_senses(start.state, robots), torch.zeros_like(start.target)
 
@@ -151,15 +152,17 @@ class PushEnv(TeamEnv):
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         path = self.simulator.step(commands, self.config.action_repeat)
-        return self._conclude(*path._replace(healthy=path.healthy & action.isfinite().flatten(1).all(-1)))
+        return self._conclude(
+            self.simulator.work_path, *path._replace(healthy=path.healthy & action.isfinite().flatten(1).all(-1))
+        )
 
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
         assert isinstance(step, Step)
         return self._observe(step.final, step.final_target)
 
-    def _conclude_decision(self, *states: Tensor) -> Step:
-        """The outcome of a decision with these states after its control steps; starts new episodes."""
+    def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
+        """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
         path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
@@ -173,6 +176,8 @@ class PushEnv(TeamEnv):
         final, final_target = path.at(last), self._target.clone()
         self._age += steps
         self._collaboration += (metrics.collaborating(self.config, now) & counts).sum(0)
+        if work is not None:
+            self._work += (work * counts.unsqueeze(-1)).sum(0)
         ended = metrics.EpisodeResult(
             done=done,
             success=ending.finished[last],
@@ -180,6 +185,7 @@ class PushEnv(TeamEnv):
             collaboration_steps=self._collaboration.clone(),
             reward=self._return.clone(),
             cause=ending.cause[last],
+            work=self._work.clone(),
             angle_error=now.angle_error[last],
             valid=self._valid.clone(),
             counted=self._counted.clone(),
@@ -240,14 +246,14 @@ class PushEnv(TeamEnv):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """See `TeamEnv.state_dict`."""
-        own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
+        own = {name: getattr(self, f"_{name}").clone() for name in self._saved}
         return {**own, **flatten({"simulator": self.simulator})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """See `TeamEnv.load_state_dict`."""
         self._check_open()
         self._started = True
-        for name in self._SAVED:
+        for name in self._saved:
             getattr(self, f"_{name}").copy_(state[name])
         unflatten({"simulator": self.simulator}, state)
         self._look()
@@ -267,7 +273,10 @@ class PushEnv(TeamEnv):
         if not self._started:
             raise UserError("no episode has begun; call reset first")
 
-    _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
+    @property
+    def _saved(self) -> Tuple[str, ...]:
+        names = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
+        return (*names, "work") if self.simulator.measures_work else names
 
     def _observe(self, state: SimState, target: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
         return observations.observe(self.config, self.object, state, target, yaw)
@@ -306,6 +315,8 @@ class PushEnv(TeamEnv):
             "valid": metrics.valid_start(self.object, start.state.robot_pos),
             "counted": torch.ones_like(mask),
         }
+        if self.simulator.measures_work:
+            fresh["work"] = torch.zeros_like(self._work[rows])
         for name, value in fresh.items():
             memory = getattr(self, f"_{name}")
             started = mask.view(-1, *[1] * (value.dim() - 1))
