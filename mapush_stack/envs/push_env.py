@@ -17,7 +17,7 @@ from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
-from ..task.resets import draw_ages, draw_start
+from ..task.resets import draw_ages, draw_start, taken_away
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .statistics import EnvStatistics
@@ -99,6 +99,8 @@ class PushEnv(TeamEnv):
         self._first_env = first_env
         self.auto_reset = auto_reset
         """Whether an episode that ends is followed by the next one."""
+        self.absent: Sequence[int] = ()
+        """Robots that are taken away when an episode starts, see `resets.taken_away`."""
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self._started = self._closed = False
         self.configure(config)
@@ -307,7 +309,8 @@ class PushEnv(TeamEnv):
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
-        self.simulator.reset(rows, start.state, mask)
+        placed = taken_away(self.config, start.state, self.absent) if self.absent else start.state
+        self.simulator.reset(rows, placed, mask)
         fresh = {
             "target": start.target,
             "age": torch.zeros_like(rows),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -91,6 +91,17 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
         pending = pending & ~first
     assert kept is not None, "there is at least one environment"
     return Episodes(*(tensor.cpu() for tensor in kept))
+
+
+def without(act: Act, robots: Sequence[int]) -> Act:
+    """`act` with the command to stand still for these robots."""
+
+    def others(observations: Tensor) -> Tensor:
+        action = act(observations).clone()
+        action[:, list(robots)] = 0.0
+        return action
+
+    return others if robots else act
 
 
 def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
