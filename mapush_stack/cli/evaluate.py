@@ -164,7 +164,7 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     title += "".join(f", robot {robot} {name}" for name in ("absent", "frozen") for robot in first.get(name, ()))
     posed = any(row["angle_error"] is not None for row in rows)
     headings = ["success", "95 % interval", "of valid resets", "finish time", "collaboration"]
-    numbers = right(*headings, "work shares", "evenness", *(["angle error"] if posed else []))
+    numbers = right(*headings, "work %", "even", *(["angle"] if posed else []))
     table = Table("policy", *numbers, "not finished", title=title)
     one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
     for row in rows:
@@ -188,7 +188,7 @@ def _work(row: Dict[str, Any]) -> Tuple[str, str]:
     """Shares of the work by robot, and their evenness."""
     if row["work_share"] is None:
         return "-", "-"
-    return " ".join(f"{share:.2f}" for share in row["work_share"]), f"{row['work_evenness']:.2f}"
+    return " ".join(f"{100 * share:.0f}" for share in row["work_share"]), f"{row['work_evenness']:.2f}"
 
 
 def _degrees(angle: Optional[float]) -> str:

@@ -23,7 +23,7 @@ def test_an_evaluation_has_the_angle_error(run):
     stored = json.loads((run / "evaluations.json").read_text())["rows"]
     assert [row["angle_error"] for row in stored] == [row["angle_error"] for row in rows]
     out, _ = mapush("evaluate", run)
-    assert "angle error" in out and f"{rows[-1]['angle_error']:.1f}°" in out
+    assert "angle" in out and f"{rows[-1]['angle_error']:.1f}°" in out
     plain = json.loads(mapush("evaluate", "--pretrained", "cuboid-planar", "--episodes", 2, "--json")[0])
     assert plain[0]["angle_error"] is None
 
