@@ -96,3 +96,43 @@ def test_measuring_changes_nothing():
         assert all(torch.equal(a, b) for a, b in zip(one.path, other.path))
     assert one.episode.work.shape == (8, 0) and other.episode.work.shape == (8, 2)
     assert "work" in measured.state_dict() and "work" not in plain.state_dict()
+
+
+def test_it_is_the_sum_over_contacts():
+    """Flank against flank, so that there are several contacts, and off the centre, so that the cuboid turns."""
+    import mujoco
+    import numpy as np
+
+    from mapush_stack.sim import scene, work
+    from mapush_stack.sim.team import Team
+
+    config = small_config("sim.num_envs=1")
+    model = scene.build(config.object.body, Team(config.sim, ["planar"], 0, torch.device("cpu")), 30, True).compile()
+    data = mujoco.MjData(model)
+    data.qpos[:] = [0, 0, 0.25, 1, 0, 0, 0, 0.3, -0.9, 0.0]
+    data.ctrl[1] = 0.5  # to its left
+    rows, expected, most = [], 0.0, 0
+    for _ in range(150):
+        mujoco.mj_step1(model, data)
+        mujoco.mj_step2(model, data)
+        rows.append([torch.tensor(part, dtype=torch.float64) for part in (data.sensordata, data.qpos, data.qvel)])
+        count, jacobian, wrench = 0, np.zeros((3, model.nv)), np.zeros(6)
+        for number in range(data.ncon):
+            contact = data.contact[number]
+            bodies = [model.body(model.geom_bodyid[geom]).name for geom in contact.geom]
+            if sorted(bodies) != ["object", "robot0"]:
+                continue
+            count += 1
+            mujoco.mj_contactForce(model, data, number, wrench)
+            force = contact.frame.reshape(3, 3).T @ wrench[:3] * (1 if bodies[1] == "object" else -1)
+            now = mujoco.MjData(model)
+            now.qpos[:] = data.qpos
+            mujoco.mj_kinematics(model, now)
+            mujoco.mj_comPos(model, now)
+            mujoco.mj_jac(model, now, jacobian, None, contact.pos, model.body("object").id)
+            expected += float(force @ (jacobian @ data.qvel)) * model.opt.timestep
+        most = max(most, count)
+    sensed, qpos, qvel = (torch.stack(parts).unsqueeze(1) for parts in zip(*rows))
+    found = work.work(sensed[..., work.sensors(model)], qpos, qvel, model.opt.timestep, 1).sum()
+    assert most >= 2 and abs(float(data.qvel[5])) + abs(float(qpos[-1, 0, 6])) > 0.1
+    assert expected > 2.0 and float(found) == pytest.approx(expected, rel=1e-3)
