@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from . import work
 from .config import ObjectBody, PartConfig
 from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
 from .inertia import Inertia, combine
@@ -35,11 +36,11 @@ def import_mujoco() -> Any:
     return mujoco
 
 
-def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
+def build(body: ObjectBody, team: Team, solver_iterations: int = 30, measure_work: bool = False) -> Any:
     """The `mujoco.MjSpec` of one environment: the object, then the robots as `Team` orders them.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
-    the object's range; `friction_arrays` gives an environment's own.
+    the object's range; `friction_arrays` gives an environment's own. `measure_work` adds the sensors of `work`.
 
     Raises:
         UserError: MuJoCo is not installed.
@@ -78,6 +79,8 @@ def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
             **OBJECT._asdict(),
         )
     team.add_to(spec, middle)
+    if measure_work:
+        work.add_sensors(spec, len(team))
     return spec
 
 

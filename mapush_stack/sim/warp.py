@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from . import gpu, scene
+from . import gpu, scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
@@ -36,6 +36,12 @@ class _Record(NamedTuple):
     """`[steps * substeps, N]` constraint rows that each copy wanted."""
     contacts: Any
     """`[steps * substeps, 1]` contacts that all copies together wanted."""
+    sensed: Any
+    """`[steps * substeps, N * nsensordata]` of `work.work`, which needs the next two of every physics step too."""
+    all_qpos: Any
+    """`[steps * substeps, N * nq]`"""
+    all_qvel: Any
+    """`[steps * substeps, N * nv]`"""
 
 
 class WarpEngine(Engine):
@@ -81,6 +87,7 @@ class WarpEngine(Engine):
         data = self._d
         self._qpos, self._qvel, self._ctrl = share(data.qpos), share(data.qvel), share(data.ctrl)
         self._wrench, self._warmstart = share(data.xfrc_applied), share(data.qacc_warmstart)
+        self._sensors = work.sensors(self.model)
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self._overflows = torch.zeros((), dtype=torch.int64, device=device)
@@ -113,16 +120,25 @@ class WarpEngine(Engine):
         self._faulty.logical_or_(full.any(0))
         self._overflows += full.sum()
         shape = (steps, self.num_envs, -1)
-        return Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
+        path = Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
+        if not self._sensors:
+            return path
+        shape = (steps * substeps, self.num_envs, -1)
+        sensed, qpos, qvel = (share(one).view(shape) for one in (record.sensed, record.all_qpos, record.all_qvel))
+        return path._replace(work=work.work(sensed[..., self._sensors], qpos, qvel, self.model.opt.timestep, substeps))
 
     def _make_record(self, steps: int, substeps: int) -> _Record:
         warp, model, copies = self._warp, self.model, self.num_envs
+        sensed = steps * substeps if self._sensors else 0
         with warp.ScopedDevice(self._wp_device):
             return _Record(
                 qpos=warp.zeros((steps, copies * model.nq), dtype=float),
                 qvel=warp.zeros((steps, copies * model.nv), dtype=float),
                 rows=warp.zeros((steps * substeps, copies), dtype=int),
                 contacts=warp.zeros((steps * substeps, 1), dtype=int),
+                sensed=warp.zeros((sensed, copies * model.nsensordata), dtype=float),
+                all_qpos=warp.zeros((sensed, copies * model.nq), dtype=float),
+                all_qvel=warp.zeros((sensed, copies * model.nv), dtype=float),
             )
 
     def _run(self, record: _Record, steps: int, substeps: int) -> None:
@@ -144,6 +160,10 @@ class WarpEngine(Engine):
                 self._mjw.step(self._m, data)
                 copy(record.rows[substep], data.nefc)
                 copy(record.contacts[substep], data.nacon)
+                if self._sensors:
+                    copy(record.sensed[substep], data.sensordata.flatten())
+                    copy(record.all_qpos[substep], data.qpos.flatten())
+                    copy(record.all_qvel[substep], data.qvel.flatten())
             copy(record.qpos[step], data.qpos.flatten())
             copy(record.qvel[step], data.qvel.flatten())
 
@@ -216,12 +236,22 @@ class WarpKind(SceneKind):
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
     def engine_for(
-        self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
+        self,
+        sim: SimConfig,
+        body: ObjectBody,
+        team: Team,
+        device: torch.device,
+        fields: Tuple[str, ...],
+        measure_work: bool = False,
     ) -> Engine:
-        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
-        if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
+        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it.
+
+        It knows no sensors, so MuJoCo Warp measures the work.
+        """
+        fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
+        if fused and not measure_work:
             return PlanarEngine(scene.build(body, team, sim.solver_iterations), sim.num_envs, device)
-        return super().engine_for(sim, body, team, device, fields)
+        return super().engine_for(sim, body, team, device, fields, measure_work)
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""
