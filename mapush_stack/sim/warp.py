@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from ..errors import UserError
 from . import gpu, scene
 from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
@@ -202,7 +201,9 @@ class WarpKind(SceneKind):
     ) -> Engine:
         """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
         if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
-            return PlanarEngine(scene.build(body, team, sim.solver_iterations), sim.num_envs, device)
+            return PlanarEngine(
+                scene.build(body, team, sim.solver_iterations), sim.num_envs, device, threads=sim.threads
+            )
         return super().engine_for(sim, body, team, device, fields)
 
     def place(self, device: str) -> Backend:
