@@ -1,12 +1,14 @@
-"""Planar robots on an NVIDIA GPU: the whole scene stepped by one Warp kernel instead of MuJoCo Warp's many."""
+"""Planar robots: the whole scene stepped by one Warp kernel, instead of MuJoCo Warp's many, or MuJoCo on a CPU."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Tuple
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, Tuple
 
 import torch
 from torch import Tensor
 
+from ..system.machine import usable_cpus
 from . import gpu
 from .engine import Engine, Path
 
@@ -34,13 +36,13 @@ class PlanarEngine(Engine):
         """See `Engine`; the only field that can be set is `geom_friction`."""
         self._warp, _ = gpu.import_warp()
         from .planar_contacts import WIDTH
-        from .planar_kernel import stepper
+        from .planar_kernel import stepper, types
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
         robots, parts = (self.model.nv - OBJECT_DOFS) // 3, int((self.model.geom_bodyid == OBJECT_BODY).sum())
         room = 4 * parts + 2 * parts * robots + robots * (robots - 1)
-        self._kernel, self._scene = stepper(robots), self._scene_of(self.model)
+        self._kernel, self._types = stepper(robots), types(robots)[2:]
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device)
@@ -50,8 +52,13 @@ class PlanarEngine(Engine):
             "qvel": zeros(num_envs, self.model.nv),
             "warmstart": zeros(num_envs, self.model.nv),
         }
-        self._friction, self._table = zeros(num_envs, 3), zeros(WIDTH * room, num_envs)
-        self._paths: Dict[int, Path] = {}
+        self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
+        self._table = zeros(WIDTH * room, num_envs)
+        self._scene = self._scene_of(self.model)
+        self._threads = None
+        if device.type == "cpu":
+            self._threads = ThreadPoolExecutor(min(threads or usable_cpus(), num_envs))
+        self._prepared: Dict[Tuple[int, int], Tuple[Path, List[Any]]] = {}
         self.set_field("geom_friction", torch.from_numpy(self.model.geom_friction).expand(num_envs, -1, -1))
 
     def _scene_of(self, model: Any) -> Any:
@@ -66,7 +73,7 @@ class PlanarEngine(Engine):
         inertia = turn * warp.diag(warp.vec3(*model.body_inertia[OBJECT_BODY])) * warp.transpose(turn)
         scene.dt, scene.gravity = model.opt.timestep, warp.vec3(*model.opt.gravity)
         scene.mass, scene.centre = model.body_mass[OBJECT_BODY], warp.vec3(*model.body_ipos[OBJECT_BODY])
-        scene.inertia, scene.inverse_inertia = inertia, warp.inverse(inertia)
+        scene.inertia = inertia
         mass = model.body_mass[robot]
         scene.robot_mass = warp.vec3(mass, mass, model.body_inertia[robot][2])
         scene.gain = warp.vec3(*model.actuator_gainprm[-3:, 0])
@@ -87,7 +94,8 @@ class PlanarEngine(Engine):
         with warp.ScopedDevice(self._wp_device):
             scene.is_box = warp.array([bool(model.geom_type[part] == box) for part in parts], dtype=warp.bool)
             scene.size = warp.array(model.geom_size[parts], dtype=warp.vec3)
-            scene.place = warp.array(model.geom_pos[parts], dtype=warp.vec3)
+            scene.place = warp.array(model.geom_pos[parts] - model.body_ipos[OBJECT_BODY], dtype=warp.vec3)
+        scene.table = warp.from_torch(self._table)
         return scene
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
@@ -102,32 +110,46 @@ class PlanarEngine(Engine):
         return self._memory["qpos"].clone(), self._memory["qvel"].clone()
 
     def advance(self, control: Tensor, steps: int, substeps: int) -> Path:
-        """See `Engine.advance`; one launch. The next call overwrites what it returns."""
-        warp, memory = self._warp, self._memory
-        if steps not in self._paths:
-            shape = (steps, self.num_envs)
-            sizes = (self.model.nq, self.model.nv)
-            self._paths[steps] = Path(*(torch.zeros(*shape, size, device=self.device) for size in sizes))
-        path = self._paths[steps]
-        stream = None
-        if self.device.type == "cuda":
-            stream = warp.stream_from_torch(torch.cuda.current_stream(self.device))
-        tensors = (self._table, memory["qpos"], memory["qvel"], memory["warmstart"], *path)
-        warp.launch(
-            self._kernel,
-            dim=self.num_envs,
-            inputs=[
-                self._scene,
-                warp.from_torch(self._friction, dtype=warp.vec3),
-                warp.from_torch(control.contiguous()),
-                substeps,
-                *map(warp.from_torch, tensors),
-            ],
-            device=self._wp_device,
-            stream=stream,
-            block_dim=128,
-        )
-        return path
+        """See `Engine.advance`; one launch, or on a CPU one a thread."""
+        self._control.copy_(control)
+        key = (steps, substeps)
+        if key not in self._prepared:
+            self._prepared[key] = self._prepare(steps, substeps)
+        path, launches = self._prepared[key]
+        if self._threads is None:
+            stream = torch.cuda.current_stream(self.device)
+            launches[0].launch(self._warp.stream_from_torch(stream))
+        else:
+            list(self._threads.map(lambda launch: launch.launch(), launches))
+        return Path(path.qpos.clone(), path.qvel.clone())
+
+    def _prepare(self, steps: int, substeps: int) -> Tuple[Path, List[Any]]:
+        """Where a call of `advance` leaves its path, and its launches, each for a part of the worlds."""
+        share, memory, (pose, motion) = self._warp.from_torch, self._memory, self._types
+        sizes = (self.model.nq, self.model.nv)
+        path = Path(*(torch.zeros(steps, self.num_envs, size, device=self.device) for size in sizes))
+        arrays = [
+            share(self._friction, dtype=self._warp.vec3),
+            share(self._control.view(self.num_envs, -1, 3), dtype=self._warp.vec3),
+            share(memory["qpos"], dtype=pose),
+            *(share(tensor, dtype=motion) for tensor in (memory["qvel"], memory["warmstart"])),
+            share(path.qpos, dtype=pose),
+            share(path.qvel, dtype=motion),
+        ]
+        parts = 1 if self._threads is None else self._threads._max_workers
+        bounds = [self.num_envs * part // parts for part in range(parts + 1)]
+        launches = [
+            self._warp.launch(
+                self._kernel,
+                dim=end - first,
+                inputs=[self._scene, first, substeps, *arrays],
+                device=self._wp_device,
+                block_dim=128,
+                record_cmd=True,
+            )
+            for first, end in zip(bounds[:-1], bounds[1:])
+        ]
+        return path, launches
 
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; divergence shows as numbers that are not finite."""
@@ -155,3 +177,8 @@ class PlanarEngine(Engine):
         """Restore what `state_dict` returned."""
         for name, tensor in self._memory.items():
             tensor.copy_(state[name])
+
+    def close(self) -> None:
+        """See `Engine.close`: the threads end."""
+        if self._threads is not None:
+            self._threads.shutdown()

@@ -5,102 +5,57 @@ and yaw of each robot. They minimise the same cost as MuJoCo's (its documentatio
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Tuple
 
 import warp as wp
 
-from .planar_contacts import (
-    ARM,
-    FRICTION,
-    MINUS,
-    MISS,
-    NORMAL,
-    OTHER_ARM,
-    PLUS,
-    SEARCH,
-    STIFFNESS,
-    TANGENT,
-    WIDTH,
-    Scene,
-    load3,
-    object_on_floor,
-    robot_on_object,
-    robot_on_robot,
-    store3,
-)
+from . import planar_contacts as contacts
+from .planar_contacts import WIDTH, Body, Scene, load3, store3
 
 LINE_STEPS = 12
 """Newton steps of the search along a line; the cost is quadratic in pieces, so that two or three are enough."""
 
 
 @wp.func
-def weights(miss: wp.vec3, friction: float, stiffness: float) -> wp.vec4:
-    """Stiffness of each row of a contact's pyramid, zero where it does not push.
+def metric(scene: Scene, row: int, world: int, miss: wp.vec3) -> wp.mat33:
+    """The rows of a contact's pyramid that push, as one quadratic form of its normal and two tangents.
 
-    `miss` is by how much the contact's acceleration is above the wanted one: normal, first and second tangent.
+    `miss` is by how much the contact's acceleration is above the wanted one, in the same axes.
     """
+    friction, stiffness = scene.table[row + contacts.FRICTION, world], scene.table[row + contacts.STIFFNESS, world]
     one, two = friction * miss[1], friction * miss[2]
-    return wp.vec4(
-        wp.where(miss[0] + one < 0.0, stiffness, 0.0),
-        wp.where(miss[0] - one < 0.0, stiffness, 0.0),
-        wp.where(miss[0] + two < 0.0, stiffness, 0.0),
-        wp.where(miss[0] - two < 0.0, stiffness, 0.0),
-    )
+    a = wp.where(miss[0] + one < 0.0, stiffness, 0.0)
+    b = wp.where(miss[0] - one < 0.0, stiffness, 0.0)
+    c = wp.where(miss[0] + two < 0.0, stiffness, 0.0)
+    d = wp.where(miss[0] - two < 0.0, stiffness, 0.0)
+    first, second, slip = friction * (a - b), friction * (c - d), friction * friction
+    return wp.mat33(a + b + c + d, first, second, first, slip * (a + b), 0.0, second, 0.0, slip * (c + d))
 
 
 @wp.func
-def metric(weight: wp.vec4, friction: float) -> wp.mat33:
-    """The rows of a pyramid as one quadratic form of a contact's normal and two tangents."""
-    one, two = friction * (weight[0] - weight[1]), friction * (weight[2] - weight[3])
-    slip = friction * friction
-    total = weight[0] + weight[1] + weight[2] + weight[3]
-    first, second = slip * (weight[0] + weight[1]), slip * (weight[2] + weight[3])
-    return wp.mat33(total, one, two, one, first, 0.0, two, 0.0, second)
-
-
-@wp.func
-def frame(table: wp.array2d[float], row: int, world: int) -> wp.mat33:
-    """Normal, first and second tangent of a contact, as rows."""
-    normal, tangent = load3(table, row + NORMAL, world), load3(table, row + TANGENT, world)
-    return wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
-
-
-@wp.func
-def lever(arm: wp.vec3) -> wp.mat33:
-    """How x, y and yaw of a robot move a point of it that is at `arm`."""
-    return wp.mat33(1.0, 0.0, -arm[1], 0.0, 1.0, arm[0], 0.0, 0.0, 0.0)
-
-
-@wp.func
-def slope(table: wp.array2d[float], world: int, count: int, at: float, linear: float, square: float) -> wp.vec2:
+def slope(scene: Scene, world: int, count: int, at: float, linear: float, square: float) -> wp.vec2:
     """First and second derivative of the cost along the search direction, `at` steps of it from the present point.
 
     `linear` and `square` are the derivatives of the part without contacts, at the present point.
     """
-    first = linear + at * square
-    second = square
+    first, second = linear + at * square, square
     for contact in range(count):
         row = contact * WIDTH
-        along = load3(table, row + SEARCH, world)
-        miss = load3(table, row + MISS, world) + at * along
-        friction = table[row + FRICTION, world]
-        form = metric(weights(miss, friction, table[row + STIFFNESS, world]), friction)
+        along = load3(scene, row + contacts.SEARCH, world)
+        miss = load3(scene, row + contacts.MISS, world) + at * along
+        form = metric(scene, row, world, miss)
         first += wp.dot(along, form * miss)
         second += wp.dot(along, form * along)
     return wp.vec2(first, second)
 
 
 @wp.func
-def line_search(table: wp.array2d[float], world: int, count: int, linear: float, square: float) -> float:
-    """How far to go along the search direction: where the cost is least."""
-    low, high = float(0.0), float(-1.0)
-    at = float(1.0)
-    wanted = float(0.0)
-    for step in range(LINE_STEPS):
-        found = slope(table, world, count, at, linear, square)
-        if step == 0:
-            wanted = 1.0e-4 * wp.abs(slope(table, world, count, 0.0, linear, square)[0])
-        if wp.abs(found[0]) <= wanted:
+def line_search(scene: Scene, world: int, count: int, start: float, linear: float, square: float) -> float:
+    """How far to go along the search direction, where the cost falls by `start` at first: to where it is least."""
+    low, high, at = float(0.0), float(-1.0), float(1.0)
+    for _step in range(LINE_STEPS):
+        found = slope(scene, world, count, at, linear, square)
+        if wp.abs(found[0]) <= -1.0e-4 * start:
             return at
         if found[0] < 0.0:
             low = at
@@ -113,56 +68,59 @@ def line_search(table: wp.array2d[float], world: int, count: int, linear: float,
 
 
 @wp.func
-def rotated(motion: wp.vec3, c: float, s: float) -> wp.vec3:
-    """Velocity or acceleration of x, y and yaw in axes that are turned by an angle with this cosine and sine."""
-    return wp.vec3(c * motion[0] + s * motion[1], c * motion[1] - s * motion[0], motion[2])
-
-
-@wp.func
-def servo(scene: Scene, command: wp.vec3, motion: wp.vec3) -> wp.vec3:
-    """Forces of a robot's three velocity servos, for a motion in its own frame."""
+def servo(scene: Scene, command: wp.vec3, robot: Body) -> wp.vec3:
+    """Forces of a robot's three velocity servos, in its own frame."""
+    motion = wp.transpose(robot.turn) * (robot.speed + robot.spin)
     return wp.max(-scene.limit, wp.min(scene.limit, wp.cw_mul(scene.gain, command - motion)))
 
 
 @wp.func
-def with_servos(scene: Scene, force: wp.vec3, acceleration: wp.vec3) -> wp.vec3:
-    """A robot's acceleration in a step that is implicit in the servos that are not at their limit, in its own frame."""
-    found = acceleration
-    for axis in range(3):
-        gain = wp.where(wp.abs(force[axis]) < scene.limit[axis], scene.gain[axis], 0.0)
-        found[axis] = found[axis] / (1.0 + scene.dt * gain / scene.robot_mass[axis])
-    return found
+def with_servos(scene: Scene, force: wp.vec3, robot: Body, acceleration: wp.vec3) -> wp.vec3:
+    """A robot's acceleration in a step that is implicit in the servos that are not at their limit."""
+    own = wp.transpose(robot.turn) * acceleration
+    for k in range(3):
+        gain = wp.where(wp.abs(force[k]) < scene.limit[k], scene.gain[k], 0.0)
+        own[k] = own[k] / (1.0 + scene.dt * gain / scene.robot_mass[k])
+    return robot.turn * own
 
 
 @wp.func
-def object_rotation(scene: Scene, spin: wp.vec3, acceleration: wp.vec3) -> wp.vec3:
-    """The object's rotational acceleration, in its own frame, in a step that is implicit in the gyroscopic torque."""
-    turning = scene.inertia * spin
-    matrix = scene.inertia + scene.dt * (wp.skew(spin) * scene.inertia - wp.skew(turning))
+def with_gyroscope(scene: Scene, spin: wp.vec3, acceleration: wp.vec3) -> wp.vec3:
+    """The object's rotational acceleration in a step that is implicit in the gyroscopic torque, in its own frame."""
+    matrix = scene.inertia + scene.dt * (wp.skew(spin) * scene.inertia - wp.skew(scene.inertia * spin))
     return wp.inverse(matrix) * (scene.inertia * acceleration)
 
 
 @wp.func
-def turned(attitude: wp.quat, spin: wp.vec3, dt: float) -> wp.quat:
-    """An attitude after `dt` of a rotation in the body's own frame."""
-    rate = wp.length(spin)
-    return wp.normalize(attitude * wp.quat_from_axis_angle(wp.normalize(spin), rate * dt))
+def lever(arm: wp.vec3) -> wp.mat33:
+    """How x, y and yaw of a robot move a point of it that is at `arm`."""
+    return wp.mat33(1.0, 0.0, -arm[1], 0.0, 1.0, arm[0], 0.0, 0.0, 0.0)
+
+
+@lru_cache(maxsize=None)
+def types(robots: int) -> Tuple[Any, Any, Any, Any]:
+    """Warp's types for a number of robots: a Jacobian, a Hessian, a pose and a motion."""
+    size = 6 + 3 * robots
+    matrices = (wp.types.matrix(shape=(rows, size), dtype=wp.float32) for rows in (3, size))
+    return (*matrices, wp.types.vector(length=size + 1, dtype=wp.float32), wp.types.vector(size, wp.float32))
 
 
 @lru_cache(maxsize=None)
 def solver(robots: int) -> Any:
     """The Warp function that finds a world's accelerations, for a number of robots."""
+    jacobian_type, matrix_type, _, vector_type = types(robots)
     size = 6 + 3 * robots
-    Vector = wp.types.vector(length=size, dtype=wp.float32)
-    Matrix = wp.types.matrix(shape=(size, size), dtype=wp.float32)
 
     @wp.func
-    def relative(table: wp.array2d[float], row: int, world: int, motion: Vector) -> wp.vec3:
-        """`motion` of the contact's first body relative to its second, in the contact's frame."""
-        plus, minus = int(table[row + PLUS, world]), int(table[row + MINUS, world])
-        arm, other_arm = load3(table, row + ARM, world), load3(table, row + OTHER_ARM, world)
-        moved = wp.vec3(0.0)
+    def jacobian(scene: Scene, row: int, world: int) -> jacobian_type:
+        """How the unknowns move a contact's first body relative to its second, in the contact's axes."""
+        normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
+        axes = wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+        plus, minus = int(scene.table[row + contacts.PLUS, world]), int(scene.table[row + contacts.MINUS, world])
+        arm, other = load3(scene, row + contacts.ARM, world), load3(scene, row + contacts.OTHER_ARM, world)
+        found = jacobian_type(0.0)
         if plus < 0:
+<<<<<<< HEAD
             moved = wp.vec3(motion[0], motion[1], motion[2])
             moved += wp.cross(wp.vec3(motion[3], motion[4], motion[5]), arm)
         for robot in range(robots):
@@ -211,34 +169,22 @@ def solver(robots: int) -> Any:
         twisted = wp.skew(arm) * form
         if plus < 0:
             turning = -(twisted * wp.skew(arm))
+=======
+            turning = -(axes * wp.skew(arm))
+>>>>>>> F
             for i in range(3):
                 for j in range(3):
-                    hessian[i, j] += form[i, j]
-                    hessian[3 + i, j] += twisted[i, j]
-                    hessian[3 + i, 3 + j] += turning[i, j]
-        pulled = wp.transpose(other) * form
-        own = pulled * other
-        twist = pulled * wp.skew(arm)
-        mine = wp.transpose(lever(arm)) * form
-        both = mine * lever(arm)
-        cross = mine * other
+                    found[i, j] = axes[i, j]
+                    found[i, 3 + j] = turning[i, j]
         for robot in range(robots):
+            own = axes * (wp.float32(robot == plus) * lever(arm) - wp.float32(robot == minus) * lever(other))
             for i in range(3):
                 for j in range(3):
-                    if robot == minus:
-                        hessian[6 + 3 * robot + i, 6 + 3 * robot + j] += own[i, j]
-                        if plus < 0:
-                            hessian[6 + 3 * robot + i, j] -= pulled[i, j]
-                            hessian[6 + 3 * robot + i, 3 + j] += twist[i, j]
-                    if robot == plus:
-                        hessian[6 + 3 * robot + i, 6 + 3 * robot + j] += both[i, j]
-                        for second in range(robot):
-                            if second == minus:
-                                hessian[6 + 3 * robot + i, 6 + 3 * second + j] -= cross[i, j]
-        return hessian
+                    found[i, 6 + 3 * robot + j] = own[i, j]
+        return found
 
     @wp.func
-    def descent(matrix: Matrix, gradient: Vector) -> Vector:
+    def descent(matrix: matrix_type, gradient: vector_type) -> vector_type:
         """The negative of `matrix` to the power of -1 times `gradient`, by Cholesky's factors."""
         factor, found = matrix, -gradient
         for j in range(size):
@@ -265,63 +211,57 @@ def solver(robots: int) -> Any:
         return found
 
     @wp.func
-    def weighed(scene: Scene, inertia: wp.mat33, motion: Vector) -> Vector:
-        """The mass matrix times `motion`."""
-        forces = motion
-        torque = inertia * wp.vec3(motion[3], motion[4], motion[5])
-        for axis in range(3):
-            forces[axis] = scene.mass * motion[axis]
-            forces[3 + axis] = torque[axis]
-        for robot in range(robots):
-            for axis in range(3):
-                forces[6 + 3 * robot + axis] = scene.robot_mass[axis] * motion[6 + 3 * robot + axis]
-        return forces
-
-    @wp.func
-    def masses(scene: Scene, inertia: wp.mat33) -> Matrix:
+    def masses(scene: Scene, turn: wp.mat33) -> matrix_type:
         """The mass matrix."""
-        matrix = Matrix(0.0)
+        matrix = matrix_type(0.0)
+        inertia = turn * scene.inertia * wp.transpose(turn)
         for i in range(3):
             matrix[i, i] = scene.mass
             for j in range(3):
                 matrix[3 + i, 3 + j] = inertia[i, j]
-        for robot in range(robots):
-            for axis in range(3):
-                matrix[6 + 3 * robot + axis, 6 + 3 * robot + axis] = scene.robot_mass[axis]
+            for robot in range(robots):
+                matrix[6 + 3 * robot + i, 6 + 3 * robot + i] = scene.robot_mass[i]
         return matrix
 
     @wp.func
     def solve(
-        scene: Scene, table: wp.array2d[float], world: int, count: int, inertia: wp.mat33, free: Vector, start: Vector
-    ) -> Vector:
+        scene: Scene, world: int, count: int, turn: wp.mat33, free: vector_type, start: vector_type
+    ) -> vector_type:
         """The accelerations; `free` are those without contacts, and the search begins at `start`."""
         if count == 0:
             return free
         found = start
+        mass = masses(scene, turn)
         for contact in range(count):
             row = contact * WIDTH
-            store3(table, row + MISS, world, load3(table, row + MISS, world) + relative(table, row, world, found))
+            store3(
+                scene,
+                row + contacts.MISS,
+                world,
+                load3(scene, row + contacts.MISS, world) + jacobian(scene, row, world) * found,
+            )
         for _step in range(scene.iterations):
-            smooth = weighed(scene, inertia, found - free)
-            gradient = smooth
+            smooth = mass * (found - free)
+            gradient, hessian = vector_type(smooth), matrix_type(mass)  # copies
             for contact in range(count):
-                gradient = with_force(table, contact * WIDTH, world, gradient)
+                row = contact * WIDTH
+                moving, miss = jacobian(scene, row, world), load3(scene, row + contacts.MISS, world)
+                form = metric(scene, row, world, miss)
+                gradient += wp.transpose(moving) * (form * miss)
+                hessian += wp.transpose(moving) * (form * moving)
             if wp.length(gradient) < scene.tolerance:
                 return found
-            hessian = masses(scene, inertia)
-            for contact in range(count):
-                hessian = with_contact(table, contact * WIDTH, world, hessian)
             search = descent(hessian, gradient)
             for contact in range(count):
                 row = contact * WIDTH
-                store3(table, row + SEARCH, world, relative(table, row, world, search))
-            square = wp.dot(search, weighed(scene, inertia, search))
-            far = line_search(table, world, count, wp.dot(search, smooth), square)
+                store3(scene, row + contacts.SEARCH, world, jacobian(scene, row, world) * search)
+            square = wp.dot(search, mass * search)
+            far = line_search(scene, world, count, wp.dot(search, gradient), wp.dot(search, smooth), square)
             found += far * search
             for contact in range(count):
                 row = contact * WIDTH
-                moved = load3(table, row + MISS, world) + far * load3(table, row + SEARCH, world)
-                store3(table, row + MISS, world, moved)
+                moved = load3(scene, row + contacts.MISS, world) + far * load3(scene, row + contacts.SEARCH, world)
+                store3(scene, row + contacts.MISS, world, moved)
         return found
 
     return solve
@@ -330,107 +270,102 @@ def solver(robots: int) -> Any:
 @lru_cache(maxsize=None)
 def stepper(robots: int) -> Any:
     """The Warp kernel that steps worlds with a number of robots, a thread a world."""
-    size = 6 + 3 * robots
-    Vector = wp.types.vector(length=size, dtype=wp.float32)
-    Robots = wp.types.matrix(shape=(robots, 3), dtype=wp.float32)
+    _, _, pose_type, vector_type = types(robots)
     solve = solver(robots)
+
+    @wp.func
+    def robot_body(scene: Scene, pose: pose_type, motion: vector_type, robot: int) -> Body:
+        """A robot of a world."""
+        found = Body()
+        at, rate = 7 + 3 * robot, 6 + 3 * robot
+        c, s = wp.cos(pose[at + 2]), wp.sin(pose[at + 2])
+        found.centre = wp.vec3(pose[at], pose[at + 1], scene.height)
+        found.turn = wp.mat33(c, -s, 0.0, s, c, 0.0, 0.0, 0.0, 1.0)
+        found.speed = wp.vec3(motion[rate], motion[rate + 1], 0.0)
+        found.spin = wp.vec3(0.0, 0.0, motion[rate + 2])
+        return found
 
     @wp.kernel(enable_backward=False, module="unique")
     def step(
         scene: Scene,
-        friction: wp.array[wp.vec3],
-        control: wp.array2d[float],
+        first: int,
         substeps: int,
-        table: wp.array2d[float],
-        qpos: wp.array2d[float],
-        qvel: wp.array2d[float],
-        warm: wp.array2d[float],
-        path_qpos: wp.array3d[float],
-        path_qvel: wp.array3d[float],
+        friction: wp.array[wp.vec3],
+        control: wp.array2d[wp.vec3],
+        qpos: wp.array[pose_type],
+        qvel: wp.array[vector_type],
+        warm: wp.array[vector_type],
+        path_qpos: wp.array2d[pose_type],
+        path_qvel: wp.array2d[vector_type],
     ):
-        world = wp.tid()
-        mu = friction[world]
-        origin = wp.vec3(qpos[world, 0], qpos[world, 1], qpos[world, 2])
-        attitude = wp.normalize(wp.quat(qpos[world, 4], qpos[world, 5], qpos[world, 6], qpos[world, 3]))
-        moving = wp.vec3(qvel[world, 0], qvel[world, 1], qvel[world, 2])
-        own_spin = wp.vec3(qvel[world, 3], qvel[world, 4], qvel[world, 5])
-        poses, motions, commands, forces = Robots(), Robots(), Robots(), Robots()
-        bases, axes = Robots(), Robots()
-        for robot in range(robots):
-            for k in range(3):
-                poses[robot, k] = qpos[world, 7 + 3 * robot + k]
-                motions[robot, k] = qvel[world, 6 + 3 * robot + k]
-                commands[robot, k] = control[world, 3 * robot + k]
-        found = Vector()
-        for k in range(size):
-            found[k] = warm[world, k]
+        world = first + wp.tid()
+        mu = wp.vec3(friction[world])
+        pose, motion, found = pose_type(qpos[world]), vector_type(qvel[world]), vector_type(warm[world])
+        number = int(robots)  # a variable, lest Warp unrolls the loops and the search for contacts is there twice
         for time in range(path_qpos.shape[0]):
             for _sub in range(substeps):
-                turn = wp.quat_to_matrix(attitude)
-                spin = turn * own_spin
-                offset = turn * scene.centre
-                centre = origin + offset
-                pull = wp.cross(spin, offset)
-                speed = moving + pull
-                free = Vector()
-                whirl = scene.gravity - wp.cross(spin, pull)
-                spun = turn * (scene.inverse_inertia * (-wp.cross(own_spin, scene.inertia * own_spin)))
+                attitude = wp.normalize(wp.quat(pose[4], pose[5], pose[6], pose[3]))
+                thing, own_spin = Body(), wp.vec3(motion[3], motion[4], motion[5])
+                thing.turn = wp.quat_to_matrix(attitude)
+                thing.spin = thing.turn * own_spin
+                offset = thing.turn * scene.centre
+                orbit = wp.cross(thing.spin, offset)
+                thing.centre = wp.vec3(pose[0], pose[1], pose[2]) + offset
+                thing.speed = wp.vec3(motion[0], motion[1], motion[2]) + orbit
+                free = vector_type()
+                # Accelerations of joints, as MuJoCo's: of the body's origin, and of a spin in the body's own frame.
+                fall = scene.gravity - wp.cross(thing.spin, orbit)
+                whirl = thing.turn * (wp.inverse(scene.inertia) * -wp.cross(own_spin, scene.inertia * own_spin))
                 for k in range(3):
+<<<<<<< HEAD
                     free[k] = whirl[k]
                     free[3 + k] = spun[k]
                 count = object_on_floor(scene, table, world, origin, turn, centre, speed, spin, mu[0])
                 number = int(
                     robots
                 )  # a variable, lest Warp unrolls the loop and the search for contacts is there twice
+=======
+                    free[k] = fall[k]
+                    free[3 + k] = whirl[k]
+                count = contacts.object_on_floor(scene, world, thing, mu[0])
+>>>>>>> F
                 for robot in range(number):
-                    base = wp.vec3(poses[robot, 0], poses[robot, 1], scene.height)
-                    axis = wp.vec3(wp.cos(poses[robot, 2]), wp.sin(poses[robot, 2]), 0.0)
-                    bases[robot] = base
-                    axes[robot] = axis
-                    force = servo(scene, commands[robot], rotated(motions[robot], axis[0], axis[1]))
-                    forces[robot] = force
-                    pushed = rotated(wp.cw_div(force, scene.robot_mass), axis[0], -axis[1])
+                    own = robot_body(scene, pose, motion, robot)
+                    pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own), scene.robot_mass)
                     for k in range(3):
                         free[6 + 3 * robot + k] = pushed[k]
-                    count = robot_on_object(
-                        scene, table, world, count, robot, base, axis, motions[robot],
-                        origin, turn, centre, speed, spin, mu[1],
-                    )  # fmt: skip
+                    count = contacts.robot_on_object(scene, world, count, thing, own, robot, mu[1])
                     for other in range(robot):
-                        count = robot_on_robot(
-                            scene, table, world, count, other, robot,
-                            bases[other], axes[other], motions[other], base, axis, motions[robot], mu[2],
-                        )  # fmt: skip
-                found = solve(scene, table, world, count, turn * scene.inertia * wp.transpose(turn), free, found)
-                # The steps in velocity, then in position.
-                twist = object_rotation(scene, own_spin, wp.transpose(turn) * wp.vec3(found[3], found[4], found[5]))
-                turning = turn * twist
-                push = wp.vec3(found[0], found[1], found[2])
-                push -= scene.dt * (wp.cross(turning, pull) + wp.cross(spin, wp.cross(turning, offset)))
-                moving += scene.dt * (push - wp.cross(turning, offset))
+                        two = robot_body(scene, pose, motion, other)
+                        count = contacts.robot_on_robot(scene, world, count, own, two, robot, other, mu[2])
+                found = solve(scene, world, count, thing.turn, free, found)
+                # The step in velocity, then in position.
+                spinning = wp.vec3(found[3], found[4], found[5])
+                twist = with_gyroscope(scene, own_spin, wp.transpose(thing.turn) * spinning)
+                turning = thing.turn * twist
+                push = wp.vec3(found[0], found[1], found[2]) - wp.cross(turning, offset)
+                push -= scene.dt * (wp.cross(turning, orbit) + wp.cross(thing.spin, wp.cross(turning, offset)))
                 own_spin += scene.dt * twist
-                origin += scene.dt * moving
-                attitude = turned(attitude, own_spin, scene.dt)
-                for robot in range(robots):
-                    own = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
-                    own = with_servos(scene, forces[robot], rotated(own, axes[robot, 0], axes[robot, 1]))
-                    motions[robot] = motions[robot] + scene.dt * rotated(own, axes[robot, 0], -axes[robot, 1])
-                    poses[robot] = poses[robot] + scene.dt * motions[robot]
-            for k in range(3):
-                path_qpos[time, world, k] = origin[k]
-                path_qvel[time, world, k] = moving[k]
-                path_qvel[time, world, 3 + k] = own_spin[k]
-                path_qpos[time, world, 4 + k] = attitude[k]
-            path_qpos[time, world, 3] = attitude[3]
-            for robot in range(robots):
+                rate = wp.length(own_spin)
+                attitude *= wp.quat_from_axis_angle(wp.normalize(own_spin), rate * scene.dt)
+                for robot in range(number):
+                    own = robot_body(scene, pose, motion, robot)
+                    pushed = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
+                    pushed = with_servos(scene, servo(scene, control[world, robot], own), own, pushed)
+                    for k in range(3):
+                        motion[6 + 3 * robot + k] += scene.dt * pushed[k]
+                        pose[7 + 3 * robot + k] += scene.dt * motion[6 + 3 * robot + k]
+                attitude = wp.normalize(attitude)
+                pose[3] = attitude[3]
                 for k in range(3):
-                    path_qpos[time, world, 7 + 3 * robot + k] = poses[robot, k]
-                    path_qvel[time, world, 6 + 3 * robot + k] = motions[robot, k]
-        last = path_qpos.shape[0] - 1
-        for k in range(size):
-            warm[world, k] = found[k]
-            qvel[world, k] = path_qvel[last, world, k]
-        for k in range(size + 1):
-            qpos[world, k] = path_qpos[last, world, k]
+                    motion[k] += scene.dt * push[k]
+                    motion[3 + k] = own_spin[k]
+                    pose[k] += scene.dt * motion[k]
+                    pose[4 + k] = attitude[k]
+            path_qpos[time, world] = pose
+            path_qvel[time, world] = motion
+        qpos[world] = pose
+        qvel[world] = motion
+        warm[world] = found
 
     return step

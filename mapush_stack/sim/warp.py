@@ -21,8 +21,8 @@ from .team import Team
 DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others; they differ between copies if those do."""
 SPARSE_ABOVE = 32
-"""Degrees of freedom above which the Jacobian is sparse: few joints move a contact, and the dense Hessian of so many is too
-large for one tile. On an H200 two Go1 (42) are 1.3 times as fast, three (60) 1.57 times."""
+"""Degrees of freedom above which the Jacobian is sparse: few joints move a contact, and the dense Hessian of so many is
+too large for one tile. On an H200 two Go1 (42) are 1.3 times as fast, three (60) 1.57 times."""
 
 
 class _Record(NamedTuple):
@@ -250,7 +250,9 @@ class WarpKind(SceneKind):
         """
         fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
         if fused and not measure_work:
-            return PlanarEngine(scene.build(body, team, sim.solver_iterations), sim.num_envs, device)
+            return PlanarEngine(
+                scene.build(body, team, sim.solver_iterations), sim.num_envs, device, threads=sim.threads
+            )
         return super().engine_for(sim, body, team, device, fields, measure_work)
 
     def place(self, device: str) -> Backend:
