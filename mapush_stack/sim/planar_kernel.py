@@ -120,58 +120,7 @@ def solver(robots: int) -> Any:
         arm, other = load3(scene, row + contacts.ARM, world), load3(scene, row + contacts.OTHER_ARM, world)
         found = jacobian_type(0.0)
         if plus < 0:
-<<<<<<< HEAD
-            moved = wp.vec3(motion[0], motion[1], motion[2])
-            moved += wp.cross(wp.vec3(motion[3], motion[4], motion[5]), arm)
-        for robot in range(robots):
-            own = wp.vec3(motion[6 + 3 * robot], motion[7 + 3 * robot], motion[8 + 3 * robot])
-            if robot == plus:
-                moved += lever(arm) * own
-            if robot == minus:
-                moved -= lever(other_arm) * own
-        return frame(table, row, world) * moved
-
-    @wp.func
-    def with_force(table: wp.array2d[float], row: int, world: int, start: Vector) -> Vector:
-        """`start`, a gradient, with the force of a contact taken off."""
-        gradient = start
-        friction = table[row + FRICTION, world]
-        miss = load3(table, row + MISS, world)
-        form = metric(weights(miss, friction, table[row + STIFFNESS, world]), friction)
-        force = wp.transpose(frame(table, row, world)) * (form * miss)
-        plus, minus = int(table[row + PLUS, world]), int(table[row + MINUS, world])
-        arm, other_arm = load3(table, row + ARM, world), load3(table, row + OTHER_ARM, world)
-        if plus < 0:
-            torque = wp.cross(arm, force)
-            for axis in range(3):
-                gradient[axis] += force[axis]
-                gradient[3 + axis] += torque[axis]
-        for robot in range(robots):
-            pull = wp.vec3(0.0)
-            if robot == plus:
-                pull = wp.transpose(lever(arm)) * force
-            if robot == minus:
-                pull = -(wp.transpose(lever(other_arm)) * force)
-            for axis in range(3):
-                gradient[6 + 3 * robot + axis] += pull[axis]
-        return gradient
-
-    @wp.func
-    def with_contact(table: wp.array2d[float], row: int, world: int, start: Matrix) -> Matrix:
-        """`start`, the lower half of a Hessian, with that of a contact."""
-        hessian = start
-        friction = table[row + FRICTION, world]
-        form = metric(weights(load3(table, row + MISS, world), friction, table[row + STIFFNESS, world]), friction)
-        axes = frame(table, row, world)
-        form = wp.transpose(axes) * form * axes
-        plus, minus = int(table[row + PLUS, world]), int(table[row + MINUS, world])
-        arm, other = load3(table, row + ARM, world), lever(load3(table, row + OTHER_ARM, world))
-        twisted = wp.skew(arm) * form
-        if plus < 0:
-            turning = -(twisted * wp.skew(arm))
-=======
             turning = -(axes * wp.skew(arm))
->>>>>>> F
             for i in range(3):
                 for j in range(3):
                     found[i, j] = axes[i, j]
@@ -317,18 +266,9 @@ def stepper(robots: int) -> Any:
                 fall = scene.gravity - wp.cross(thing.spin, orbit)
                 whirl = thing.turn * (wp.inverse(scene.inertia) * -wp.cross(own_spin, scene.inertia * own_spin))
                 for k in range(3):
-<<<<<<< HEAD
-                    free[k] = whirl[k]
-                    free[3 + k] = spun[k]
-                count = object_on_floor(scene, table, world, origin, turn, centre, speed, spin, mu[0])
-                number = int(
-                    robots
-                )  # a variable, lest Warp unrolls the loop and the search for contacts is there twice
-=======
                     free[k] = fall[k]
                     free[3 + k] = whirl[k]
                 count = contacts.object_on_floor(scene, world, thing, mu[0])
->>>>>>> F
                 for robot in range(number):
                     own = robot_body(scene, pose, motion, robot)
                     pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own), scene.robot_mass)
