@@ -95,10 +95,11 @@ def evaluate_paths(
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
     idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
+    for candidate in candidates:
+        _check_idle(idle, len(candidate.config.team_kinds))
     rows = []
     for candidate in candidates:
         settings = candidate.config
-        _check_idle(idle, len(settings.team_kinds))
         chosen_seed = settings.evaluation.seed if seed is None else seed
         size = episodes or settings.evaluation.episodes
         if settings.sim.backend == "isaacgym" and (isaacgym.spent() or len(candidates) > 1):

@@ -154,9 +154,8 @@ class PushEnv(TeamEnv):
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         path = self.simulator.step(commands, self.config.action_repeat)
-        return self._conclude(
-            self.simulator.work_path, *path._replace(healthy=path.healthy & action.isfinite().flatten(1).all(-1))
-        )
+        healthy = path.healthy & action.isfinite().flatten(1).all(-1)
+        return self._conclude(self.simulator.work_path, *path._replace(healthy=healthy))
 
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
@@ -225,10 +224,7 @@ class PushEnv(TeamEnv):
 
     @property
     def target(self) -> Tensor:
-        """`[N, 2]` where each object is to go, arena frame, m; if the goal is a pose `[N, 3]`, with its yaw, rad.
-
-        Overwritten when an episode starts.
-        """
+        """`[N, 2]` x and y (m), of a pose yaw (rad) too, in the arena frame; overwritten when an episode starts."""
         return self._target
 
     @property
@@ -277,8 +273,8 @@ class PushEnv(TeamEnv):
 
     @property
     def _saved(self) -> Tuple[str, ...]:
-        names = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
-        return (*names, "work") if self.simulator.measures_work else names
+        work = ["work"] if self.simulator.measures_work else []
+        return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *work)
 
     def _observe(self, state: SimState, target: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
         return observations.observe(self.config, self.object, state, target, yaw)

@@ -20,9 +20,9 @@ def global_state(config: TaskConfig, target_object: ObjectTask, state: SimState,
       7 + 5A numbers, 17 for two robots. HARL calls this `state_type: EP`.
     * `target_frame`: the same seen from the object towards the target, angles as cosine and sine, with the turning
       rates: 8 + 7A numbers.
-    Both have two more numbers if the goal is a pose, see `observations.turning`.
-
     * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
+
+    All have two more numbers if the goal is a pose, see `observations.turning`.
     """
     if config.global_state == "observation":
         return observe(config, target_object, state, target)
