@@ -1,6 +1,6 @@
 """What this machine does, in one table: `python benchmarks/machine.py [--against COMMIT] [--pairs 3] [--rows TEXT]`.
 
-Training rates of HAPPO (`benchmarks/training.py`, env-steps/s) for planar robots and for legs, with each object; and how
+Training rates of HAPPO (`benchmarks/training.py`, env-steps/s) for planar robots and for legs, with each object. How
 often a minute a `mapush train` of one update and a `mapush smoke` could be run. On an NVIDIA GPU with the part `gpu`.
 
 With `--against` every row is also measured with the package of that commit, in turns, with this folder's benchmarks, so

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,7 +75,7 @@ class WarpEngine(Engine):
             self._m.opt.warn_overflow = 0
             # Every contact of a pyramidal cone is four rows; every limited joint may add one.
             rows = 4 * contacts + int(self.model.jnt_limited.sum())
-            entries = rows * 2 * longest_chain(self.model)  # a contact moves with the joints of two bodies
+            entries = 4 * contacts * most_moving(self.model) + int(self.model.jnt_limited.sum())
             self._d = self._mjw.put_data(
                 self.model,
                 mujoco.MjData(self.model),
@@ -212,12 +213,15 @@ class WarpEngine(Engine):
             tensor.copy_(state[name])
 
 
-def longest_chain(model: Any) -> int:
-    """The most degrees of freedom that move one body of a `mujoco.MjModel`."""
+def most_moving(model: Any) -> int:
+    """The most degrees of freedom that move the two bodies of a contact, in a `mujoco.MjModel`."""
     chain = [0] * model.nbody
     for body in range(1, model.nbody):
         chain[body] = chain[model.body_parentid[body]] + int(model.body_dofnum[body])
-    return max(chain)
+    moving = np.array(chain)[model.geom_bodyid]
+    meet = (model.geom_contype[:, None] & model.geom_conaffinity) != 0
+    together: int = ((meet | meet.T) * (moving[:, None] + moving)).max()
+    return together
 
 
 def why_not(device: str) -> str:
