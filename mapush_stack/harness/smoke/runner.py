@@ -104,8 +104,8 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
 
 
-def from_json(printed: str) -> Any:
-    """The content of the JSON that a command printed.
+def from_json(printed: str, log: Path) -> Any:
+    """The content of the JSON that a command printed; all that it said is in `log`.
 
     Raises:
         StepError: it printed something else.
@@ -114,7 +114,8 @@ def from_json(printed: str) -> Any:
     try:
         return json.loads(printed)
     except ValueError:
-        raise StepError(f"no JSON was printed, but: {' '.join(printed.split())[:200]}") from None
+        said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
+        raise StepError(f"no JSON was printed, but: {said[-200:]}") from None
 
 
 class Ended(NamedTuple):

@@ -88,7 +88,7 @@ def _doctor(runner: StepRunner, backend: Optional[str]) -> Dict[str, Any]:
 
     def examine(log: Path) -> str:
         needed = () if backend is None else ("--backend", backend)
-        answer = from_json(mapush(log, "doctor", "--json", *needed, codes=(0, 1, 2)))
+        answer = from_json(mapush(log, "doctor", "--json", *needed, codes=(0, 1, 2)), log)
         machine.update(answer["facts"])
         checks = answer["findings"]
         broken = [f"{one['check']}: {one['found']}. {one['remedy']}" for one in checks if one["status"] == "broken"]
@@ -127,7 +127,7 @@ def _learn(runner: StepRunner, algorithm: str, options: List[str], mapush: Calla
 
     def evaluate(log: Path) -> str:
         checkpoint = str(_checkpoint(runs, STEPS))
-        (row,) = from_json(mapush(log, "evaluate", checkpoint, f"--episodes={_EPISODES}", "--json"))
+        (row,) = from_json(mapush(log, "evaluate", checkpoint, f"--episodes={_EPISODES}", "--json"), log)
         if row["episodes"] != _EPISODES or not math.isfinite(row["finished_time"]):
             raise StepError(f"the evaluation gave {row['episodes']} episodes, finish time {row['finished_time']}")
         return f"{_EPISODES} episodes, success {row['success_rate']:.1%}"
