@@ -124,6 +124,30 @@ def test_whole_networks_are_read_and_nothing_else_is_run():
     assert out == "told to\n"
 
 
+def test_the_path_of_a_configuration_is_restored_and_not_made(tmp_path):
+    (tmp_path / "jsonargparse").mkdir()
+    (tmp_path / "jsonargparse/_util.py").write_text(
+        "class Path:\n    def __init__(self, path):\n        print('made', path)\n        self.path = path\n"
+    )
+    out = run(
+        """
+        from jsonargparse._util import Path
+        def load(what):
+            file = io.BytesIO()
+            torch.save({"config": what}, file)
+            file.seek(0)
+            return torch.load(file)["config"]
+        again = load(load(Path("ppo.yaml")))
+        assert type(again) is Path and again.path == "ppo.yaml"
+        class Hostile:
+            def __reduce__(self): return Path, ("hostile",)
+        load(Hostile())
+        """,
+        tmp_path,
+    )
+    assert out == "made ppo.yaml\n"
+
+
 def test_openrl_is_imported_with_its_runners_first(tmp_path):
     for name, text in (
         ("openrl/__init__.py", "print('openrl')"),
