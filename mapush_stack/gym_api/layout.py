@@ -17,7 +17,7 @@ from ..sim.rotation import conjugate, rotate_by_quaternion
 from . import scene
 from .actor import Actor, Env
 from .engine import Engine
-from .kinematics import Kinematics, multiply
+from .kinematics import multiply
 from .types import DofDriveMode, RigidBodyProperties
 
 
@@ -80,7 +80,6 @@ class Layout:
         )
         for table, slots in ((self._free_of, self.slots.free), (self._held_of, self.slots.held)):
             table[slots] = torch.arange(len(slots), device=engine.device)
-        self._kinematics = Kinematics(engine.model, engine.device, engine.float_type)
         driven = [self.dofs_of(actor).start + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
         self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
@@ -329,14 +328,14 @@ class Layout:
 
     def bodies(self) -> Tensor:
         """The bodies' states `[N, B, 13]`, as `roots`."""
-        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
+        motion, ids = self.engine.motion(), self.slots.bodies
         pos, turn, vel, spin = (values[:, ids] for values in motion)
         speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
         return torch.cat((pos, turn.roll(-1, -1), speed, spin), dim=-1).float()
 
     def frames(self) -> Tensor:
         """The bodies' positions, quaternions (w, x, y, z) and centres of mass in the world `[N, B, 10]`, m."""
-        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
+        motion, ids = self.engine.motion(), self.slots.bodies
         pos, turn = motion.pos[:, ids], motion.quat[:, ids]
         return torch.cat((pos, turn, pos + rotate_by_quaternion(turn, self._com)), dim=-1).float()
 
