@@ -314,7 +314,7 @@ class Layout:
         """Set what drives the degrees of freedom in the next step, each `[N, D]`."""
         state, kind = self.engine.state, self.engine.float_type
         if len(self.slots.joint_qvel):
-            state["qfrc_applied"][:, self.slots.joint_qvel] = forces.to(kind)
+            state["qfrc_applied"].index_copy_(1, self.slots.joint_qvel, forces.to(kind))
         if len(self._driven):
             position, velocity = (target[:, self._driven].to(kind) for target in (positions, velocities))
             state["ctrl"][:] = self._gains[0] * position + self._gains[1] * velocity
@@ -329,19 +329,19 @@ class Layout:
     def bodies(self) -> Tensor:
         """The bodies' states `[N, B, 13]`, as `roots`."""
         motion, ids = self.engine.motion(), self.slots.bodies
-        pos, turn, vel, spin = (values[:, ids] for values in motion)
+        pos, turn, vel, spin = (_of(values, ids) for values in motion)
         speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
         return torch.cat((pos, turn.roll(-1, -1), speed, spin), dim=-1).float()
 
     def frames(self) -> Tensor:
         """The bodies' positions, quaternions (w, x, y, z) and centres of mass in the world `[N, B, 10]`, m."""
         motion, ids = self.engine.motion(), self.slots.bodies
-        pos, turn = motion.pos[:, ids], motion.quat[:, ids]
+        pos, turn = _of(motion.pos, ids), _of(motion.quat, ids)
         return torch.cat((pos, turn, pos + rotate_by_quaternion(turn, self._com)), dim=-1).float()
 
     def contact_forces(self) -> Tensor:
         """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""
-        forces = self.engine.forces()[:, self.slots.bodies, 3:]  # MuJoCo counts the program's own among them
+        forces = _of(self.engine.forces(), self.slots.bodies)[..., 3:]  # MuJoCo counts the program's own among them
         return (forces if self._pushed is None else forces - self._pushed).float()
 
     def sensors(self) -> Tensor:
@@ -386,6 +386,11 @@ class Layout:
     def row(self, env: int) -> int:
         """The copy that is this environment."""
         return self._rows[env]
+
+
+def _of(values: Tensor, columns: Tensor) -> Tensor:
+    """`values[:, columns]` of `[N, B, ...]`, in a third of its time."""
+    return values.index_select(1, columns)
 
 
 def tables(layouts: List[Layout], count: int, device: torch.device) -> Dict[str, Tensor]:
