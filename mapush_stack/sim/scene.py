@@ -20,7 +20,7 @@ def import_mujoco() -> Any:
     """The `mujoco` package with `mujoco.batch`.
 
     Raises:
-        UserError: it is absent or too old.
+        UserError: it is absent or too old, or MUJOCO_GL is wrong.
 
     """
     try:
@@ -30,6 +30,8 @@ def import_mujoco() -> Any:
         raise UserError(
             "the mujoco backend needs MuJoCo 4.0 or newer on Python 3.11 or newer: pip install 'mapush_stack[mujoco]'"
         ) from None
+    except RuntimeError as error:
+        raise UserError(f"MuJoCo cannot be imported: {error}; unset MUJOCO_GL to have it chosen") from None
     logs = mujoco.MjLogConfig.get()
     logs.logto_file = False  # else MUJOCO_LOG.TXT, in whatever folder this process was started in
     mujoco.MjLogConfig.set(logs)
