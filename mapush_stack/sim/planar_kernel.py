@@ -126,7 +126,11 @@ def solver(robots: int) -> Any:
                     found[i, j] = axes[i, j]
                     found[i, 3 + j] = turning[i, j]
         for robot in range(robots):
-            own = axes * (wp.float32(robot == plus) * lever(arm) - wp.float32(robot == minus) * lever(other))
+            own = wp.mat33(0.0)
+            if robot == plus:
+                own = axes * lever(arm)
+            if robot == minus:
+                own = -(axes * lever(other))
             for i in range(3):
                 for j in range(3):
                     found[i, 6 + 3 * robot + j] = own[i, j]
@@ -173,6 +177,39 @@ def solver(robots: int) -> Any:
         return matrix
 
     @wp.func
+    def weighed(scene: Scene, mass: matrix_type, motion: vector_type) -> vector_type:
+        """`mass`, the mass matrix, times `motion`."""
+        forces = vector_type()
+        for i in range(3):
+            forces[i] = scene.mass * motion[i]
+            for j in range(3):
+                forces[3 + i] += mass[3 + i, 3 + j] * motion[3 + j]
+            for robot in range(robots):
+                forces[6 + 3 * robot + i] = scene.robot_mass[i] * motion[6 + 3 * robot + i]
+        return forces
+
+    @wp.func
+    def with_contact(start: matrix_type, moving: jacobian_type, form: wp.mat33) -> matrix_type:
+        """`start`, the lower half of a Hessian, with that of a contact: in the rows of the bodies that it moves."""
+        hessian = start
+        pulled = form * moving
+        if moving[0, 0] != 0.0 or moving[0, 1] != 0.0 or moving[0, 2] != 0.0:
+            for i in range(6):
+                for j in range(i + 1):
+                    hessian[i, j] += (
+                        moving[0, i] * pulled[0, j] + moving[1, i] * pulled[1, j] + moving[2, i] * pulled[2, j]
+                    )
+        for robot in range(robots):
+            k = 6 + 3 * robot
+            if moving[0, k] != 0.0 or moving[0, k + 1] != 0.0 or moving[1, k + 1] != 0.0:
+                for i in range(k, k + 3):
+                    for j in range(i + 1):
+                        hessian[i, j] += (
+                            moving[0, i] * pulled[0, j] + moving[1, i] * pulled[1, j] + moving[2, i] * pulled[2, j]
+                        )
+        return hessian
+
+    @wp.func
     def solve(
         scene: Scene, world: int, count: int, turn: wp.mat33, free: vector_type, start: vector_type
     ) -> vector_type:
@@ -190,21 +227,21 @@ def solver(robots: int) -> Any:
                 load3(scene, row + contacts.MISS, world) + jacobian(scene, row, world) * found,
             )
         for _step in range(scene.iterations):
-            smooth = mass * (found - free)
+            smooth = weighed(scene, mass, found - free)
             gradient, hessian = vector_type(smooth), matrix_type(mass)  # copies
             for contact in range(count):
                 row = contact * WIDTH
                 moving, miss = jacobian(scene, row, world), load3(scene, row + contacts.MISS, world)
                 form = metric(scene, row, world, miss)
                 gradient += wp.transpose(moving) * (form * miss)
-                hessian += wp.transpose(moving) * (form * moving)
+                hessian = with_contact(hessian, moving, form)
             if wp.length(gradient) < scene.tolerance:
                 return found
             search = descent(hessian, gradient)
             for contact in range(count):
                 row = contact * WIDTH
                 store3(scene, row + contacts.SEARCH, world, jacobian(scene, row, world) * search)
-            square = wp.dot(search, mass * search)
+            square = wp.dot(search, weighed(scene, mass, search))
             far = line_search(scene, world, count, wp.dot(search, gradient), wp.dot(search, smooth), square)
             found += far * search
             for contact in range(count):
