@@ -200,6 +200,14 @@ def cleanup(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def benchmark(session: nox.Session) -> None:
+    """Speed of training, start and smoke test beside the commit in benchmarks/baseline; red if 3 % are lost."""
+    install(session, "--extras")
+    baseline = (ROOT / "benchmarks" / "baseline").read_text().strip()
+    session.run("python", "benchmarks/machine.py", "--against", baseline, *session.posargs)
+
+
+@nox.session(python=MAIN)
 def vram_probe(session: nox.Session) -> None:
     """`mapush vram-probe`: how many environments fit into the memory of the GPU, or of the host."""
     install(session, "--extras")

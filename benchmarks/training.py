@@ -1,7 +1,7 @@
 """Rate of a whole training, and the share of each part.
 
     python benchmarks/training.py [--envs 512,2048,...] [--algorithms happo,mappo] [--with PART ...] [--object NAME]
-        [FIELD=VALUE ...]
+        [--json] [FIELD=VALUE ...]
 
 Counts environment steps of 0.02 s. Shares are of the wall time of whole updates: physics (MuJoCo), walking (the policy
 that moves the legs, with `sim.robot=go1`), task (observations, rewards, resets), inference (the actors in the rollout),
@@ -11,6 +11,7 @@ taken on the device for this row; a line through several rows gives the cost of 
 
 import argparse
 import gc
+import json
 import os
 import statistics
 import time
@@ -104,6 +105,7 @@ def main():
     parser.add_argument("--updates", type=int, default=8)
     parser.add_argument("--object", dest="body", default="")
     parser.add_argument("--with", dest="parts", action="append", default=[])
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each row instead of the table")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
     plain = configuration.load("default", arguments.body, arguments.overrides, arguments.parts)
@@ -121,8 +123,13 @@ def main():
             settings = configuration.load("default", arguments.body, changes, arguments.parts)
             rate, shares, memory = measure(settings, arguments.updates)
             memories.append(memory)
+            if arguments.json:
+                row = {"algorithm": algorithm, "envs": size, "rate": rate, "shares": shares, "memory_mib": memory}
+                print(json.dumps(row), flush=True)
             columns = [f"{shares[name]:.0%}" for name in PARTS]
             table.add_row(algorithm, f"{size:,}", f"{rate:,.0f}", *columns, f"{memory:,.0f} MiB" if memory else "-")
+    if arguments.json:
+        return
     console = Console(width=140)
     console.print(table)
     if memories[0] and len(sizes) > 2:

@@ -33,6 +33,7 @@ HEAVY = {
         "sim/scene.py",
         "sim/drawing.py",
         "sim/visuals.py",
+        "sim/work.py",
         "sim/robots/planar.py",
         "sim/robots/go1.py",
         "evaluation/camera.py",

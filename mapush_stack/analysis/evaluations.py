@@ -20,9 +20,13 @@ from ..system.limits import parse_json, read_text
 from ..system.stored_file import pop_schema
 
 FILE = "evaluations.json"
-"""File in a run's folder: {"schema": 2, "rows": rows of `mapush evaluate --json`}."""
+"""File in a run's folder: {"schema": 2, "rows": rows of `mapush evaluate --json`}.
+
+Rows of teams in which robots were absent or frozen are under "incomplete_teams".
+"""
 SCHEMA = 2
 """Schema of `FILE`. In schema 1 the file was a plain list of rows."""
+_INCOMPLETE = "incomplete_teams"
 _MOST_BYTES = 8 * 2**20
 """Of a file."""
 _PUBLISHED = "success_rate.txt"
@@ -59,6 +63,23 @@ class Evaluation(BaseModel):
         return value if value is not None and math.isfinite(value) else None
 
 
+class _Row(Evaluation):
+    """A row of `FILE`."""
+
+    absent: Tuple[int, ...] = ()
+    frozen: Tuple[int, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all robots took part."""
+        return not (self.absent or self.frozen)
+
+    @property
+    def key(self) -> Tuple[Any, ...]:
+        """What a row is of."""
+        return (self.steps, self.absent, self.frozen)
+
+
 def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:
     """All evaluations of a run, sorted by steps, and sentences about what cannot be read.
 
@@ -87,9 +108,9 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
 def record(rows: Iterable[Dict[str, Any]]) -> None:
     """Store rows of `mapush evaluate` in the folders of the evaluated runs.
 
-    A row replaces an older one of the same checkpoint, unless the older one has more episodes. Read-only folders and
-    files of a newer schema are left as they are. If the disk is full or fails, a warning says so, and this process ends
-    with exit code 1.
+    A row replaces an older one of the same checkpoint and team, unless the older one has more episodes. Read-only
+    folders and files of a newer schema are left as they are. If the disk is full or fails, a warning says so, and this
+    process ends with exit code 1.
     """
     by_run: Dict[Path, List[Dict[str, Any]]] = {}
     for row in rows:
@@ -110,19 +131,29 @@ def record(rows: Iterable[Dict[str, Any]]) -> None:
 
 
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
-    kept: Dict[int, Tuple[int, Dict[str, Any]]] = {}
     text = read_text(file, _MOST_BYTES, errors="replace") if file.exists() else "[]"
+    new = [_Row.model_validate(row) for row in rows]
+    stored: Dict[str, Any] = {"schema": SCHEMA}
+    for name, complete in (("rows", True), (_INCOMPLETE, False)):
+        kept = _merged(text, name, [row for row, one in zip(rows, new) if one.complete == complete])
+        if kept or complete:
+            stored[name] = kept
+    write_json(file, stored)
+
+
+def _merged(text: str, name: str, new: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+    """The rows `name` of a file and new ones, by steps and missing robots."""
+    kept: Dict[Any, Dict[str, Any]] = {}
     with contextlib.suppress(ValueError):  # a damaged file is replaced
-        for row in _rows(text):
-            old = Evaluation.model_validate(row)
-            kept[old.steps] = (old.episodes or 0, row)
-    for row in rows:
-        if row["episodes"] >= kept.get(row["steps"], (0, row))[0]:
-            kept[row["steps"]] = (row["episodes"], {name: value for name, value in row.items() if name != "path"})
-    write_json(file, {"schema": SCHEMA, "rows": [kept[steps][1] for steps in sorted(kept)]})
+        kept = {_Row.model_validate(row).key: row for row in _rows(text, name)}
+    for row in new:
+        key = _Row.model_validate(row).key
+        if row["episodes"] >= (kept.get(key, row).get("episodes") or 0):
+            kept[key] = {field: value for field, value in row.items() if field != "path"}
+    return [kept[key] for key in sorted(kept)]
 
 
-def _rows(text: str) -> List[Any]:
+def _rows(text: str, name: str = "rows") -> List[Any]:
     """The rows in a file of this schema or an older one.
 
     Raises:
@@ -133,7 +164,9 @@ def _rows(text: str) -> List[Any]:
     content = parse_json(text)
     if isinstance(content, dict):
         pop_schema(content, SCHEMA)
-        content = content.get("rows")
+        content = content.get(name, [] if name == _INCOMPLETE else None)
+    elif name == _INCOMPLETE:
+        return []
     if not isinstance(content, list):
         raise ValueError("it holds no list of rows")
     return content

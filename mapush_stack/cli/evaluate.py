@@ -25,6 +25,8 @@ from .given import check_fields
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 1000]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+@click.option("--absent", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Take a robot away; repeatable.")
+@click.option("--frozen", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Let it stand; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option("--plot", type=click.Path(path_type=Path), default=None, help="PNG for the success curve of a run.")
 def command(
@@ -34,6 +36,8 @@ def command(
     episodes: Optional[int],
     seed: Optional[int],
     overrides: Tuple[str, ...],
+    absent: Tuple[int, ...],
+    frozen: Tuple[int, ...],
     as_json: bool,
     plot: Optional[Path],
 ) -> None:
@@ -42,6 +46,9 @@ def command(
     PATH is a run directory (every checkpoint, with a success curve), a checkpoint, an .npz of a published actor's
     arrays, or a module.pt of OpenRL, which is read without running what is pickled in it. What a run's checkpoints
     reach is kept in its evaluations.json, for `mapush compare`.
+
+    --absent and --frozen show whether the team needs a robot, by its number from 0. An absent robot starts further
+    away than any target; a frozen one stands where it starts.
     """
     from ..analysis import evaluations
     from ..evaluation import pretrained
@@ -51,7 +58,7 @@ def command(
     paths = (*paths, *(pretrained.path(name) for name in names))
     if not paths:
         raise UserError(f"give a PATH to evaluate, or --pretrained with one of: {', '.join(pretrained.names())}")
-    rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, show=not as_json)
+    rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
     if not overrides and not names:
         evaluations.record(rows)
     if as_json:
@@ -75,27 +82,37 @@ def evaluate_paths(
     episodes: Optional[int],
     seed: Optional[int],
     show: bool = True,
+    absent: Sequence[int] = (),
+    frozen: Sequence[int] = (),
 ) -> List[Dict[str, Any]]:
-    """Evaluate everything at `paths`; returns a row each and prints them as a table if `show`."""
+    """Evaluate everything at `paths`; returns a row each and prints them as a table if `show`.
+
+    Robots that are `absent` or `frozen` do not take part.
+    """
     from ..evaluation import policies, protocol
     from ..sim import isaacgym
     from ..training.session import set_torch_threads
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
+    idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
+    for candidate in candidates:
+        _check_idle(idle, len(candidate.config.team_kinds))
     rows = []
     for candidate in candidates:
         settings = candidate.config
         chosen_seed = settings.evaluation.seed if seed is None else seed
         size = episodes or settings.evaluation.episodes
         if settings.sim.backend == "isaacgym" and (isaacgym.spent() or len(candidates) > 1):
-            rows.append(_evaluate_apart(candidate.path, object_name, overrides, size, chosen_seed))
+            rows.append(_evaluate_apart(candidate.path, object_name, overrides, size, chosen_seed, idle))
             continue
         set_torch_threads(settings.training.torch_threads)
         env = policies.environment(candidate, size, chosen_seed)
+        env.absent = idle["absent"]
         with closing.ensured("the simulation", env.close):
-            result = protocol.summarize(
-                protocol.run_episodes(policies.policy(candidate, env).act, env), settings.task.episode_seconds
-            )
+            act = protocol.without(policies.policy(candidate, env).act, [*absent, *frozen])
+            episodes_run = protocol.run_episodes(act, env)
+        task = settings.task
+        result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(
             {
                 "path": str(candidate.path),
@@ -103,6 +120,7 @@ def evaluate_paths(
                 "object": settings.object.name,
                 "robot": "+".join(dict.fromkeys(settings.team_kinds)),
                 "seed": chosen_seed,
+                **{name: robots for name, robots in idle.items() if robots},
                 **result._asdict(),
             }
         )
@@ -111,7 +129,18 @@ def evaluate_paths(
     return rows
 
 
-def _evaluate_apart(path: Path, object_name: str, overrides: Sequence[str], episodes: int, seed: int) -> Dict[str, Any]:
+def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
+    for name, robots in idle.items():
+        if robots and robots[-1] >= num_robots:
+            raise UserError(f"--{name} {robots[-1]} is not allowed: the team has robots 0 to {num_robots - 1}")
+    both = sorted({*idle["absent"]} & {*idle["frozen"]})
+    if both:
+        raise UserError(f"robot {both[0]} cannot be absent and frozen; give --absent or --frozen")
+
+
+def _evaluate_apart(
+    path: Path, object_name: str, overrides: Sequence[str], episodes: int, seed: int, idle: Dict[str, List[int]]
+) -> Dict[str, Any]:
     """The row of one policy from a process of its own: Isaac Gym has one simulation in a process.
 
     Raises:
@@ -121,6 +150,7 @@ def _evaluate_apart(path: Path, object_name: str, overrides: Sequence[str], epis
     command = [sys.executable, "-m", "mapush_stack", "evaluate", str(path), "--json"]
     command += [f"--episodes={episodes}", f"--seed={seed}", f"--object={object_name}"]
     command += [f"--set={override}" for override in overrides]
+    command += [f"--{name}={robot}" for name, robots in idle.items() for robot in robots]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise click.exceptions.Exit(done.returncode)
@@ -132,7 +162,10 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     first = rows[0]
     objects = ", ".join(dict.fromkeys(row["object"] for row in rows))
     title = f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}"
-    numbers = right("success", "95 % interval", "of valid resets", "finish time", "collaboration")
+    title += "".join(f", robot {robot} {name}" for name in ("absent", "frozen") for robot in first.get(name, ()))
+    posed = any(row["angle_error"] is not None for row in rows)
+    headings = ["success", "95 % interval", "of valid resets", "finish time", "collaboration"]
+    numbers = right(*headings, "work %", "even", *(["angle"] if posed else []))
     table = Table("policy", *numbers, "not finished", title=title)
     one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
     for row in rows:
@@ -145,9 +178,22 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
             f"{row['valid_success_rate']:.1%}",
             f"{row['finished_time']:.2f} s",
             f"{row['collaboration_degree']:.3f}",
+            *_work(row),
+            *([_degrees(row["angle_error"])] if posed else []),
             ", ".join(others).replace("_", " "),
         )
     return table
+
+
+def _work(row: Dict[str, Any]) -> Tuple[str, str]:
+    """Shares of the work by robot, and their evenness."""
+    if row["work_share"] is None:
+        return "-", "-"
+    return " ".join(f"{100 * share:.0f}" for share in row["work_share"]), f"{row['work_evenness']:.2f}"
+
+
+def _degrees(angle: Optional[float]) -> str:
+    return "-" if angle is None else f"{angle:.1f}°"
 
 
 def _label(row: Dict[str, Any], one_run: bool) -> str:

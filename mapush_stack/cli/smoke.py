@@ -47,7 +47,8 @@ def command(
 ) -> int:
     """Test everything on this machine: doctor, HAPPO and MAPPO, checkpoints, evaluation, a clean exit.
 
-    Each step is a `mapush` command in its own process. With --run or --command it runs that command once: it must
+    Every step is a `mapush` command. Those that learn and evaluate share one process, except with Isaac Gym; the clean
+    exit has its own. With --run or --command it runs that command once: it must
     start, log, write a checkpoint and end with exit code 0, in time. Exit code 0: all passed; 1: not all, and the table
     says why. Logs, runs and smoke.json are in RESULTS/smoke/DATE.
     """

@@ -25,6 +25,7 @@ def make_env(
     first_env: int = 0,
     auto_reset: bool = True,
     team: Optional[Sequence[str]] = None,
+    measure_work: bool = False,
 ) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
@@ -36,6 +37,7 @@ def make_env(
         first_env: the environments are numbers `first_env` and following of a larger set.
         auto_reset: as in `PushEnv`.
         team: kind of each robot; without it the object's number of robots of the kind `sim.robot`.
+        measure_work: see `SimulationRequest`.
 
     Raises:
         UserError: the simulator is not installed, cannot run here, or cannot simulate the team.
@@ -56,7 +58,8 @@ def make_env(
             f"task.command_limit must be at most {kind.max_command:g} with sim.backend={chosen.name}, not "
             f"{list(task.command_limit)}: larger commands are clipped there"
         )
-    simulator = kind.make(SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env))
+    request = SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work)
+    simulator = kind.make(request)
     return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset)
 
 

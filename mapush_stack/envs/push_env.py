@@ -17,7 +17,7 @@ from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
-from ..task.resets import draw_ages, draw_start
+from ..task.resets import draw_ages, draw_start, taken_away
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .statistics import EnvStatistics
@@ -99,16 +99,18 @@ class PushEnv(TeamEnv):
         self._first_env = first_env
         self.auto_reset = auto_reset
         """Whether an episode that ends is followed by the next one."""
+        self.absent: Sequence[int] = ()
+        """Robots that are taken away when an episode starts, see `resets.taken_away`."""
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self._started = self._closed = False
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
         self._return = torch.zeros(self.num_envs, device=self.device)
-        self._target = torch.zeros(self.num_envs, 2, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
+        self._work = torch.zeros(self.num_envs, len(robots) if simulator.measures_work else 0, device=self.device)
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
-        self._state = _with_senses(start.state, robots)
+        self._state, self._target = _with_senses(start.state, robots), torch.zeros_like(start.target)
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -116,7 +118,7 @@ class PushEnv(TeamEnv):
         self.config = config
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
-        self.statistics.configure(rewards.active_terms(config), config.episode_seconds)
+        self.statistics.configure(rewards.active_terms(config), config.episode_seconds, config.goal == "pose")
         # A CUDA graph cannot hold the starts of episodes if their number has to be known.
         capturable = self.simulator.masked_reset
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
@@ -152,15 +154,16 @@ class PushEnv(TeamEnv):
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         path = self.simulator.step(commands, self.config.action_repeat)
-        return self._conclude(*path._replace(healthy=path.healthy & action.isfinite().flatten(1).all(-1)))
+        healthy = path.healthy & action.isfinite().flatten(1).all(-1)
+        return self._conclude(self.simulator.work_path, *path._replace(healthy=healthy))
 
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
         assert isinstance(step, Step)
         return self._observe(step.final, step.final_target)
 
-    def _conclude_decision(self, *states: Tensor) -> Step:
-        """The outcome of a decision with these states after its control steps; starts new episodes."""
+    def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
+        """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
         path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
@@ -174,6 +177,8 @@ class PushEnv(TeamEnv):
         final, final_target = path.at(last), self._target.clone()
         self._age += steps
         self._collaboration += (metrics.collaborating(self.config, now) & counts).sum(0)
+        if work is not None:
+            self._work += (work * counts.unsqueeze(-1)).sum(0)
         ended = metrics.EpisodeResult(
             done=done,
             success=ending.finished[last],
@@ -181,6 +186,8 @@ class PushEnv(TeamEnv):
             collaboration_steps=self._collaboration.clone(),
             reward=self._return.clone(),
             cause=ending.cause[last],
+            work=self._work.clone(),
+            angle_error=now.angle_error[last],
             valid=self._valid.clone(),
             counted=self._counted.clone(),
         )
@@ -217,7 +224,7 @@ class PushEnv(TeamEnv):
 
     @property
     def target(self) -> Tensor:
-        """`[N, 2]` where each object is to go, arena frame, m; overwritten when an episode starts."""
+        """`[N, 2]` x and y (m), of a pose yaw (rad) too, in the arena frame; overwritten when an episode starts."""
         return self._target
 
     @property
@@ -237,14 +244,14 @@ class PushEnv(TeamEnv):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """See `TeamEnv.state_dict`."""
-        own = {name: getattr(self, f"_{name}").clone() for name in self._SAVED}
+        own = {name: getattr(self, f"_{name}").clone() for name in self._saved}
         return {**own, **flatten({"simulator": self.simulator})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """See `TeamEnv.load_state_dict`."""
         self._check_open()
         self._started = True
-        for name in self._SAVED:
+        for name in self._saved:
             getattr(self, f"_{name}").copy_(state[name])
         unflatten({"simulator": self.simulator}, state)
         self._look()
@@ -264,7 +271,10 @@ class PushEnv(TeamEnv):
         if not self._started:
             raise UserError("no episode has begun; call reset first")
 
-    _SAVED = ("episode", "age", "collaboration", "return", "target", "valid", "counted")
+    @property
+    def _saved(self) -> Tuple[str, ...]:
+        work = ["work"] if self.simulator.measures_work else []
+        return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *work)
 
     def _observe(self, state: SimState, target: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
         return observations.observe(self.config, self.object, state, target, yaw)
@@ -273,7 +283,7 @@ class PushEnv(TeamEnv):
         return global_state(self.config, self.object, state, target)
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
-        return measure(self.config, self._vertices, state, target)
+        return measure(self.config, self._vertices, state, target, self.object.symmetry_fold)
 
     def _look(self) -> None:
         """Copy the simulator's present state."""
@@ -295,7 +305,8 @@ class PushEnv(TeamEnv):
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
-        self.simulator.reset(rows, start.state, mask)
+        placed = taken_away(self.config, start.state, self.absent) if self.absent else start.state
+        self.simulator.reset(rows, placed, mask)
         fresh = {
             "target": start.target,
             "age": torch.zeros_like(rows),
@@ -303,6 +314,8 @@ class PushEnv(TeamEnv):
             "valid": metrics.valid_start(self.object, start.state.robot_pos),
             "counted": torch.ones_like(mask),
         }
+        if self.simulator.measures_work:
+            fresh["work"] = torch.zeros_like(self._work[rows])
         for name, value in fresh.items():
             memory = getattr(self, f"_{name}")
             started = mask.view(-1, *[1] * (value.dim() - 1))

@@ -24,12 +24,12 @@ class EnvStatistics:
         self._terms: Tuple[str, ...] = ()
         self._sums = torch.zeros(0, device=device)
 
-    def configure(self, terms: Sequence[str], time_limit: float) -> None:
+    def configure(self, terms: Sequence[str], time_limit: float, posed: bool = False) -> None:
         """Start anew, for these reward terms.
 
-        The finish time of an unsuccessful episode counts as `time_limit`, s.
+        The finish time of an unsuccessful episode counts as `time_limit`, s. `posed`: the goal is a pose.
         """
-        self._terms, self._limit = tuple(terms), time_limit
+        self._terms, self._limit, self._posed = tuple(terms), time_limit, posed
         self._sums = torch.zeros(len(self.names), dtype=torch.float64, device=self._device)
 
     @property
@@ -38,10 +38,12 @@ class EnvStatistics:
 
         `episodes`, `successes`, `valid` (episodes whose reset broke no rule), `valid_successes`, `steps`,
         `finish_time` (s, failures as the time limit), `collaboration` (over successes), `reward` (of whole episodes,
-        mean of the team), `control_steps`, `cause/<name>` and `term/<name>`.
+        mean of the team), `angle_error` (at the end, rad; if the goal is a pose), `control_steps`, `cause/<name>` and
+        `term/<name>`.
         """
+        own = (*self._NAMES, "angle_error") if self._posed else self._NAMES
         causes, terms = (f"cause/{name}" for name in CAUSES[1:]), (f"term/{name}" for name in self._terms)
-        return (*self._NAMES, "control_steps", *causes, *terms)
+        return (*own, "control_steps", *causes, *terms)
 
     def add(self, ended: EpisodeResult, terms: Tensor, control_steps: Tensor) -> None:
         """Add one decision.
@@ -55,7 +57,9 @@ class EnvStatistics:
         success, valid = ended.success, ended.valid
         seconds = torch.where(success, ended.steps * CONTROL_DT, torch.full_like(ended.reward, self._limit))
         share = success * ended.collaboration_steps / ended.steps.clamp_min(1)
-        rows = (torch.ones_like(share), success, valid, success & valid, ended.steps, seconds, share, ended.reward)
+        rows = [torch.ones_like(share), success, valid, success & valid, ended.steps, seconds, share, ended.reward]
+        if self._posed:
+            rows.append(ended.angle_error)
         seen = ended.done & ended.counted
         sums = (torch.stack([row.to(torch.float64) for row in rows]) * seen).sum(1)
         # A value error is counted in every episode; the other causes only where the statistics look.

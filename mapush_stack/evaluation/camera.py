@@ -32,7 +32,7 @@ class Camera:
 
     def follow(self, shot: Shot, thing: np.ndarray, robots: np.ndarray) -> None:
         """Move on by one control step; the object is at `thing` `[3]` and the team at `robots` `[A, 3]`, m."""
-        goal = np.array([*shot.goal, 0.0])
+        goal = np.array([*shot.goal[:2], 0.0])
         cut = shot.episode != self._episode
         if cut:
             self._episode = shot.episode

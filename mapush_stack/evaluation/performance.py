@@ -31,7 +31,7 @@ class Shot(NamedTuple):
     qpos: np.ndarray
     """`[nq]` joint positions of the scene."""
     goal: Sequence[float]
-    """x and y, m."""
+    """x and y, m; if the goal is a pose its yaw too, rad."""
     cause: str
     """How the episode ended, one of `CAUSES`; `running` before it did."""
 
@@ -84,7 +84,8 @@ def make_stage(candidate: Candidate, env: PushEnv, size: Tuple[int, int]) -> Sta
     if not isinstance(env.simulator, SceneSimulator):
         raise _no_scene()
     settings = candidate.config
-    return Stage(settings.object.body, env.simulator.team, settings.task.success_distance, size)
+    task = settings.task
+    return Stage(settings.object.body, env.simulator.team, task.goal_distance, size, task.goal == "pose")
 
 
 def _no_scene() -> UserError:

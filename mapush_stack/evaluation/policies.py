@@ -50,7 +50,7 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
 
 
 def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
-    """`episodes` environments with the candidate's task.
+    """`episodes` environments with the candidate's task, which measure the robots' work where they can.
 
     Raises:
         UserError: the simulator is missing.
@@ -58,7 +58,7 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """
     settings = candidate.config
     sim = settings.sim.model_copy(update={"num_envs": episodes})
-    return make_env(settings.task, settings.object, sim, seed, team=settings.team_kinds)
+    return make_env(settings.task, settings.object, sim, seed, team=settings.team_kinds, measure_work=True)
 
 
 def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:

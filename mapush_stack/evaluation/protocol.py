@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 from ..envs.push_env import PushEnv, Step
+from ..task import metrics
 from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES
 
@@ -29,6 +30,10 @@ class Episodes(NamedTuple):
     """`[N]` share of the episode's steps in which every robot was near the object."""
     cause: Tensor
     """`[N]` int64 index into `terminations.CAUSES`."""
+    work: Tensor
+    """`[N, A]` work of each robot on the object, J; `[N, 0]` where the simulator does not measure it."""
+    angle_error: Tensor
+    """`[N]` angle error at the end, rad; 0 if the goal is a position."""
 
 
 class Evaluation(NamedTuple):
@@ -50,6 +55,12 @@ class Evaluation(NamedTuple):
     """Always 0: the mid-level task has no obstacles."""
     collaboration_degree: float
     """Mean over the successful episodes."""
+    work_share: Optional[List[float]]
+    """Mean over the successful episodes of `metrics.work_share`, by robot; None where the work was not measured."""
+    work_evenness: Optional[float]
+    """Likewise of `metrics.work_evenness`."""
+    angle_error: Optional[float]
+    """Mean at the end of all episodes, degrees; None if the goal is a position."""
     causes: Dict[str, int]
     """How many episodes ended in which way."""
 
@@ -72,19 +83,42 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
             seconds=ended.steps * CONTROL_DT,
             collaboration=ended.collaboration_steps / ended.steps,
             cause=ended.cause,
+            work=ended.work,
+            angle_error=ended.angle_error,
         )
         # An environment whose first episode goes on is written again when that has ended.
-        kept = Episodes(*(torch.where(first, new, old) for new, old in zip(seen, kept or seen)))
+        kept = Episodes(*(_where(first, new, old) for new, old in zip(seen, kept or seen)))
         pending = pending & ~first
     assert kept is not None, "there is at least one environment"
     return Episodes(*(tensor.cpu() for tensor in kept))
 
 
-def summarize(episodes: Episodes, time_limit: float) -> Evaluation:
-    """The protocol's figures, with an unsuccessful episode counted as `time_limit` seconds."""
+def without(act: Act, robots: Sequence[int]) -> Act:
+    """`act` with the command to stand still for these robots."""
+
+    def others(observations: Tensor) -> Tensor:
+        action = act(observations).clone()
+        action[:, list(robots)] = 0.0
+        return action
+
+    return others if robots else act
+
+
+def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """`new` in these `rows` `[N]` bool, else `old`."""
+    return torch.where(rows.view(-1, *[1] * (new.dim() - 1)), new, old)
+
+
+def summarize(episodes: Episodes, time_limit: float, posed: bool = False) -> Evaluation:
+    """The protocol's figures, with an unsuccessful episode counted as `time_limit` seconds.
+
+    `posed`: the goal is a pose.
+    """
     total, successes = len(episodes.success), int(episodes.success.sum())
     valid = int(episodes.valid.sum())
     seconds = torch.where(episodes.success, episodes.seconds, torch.full_like(episodes.seconds, time_limit))
+    measured = successes > 0 and episodes.work.shape[-1] > 0
+    work = episodes.work[episodes.success].double()
     shares = episodes.collaboration[episodes.success]
     counts = torch.bincount(episodes.cause, minlength=len(CAUSES)).tolist()
     return Evaluation(
@@ -97,6 +131,9 @@ def summarize(episodes: Episodes, time_limit: float) -> Evaluation:
         finished_time=float(seconds.double().mean()),
         collision_degree=0.0,
         collaboration_degree=float(shares.double().mean()) if successes else 0.0,
+        work_share=metrics.work_share(work).mean(0).tolist() if measured else None,
+        work_evenness=float(metrics.work_evenness(work).mean()) if measured else None,
+        angle_error=math.degrees(episodes.angle_error.double().mean()) if posed else None,
         causes={name: count for name, count in zip(CAUSES, counts) if count},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 import torch
@@ -31,6 +31,8 @@ class Trajectory(NamedTuple):
     """How it ended, one of `CAUSES`."""
     seconds: float
     success: bool
+    target_yaw: Optional[float]
+    """Of the target, turned likewise, rad; None if the goal is a position."""
 
 
 class Played(NamedTuple):
@@ -72,8 +74,9 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
 
 def _turned(poses: Tensor, target: Tensor, cause: str, seconds: float, success: bool) -> Trajectory:
     turn = -torch.atan2(target[1], target[0])
+    yaw = float(target[2] + turn) if len(target) == 3 else None
     turned = torch.cat((rotate(poses[..., :2], turn.expand(poses.shape[:-1])), poses[..., 2:] + turn), dim=-1)
-    return Trajectory(float(target.norm()), turned.numpy(), cause, seconds, success)
+    return Trajectory(float(target[:2].norm()), turned.numpy(), cause, seconds, success, yaw)
 
 
 def _planar_poses(state: SimState) -> Tensor:

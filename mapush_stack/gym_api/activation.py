@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from importlib import metadata
 from importlib.machinery import ModuleSpec, PathFinder
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import Optional
 
 from .. import __version__
+from ..errors import UserError
 
 VARIABLE = "MAPUSH_GYM"
 """Environment variable that asks for it: where the physics runs, or empty."""
+CONTACTS = "MAPUSH_GYM_CONTACTS"
+"""Environment variable: contacts of an environment that have room on a GPU."""
 ENGINES = {"mujoco": "the CPU", "warp": "the GPU"}
 NAMES = str(Path(__file__).parent / "names")
 """The folder that is put on Python's path, with the package `isaacgym` in it."""
@@ -25,13 +29,26 @@ def engine() -> str:
     """The engine that MAPUSH_GYM asks for; empty if none.
 
     Raises:
-        ImportError: it is none of ours.
+        UserError: it is none of ours.
 
     """
     name = os.environ.get(VARIABLE, "")
     if name and name not in ENGINES:
-        raise ImportError(f"{VARIABLE}={name} is neither mujoco nor warp, nor empty")
+        raise UserError(f"{VARIABLE}={name} is no engine: set it to mujoco or warp, or unset it")
     return name
+
+
+def contacts() -> int:
+    """The contacts of an environment that MAPUSH_GYM_CONTACTS asks for; 0 if it asks for none.
+
+    Raises:
+        UserError: it is no such number.
+
+    """
+    asked = os.environ.get(CONTACTS, "")
+    if asked and not re.fullmatch(r"[1-9][0-9]{0,5}", asked):
+        raise UserError(f"{CONTACTS}={asked} is no number of contacts: set it to one from 1 to 999999, or unset it")
+    return int(asked or 0)
 
 
 def real_isaacgym() -> Optional[str]:
@@ -49,9 +66,18 @@ def activate() -> None:
 
     Raises:
         ImportError: MAPUSH_GYM does not ask for it, or a real Isaac Gym could be imported.
+        SystemExit: an environment variable has a wrong value, or MuJoCo is absent, which is said in a sentence.
 
     """
-    wanted = engine()
+    try:
+        wanted, _ = engine(), contacts()
+        if wanted:
+            from ..sim.scene import import_mujoco
+
+            import_mujoco()
+    except UserError as error:
+        print(f"isaacgym: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     if not wanted:
         raise ImportError(
             f"this isaacgym is mapush_stack's, over MuJoCo, and is not asked for: start the program with `mapush gym "

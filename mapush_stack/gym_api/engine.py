@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from functools import cached_property
 from typing import Any, Dict, Optional
 
 import numpy as np
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from ..sim.scene import import_mujoco
 from ..system.machine import usable_cpus
+from .kinematics import Motion
 
 STATE = ("qpos", "qvel", "ctrl", "qfrc_applied", "xfrc_applied", "mocap_pos", "mocap_quat", "qacc_warmstart")
 """Fields that may be written between steps."""
@@ -35,6 +38,10 @@ class Engine:
 
     def step(self, substeps: int, fastest: Optional[Tensor]) -> None:
         """Advance; after each substep velocities are kept within `fastest`, `[nv]` or None."""
+        raise NotImplementedError
+
+    def motion(self) -> Motion:
+        """Places and velocities of all bodies for the state as it is."""
         raise NotImplementedError
 
     def forces(self) -> Tensor:
@@ -65,7 +72,8 @@ class CpuEngine(Engine):
         ask_for_forces(spec)
         self.model, self.device, self.float_type = spec.compile(), torch.device("cpu"), torch.float64
         usable = usable_cpus()
-        self._batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=min(threads or usable, usable, num_envs))
+        self._size = {"nsim": num_envs, "nthread": min(threads or usable, usable, num_envs)}
+        self._batch = mujoco.batch.Batch(self.model, **self._size)
         self.state = {name: torch.from_numpy(self._batch.bind(name)) for name in STATE}
         self._outputs = {name: _live(self._batch.bind(name)) for name in ("cfrc_ext", "qfrc_actuator")}
 
@@ -86,6 +94,27 @@ class CpuEngine(Engine):
         for _ in range(substeps):
             self._batch.step()
             torch.clamp(velocities, -fastest, fastest, out=velocities)
+
+    @cached_property
+    def _places(self) -> Any:
+        """Copies without contacts, which find places and velocities in a seventh of a step's time."""
+        import mujoco
+
+        model, off = copy.copy(self.model), mujoco.mjtDisableBit
+        model.opt.disableflags |= off.mjDSBL_CONTACT | off.mjDSBL_CONSTRAINT | off.mjDSBL_SENSOR
+        return mujoco.batch.Batch(model, **self._size)
+
+    def motion(self) -> Motion:
+        """See `Engine.motion`."""
+        import mujoco
+
+        batch = self._places
+        pos, quat, moving, centres = (_live(batch.bind(name)) for name in ("xpos", "xquat", "cvel", "subtree_com"))
+        for name in ("qpos", "qvel", "mocap_pos", "mocap_quat"):
+            batch.bind(name)[:] = self._batch.bind(name)
+        batch.forward(stage=mujoco.mjtStage.mjSTAGE_VEL.value)
+        spin, vel = moving[..., :3], moving[..., 3:]  # of the centre of mass of the whole tree
+        return Motion(pos, quat, vel + torch.cross(spin, pos - centres[:, self.model.body_rootid], dim=-1), spin)
 
     def forces(self) -> Tensor:
         """See `Engine.forces`."""

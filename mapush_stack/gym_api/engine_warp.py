@@ -13,6 +13,7 @@ from ..device.replay import no_garbage_collection
 from ..sim.gpu import import_warp
 from ..sim.warp import DERIVED
 from .engine import STATE, Engine, ask_for_forces
+from .kinematics import Kinematics, Motion
 
 _CHECKS = (1, 10, 50, 100, 200, 300, 400, 500)
 """Steps after which the room for contacts is checked, and then every 500: a look waits for the GPU."""
@@ -41,6 +42,7 @@ class WarpEngine(Engine):
         with self._warp.ScopedDevice(self._wp_device):
             self._m = self._mjw.put_model(self.model)
         self._m.opt.warn_overflow = 0
+        self._kinematics = Kinematics(self.model, device, self.float_type)
         self._make_data()
 
     def _make_data(self) -> None:
@@ -139,6 +141,10 @@ class WarpEngine(Engine):
             f"{self._contacts} an environment now (MAPUSH_GYM_CONTACTS={self._contacts} starts with it)",
             file=sys.stderr,
         )
+
+    def motion(self) -> Motion:
+        """See `Engine.motion`."""
+        return self._kinematics(self.state)
 
     def forces(self) -> Tensor:
         """See `Engine.forces`."""

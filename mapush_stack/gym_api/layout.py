@@ -17,7 +17,7 @@ from ..sim.rotation import conjugate, rotate_by_quaternion
 from . import scene
 from .actor import Actor, Env
 from .engine import Engine
-from .kinematics import Kinematics, multiply
+from .kinematics import multiply
 from .types import DofDriveMode, RigidBodyProperties
 
 
@@ -80,7 +80,6 @@ class Layout:
         )
         for table, slots in ((self._free_of, self.slots.free), (self._held_of, self.slots.held)):
             table[slots] = torch.arange(len(slots), device=engine.device)
-        self._kinematics = Kinematics(engine.model, engine.device, engine.float_type)
         driven = [self.dofs_of(actor).start + dof for actor, dof in made.driven]
         self._driven = _longs(driven, engine.device)
         self._gains = torch.zeros(2, count, len(driven), dtype=engine.float_type, device=engine.device)
@@ -315,7 +314,7 @@ class Layout:
         """Set what drives the degrees of freedom in the next step, each `[N, D]`."""
         state, kind = self.engine.state, self.engine.float_type
         if len(self.slots.joint_qvel):
-            state["qfrc_applied"][:, self.slots.joint_qvel] = forces.to(kind)
+            state["qfrc_applied"].index_copy_(1, self.slots.joint_qvel, forces.to(kind))
         if len(self._driven):
             position, velocity = (target[:, self._driven].to(kind) for target in (positions, velocities))
             state["ctrl"][:] = self._gains[0] * position + self._gains[1] * velocity
@@ -329,20 +328,20 @@ class Layout:
 
     def bodies(self) -> Tensor:
         """The bodies' states `[N, B, 13]`, as `roots`."""
-        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
-        pos, turn, vel, spin = (values[:, ids] for values in motion)
+        motion, ids = self.engine.motion(), self.slots.bodies
+        pos, turn, vel, spin = (_of(values, ids) for values in motion)
         speed = vel + torch.cross(spin, rotate_by_quaternion(turn, self._com), dim=-1)
         return torch.cat((pos, turn.roll(-1, -1), speed, spin), dim=-1).float()
 
     def frames(self) -> Tensor:
         """The bodies' positions, quaternions (w, x, y, z) and centres of mass in the world `[N, B, 10]`, m."""
-        motion, ids = self._kinematics(self.engine.state), self.slots.bodies
-        pos, turn = motion.pos[:, ids], motion.quat[:, ids]
+        motion, ids = self.engine.motion(), self.slots.bodies
+        pos, turn = _of(motion.pos, ids), _of(motion.quat, ids)
         return torch.cat((pos, turn, pos + rotate_by_quaternion(turn, self._com)), dim=-1).float()
 
     def contact_forces(self) -> Tensor:
         """Net forces of contacts on the bodies in the last substep `[N, B, 3]`, N, in the world's axes."""
-        forces = self.engine.forces()[:, self.slots.bodies, 3:]  # MuJoCo counts the program's own among them
+        forces = _of(self.engine.forces(), self.slots.bodies)[..., 3:]  # MuJoCo counts the program's own among them
         return (forces if self._pushed is None else forces - self._pushed).float()
 
     def sensors(self) -> Tensor:
@@ -387,6 +386,11 @@ class Layout:
     def row(self, env: int) -> int:
         """The copy that is this environment."""
         return self._rows[env]
+
+
+def _of(values: Tensor, columns: Tensor) -> Tensor:
+    """`values[:, columns]` of `[N, B, ...]`, in a third of its time."""
+    return values.index_select(1, columns)
 
 
 def tables(layouts: List[Layout], count: int, device: torch.device) -> Dict[str, Tensor]:

@@ -20,6 +20,8 @@ from .types import DofDriveMode, SimParams
 DRIVEN = (DofDriveMode.DOF_MODE_POS, DofDriveMode.DOF_MODE_VEL)
 """Modes that need an actuator."""
 _GREY = [0.42, 0.45, 0.48, 1.0]
+_FEW = 20
+"""Blocks of the ground up to which each is a body of its own: MuJoCo then leaves out those that are far."""
 NO_SURFACE = Surface(1.0, 0.0)
 """Of a ground that is not there."""
 
@@ -77,6 +79,7 @@ def build(env: Env, pieces: Sequence[Piece], params: SimParams) -> Scene:
 def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
     import mujoco
 
+    few = sum(isinstance(piece, Block) for piece in pieces) <= _FEW
     for number, piece in enumerate(pieces):
         # A coefficient of 0: the larger of two is then that of the shape, which holds the mean.
         common = {"name": f"ground{number}", "contype": 1, "conaffinity": 0, "friction": [1e-5, 0, 0]}
@@ -89,7 +92,8 @@ def _add_ground(spec: Any, pieces: Sequence[Piece]) -> None:
             )
         elif isinstance(piece, Block):
             centre, half = 0.5 * (piece.low + piece.high), 0.5 * (piece.high - piece.low)
-            spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=centre, **common)
+            body = spec.worldbody.add_body() if few else spec.worldbody
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=half, pos=centre, **common)
         elif isinstance(piece, Field):
             _add_field(spec, piece, common)
 

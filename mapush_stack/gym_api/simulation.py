@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..sim.rotation import rotate_by_quaternion
-from . import scene, terrain
+from . import activation, scene, terrain
 from .actor import Env
 from .engine import CpuEngine, Engine
 from .layout import Layout, tables
@@ -287,11 +286,8 @@ def _rows_of(values: Given, count: int, columns: int) -> Tensor:
 
 def contact_room(made: scene.Scene) -> int:
     """Contacts of a copy that have room on a GPU: MAPUSH_GYM_CONTACTS, or by the number of bodies with shapes."""
-    asked = os.environ.get("MAPUSH_GYM_CONTACTS", "")
-    if asked:
-        return int(asked)
     # Pairs whose bounding spheres meet need room too, and a robot's own shapes often do.
-    return 16 + 2 * sum(map(len, made.geoms)) + len(made.pairs) // 4
+    return activation.contacts() or 16 + 2 * sum(map(len, made.geoms)) + len(made.pairs) // 4
 
 
 def _rows(layout: Layout, first: Dict[int, int], sizes: Dict[int, int], device: torch.device) -> Tensor:

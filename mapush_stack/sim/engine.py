@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ class Path(NamedTuple):
     """`[T, N, nq]` float32"""
     qvel: Tensor
     """`[T, N, nv]` float32"""
+    work: Optional[Tensor] = None
+    """`[T, N, A]` J, see `work.work`; None if the model has no sensors for it."""
 
 
 class Engine(ABC):

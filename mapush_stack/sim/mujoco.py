@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..system.machine import usable_cpus
+from . import work
 from .engine import Engine, Path
 from .scene import import_mujoco
 from .scene_simulator import SceneKind
@@ -36,6 +37,7 @@ class MujocoEngine(Engine):
         )
         self._records: Dict[int, Dict[str, Any]] = {}
         """Output arrays of the batched rollout by number of physics steps, made once."""
+        self._sensors = work.sensors(self.model)
         self._faulty = np.zeros(num_envs, dtype=bool)
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
@@ -55,13 +57,18 @@ class MujocoEngine(Engine):
         self._ctrl[:] = control.numpy()
         total = steps * substeps
         warned = self._warnings()
-        records = self.batch.rollout(total, record=("qpos", "qvel"), out=self._records.get(total))
+        wanted = ("qpos", "qvel", "sensordata") if self._sensors else ("qpos", "qvel")
+        records = self.batch.rollout(total, record=wanted, out=self._records.get(total))
         self._records[total] = records
         self._faulty |= self._warnings() > warned
         last = slice(substeps - 1, None, substeps)
-        return Path(
+        path = Path(
             *(torch.from_numpy(records[name][:, last]).to(torch.float32).transpose(0, 1) for name in ("qpos", "qvel"))
         )
+        if not self._sensors:
+            return path
+        qpos, qvel, sensed = (torch.from_numpy(records[name]).to(torch.float32).transpose(0, 1) for name in wanted)
+        return path._replace(work=work.work(sensed[..., self._sensors], qpos, qvel, self.model.opt.timestep, substeps))
 
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; MuJoCo warns of divergence and of a full contact buffer."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from . import work
 from .config import ObjectBody, PartConfig
 from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
 from .inertia import Inertia, combine
@@ -19,7 +20,7 @@ def import_mujoco() -> Any:
     """The `mujoco` package with `mujoco.batch`.
 
     Raises:
-        UserError: it is absent or too old.
+        UserError: it is absent or too old, or MUJOCO_GL is wrong.
 
     """
     try:
@@ -29,17 +30,19 @@ def import_mujoco() -> Any:
         raise UserError(
             "the mujoco backend needs MuJoCo 4.0 or newer on Python 3.11 or newer: pip install 'mapush_stack[mujoco]'"
         ) from None
+    except RuntimeError as error:
+        raise UserError(f"MuJoCo cannot be imported: {error}; unset MUJOCO_GL to have it chosen") from None
     logs = mujoco.MjLogConfig.get()
     logs.logto_file = False  # else MUJOCO_LOG.TXT, in whatever folder this process was started in
     mujoco.MjLogConfig.set(logs)
     return mujoco
 
 
-def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
+def build(body: ObjectBody, team: Team, solver_iterations: int = 30, measure_work: bool = False) -> Any:
     """The `mujoco.MjSpec` of one environment: the object, then the robots as `Team` orders them.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
-    the object's range; `friction_arrays` gives an environment's own.
+    the object's range; `friction_arrays` gives an environment's own. `measure_work` adds the sensors of `work`.
 
     Raises:
         UserError: MuJoCo is not installed.
@@ -78,6 +81,8 @@ def build(body: ObjectBody, team: Team, solver_iterations: int = 30) -> Any:
             **OBJECT._asdict(),
         )
     team.add_to(spec, middle)
+    if measure_work:
+        work.add_sensors(spec, len(team))
     return spec
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
 from ..task.state import SimState
-from . import scene
+from . import scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
@@ -39,7 +39,7 @@ class SceneSimulator(Simulator):
         """
         self.engine, self.team = engine, team
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
-        self.masked_reset = engine.masked_reset
+        self.masked_reset, self.measures_work = engine.masked_reset, bool(work.sensors(engine.model))
         self._read_path = Replay(self._read, self.device)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
 
@@ -61,8 +61,8 @@ class SceneSimulator(Simulator):
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
         path = self.team.drive(self.engine, commands, repeat)
-        self.joint_path = path.qpos
-        states: SimState = self._read_path(*path)
+        self.joint_path, self.work_path = path.qpos, path.work
+        states: SimState = self._read_path(path.qpos, path.qvel)
         return states
 
     def state(self) -> SimState:
@@ -121,10 +121,16 @@ class SceneKind(SimulatorKind):
     engine: Type[Engine]
 
     def engine_for(
-        self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
+        self,
+        sim: SimConfig,
+        body: ObjectBody,
+        team: Team,
+        device: torch.device,
+        fields: Tuple[str, ...],
+        measure_work: bool = False,
     ) -> Engine:
         """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
-        spec = scene.build(body, team, sim.solver_iterations)
+        spec = scene.build(body, team, sim.solver_iterations, measure_work)
         # Four contacts under each part of the object. A scene that needs more is unhealthy.
         contacts = 4 * len(body.parts) + team.contacts
         return self.engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
@@ -133,7 +139,7 @@ class SceneKind(SimulatorKind):
         """See `SimulatorKind.make`."""
         sim, device = request.sim, request.device
         team = Team(sim, request.team, request.seed, device, request.first_env)
-        engine = self.engine_for(sim, request.body, team, device, ("geom_friction",))
+        engine = self.engine_for(sim, request.body, team, device, ("geom_friction",), request.measure_work)
         simulator = SceneSimulator(engine, team, request.friction)
         simulator.made_by, simulator.request = self.make, request
         return simulator

@@ -29,6 +29,10 @@ class Simulator(ABC):
     joint_path: Optional[Tensor] = None
     """`[T, N, nq]` joint positions after each control step of the last `step`, for pictures; None where the simulator
     is not a MuJoCo scene. On a GPU the next call may overwrite it."""
+    work_path: Optional[Tensor] = None
+    """`[T, N, A]` work of each robot on the object in each control step of the last `step`, J; None if not measured."""
+    measures_work: bool = False
+    """True if `step` measures the robots' work."""
     masked_reset: bool = False
     """True if `reset` is to be called for all environments with a mask, because to pick those that ended would wait for
     the GPU; else it is called for these alone."""
@@ -107,6 +111,8 @@ class SimulationRequest(NamedTuple):
     device: torch.device
     first_env: int = 0
     """Number of the first environment in a larger set."""
+    measure_work: bool = False
+    """Whether to measure the robots' work on the object. It costs time; a simulator that cannot leaves it out."""
 
 
 class SimulatorKind(ABC):

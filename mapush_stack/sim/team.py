@@ -135,7 +135,8 @@ class Team:
         if not self._closed_loop:
             return engine.advance(self._control(engine, commands), repeat, self.substeps)
         paths = [engine.advance(self._control(engine, commands), 1, self.substeps) for _ in range(repeat)]
-        return Path(*(torch.cat(parts) for parts in zip(*paths)))
+        qpos, qvel, work = zip(*paths)
+        return Path(torch.cat(qpos), torch.cat(qvel), None if work[0] is None else torch.cat(work))
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the robots remember; names have the kind in front where there are several kinds."""

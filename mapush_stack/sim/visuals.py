@@ -52,15 +52,19 @@ class Stage:
         team: Team,
         goal_radius: float,
         size: Tuple[int, int] = (1280, 720),
+        posed: bool = False,
     ) -> None:
         """The scene of `scene.build` with its looks.
 
-        `goal_radius` is in m; `size` is the width and height of the largest picture, pixels.
+        `goal_radius` is in m; `size` is the width and height of the largest picture, pixels. If the goal is a pose
+        (`posed`) the place of the object's parts is drawn on the floor.
         """
         import mujoco
 
         spec = scene.build(body, team)
         dress(spec, body, team, goal_radius)
+        if posed:
+            _add_outline(spec, body)
         spec.visual.global_.offwidth, spec.visual.global_.offheight = size
         self._mujoco = mujoco
         self.model = spec.compile()
@@ -89,15 +93,19 @@ class Stage:
         self._mujoco.mj_camlight(self.model, self.data)
 
     def place_goal(self, goal: Sequence[float]) -> None:
-        """Move the disc that the object's centre must enter; `goal` is x and y, m."""
-        self.data.mocap_pos[0] = [goal[0], goal[1], 0.0]
+        """Move the disc that the object's centre must enter; `goal` is x and y, m, and perhaps yaw, rad."""
+        x, y, yaw = (*goal, 0.0)[:3]
+        self.data.mocap_pos[0] = [x, y, 0.0]
+        self.data.mocap_quat[0] = [np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
 
     def set_mood(self, mood: str) -> None:
         """Colour object and goal for `pushing`, or for an end in `success` or `failure`."""
         thing, goal = _MOODS[mood]
         self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
         mixed = _DISC_OPACITY * np.array(goal) + (1.0 - _DISC_OPACITY) * np.array(_FLOOR)
-        self.model.geom("goal_disc").rgba = [*mixed, 1.0]
+        for geom in range(self.model.ngeom):
+            if self.model.geom(geom).name.startswith(("goal_disc", "goal_part")):
+                self.model.geom_rgba[geom] = [*mixed, 1.0]
         for name in ("goal_rim", "goal_pin", "goal_head"):
             self.model.geom(name).rgba = [*goal, 1.0]
 
@@ -126,6 +134,17 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
     for group in team.groups:
         for number in group.members:
             group.robots.dress(draw, f"robot{number}", ACCENTS[number % len(ACCENTS)])
+
+
+def _add_outline(spec: Any, body: ObjectBody) -> None:
+    """Draw where the object's parts are to be, on the floor around the goal."""
+    for number, part in enumerate(body.parts):
+        radius, width, _ = scene.half_sizes(part)
+        place, name = [*part.position[:2], 0.0015 - 0.1], f"goal_part{number}"
+        if part.shape == "cylinder":
+            Draw(spec).cylinder(spec.body("goal"), place, radius, 0.1, _GOAL, name=name)
+        else:
+            Draw(spec).box(spec.body("goal"), place, [radius, width, 0.1], _GOAL, name=name)
 
 
 def _add_surroundings(spec: Any) -> None:

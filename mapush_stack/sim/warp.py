@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from . import gpu, scene
+from . import gpu, scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
@@ -20,6 +21,9 @@ from .team import Team
 
 DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
 """Fields that MuJoCo derives from others; they differ between copies if those do."""
+SPARSE_ABOVE = 32
+"""Degrees of freedom above which the Jacobian is sparse: few joints move a contact, and the dense Hessian of so many is
+too large for one tile. On an H200 two Go1 (42) are 1.3 times as fast, three (60) 1.57 times."""
 
 
 class _Record(NamedTuple):
@@ -33,6 +37,12 @@ class _Record(NamedTuple):
     """`[steps * substeps, N]` constraint rows that each copy wanted."""
     contacts: Any
     """`[steps * substeps, 1]` contacts that all copies together wanted."""
+    sensed: Any
+    """`[steps * substeps, N * nsensordata]` of `work.work`, which needs the next two of every physics step too."""
+    all_qpos: Any
+    """`[steps * substeps, N * nq]`"""
+    all_qvel: Any
+    """`[steps * substeps, N * nv]`"""
 
 
 class WarpEngine(Engine):
@@ -52,6 +62,8 @@ class WarpEngine(Engine):
         import mujoco
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
+        if self.model.nv > SPARSE_ABOVE:
+            self.model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
         self._wp_device = self._warp.device_from_torch(device)
         self._records: Dict[Tuple[int, int], _Record] = {}
         self._graphs: Dict[Tuple[int, int], Any] = {}
@@ -63,13 +75,20 @@ class WarpEngine(Engine):
             self._m.opt.warn_overflow = 0
             # Every contact of a pyramidal cone is four rows; every limited joint may add one.
             rows = 4 * contacts + int(self.model.jnt_limited.sum())
+            entries = 4 * contacts * most_moving(self.model) + int(self.model.jnt_limited.sum())
             self._d = self._mjw.put_data(
-                self.model, mujoco.MjData(self.model), nworld=num_envs, nconmax=contacts, njmax=rows
+                self.model,
+                mujoco.MjData(self.model),
+                nworld=num_envs,
+                nconmax=contacts,
+                njmax=rows,
+                njmax_nnz=entries,
             )
         share = self._warp.to_torch
         data = self._d
         self._qpos, self._qvel, self._ctrl = share(data.qpos), share(data.qvel), share(data.ctrl)
         self._wrench, self._warmstart = share(data.xfrc_applied), share(data.qacc_warmstart)
+        self._sensors = work.sensors(self.model)
         self._max_rows, self._max_contacts = rows, contacts * num_envs
         self._faulty = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self._overflows = torch.zeros((), dtype=torch.int64, device=device)
@@ -102,16 +121,25 @@ class WarpEngine(Engine):
         self._faulty.logical_or_(full.any(0))
         self._overflows += full.sum()
         shape = (steps, self.num_envs, -1)
-        return Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
+        path = Path(share(record.qpos).view(shape).clone(), share(record.qvel).view(shape).clone())
+        if not self._sensors:
+            return path
+        shape = (steps * substeps, self.num_envs, -1)
+        sensed, qpos, qvel = (share(one).view(shape) for one in (record.sensed, record.all_qpos, record.all_qvel))
+        return path._replace(work=work.work(sensed[..., self._sensors], qpos, qvel, self.model.opt.timestep, substeps))
 
     def _make_record(self, steps: int, substeps: int) -> _Record:
         warp, model, copies = self._warp, self.model, self.num_envs
+        sensed = steps * substeps if self._sensors else 0
         with warp.ScopedDevice(self._wp_device):
             return _Record(
                 qpos=warp.zeros((steps, copies * model.nq), dtype=float),
                 qvel=warp.zeros((steps, copies * model.nv), dtype=float),
                 rows=warp.zeros((steps * substeps, copies), dtype=int),
                 contacts=warp.zeros((steps * substeps, 1), dtype=int),
+                sensed=warp.zeros((sensed, copies * model.nsensordata), dtype=float),
+                all_qpos=warp.zeros((sensed, copies * model.nq), dtype=float),
+                all_qvel=warp.zeros((sensed, copies * model.nv), dtype=float),
             )
 
     def _run(self, record: _Record, steps: int, substeps: int) -> None:
@@ -133,6 +161,10 @@ class WarpEngine(Engine):
                 self._mjw.step(self._m, data)
                 copy(record.rows[substep], data.nefc)
                 copy(record.contacts[substep], data.nacon)
+                if self._sensors:
+                    copy(record.sensed[substep], data.sensordata.flatten())
+                    copy(record.all_qpos[substep], data.qpos.flatten())
+                    copy(record.all_qvel[substep], data.qvel.flatten())
             copy(record.qpos[step], data.qpos.flatten())
             copy(record.qvel[step], data.qvel.flatten())
 
@@ -181,6 +213,17 @@ class WarpEngine(Engine):
             tensor.copy_(state[name])
 
 
+def most_moving(model: Any) -> int:
+    """The most degrees of freedom that move the two bodies of a contact, in a `mujoco.MjModel`."""
+    chain = [0] * model.nbody
+    for body in range(1, model.nbody):
+        chain[body] = chain[model.body_parentid[body]] + int(model.body_dofnum[body])
+    moving = np.array(chain)[model.geom_bodyid]
+    meet = (model.geom_contype[:, None] & model.geom_conaffinity) != 0
+    together: int = ((meet | meet.T) * (moving[:, None] + moving)).max()
+    return together
+
+
 def why_not(device: str) -> str:
     """Why MuJoCo Warp cannot run on the GPU that `device` means; empty if it can."""
     missing = gpu.why_not(device)
@@ -197,14 +240,24 @@ class WarpKind(SceneKind):
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
     def engine_for(
-        self, sim: SimConfig, body: ObjectBody, team: Team, device: torch.device, fields: Tuple[str, ...]
+        self,
+        sim: SimConfig,
+        body: ObjectBody,
+        team: Team,
+        device: torch.device,
+        fields: Tuple[str, ...],
+        measure_work: bool = False,
     ) -> Engine:
-        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
-        if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
+        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it.
+
+        It knows no sensors, so MuJoCo Warp measures the work.
+        """
+        fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
+        if fused and not measure_work:
             return PlanarEngine(
                 scene.build(body, team, sim.solver_iterations), sim.num_envs, device, threads=sim.threads
             )
-        return super().engine_for(sim, body, team, device, fields)
+        return super().engine_for(sim, body, team, device, fields, measure_work)
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""

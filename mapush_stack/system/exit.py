@@ -39,7 +39,7 @@ def run(main: Callable[[], Optional[int]]) -> NoReturn:
     streams.open_closed()
     _listen()
     closing.watchdog = functools.partial(_watchdog, 1)
-    leave(_outcome(main))
+    leave(outcome(main))
 
 
 def leave(code: int) -> NoReturn:
@@ -80,7 +80,7 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _outcome(main: Callable[[], Optional[int]]) -> int:
+def outcome(main: Callable[[], Optional[int]]) -> int:
     """Run `main`; returns the exit code that Python would give, and 130 for Ctrl-C."""
     try:
         return _as_code(main())

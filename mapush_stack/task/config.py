@@ -100,7 +100,14 @@ class TaskConfig(Settings):
         (0.5, 0.5, 0.5), description="largest vx, vy (m/s) and yaw rate (rad/s)"
     )
     episode_seconds: float = Field(20.0, ge=CONTROL_DT, le=3600, description="time limit of an episode, s")
+    goal: Literal["position", "pose"] = Field(
+        "position", description="position: the object's centre at the target; pose: turned to a target yaw too"
+    )
     success_distance: float = Field(1.0, gt=0, description="success if the object's centre is this near the target, m")
+    pose_distance: float = Field(0.1, gt=0, description="the same if the goal is a pose, m")
+    pose_angle: float = Field(
+        5.0, gt=0, le=180, description="success needs the object's yaw this near the target's, degrees"
+    )
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
@@ -136,11 +143,18 @@ class TaskConfig(Settings):
             raise ValueError(f"target_distance must be two lengths, 0 <= low <= high, not [{low:g}, {high:g}]")
         if min(self.command_limit) <= 0:
             raise ValueError(f"command_limit must be three positive numbers, not {list(self.command_limit)}")
+        if self.goal == "pose" and self.ocb_expanded:
+            raise ValueError("ocb_expanded must be false with goal=pose: it takes the target's yaw to be 0")
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:
                 raise ValueError(f"quirks.{name} needs action_repeat=1, not {self.action_repeat}")
         return self
+
+    @property
+    def goal_distance(self) -> float:
+        """Success needs the object's centre this near the target, m."""
+        return self.pose_distance if self.goal == "pose" else self.success_distance
 
     @property
     def max_steps(self) -> int:

@@ -71,6 +71,8 @@ class Measures(NamedTuple):
     """`[..., A]` n . u: +1 for a robot behind the object as seen from the target, -1 in front of it."""
     object_speed: Tensor
     """`[...]` planar speed of the object's frame, m/s."""
+    angle_error: Tensor
+    """`[...]` angle from the object's yaw to the nearest that looks like the target's, rad; 0 if the goal has none."""
 
     def at(self, index: Any) -> Measures:
         """Every tensor indexed by `index` along its leading dimensions."""
@@ -89,14 +91,28 @@ def pair_distances(robot_pos: Tensor) -> Tensor:
     return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros((*robot_pos.shape[:-2], 0))
 
 
-def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor) -> Measures:
+def turn_left(state: SimState, target: Tensor) -> Tensor:
+    """Yaw of a target pose minus the object's, `[...]` rad, not wrapped."""
+    return target[..., 2] - state.object_rpy[..., 2]
+
+
+def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor, symmetry_fold: int = 1) -> Measures:
     """The measures of a state.
 
-    The object's outline `vertices` is `[V, 2]` in its own frame, `target` is `[..., 2]` in the arena frame, m.
+    Args:
+        config: has the goal, and switches of the occlusion measure.
+        vertices: `[V, 2]` the object's outline in its own frame, m.
+        state: `[...]`
+        target: `[..., 2]` in the arena frame, m; `[..., 3]` with the target's yaw, rad.
+        symmetry_fold: rotations that leave the object unchanged, see `ObjectTask`.
+
     """
-    object_xy = state.object_pos[..., :2]
     to_robot = state.robot_pos - state.object_pos.unsqueeze(-2)
-    to_target = target - object_xy
+    to_target = target[..., :2] - state.object_pos[..., :2]
+    if config.goal == "pose" and symmetry_fold:
+        turn = wrap_to_pi(symmetry_fold * turn_left(state, target)).abs() / symmetry_fold
+    else:
+        turn = torch.zeros_like(to_target[..., 0])
     return Measures(
         target_distance=torch.linalg.vector_norm(to_target, dim=-1),
         robot_distance=torch.linalg.vector_norm(to_robot, dim=-1),
@@ -104,6 +120,7 @@ def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tenso
         pair_distance=pair_distances(state.robot_pos),
         occlusion=occlusion(config, vertices, to_robot[..., :2], to_target, state.object_rpy[..., 2]),
         object_speed=torch.linalg.vector_norm(state.object_lin_vel[..., :2], dim=-1),
+        angle_error=turn,
     )
 
 

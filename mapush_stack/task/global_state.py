@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .config import ObjectTask, TaskConfig
 from .geometry import rotate_by
-from .observations import observe
+from .observations import observe, turning
 from .state import SimState
 
 
@@ -21,11 +21,16 @@ def global_state(config: TaskConfig, target_object: ObjectTask, state: SimState,
     * `target_frame`: the same seen from the object towards the target, angles as cosine and sine, with the turning
       rates: 8 + 7A numbers.
     * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
+
+    All have two more numbers if the goal is a pose, see `observations.turning`.
     """
     if config.global_state == "observation":
         return observe(config, target_object, state, target)
     build = _published if config.global_state == "published" else _target_frame
-    return build(target_object, state, target).unsqueeze(-2)
+    seen = build(target_object, state, target[..., :2])
+    if config.goal == "pose":
+        seen = torch.cat((seen, turning(target_object, state, target)), dim=-1)
+    return seen.unsqueeze(-2)
 
 
 def _published(target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..registry import Registry
 from .config import ObjectTask, TaskConfig
-from .geometry import rotate_by
+from .geometry import rotate_by, turn_left
 from .robot import RobotTask
 from .state import SimState
 
@@ -50,7 +50,7 @@ def relative(state: SimState, target: Tensor, robot_yaw: Tensor) -> Relative:
     """Positions and headings relative to each robot, whose heading is `robot_yaw` `[..., A]`."""
     xy = state.robot_pos[..., :2]
     shifts = range(1, xy.shape[-2])
-    seen = [target.unsqueeze(-2).expand_as(xy), state.object_pos[..., :2].unsqueeze(-2).expand_as(xy)]
+    seen = [target[..., :2].unsqueeze(-2).expand_as(xy), state.object_pos[..., :2].unsqueeze(-2).expand_as(xy)]
     seen += [torch.roll(xy, shift, dims=-2) for shift in shifts]
     offsets = torch.stack(seen) - xy
     target, target_object, *others = rotate_by(offsets, torch.cos(robot_yaw), -torch.sin(robot_yaw)).unbind(0)
@@ -130,13 +130,23 @@ def observe(
 ) -> Tensor:
     """Observations `[..., A, D]` of a state with targets `[..., 2]`.
 
-    First the layout's numbers, then what the robot senses of itself, then zeros up to the widest robot's size.
+    First the layout's numbers, then those of `turning` if the goal is a pose, then what the robot senses of itself,
+    then zeros up to the widest robot's size. Targets of poses are `[..., 3]`, with a yaw.
 
     `robot_yaw` `[..., A]` replaces the robots' headings, which is upstream's stale frame after a reset.
     """
     yaw = state.robot_rpy[..., 2] if robot_yaw is None else robot_yaw
     fields = LAYOUTS[config.observation](relative(state, target, yaw), target_object)
-    return torch.cat([*(field.values for field in fields), state.senses], dim=-1)
+    values = [field.values for field in fields]
+    if config.goal == "pose":
+        values.append(turning(target_object, state, target).unsqueeze(-2).expand(*yaw.shape, -1))
+    return torch.cat([*values, state.senses], dim=-1)
+
+
+def turning(target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+    """How far the object has to turn: cosine and sine of its symmetry times the angle, `[..., 2]`."""
+    angle = target_object.symmetry_fold * turn_left(state, target)
+    return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
 
 
 def mirror_signs(
@@ -154,6 +164,8 @@ def mirror_signs(
         if field.mirror is None:
             return None
         signs += field.mirror
+    if config.goal == "pose":
+        signs += (1.0, -1.0)
     return [signs + robot.sense_mirror for robot in robots]
 
 

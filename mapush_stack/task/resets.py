@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,8 @@ _ROBOT_DRAWS = 12
 _ANGLE = (-0.01, 2 * math.pi)
 _ROBOT_TILT = 0.01
 _ROBOT_SPEED = 0.1
+_AWAY = 1.0
+"""Distance between the farthest target and a robot that is taken away, m."""
 
 
 class Start(NamedTuple):
@@ -26,7 +28,7 @@ class Start(NamedTuple):
     state: SimState
     """Poses and twists of robots and object, `[N, ...]`."""
     target: Tensor
-    """`[N, 2]` the target point in the arena frame, m."""
+    """`[N, 2]` the target point in the arena frame, m; if the goal is a pose `[N, 3]`, with its yaw, rad."""
 
 
 def draw_start(
@@ -59,6 +61,8 @@ def draw_start(
     object_pos = torch.zeros_like(object_rpy)
     object_pos[:, 2] = target_object.start_height
     target = _polar(_scale(shared[:, 3], config.target_distance), _scale(shared[:, 4], (0.0, 2 * math.pi)))
+    if config.goal == "pose":
+        target = torch.cat((target, _scale(shared[:, 5:6], (0.0, 2 * math.pi))), dim=-1)
 
     radius = _scale(per_robot[..., 0], target_object.robot_start_radius)
     planar = _polar(radius, _scale(per_robot[..., 1], _ANGLE))
@@ -80,6 +84,16 @@ def draw_start(
         healthy=torch.ones_like(env_ids, dtype=torch.bool),
     )
     return Start(state, target)
+
+
+def taken_away(config: TaskConfig, state: SimState, robots: Sequence[int]) -> SimState:
+    """A start in which these robots stand further from the object than any target, in the direction of their places."""
+    position = state.robot_pos.clone()
+    for robot in robots:
+        place = position[..., robot, :2]
+        far = (config.target_distance[1] + _AWAY) / torch.linalg.vector_norm(place, dim=-1, keepdim=True)
+        position[..., robot, :2] = far * place
+    return state._replace(robot_pos=position)
 
 
 def draw_ages(config: TaskConfig, seed: int, env_ids: Tensor) -> Tensor:

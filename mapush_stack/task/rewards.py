@@ -91,6 +91,12 @@ def progress(step: Transition) -> Tensor:
 
 
 @register_reward_term
+def angle_progress(step: Transition) -> Tensor:
+    """a' - a for every robot, a the angle error of the goal's pose in rad; 0 if the goal is a position."""
+    return _for_every_robot(step, step.before.angle_error - step.now.angle_error)
+
+
+@register_reward_term
 def approach(step: Transition) -> Tensor:
     """-(D + 0.5)^2 for each robot; D includes the height with `quirks.approach_height`."""
     return -((_approach_distance(step, step.now) + 0.5) ** 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -62,7 +63,9 @@ def evaluate(
 
     """
     height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
-    finished = (measures.target_distance < config.success_distance) & ~value_error
+    finished = (measures.target_distance < config.goal_distance) & ~value_error
+    if config.goal == "pose":
+        finished = finished & (measures.angle_error < math.radians(config.pose_angle))
     holds = {
         "running": torch.zeros_like(finished),
         "finished": finished,

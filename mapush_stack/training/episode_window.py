@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any, Deque, Dict, List, Optional
 
@@ -77,6 +78,8 @@ class EpisodeWindow:
         metrics["mapush/finish_time"] = total["finish_time"] / episodes
         metrics["mapush/episode_steps"] = total["steps"] / episodes
         metrics.update({f"mapush/{name}": total[name] / episodes for name in total if name.startswith("cause/")})
+        if "angle_error" in total:
+            metrics["mapush/angle_error"] = math.degrees(total["angle_error"] / episodes)
         if total["valid"]:
             metrics["mapush/success_rate_valid"] = total["valid_successes"] / total["valid"]
         if total["successes"]:

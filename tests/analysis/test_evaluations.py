@@ -70,6 +70,28 @@ def test_a_row_over_fewer_episodes_replaces_none(run):
     assert [one.success_rate for one in evaluations.read(run, None)[0]] == [0.6]
 
 
+def test_rows_of_incomplete_teams_are_kept_apart(run):
+    record(run, absent=[1], success_rate=0.1)
+    record(run)
+    record(run, frozen=[0, 1], success_rate=0.2)
+    record(run, absent=[1], success_rate=0.0, episodes=5)
+    record(run, absent=[1], success_rate=0.3)
+    stored = json.loads(file_of(run).read_text())
+    assert stored["schema"] == 2 and stored["rows"] == [ROW]
+    others = [{**ROW, "frozen": [0, 1], "success_rate": 0.2}, {**ROW, "absent": [1], "success_rate": 0.3}]
+    assert stored["incomplete_teams"] == others
+    assert [one.success_rate for one in evaluations.read(run, None)[0]] == [0.5]
+
+
+@pytest.mark.parametrize("damaged", [7, [7], [{"steps": 160}], [{**ROW, "absent": 5}], [{**ROW, "frozen": ["x"]}]])
+def test_damaged_rows_of_incomplete_teams_are_replaced(run, damaged):
+    file_of(run).write_text(json.dumps({"schema": 2, "rows": [ROW], "incomplete_teams": damaged}))
+    assert len(evaluations.read(run, None)[0]) == 1
+    record(run, absent=[0])
+    stored = json.loads(file_of(run).read_text())
+    assert stored["rows"] == [ROW] and stored["incomplete_teams"] == [{**ROW, "absent": [0]}]
+
+
 def test_a_newer_schema_is_one_sentence_and_is_not_overwritten(run):
     newer = json.dumps({"schema": 3, "rows": {}})
     file_of(run).write_text(newer)

@@ -38,6 +38,38 @@ def test_an_evaluation_repeats_itself(run):
     assert first == second
 
 
+def test_a_robot_is_taken_away_or_stands_still(run):
+    checkpoint = RunDirectory(run).checkpoints()[-1][1]
+    rows = {
+        options: json.loads(mapush("evaluate", checkpoint, "--json", "--episodes", 8, *options)[0])[0]
+        for options in ((), ("--absent", 1), ("--frozen", 1), ("--absent", 0, "--frozen", 1))
+    }
+    assert all(len(row["work_share"] or [0, 0]) == 2 and row["valid_episodes"] == 8 for row in rows.values())
+    assert [(row.get("absent"), row.get("frozen")) for row in rows.values()] == [
+        (None, None), ([1], None), (None, [1]), ([0], [1])
+    ]  # fmt: skip
+    stored = json.loads((run / "evaluations.json").read_text())
+    assert len(stored["incomplete_teams"]) == 3
+    assert all("absent" not in row and "frozen" not in row for row in stored["rows"])
+    out, _ = mapush("evaluate", checkpoint, "--episodes", 2, "--frozen", 0)
+    assert "robot 0 frozen" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--absent", "2"], "--absent 2 is not allowed: the team has robots 0 to 1"),
+        (["--frozen", "7"], "--frozen 7 is not allowed"),
+        (["--absent", "x"], "--absent"),
+        (["--frozen", "-1"], "--frozen"),
+        (["--absent", "0", "--frozen", "0"], "robot 0 cannot be absent and frozen"),
+    ],
+)
+def test_robots_that_are_not_there_are_refused(run, options, words):
+    _, err = mapush("evaluate", run, *options, code=2)
+    assert err.startswith("mapush: ") and words in err and err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     "make, words",
     [

@@ -62,14 +62,29 @@ def test_signals_reach_the_program(tmp_path):
     assert process.returncode == -signal.SIGTERM
 
 
-def test_it_is_off_unless_asked_for():
+def importing(**variables):
+    """What `import isaacgym` prints, and its exit code."""
     from mapush_stack.gym_api import activation
 
-    for value, said in (("", "is not asked for"), ("physx", "MAPUSH_GYM=physx is neither mujoco nor warp")):
-        environment = {**runner.environment(), "PYTHONPATH": f"{activation.NAMES}:{runner.ROOT}", "MAPUSH_GYM": value}
-        done = subprocess.run([PYTHON, "-c", "import isaacgym"], env=environment, capture_output=True, text=True)
-        assert done.returncode == 1 and said in done.stderr.splitlines()[-1]
+    environment = {**runner.environment(), "PYTHONPATH": f"{activation.NAMES}:{runner.ROOT}", **variables}
+    done = subprocess.run([PYTHON, "-c", "import isaacgym"], env=environment, capture_output=True, text=True)
+    return done.stderr, done.returncode
+
+
+def test_it_is_off_unless_asked_for():
+    err, code = importing(MAPUSH_GYM="")
+    assert code == 1 and "is not asked for" in err.splitlines()[-1]
     assert subprocess.run([PYTHON, "-c", "import isaacgym"], env=runner.environment(), capture_output=True).returncode
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("MAPUSH_GYM", "physx"), *(("MAPUSH_GYM_CONTACTS", value) for value in ("abc", "-3", "0", "1.5")),
+     ("MUJOCO_GL", "abc")],
+)  # fmt: skip
+def test_wrong_values_of_environment_variables_are_one_sentence(name, value):
+    err, code = importing(**{"MAPUSH_GYM": "warp", name: value})
+    assert code == 2 and err.count("\n") == 1 and name in err and value in err, err
 
 
 def test_it_never_stands_before_the_real_one(tmp_path, monkeypatch):

@@ -27,12 +27,13 @@ def make(*overrides, per_robot=False, **options):
     return PushVectorEnv(kinematic_env(small_config(*overrides), **options), per_robot)
 
 
-@pytest.mark.parametrize("per_robot", [False, True])
-def test_rows_are_what_the_environment_gives(per_robot):
-    ours, env = kinematic_env(small_config(SHORT)), make(SHORT, per_robot=per_robot)
+@pytest.mark.parametrize("per_robot, goal, size", [(False, "position", 22), (True, "position", 22), (True, "pose", 24)])
+def test_rows_are_what_the_environment_gives(per_robot, goal, size):
+    options = [SHORT, f"task.goal={goal}"]
+    ours, env = kinematic_env(small_config(*options)), make(*options, per_robot=per_robot)
     seen, infos = env.reset(seed=0)
     observations, _ = ours.reset()
-    rows = (16, 22) if per_robot else (8, 44)
+    rows = (16, size) if per_robot else (8, 2 * size)
     assert env.num_envs == len(seen) == rows[0] and infos == {}
     dice = np.random.default_rng(0)
     ends = 0

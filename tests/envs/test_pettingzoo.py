@@ -27,12 +27,15 @@ def pettingzoo():
     return pytest.importorskip("pettingzoo")
 
 
-@pytest.mark.parametrize("layout", ["target_frame", "observation"])
-def test_it_passes_pettingzoos_own_tests(pettingzoo, layout):
+@pytest.mark.parametrize(
+    "layout, goal", [("target_frame", "position"), ("observation", "position"), ("target_frame", "pose")]
+)
+def test_it_passes_pettingzoos_own_tests(pettingzoo, layout, goal):
     from pettingzoo.test import parallel_api_test, parallel_seed_test
 
     def new():
-        return make("task.episode_seconds=2", f"task.global_state={layout}", "learner.algorithm=mappo")
+        options = [f"task.global_state={layout}", f"task.goal={goal}", "learner.algorithm=mappo"]
+        return make("task.episode_seconds=2", *options)
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # it only warns of some mistakes

@@ -9,6 +9,7 @@ from mapush_stack.envs import push_env
 from mapush_stack.errors import UserError
 from mapush_stack.task.terminations import CAUSES
 from tests.conftest import kinematic_env, outcome, small_config
+from tests.kinematic import KinematicSimulator
 
 STILL = torch.zeros(8, 2, 3)
 
@@ -74,6 +75,28 @@ def test_the_time_limit_truncates_and_keeps_the_final_state():
     assert not torch.allclose(step.state[ended], state[ended], atol=0.05)
     assert (step.episode.steps[ended] == 10).all()
     assert (step.episode.cause[ended] == CAUSES.index("time_limit")).all()
+
+
+class Working(KinematicSimulator):
+    """Each robot does 1 J in every control step."""
+
+    measures_work = True
+
+    def step(self, commands, repeat=1):
+        self.work_path = torch.ones(repeat, *commands.shape[:2])
+        return super().step(commands, repeat)
+
+
+def test_the_work_of_an_episode_is_that_of_its_control_steps():
+    config = small_config("task.episode_seconds=0.26", "task.target_distance=[2.9,3.0]")
+    env = push_env.PushEnv(config.task, config.object.task, Working(8, 2), 0)
+    env.reset()
+    lengths = []
+    for _ in range(12):
+        ended = env.step(STILL).episode
+        assert torch.equal(ended.work[ended.done], ended.steps[ended.done].float().unsqueeze(-1).expand(-1, 2))
+        lengths += ended.steps[ended.done].tolist()
+    assert lengths.count(13) >= 24
 
 
 def test_without_an_end_the_final_state_is_the_state():

@@ -112,8 +112,11 @@ def test_a_grid_with_walls_becomes_a_plane_and_boxes_without_gaps():
     np.testing.assert_allclose(found[corners.min(0) == 0], 0.0, atol=1e-6)
 
 
-def test_walls_of_box_meshes_hold_what_runs_into_them():
+@pytest.mark.parametrize("others", [0, 30])  # few blocks are bodies of their own
+def test_walls_of_box_meshes_hold_what_runs_into_them(others):
     world = World(ground=None, dt=0.002)
+    for number in range(others):
+        mesh(world, *box_mesh((9, number, 0.0), (9.5, number + 0.5, 1.0)), friction=0.0)
     mesh(world, *box_mesh((-5, -5, -0.5), (5, 5, 0.0)), friction=0.0)
     mesh(world, *box_mesh((2, -5, 0.0), (2.2, 5, 1.0)), friction=0.0)
     ball = rubbed(gym.create_sphere(world.sim, 0.1, options()), 0.0)

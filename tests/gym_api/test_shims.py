@@ -40,8 +40,13 @@ def test_cuda_is_the_cpu_without_one():
             device(torch.ones(2).to(device=name, dtype=torch.float64))
             device(torch.ones(2).new_zeros(3, device=name))
             device(torch.nn.Linear(2, 2, device=name).to(name).cuda().weight)
+        device(torch.zeros_like(torch.ones(2), device="cuda"))
         device(torch.ones(2).cuda())
         device(torch.ones(2).cuda(0, non_blocking=True))
+        from isaacgym.torch_utils import torch_rand_float
+        device(torch.jit.script(torch_rand_float)(0.0, 1.0, (2, 2), "cpu"))
+        from concurrent.futures import ThreadPoolExecutor
+        device(ThreadPoolExecutor().submit(torch.zeros, 3, device="cuda").result())
         torch.manual_seed(1), torch.cuda.manual_seed(1), torch.cuda.manual_seed_all(1), torch.cuda.synchronize()
         torch.cuda.set_device(0), torch.cuda.empty_cache()
         assert torch.cuda.current_device() == torch.cuda.max_memory_allocated() == 0
@@ -122,6 +127,31 @@ def test_whole_networks_are_read_and_nothing_else_is_run():
         """
     )
     assert out == "told to\n"
+
+
+def test_the_path_of_a_configuration_is_restored_and_not_made(tmp_path):
+    (tmp_path / "jsonargparse").mkdir()
+    (tmp_path / "jsonargparse/__init__.py").touch()
+    (tmp_path / "jsonargparse/_util.py").write_text(
+        "class Path:\n    def __init__(self, path):\n        print('made', path)\n        self.path = path\n"
+    )
+    out = run(
+        """
+        from jsonargparse._util import Path
+        def load(what):
+            file = io.BytesIO()
+            torch.save({"config": what}, file)
+            file.seek(0)
+            return torch.load(file)["config"]
+        again = load(load(Path("ppo.yaml")))
+        assert type(again) is Path and again.path == "ppo.yaml"
+        class Hostile:
+            def __reduce__(self): return Path, ("hostile",)
+        load(Hostile())
+        """,
+        tmp_path,
+    )
+    assert out == "made ppo.yaml\n"
 
 
 def test_openrl_is_imported_with_its_runners_first(tmp_path):

@@ -214,7 +214,7 @@ def test_a_kind_without_looks_is_drawn_by_what_it_collides_with(mujoco, team):
 
 def test_the_finest_physics_step_of_the_team_is_taken(mujoco):
     assert make(["box", "planar"]).simulator.engine.model.opt.timestep == 0.02
-    assert make(["box", "go1"]).simulator.engine.model.opt.timestep == 0.01
+    assert make(["box", "go1"], "sim.go1.physics_dt=0.01").simulator.engine.model.opt.timestep == 0.01
     assert make(["go1", "box"], "sim.go1.physics_dt=0.005").simulator.team.substeps == 4
 
 

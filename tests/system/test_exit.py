@@ -335,7 +335,7 @@ SCENARIOS = {
         0,
     ),
     "terminated": Scenario(WORKING, stopped_by(signal.SIGTERM), "exit._listen = lambda: None", -15, signal.SIGTERM),
-    "interrupted": Scenario(WORKING, stopped_by(signal.SIGINT), "exit._outcome = lambda f: f()", -2, signal.SIGINT),
+    "interrupted": Scenario(WORKING, stopped_by(signal.SIGINT), "exit.outcome = lambda f: f()", -2, signal.SIGINT),
     "lost-terminal": Scenario(WORKING, stopped_by(signal.SIGHUP), "exit._listen = lambda: None", -1, signal.SIGHUP),
     "nohup": Scenario(
         """

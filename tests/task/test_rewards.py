@@ -8,15 +8,15 @@ from mapush_stack.task.geometry import Measures
 from tests.conftest import small_config
 
 
-def measures(target_distance, robot_distance, planar, pairs, occlusion, speed):
+def measures(target_distance, robot_distance, planar, pairs, occlusion, speed, angle=0.0):
     def row(value):
         return torch.tensor(value, dtype=torch.float64).unsqueeze(0)
 
-    return Measures(*(row(value) for value in (target_distance, robot_distance, planar, pairs, occlusion, speed)))
+    return Measures(*map(row, (target_distance, robot_distance, planar, pairs, occlusion, speed, angle)))
 
 
-NOW = measures(1.8, [1.3, 0.9], [1.2, 0.85], [0.4], [0.6, -0.2], 0.2)
-BEFORE = measures(1.9, [1.5, 0.8], [1.4, 0.75], [0.5], [0.5, -0.1], 0.0)
+NOW = measures(1.8, [1.3, 0.9], [1.2, 0.85], [0.4], [0.6, -0.2], 0.2, 0.5)
+BEFORE = measures(1.9, [1.5, 0.8], [1.4, 0.75], [0.5], [0.5, -0.1], 0.0, 0.75)
 
 
 def transition(preset="default", finished=False, exceptional=0, now=NOW, before=BEFORE):
@@ -31,6 +31,7 @@ def test_each_term_is_its_formula():
         "exception": [2, 2],
         "target": [2 * 0.1 - 0.01 * 1.8] * 2,
         "progress": [0.1, 0.1],
+        "angle_progress": [0.25, 0.25],
         "approach": [-((1.2 + 0.5) ** 2), -((0.85 + 0.5) ** 2)],
         "approach_progress": [0.2, -0.1],
         "collision": [1 / (0.02 + 0.4 / 3)] * 2,

@@ -24,7 +24,7 @@ class Shape(NamedTuple):
 
     points: str
     moment: str
-    """`start`, `middle` or `end`."""
+    """`start`, `middle`, `end` or `goal`."""
 
 
 class Picture(NamedTuple):
@@ -34,6 +34,8 @@ class Picture(NamedTuple):
     """The SVG's viewBox."""
     target: float
     radius: float
+    goal: List[Shape]
+    """Outline of the object at the target; empty if the goal is a position."""
     objects: List[Shape]
     path: str
     """Path of the object."""
@@ -45,7 +47,7 @@ class Picture(NamedTuple):
 
 def pictures(trajectories: Sequence[Trajectory], settings: ExperimentConfig) -> List[Picture]:
     """Pictures of episodes, all with the same view of the floor."""
-    reach = settings.task.success_distance
+    reach = settings.task.goal_distance
     if not trajectories:
         return []
     low = np.min([one.poses[..., :2].min((0, 1)) for one in trajectories], axis=0)
@@ -63,8 +65,9 @@ def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Pictu
     return Picture(
         box=box,
         target=round(episode.target, 3),
-        radius=settings.task.success_distance,
-        objects=[Shape(_points(_placed(part, pose[0])), name) for name, pose in moments.items() for part in parts],
+        radius=settings.task.goal_distance,
+        goal=[] if episode.target_yaw is None else _shapes(parts, "goal", (episode.target, 0.0, episode.target_yaw)),
+        objects=[shape for name, pose in moments.items() for shape in _shapes(parts, name, pose[0])],
         path=_path(poses[:, 0]),
         robots=[
             (
@@ -78,6 +81,11 @@ def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Pictu
     )
 
 
+def _shapes(parts: Sequence[np.ndarray], moment: str, pose: Sequence[float]) -> List[Shape]:
+    """The object's parts at a pose (x, y, yaw)."""
+    return [Shape(_points(_placed(part, pose)), moment) for part in parts]
+
+
 def _path(poses: np.ndarray) -> str:
     """The path of an object or robot as a polyline."""
     kept = np.unique(np.linspace(0, len(poses) - 1, min(_POINTS, len(poses))).round().astype(int))
@@ -88,7 +96,7 @@ def _points(outline: np.ndarray) -> str:
     return " ".join(f"{x:.2f},{-y:.2f}" for x, y in outline)
 
 
-def _placed(outline: np.ndarray, pose: np.ndarray) -> np.ndarray:
+def _placed(outline: np.ndarray, pose: Sequence[float]) -> np.ndarray:
     """An outline `[K, 2]` at a pose (x, y, yaw)."""
     x, y, yaw = pose
     cos, sin = math.cos(yaw), math.sin(yaw)

@@ -84,7 +84,7 @@ class _Player:
             return
         if self._last is None:
             self._last = played
-        summary = summarize(played.episodes, settings.task.episode_seconds)
+        summary = summarize(played.episodes, settings.task.episode_seconds, settings.task.goal == "pose")
         self._found[index] = Evaluation.model_validate({"steps": candidate.steps, **summary._asdict()})
 
     def result(self) -> PlayedRun:

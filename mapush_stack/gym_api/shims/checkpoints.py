@@ -37,6 +37,8 @@ _NAMES = {
     "jsonargparse._namespace.Namespace",
 }  # fmt: skip
 """What else it may name."""
+_UNMADE = {"jsonargparse.util.Path", "jsonargparse._util.Path", "jsonargparse._paths.Path"}
+"""The path of `--config`. Its constructor opens files, so a file may restore one and not make one."""
 
 
 class _Number:
@@ -63,6 +65,16 @@ class _Number:
         return isinstance(other, (int, _Number)) and self.value == int(other)
 
 
+def _unmade(kind: Any) -> Any:
+    """`kind` with a constructor that does nothing; what is restored is a `kind`."""
+
+    def restore(self: Any, state: Dict[str, Any]) -> None:
+        self.__class__ = kind
+        vars(self).update(state)
+
+    return type(kind.__name__, (kind,), {"__init__": lambda *_, **__: None, "__setstate__": restore})
+
+
 class _Unpickler(pickle.Unpickler):
     """Finds only what a checkpoint needs."""
 
@@ -73,6 +85,8 @@ class _Unpickler(pickle.Unpickler):
         path = f"{module}.{name}"
         if module.startswith(_BINDINGS) and name in _numbers:
             return _numbers[name]
+        if path in _UNMADE and not self.every_name:
+            return _unmade(super().find_class(module, name))
         listed = path in _NAMES or path in _weights_only_unpickler._get_allowed_globals()
         if listed or self.every_name or (path.startswith(_PACKAGES) and "." not in name):
             found = super().find_class(module, name)

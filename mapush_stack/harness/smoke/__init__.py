@@ -1,1 +1,1 @@
-"""The smoke test: tries everything that a user does, each step as a `mapush` command in its own process."""
+"""The smoke test: tries everything that a user does, by `mapush` commands."""

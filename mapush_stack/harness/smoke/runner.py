@@ -18,7 +18,7 @@ from ..triage.log import Log
 from ..triage.monitor import crash_environment, monitor
 from ..triage.rules import Fact
 
-_STEP_SECONDS = 600.0
+STEP_SECONDS = 600.0
 """A step that takes longer has failed; the first one on a GPU compiles kernels for about a minute."""
 _STOP_SECONDS = 60.0
 """How long a command may take to end after SIGTERM."""
@@ -59,15 +59,21 @@ class StepError(Exception):
 class StepRunner:
     """Runs steps; `results` has their results so far."""
 
-    def __init__(self, folder: Path, announce: Callable[[str], None]) -> None:
-        """`folder` is for logs; `announce` is called with the name of each step that begins."""
-        self.folder, self._announce = folder, announce
+    def __init__(
+        self, folder: Path, announce: Callable[[str], None], tell: Callable[[StepResult], None] = lambda result: None
+    ) -> None:
+        """`folder` is for logs; `announce` is called with the name of each step that begins, `tell` with its result."""
+        self.folder, self.announce, self._tell = folder, announce, tell
         self.results: List[StepResult] = []
+
+    def log(self, name: str) -> Path:
+        """The log of a step."""
+        return self.folder / f"{name.replace(' ', '-').lower()}.log"
 
     def step(self, name: str, work: Callable[[Path], str]) -> bool:
         """Run a step: `work` gets the path of its log and returns what to tell; returns whether it passed."""
-        self._announce(name)
-        log = self.folder / f"{len(self.results) + 1}-{name.replace(' ', '-').lower()}.log"
+        self.announce(name)
+        log = self.log(name)
         begun = time.monotonic()
         try:
             told, passed = work(log), True
@@ -75,7 +81,14 @@ class StepRunner:
             told, passed = str(failure), False
         seconds = round(time.monotonic() - begun, 2)
         self.results.append(StepResult(step=name, passed=passed, seconds=seconds, told=told, log=str(log)))
+        self._tell(self.results[-1])
         return passed
+
+    def leave_out(self, *names: str) -> None:
+        """Say that steps are left out."""
+        for name in names:
+            self.results.append(StepResult(step=name, passed=None))
+            self._tell(self.results[-1])
 
 
 def make_folder(folder: Path) -> None:
@@ -91,8 +104,8 @@ def make_folder(folder: Path) -> None:
         raise UserError(f"nothing can be written to {folder}: {error.strerror or error}") from None
 
 
-def from_json(printed: str) -> Any:
-    """The content of the JSON that a command printed.
+def from_json(printed: str, log: Path) -> Any:
+    """The content of the JSON that a command printed; all that it said is in `log`.
 
     Raises:
         StepError: it printed something else.
@@ -101,7 +114,8 @@ def from_json(printed: str) -> Any:
     try:
         return json.loads(printed)
     except ValueError:
-        raise StepError(f"no JSON was printed, but: {' '.join(printed.split())[:200]}") from None
+        said = " ".join(log.read_text(encoding="utf-8", errors="replace").split())
+        raise StepError(f"no JSON was printed, but: {said[-200:]}") from None
 
 
 class Ended(NamedTuple):
@@ -195,7 +209,7 @@ def mapush(log: Path, *arguments: str, codes: Sequence[int] = (0,), stop: Option
     """
     printed: List[bytes] = []
     command = [sys.executable, "-m", "mapush_stack", *arguments]
-    ended = run_command(command, log, _STEP_SECONDS, printed.append, stop and (lambda _: stop()))
+    ended = run_command(command, log, STEP_SECONDS, printed.append, stop and (lambda _: stop()))
     if not ended.in_time:
         raise StepError(f"mapush {arguments[0]} did not end in time; it was killed")
     if ended.shown_code not in codes:

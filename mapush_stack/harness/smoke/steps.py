@@ -10,11 +10,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ...errors import UserError
 from ...training import progress_file
-from .runner import SMOKE_FILE, SmokeResult, StepError, StepResult, StepRunner, from_json, make_folder, mapush
+from .runner import SMOKE_FILE, SmokeResult, StepError, StepRunner, from_json, make_folder, mapush
+from .series import follow
 
 BACKENDS = ("isaacgym", "warp", "mujoco")
 """Simulators, in the order of preference."""
 ALGORITHMS = ("happo", "mappo")
+LEARNING = [f"{algorithm.upper()} {what}" for algorithm in ALGORITHMS for what in ("train", "load", "evaluate")]
+"""Names of the steps that `learn` takes."""
 STEPS = 10_000
 """Environment steps of a training."""
 _UPDATE = ["sim.num_envs=50", "training.rollout_length=10"]
@@ -43,8 +46,10 @@ def run(folder: Path, backend: Optional[str], robot: Optional[str], announce: Ca
     machine = _doctor(runner, backend)
     chosen, reason = (backend, "asked for") if backend else choose_backend(machine)
     options = ["--backend", chosen, "--robot", robot or ("go1" if chosen == "isaacgym" else "planar"), "--seed", "1"]
-    for algorithm in ALGORITHMS:
-        _learn(runner, algorithm, options)
+    if chosen == "isaacgym":  # it makes one simulation a process
+        learn(runner, options, mapush)
+    else:
+        follow(runner, LEARNING, options)
     runner.step("clean exit", lambda log: _stop(folder / "stopped", log, options))
     result = SmokeResult(
         passed=all(one.passed for one in runner.results),
@@ -83,7 +88,7 @@ def _doctor(runner: StepRunner, backend: Optional[str]) -> Dict[str, Any]:
 
     def examine(log: Path) -> str:
         needed = () if backend is None else ("--backend", backend)
-        answer = from_json(mapush(log, "doctor", "--json", *needed, codes=(0, 1, 2)))
+        answer = from_json(mapush(log, "doctor", "--json", *needed, codes=(0, 1, 2)), log)
         machine.update(answer["facts"])
         checks = answer["findings"]
         broken = [f"{one['check']}: {one['found']}. {one['remedy']}" for one in checks if one["status"] == "broken"]
@@ -96,7 +101,13 @@ def _doctor(runner: StepRunner, backend: Optional[str]) -> Dict[str, Any]:
     return machine
 
 
-def _learn(runner: StepRunner, algorithm: str, options: List[str]) -> None:
+def learn(runner: StepRunner, options: List[str], mapush: Callable[..., str]) -> None:
+    """The steps `LEARNING`: `mapush` runs a command, see `runner.mapush`; `options` are those of each training."""
+    for algorithm in ALGORITHMS:
+        _learn(runner, algorithm, options, mapush)
+
+
+def _learn(runner: StepRunner, algorithm: str, options: List[str], mapush: Callable[..., str]) -> None:
     """Train; load the checkpoint into another training; evaluate it."""
     name, runs, again = algorithm.upper(), runner.folder / algorithm, runner.folder / f"{algorithm}-loaded"
 
@@ -116,7 +127,7 @@ def _learn(runner: StepRunner, algorithm: str, options: List[str]) -> None:
 
     def evaluate(log: Path) -> str:
         checkpoint = str(_checkpoint(runs, STEPS))
-        (row,) = from_json(mapush(log, "evaluate", checkpoint, f"--episodes={_EPISODES}", "--json"))
+        (row,) = from_json(mapush(log, "evaluate", checkpoint, f"--episodes={_EPISODES}", "--json"), log)
         if row["episodes"] != _EPISODES or not math.isfinite(row["finished_time"]):
             raise StepError(f"the evaluation gave {row['episodes']} episodes, finish time {row['finished_time']}")
         return f"{_EPISODES} episodes, success {row['success_rate']:.1%}"
@@ -125,7 +136,7 @@ def _learn(runner: StepRunner, algorithm: str, options: List[str]) -> None:
         runner.step(f"{name} load", load)
         runner.step(f"{name} evaluate", evaluate)
     else:
-        runner.results += [StepResult(step=f"{name} {left_out}", passed=None) for left_out in ("load", "evaluate")]
+        runner.leave_out(f"{name} load", f"{name} evaluate")
 
 
 def _stop(runs: Path, log: Path, options: List[str]) -> str:

@@ -19,9 +19,14 @@ def actions(generator):
     return (2 * torch.rand(8, 2, 3, generator=generator) - 1).numpy()
 
 
-@pytest.mark.parametrize("layout, states", [("target_frame", 1), ("observation", 2)])
-def test_shapes_and_types(layout, states):
-    options = [f"task.global_state={layout}"] + (["learner.algorithm=mappo"] if states == 2 else [])
+@pytest.mark.parametrize(
+    "layout, states, goal",
+    [("target_frame", 1, "position"), ("observation", 2, "position"), ("target_frame", 1, "pose")],
+)
+def test_shapes_and_types(layout, states, goal):
+    options = [f"task.global_state={layout}", f"task.goal={goal}"] + (
+        ["learner.algorithm=mappo"] if states == 2 else []
+    )
     env, plain = make(*options)
     values, numbers = plain.spec.state_shape
     assert values == states and env.state_type == {1: "EP", 2: "FP"}[states] and env.n_agents == 2
