@@ -33,6 +33,13 @@ def metric(scene: Scene, row: int, world: int, miss: wp.vec3) -> wp.mat33:
 
 
 @wp.func
+def axes(scene: Scene, row: int, world: int) -> wp.mat33:
+    """Normal, first and second tangent of a contact, as rows."""
+    normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
+    return wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+
+
+@wp.func
 def slope(scene: Scene, world: int, count: int, at: float, linear: float, square: float) -> wp.vec2:
     """First and second derivative of the cost along the search direction, `at` steps of it from the present point.
 
@@ -97,6 +104,25 @@ def lever(arm: wp.vec3) -> wp.mat33:
     return wp.mat33(1.0, 0.0, -arm[1], 0.0, 1.0, arm[0], 0.0, 0.0, 0.0)
 
 
+@wp.func
+def add_work(
+    scene: Scene, world: int, count: int, start: Body, origin: wp.vec3, speed: wp.vec3, spin: wp.vec3, time: int,
+    work: wp.array3d[float],
+):  # fmt: skip
+    """Add the work of each robot on the object in a step, see `sim/work.py`.
+
+    The object was at `start`, where the contacts were found; its origin and how it moves are those after the step.
+    """
+    for contact in range(count):
+        row = contact * WIDTH
+        robot = int(scene.table[row + contacts.MINUS, world])
+        if robot >= 0 and scene.table[row + contacts.PLUS, world] < 0.0:
+            miss = load3(scene, row + contacts.MISS, world)
+            force = -(wp.transpose(axes(scene, row, world)) * (metric(scene, row, world, miss) * miss))
+            arm = start.centre + load3(scene, row + contacts.ARM, world) - origin
+            work[time, world, robot] += scene.dt * wp.dot(force, speed + wp.cross(spin, arm))
+
+
 @lru_cache(maxsize=None)
 def types(robots: int) -> Tuple[Any, Any, Any, Any]:
     """Warp's types for a number of robots: a Jacobian, a Hessian, a pose and a motion."""
@@ -114,23 +140,22 @@ def solver(robots: int) -> Any:
     @wp.func
     def jacobian(scene: Scene, row: int, world: int) -> jacobian_type:
         """How the unknowns move a contact's first body relative to its second, in the contact's axes."""
-        normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
-        axes = wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+        base = axes(scene, row, world)
         plus, minus = int(scene.table[row + contacts.PLUS, world]), int(scene.table[row + contacts.MINUS, world])
         arm, other = load3(scene, row + contacts.ARM, world), load3(scene, row + contacts.OTHER_ARM, world)
         found = jacobian_type(0.0)
         if plus < 0:
-            turning = -(axes * wp.skew(arm))
+            turning = -(base * wp.skew(arm))
             for i in range(3):
                 for j in range(3):
-                    found[i, j] = axes[i, j]
+                    found[i, j] = base[i, j]
                     found[i, 3 + j] = turning[i, j]
         for robot in range(robots):
             own = wp.mat33(0.0)
             if robot == plus:
-                own = axes * lever(arm)
+                own = base * lever(arm)
             if robot == minus:
-                own = -(axes * lever(other))
+                own = -(base * lever(other))
             for i in range(3):
                 for j in range(3):
                     found[i, 6 + 3 * robot + j] = own[i, j]
@@ -283,12 +308,15 @@ def stepper(robots: int) -> Any:
         warm: wp.array[vector_type],
         path_qpos: wp.array2d[pose_type],
         path_qvel: wp.array2d[vector_type],
+        work: wp.array3d[float],
     ):
         world = first + wp.tid()
         mu = wp.vec3(friction[world])
         pose, motion, found = pose_type(qpos[world]), vector_type(qvel[world]), vector_type(warm[world])
         number = int(robots)  # a variable, lest Warp unrolls the loops and the search for contacts is there twice
         for time in range(path_qpos.shape[0]):
+            for robot in range(work.shape[2]):
+                work[time, world, robot] = 0.0
             for _sub in range(substeps):
                 attitude = wp.normalize(wp.quat(pose[4], pose[5], pose[6], pose[3]))
                 thing, own_spin = Body(), wp.vec3(motion[3], motion[4], motion[5])
@@ -339,6 +367,9 @@ def stepper(robots: int) -> Any:
                     motion[3 + k] = own_spin[k]
                     pose[k] += scene.dt * motion[k]
                     pose[4 + k] = attitude[k]
+                if work.shape[2] > 0:
+                    now, speed = wp.vec3(pose[0], pose[1], pose[2]), wp.vec3(motion[0], motion[1], motion[2])
+                    add_work(scene, world, count, thing, now, speed, thing.turn * own_spin, time, work)
             path_qpos[time, world] = pose
             path_qvel[time, world] = motion
         qpos[world] = pose

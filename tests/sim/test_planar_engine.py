@@ -20,7 +20,7 @@ def settings(name, *changes):
     return configuration.load("default", name, [f"sim.num_envs={SIZE}", "task.episode_seconds=20", *changes])
 
 
-def simulator(kind, config, robots, friction=None):
+def simulator(kind, config, robots, friction=None, measure_work=False):
     """A simulator on the engine `kind`; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
     from mapush_stack.sim import scene
     from mapush_stack.sim.mujoco import MujocoEngine
@@ -29,7 +29,7 @@ def simulator(kind, config, robots, friction=None):
     from mapush_stack.sim.team import Team
 
     team = Team(config.sim, ["planar"] * robots, 0, torch.device("cpu"))
-    spec = scene.build(config.object.body, team, 100)
+    spec = scene.build(config.object.body, team, 100, measure_work)
     if kind == "mujoco":
         spec.option.tolerance = 1e-12
     engine = {"mujoco": MujocoEngine, "kernel": PlanarEngine}[kind]
@@ -93,6 +93,20 @@ def test_trajectories_are_those_of_mujoco(name):
     assert (wanted.object_pos[-1] - wanted.object_pos[0])[:, :2].norm(dim=-1).max() > 0.3
     for field in ("robot_pos", "object_pos", "object_rpy"):
         assert torch.allclose(getattr(found, field), getattr(wanted, field), atol=1e-3), field
+
+
+@pytest.mark.parametrize("name", ["cuboid", "tblock"])
+def test_the_work_is_that_of_mujoco(name):
+    config = settings(name)
+    state, paths = start(config, 2), []
+    for kind in ("mujoco", "kernel"):
+        sim = simulator(kind, config, 2, measure_work=True)
+        sim.reset(torch.arange(SIZE), state)
+        steps = [(sim.step(toward(state), 20), sim.work_path.clone()) for _ in range(5)]
+        paths.append(torch.cat([work for _, work in steps]))
+    wanted, found = paths
+    assert wanted.sum(0).abs().max() > 1.0  # J
+    assert torch.allclose(found, wanted, atol=2e-3) and torch.allclose(found.sum(0), wanted.sum(0), atol=5e-3)
 
 
 def test_a_start_with_crossing_robots_is_that_of_mujoco():
