@@ -106,7 +106,7 @@ def test_the_work_is_that_of_mujoco(name):
         paths.append(torch.cat([work for _, work in steps]))
     wanted, found = paths
     assert wanted.sum(0).abs().max() > 1.0  # J
-    assert torch.allclose(found, wanted, atol=2e-3) and torch.allclose(found.sum(0), wanted.sum(0), atol=5e-3)
+    assert torch.allclose(found, wanted, atol=1e-2) and torch.allclose(found.sum(0), wanted.sum(0), atol=5e-3)
 
 
 def test_a_start_with_crossing_robots_is_that_of_mujoco():
