@@ -36,6 +36,8 @@ def main():
     parser.add_argument("--step", action="store_true", help="only run one physics step, for Nsight Compute")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_intermixed_args()
+    if arguments.step:  # of MuJoCo Warp: that of planar robots is otherwise one kernel
+        arguments.overrides.append("sim.planar.fused=false")
     settings = configuration.load("default", "", [f"sim.num_envs={arguments.envs}", *arguments.overrides])
     task, thing = settings.task, settings.object
     env = make_env(task, thing, settings.sim, settings.training.seed)

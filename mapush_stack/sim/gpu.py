@@ -24,7 +24,7 @@ def place(name: str, device: str, why_not: Callable[[str], str]) -> Backend:
 
     """
     if device == "cpu":
-        return Backend(name, torch.device("cpu"), "asked for on the CPU, where it is slow")
+        return Backend(name, torch.device("cpu"), "asked for on the CPU, where legs are slow")
     missing = why_not(device)
     if missing:
         raise UserError(f"sim.backend={name} is not possible here: {missing}; use sim.backend=mujoco")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..system.machine import usable_cpus
-from . import gpu
+from . import gpu, work
 from .engine import Engine, Path
 
 OBJECT_BODY, OBJECT_DOFS = 1, 6
@@ -121,12 +121,14 @@ class PlanarEngine(Engine):
             launches[0].launch(self._warp.stream_from_torch(stream))
         else:
             list(self._threads.map(lambda launch: launch.launch(), launches))
-        return Path(path.qpos.clone(), path.qvel.clone())
+        done = None if path.work is None else path.work.nan_to_num(0.0, 0.0, 0.0)
+        return Path(path.qpos.clone(), path.qvel.clone(), done)
 
     def _prepare(self, steps: int, substeps: int) -> Tuple[Path, List[Any]]:
         """Where a call of `advance` leaves its path, and its launches, each for a part of the worlds."""
         share, memory, (pose, motion) = self._warp.from_torch, self._memory, self._types
-        sizes = (self.model.nq, self.model.nv)
+        robots = len(work.sensors(self.model)) // work.NUMBERS
+        sizes = (self.model.nq, self.model.nv, robots)
         path = Path(*(torch.zeros(steps, self.num_envs, size, device=self.device) for size in sizes))
         arrays = [
             share(self._friction, dtype=self._warp.vec3),
@@ -135,6 +137,7 @@ class PlanarEngine(Engine):
             *(share(tensor, dtype=motion) for tensor in (memory["qvel"], memory["warmstart"])),
             share(path.qpos, dtype=pose),
             share(path.qvel, dtype=motion),
+            share(path.work),
         ]
         parts = 1 if self._threads is None else self._threads._max_workers
         bounds = [self.num_envs * part // parts for part in range(parts + 1)]
@@ -149,7 +152,7 @@ class PlanarEngine(Engine):
             )
             for first, end in zip(bounds[:-1], bounds[1:])
         ]
-        return path, launches
+        return path if robots else path._replace(work=None), launches
 
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; divergence shows as numbers that are not finite."""

@@ -33,6 +33,13 @@ def metric(scene: Scene, row: int, world: int, miss: wp.vec3) -> wp.mat33:
 
 
 @wp.func
+def axes(scene: Scene, row: int, world: int) -> wp.mat33:
+    """Normal, first and second tangent of a contact, as rows."""
+    normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
+    return wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+
+
+@wp.func
 def slope(scene: Scene, world: int, count: int, at: float, linear: float, square: float) -> wp.vec2:
     """First and second derivative of the cost along the search direction, `at` steps of it from the present point.
 
@@ -97,6 +104,22 @@ def lever(arm: wp.vec3) -> wp.mat33:
     return wp.mat33(1.0, 0.0, -arm[1], 0.0, 1.0, arm[0], 0.0, 0.0, 0.0)
 
 
+@wp.func
+def add_work(scene: Scene, world: int, count: int, before: Body, after: Body, time: int, work: wp.array3d[float]):
+    """Add the work of each robot on the object in a step, see `sim/work.py`.
+
+    The object was at `before`, where the contacts were found, and is at `after`.
+    """
+    for contact in range(count):
+        row = contact * WIDTH
+        robot = int(scene.table[row + contacts.MINUS, world])
+        if robot >= 0 and scene.table[row + contacts.PLUS, world] < 0.0:
+            miss = load3(scene, row + contacts.MISS, world)
+            force = -(wp.transpose(axes(scene, row, world)) * (metric(scene, row, world, miss) * miss))
+            arm = before.centre + load3(scene, row + contacts.ARM, world) - after.centre
+            work[time, world, robot] += scene.dt * wp.dot(force, after.speed + wp.cross(after.spin, arm))
+
+
 @lru_cache(maxsize=None)
 def types(robots: int) -> Tuple[Any, Any, Any, Any]:
     """Warp's types for a number of robots: a Jacobian, a Hessian, a pose and a motion."""
@@ -114,23 +137,22 @@ def solver(robots: int) -> Any:
     @wp.func
     def jacobian(scene: Scene, row: int, world: int) -> jacobian_type:
         """How the unknowns move a contact's first body relative to its second, in the contact's axes."""
-        normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
-        axes = wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+        base = axes(scene, row, world)
         plus, minus = int(scene.table[row + contacts.PLUS, world]), int(scene.table[row + contacts.MINUS, world])
         arm, other = load3(scene, row + contacts.ARM, world), load3(scene, row + contacts.OTHER_ARM, world)
         found = jacobian_type(0.0)
         if plus < 0:
-            turning = -(axes * wp.skew(arm))
+            turning = -(base * wp.skew(arm))
             for i in range(3):
                 for j in range(3):
-                    found[i, j] = axes[i, j]
+                    found[i, j] = base[i, j]
                     found[i, 3 + j] = turning[i, j]
         for robot in range(robots):
             own = wp.mat33(0.0)
             if robot == plus:
-                own = axes * lever(arm)
+                own = base * lever(arm)
             if robot == minus:
-                own = -(axes * lever(other))
+                own = -(base * lever(other))
             for i in range(3):
                 for j in range(3):
                     found[i, 6 + 3 * robot + j] = own[i, j]
@@ -271,6 +293,89 @@ def stepper(robots: int) -> Any:
         found.spin = wp.vec3(0.0, 0.0, motion[rate + 2])
         return found
 
+    @wp.func
+    def object_body(scene: Scene, pose: pose_type, motion: vector_type) -> Body:
+        """The object of a world."""
+        found = Body()
+        found.turn = wp.quat_to_matrix(wp.normalize(wp.quat(pose[4], pose[5], pose[6], pose[3])))
+        found.spin = found.turn * wp.vec3(motion[3], motion[4], motion[5])
+        offset = found.turn * scene.centre
+        found.centre = wp.vec3(pose[0], pose[1], pose[2]) + offset
+        found.speed = wp.vec3(motion[0], motion[1], motion[2]) + wp.cross(found.spin, offset)
+        return found
+
+    @wp.func
+    def find_contacts(
+        scene: Scene, world: int, thing: Body, pose: pose_type, motion: vector_type, friction: wp.vec3
+    ) -> int:
+        """Write a world's contacts into the table; how many there are."""
+        count = contacts.object_on_floor(scene, world, thing, friction[0])
+        number = int(robots)  # a variable, lest Warp unrolls the loop and the search is in the kernel many times
+        for robot in range(number):
+            own = robot_body(scene, pose, motion, robot)
+            count = contacts.robot_on_object(scene, world, count, thing, own, robot, friction[1])
+            for other in range(robot):
+                two = robot_body(scene, pose, motion, other)
+                count = contacts.robot_on_robot(scene, world, count, own, two, robot, other, friction[2])
+        return count
+
+    @wp.func
+    def free_accelerations(
+        scene: Scene, world: int, thing: Body, pose: pose_type, motion: vector_type, control: wp.array2d[wp.vec3]
+    ) -> vector_type:
+        """The accelerations without contacts: those of joints, so that an orbit is a force."""
+        free, spin = vector_type(), wp.vec3(motion[3], motion[4], motion[5])
+        fall = scene.gravity - wp.cross(thing.spin, wp.cross(thing.spin, thing.turn * scene.centre))
+        whirl = thing.turn * (wp.inverse(scene.inertia) * -wp.cross(spin, scene.inertia * spin))
+        for k in range(3):
+            free[k] = fall[k]
+            free[3 + k] = whirl[k]
+        number = int(robots)
+        for robot in range(number):
+            own = robot_body(scene, pose, motion, robot)
+            pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own), scene.robot_mass)
+            for k in range(3):
+                free[6 + 3 * robot + k] = pushed[k]
+        return free
+
+    @wp.func
+    def accelerated(
+        scene: Scene, world: int, thing: Body, pose: pose_type, before: vector_type, control: wp.array2d[wp.vec3],
+        found: vector_type,
+    ) -> vector_type:  # fmt: skip
+        """The motion after a step with the accelerations `found`, implicit in servos and gyroscopic forces."""
+        motion, offset = vector_type(before), thing.turn * scene.centre
+        spinning = wp.transpose(thing.turn) * wp.vec3(found[3], found[4], found[5])
+        twist = with_gyroscope(scene, wp.vec3(before[3], before[4], before[5]), spinning)
+        turning, orbit = thing.turn * twist, wp.cross(thing.spin, offset)
+        push = wp.vec3(found[0], found[1], found[2]) - wp.cross(turning, offset)
+        push -= scene.dt * (wp.cross(turning, orbit) + wp.cross(thing.spin, wp.cross(turning, offset)))
+        for k in range(3):
+            motion[k] += scene.dt * push[k]
+            motion[3 + k] += scene.dt * twist[k]
+        number = int(robots)
+        for robot in range(number):
+            own = robot_body(scene, pose, before, robot)
+            pushed = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
+            pushed = with_servos(scene, servo(scene, control[world, robot], own), own, pushed)
+            for k in range(3):
+                motion[6 + 3 * robot + k] += scene.dt * pushed[k]
+        return motion
+
+    @wp.func
+    def moved(scene: Scene, before: pose_type, motion: vector_type) -> pose_type:
+        """The pose after a step with this motion."""
+        pose, spin = pose_type(before), wp.vec3(motion[3], motion[4], motion[5])
+        turn = wp.quat_from_axis_angle(wp.normalize(spin), wp.length(spin) * scene.dt)
+        attitude = wp.normalize(wp.normalize(wp.quat(pose[4], pose[5], pose[6], pose[3])) * turn)
+        pose[3] = attitude[3]
+        for k in range(3):
+            pose[k] += scene.dt * motion[k]
+            pose[4 + k] = attitude[k]
+        for k in range(3 * robots):
+            pose[7 + k] += scene.dt * motion[6 + k]
+        return pose
+
     @wp.kernel(enable_backward=False, module="unique")
     def step(
         scene: Scene,
@@ -283,62 +388,22 @@ def stepper(robots: int) -> Any:
         warm: wp.array[vector_type],
         path_qpos: wp.array2d[pose_type],
         path_qvel: wp.array2d[vector_type],
+        work: wp.array3d[float],
     ):
         world = first + wp.tid()
-        mu = wp.vec3(friction[world])
         pose, motion, found = pose_type(qpos[world]), vector_type(qvel[world]), vector_type(warm[world])
-        number = int(robots)  # a variable, lest Warp unrolls the loops and the search for contacts is there twice
         for time in range(path_qpos.shape[0]):
+            for robot in range(work.shape[2]):
+                work[time, world, robot] = 0.0
             for _sub in range(substeps):
-                attitude = wp.normalize(wp.quat(pose[4], pose[5], pose[6], pose[3]))
-                thing, own_spin = Body(), wp.vec3(motion[3], motion[4], motion[5])
-                thing.turn = wp.quat_to_matrix(attitude)
-                thing.spin = thing.turn * own_spin
-                offset = thing.turn * scene.centre
-                orbit = wp.cross(thing.spin, offset)
-                thing.centre = wp.vec3(pose[0], pose[1], pose[2]) + offset
-                thing.speed = wp.vec3(motion[0], motion[1], motion[2]) + orbit
-                free = vector_type()
-                # Accelerations of joints, as MuJoCo's: of the body's origin, and of a spin in the body's own frame.
-                fall = scene.gravity - wp.cross(thing.spin, orbit)
-                whirl = thing.turn * (wp.inverse(scene.inertia) * -wp.cross(own_spin, scene.inertia * own_spin))
-                for k in range(3):
-                    free[k] = fall[k]
-                    free[3 + k] = whirl[k]
-                count = contacts.object_on_floor(scene, world, thing, mu[0])
-                for robot in range(number):
-                    own = robot_body(scene, pose, motion, robot)
-                    pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own), scene.robot_mass)
-                    for k in range(3):
-                        free[6 + 3 * robot + k] = pushed[k]
-                    count = contacts.robot_on_object(scene, world, count, thing, own, robot, mu[1])
-                    for other in range(robot):
-                        two = robot_body(scene, pose, motion, other)
-                        count = contacts.robot_on_robot(scene, world, count, own, two, robot, other, mu[2])
+                thing = object_body(scene, pose, motion)
+                count = find_contacts(scene, world, thing, pose, motion, friction[world])
+                free = free_accelerations(scene, world, thing, pose, motion, control)
                 found = solve(scene, world, count, thing.turn, free, found)
-                # The step in velocity, then in position.
-                spinning = wp.vec3(found[3], found[4], found[5])
-                twist = with_gyroscope(scene, own_spin, wp.transpose(thing.turn) * spinning)
-                turning = thing.turn * twist
-                push = wp.vec3(found[0], found[1], found[2]) - wp.cross(turning, offset)
-                push -= scene.dt * (wp.cross(turning, orbit) + wp.cross(thing.spin, wp.cross(turning, offset)))
-                own_spin += scene.dt * twist
-                rate = wp.length(own_spin)
-                attitude *= wp.quat_from_axis_angle(wp.normalize(own_spin), rate * scene.dt)
-                for robot in range(number):
-                    own = robot_body(scene, pose, motion, robot)
-                    pushed = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
-                    pushed = with_servos(scene, servo(scene, control[world, robot], own), own, pushed)
-                    for k in range(3):
-                        motion[6 + 3 * robot + k] += scene.dt * pushed[k]
-                        pose[7 + 3 * robot + k] += scene.dt * motion[6 + 3 * robot + k]
-                attitude = wp.normalize(attitude)
-                pose[3] = attitude[3]
-                for k in range(3):
-                    motion[k] += scene.dt * push[k]
-                    motion[3 + k] = own_spin[k]
-                    pose[k] += scene.dt * motion[k]
-                    pose[4 + k] = attitude[k]
+                motion = accelerated(scene, world, thing, pose, motion, control, found)
+                pose = moved(scene, pose, motion)
+                if work.shape[2] > 0:
+                    add_work(scene, world, count, thing, object_body(scene, pose, motion), time, work)
             path_qpos[time, world] = pose
             path_qvel[time, world] = motion
         qpos[world] = pose

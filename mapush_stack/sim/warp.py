@@ -248,15 +248,10 @@ class WarpKind(SceneKind):
         fields: Tuple[str, ...],
         measure_work: bool = False,
     ) -> Engine:
-        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it.
-
-        It knows no sensors, so MuJoCo Warp measures the work.
-        """
-        fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
-        if fused and not measure_work:
-            return PlanarEngine(
-                scene.build(body, team, sim.solver_iterations), sim.num_envs, device, threads=sim.threads
-            )
+        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
+        if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
+            spec = scene.build(body, team, sim.solver_iterations, measure_work)
+            return PlanarEngine(spec, sim.num_envs, device, threads=sim.threads)
         return super().engine_for(sim, body, team, device, fields, measure_work)
 
     def place(self, device: str) -> Backend:

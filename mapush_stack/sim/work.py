@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .rotation import rotate_by_quaternion
 
-_NAME, _NUMBERS = "work_of_robot", 9
+_NAME, NUMBERS = "work_of_robot", 9
 """A sensor's name begins so; it gives force, torque and point of action."""
 _NET_FORCE = 3
 """MuJoCo's `reduce` of a contact sensor: all contacts as one wrench at their centroid, in the arena frame."""
@@ -33,7 +33,7 @@ def add_sensors(spec: Any, num_robots: int) -> None:
 def sensors(model: Any) -> List[int]:
     """Where the sensors of `add_sensors` have their numbers in the data of a `mujoco.MjModel`; empty without them."""
     found = [sensor for sensor in map(model.sensor, range(model.nsensor)) if sensor.name.startswith(_NAME)]
-    return [int(sensor.adr[0]) + number for sensor in found for number in range(_NUMBERS)]
+    return [int(sensor.adr[0]) + number for sensor in found for number in range(NUMBERS)]
 
 
 def work(sensed: Tensor, qpos: Tensor, qvel: Tensor, seconds: float, substeps: int) -> Tensor:

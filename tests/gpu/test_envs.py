@@ -92,3 +92,17 @@ def test_a_dropped_graph_does_not_spoil_the_capture_of_another():
         assert (new(number) == 1).all()
     finally:
         gc.enable()
+
+
+def test_the_planar_kernel_does_on_a_gpu_what_it_does_on_a_cpu():
+    pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    paths = []
+    for device in ("cuda", "cpu"):
+        changes = ["sim.backend=warp", f"sim.device={device}", "sim.planar.fused=true", "sim.num_envs=64"]
+        env = api.make_env(small_config(*changes))
+        env.reset()
+        assert type(env.simulator.engine).__name__ == "PlanarEngine"
+        steps = [env.step(actions(env, 0.5)).path.robot_pos.cpu().clone() for _ in range(4)]
+        paths.append(torch.cat(steps))
+        env.close()
+    assert torch.allclose(*paths, atol=1e-3)

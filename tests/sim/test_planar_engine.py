@@ -20,7 +20,7 @@ def settings(name, *changes):
     return configuration.load("default", name, [f"sim.num_envs={SIZE}", "task.episode_seconds=20", *changes])
 
 
-def simulator(kind, config, robots, friction=None):
+def simulator(kind, config, robots, friction=None, measure_work=False):
     """A simulator on the engine `kind`; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
     from mapush_stack.sim import scene
     from mapush_stack.sim.mujoco import MujocoEngine
@@ -29,7 +29,7 @@ def simulator(kind, config, robots, friction=None):
     from mapush_stack.sim.team import Team
 
     team = Team(config.sim, ["planar"] * robots, 0, torch.device("cpu"))
-    spec = scene.build(config.object.body, team, 100)
+    spec = scene.build(config.object.body, team, 100, measure_work)
     if kind == "mujoco":
         spec.option.tolerance = 1e-12
     engine = {"mujoco": MujocoEngine, "kernel": PlanarEngine}[kind]
@@ -95,6 +95,20 @@ def test_trajectories_are_those_of_mujoco(name):
         assert torch.allclose(getattr(found, field), getattr(wanted, field), atol=1e-3), field
 
 
+@pytest.mark.parametrize("name", ["cuboid", "tblock"])
+def test_the_work_is_that_of_mujoco(name):
+    config = settings(name)
+    state, paths = start(config, 2), []
+    for kind in ("mujoco", "kernel"):
+        sim = simulator(kind, config, 2, measure_work=True)
+        sim.reset(torch.arange(SIZE), state)
+        steps = [(sim.step(toward(state), 20), sim.work_path.clone()) for _ in range(5)]
+        paths.append(torch.cat([work for _, work in steps]))
+    wanted, found = paths
+    assert wanted.sum(0).abs().max() > 1.0  # J
+    assert torch.allclose(found, wanted, atol=1e-2) and torch.allclose(found.sum(0), wanted.sum(0), atol=5e-3)
+
+
 def test_a_start_with_crossing_robots_is_that_of_mujoco():
     config = settings("cuboid")
     mujoco, kernel = (simulator(kind, config, 2) for kind in ("mujoco", "kernel"))
@@ -109,16 +123,20 @@ def test_a_start_with_crossing_robots_is_that_of_mujoco():
     assert torch.allclose(paths[0].robot_pos, paths[1].robot_pos, atol=1e-3)
 
 
-def test_a_reset_leaves_other_environments_alone():
+def test_a_reset_starts_anew_and_leaves_other_environments_alone():
     config = settings("cuboid")
     sim, state = simulator("kernel", config, 2), start(config, 2)
+    state.object_pos[:, 2] = 0.249  # in contact, so that the solver's first guess counts
     sim.reset(torch.arange(SIZE), state)
-    before = sim.step(toward(state), 60).at(-1)
-    mask = torch.arange(SIZE) % 2 == 0
+    first = sim.step(toward(state), 60)
+    path, kept_path = sim.joint_path, sim.joint_path.clone()
+    before, mask = first.at(-1), torch.arange(SIZE) % 2 == 0
     sim.reset(torch.arange(SIZE), state, mask)
-    after = sim.state()
-    assert torch.equal(after.object_pos[~mask], before.object_pos[~mask])
-    assert torch.equal(after.object_pos[mask], state.object_pos[mask])
+    assert torch.equal(sim.state().object_pos[~mask], before.object_pos[~mask])
+    kept = first.object_pos.clone()
+    again = sim.step(toward(state), 60)
+    assert torch.equal(again.object_pos[:, mask], kept[:, mask])
+    assert torch.equal(path, kept_path)  # the step before is still what it was
 
 
 def test_a_saved_simulation_goes_on_bit_for_bit():

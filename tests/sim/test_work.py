@@ -13,11 +13,14 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 
 def pushed(backend, robot, places, commands, seconds=4.0, friction=0.5):
     """Work in J of robots that start at `places` (x, y, yaw) and hold `commands`; and how far the cuboid came, m."""
-    if backend == "warp":
+    kernel = backend == "kernel"
+    if backend != "mujoco":
         pytest.importorskip("mujoco_warp")
+        backend = "warp"
     far = ["task.target_distance=[50,50]", "task.episode_seconds=60", "task.max_roll=10"]
     config = small_config(
         f"sim.backend={backend}", f"sim.robot={robot}", "sim.device=cpu", "sim.num_envs=1", *far,
+        f"sim.planar.fused={str(kernel).lower()}",
         f"object.body.friction=[{friction},{friction}]", f"object.task.num_robots={len(places)}",
     )  # fmt: skip
     env = make_env(config.task, config.object, config.sim, 0, measure_work=True)
@@ -40,7 +43,7 @@ def pushed(backend, robot, places, commands, seconds=4.0, friction=0.5):
 AHEAD, BEHIND = (0.4, 0.0, 0.0), (-0.9, 0.0, 0.0)
 
 
-@pytest.mark.parametrize("backend", ["mujoco", "warp"])
+@pytest.mark.parametrize("backend", ["mujoco", "warp", "kernel"])
 def test_one_pushes(backend):
     done, way = pushed(backend, "planar", [BEHIND, (0.0, 3.0, 0.0)], [AHEAD, (0.0, 0.0, 0.0)])
     assert work_share(done).tolist() == pytest.approx([1.0, 0.0], abs=1e-6)
@@ -49,7 +52,7 @@ def test_one_pushes(backend):
     assert way > 0.8 and float(done[0]) == pytest.approx(0.3 * 4 * 9.81 * way, rel=0.15)
 
 
-@pytest.mark.parametrize("backend", ["mujoco", "warp"])
+@pytest.mark.parametrize("backend", ["mujoco", "warp", "kernel"])
 def test_two_push(backend):
     done, way = pushed(backend, "planar", [(-0.9, 0.35, 0.0), (-0.9, -0.35, 0.0)], [AHEAD, AHEAD])
     assert way > 1.0 and work_share(done).tolist() == pytest.approx([0.5, 0.5], abs=0.06)
