@@ -21,7 +21,8 @@ from .given import check_fields
 @click.command(name="evaluate")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--pretrained", "names", multiple=True, help="Policy that comes with the project; repeatable.")
-@click.option("--object", "object_name", default="", help="Object for a policy of another program.  [default: cuboid]")
+@click.option("--scripted", is_flag=True, help="Also a team that pushes by rule, in the preset `default`.")
+@click.option("--object", "object_name", default="", help="Object for a policy that brings none.  [default: cuboid]")
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 1000]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
@@ -32,6 +33,7 @@ from .given import check_fields
 def command(
     paths: Tuple[Path, ...],
     names: Tuple[str, ...],
+    scripted: bool,
     object_name: str,
     episodes: Optional[int],
     seed: Optional[int],
@@ -47,19 +49,21 @@ def command(
     arrays, or a module.pt of OpenRL, which is read without running what is pickled in it. What a run's checkpoints
     reach is kept in its evaluations.json, for `mapush compare`.
 
+    --scripted is a team that pushes by rule: what a task allows without learning (docs/teams.md).
+
     --absent and --frozen show whether the team needs a robot, by its number from 0. An absent robot starts further
     away than any target; a frozen one stands where it starts.
     """
     from ..analysis import evaluations
-    from ..evaluation import pretrained
+    from ..evaluation import policies, pretrained
 
     check_fields({"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object"}, overrides)
     console = make_console(stderr=as_json)
-    paths = (*paths, *(pretrained.path(name) for name in names))
+    paths = (*paths, *(pretrained.path(name) for name in names), *([policies.SCRIPTED] if scripted else []))
     if not paths:
-        raise UserError(f"give a PATH to evaluate, or --pretrained with one of: {', '.join(pretrained.names())}")
+        raise UserError(f"give a PATH to evaluate, --scripted, or --pretrained with one of: {', '.join(pretrained.names())}")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
-    if not overrides and not names:
+    if not overrides and not names and not scripted:
         evaluations.record(rows)
     if as_json:
         print(json.dumps(rows, indent=2))

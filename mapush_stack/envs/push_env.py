@@ -228,6 +228,11 @@ class PushEnv(TeamEnv):
         return self._target
 
     @property
+    def sim_state(self) -> SimState:
+        """The simulation's present state `[N]`; the next step overwrites it."""
+        return self._state
+
+    @property
     def next_episode(self) -> int:
         """Number of the first episode that has begun in no environment yet."""
         return int(self._episode.max()) + 1 if self._started else 0

@@ -14,6 +14,10 @@ from ..learning.registry import LEARNERS
 from ..training import checkpoint, config
 from ..training.config import ExperimentConfig
 from ..training.run_directory import find_checkpoints
+from .scripted import ScriptedTeam
+
+SCRIPTED = Path("scripted")
+"""Stands for the team that pushes by rule, which is no file."""
 
 
 class Candidate(NamedTuple):
@@ -30,7 +34,7 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
     """The policies at `path`: every checkpoint of a run, one checkpoint, an .npz of arrays, or a module.pt.
 
     Args:
-        path: a run directory, a checkpoint folder, or a file.
+        path: a run directory, a checkpoint folder, or a file; `SCRIPTED`.
         object_name: object for a policy that does not bring its own configuration; empty for the cuboid.
         overrides: `path.to.field=value` changes to the configuration.
 
@@ -38,6 +42,8 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
         UserError: there is nothing that can be evaluated.
 
     """
+    if path is SCRIPTED:
+        return [Candidate(path, -1, config.load("default", object_name, overrides))]
     if path.suffix in (".npz", ".pt"):
         return [Candidate(path, -1, config.load("paper", object_name, overrides))]
     if path.exists() and not path.is_dir():
@@ -69,6 +75,8 @@ def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
 
     """
     path, learner = candidate.path, candidate.config.learner
+    if path is SCRIPTED:
+        return ScriptedTeam(env)
     if path.suffix in (".npz", ".pt"):
         actor = (openrl_actor.read_npz if path.suffix == ".npz" else openrl_actor.read_module)(path)
         if actor.observation_size != env.spec.observation_size:

@@ -8,7 +8,8 @@ from tests.cli.runner import mapush, train_small
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 
-UPSTREAM = Path(__file__).resolve().parents[3] / "shared" / "data" / "upstream_policies"
+ROOT = Path(__file__).resolve().parents[2]
+UPSTREAM = ROOT.parent / "shared" / "data" / "upstream_policies"
 
 
 @pytest.fixture(scope="module")
@@ -125,4 +126,24 @@ def test_a_pretrained_team_that_does_not_exist_is_refused():
     _, err = mapush("evaluate", "--pretrained", "cuboid-go2", code=2)
     assert "there is no pretrained policy called cuboid-go2; did you mean cuboid-go1?" in err
     _, err = mapush("evaluate", code=2)
-    assert "give a PATH to evaluate, or --pretrained with one of: cuboid-go1" in err
+    assert "give a PATH to evaluate, --scripted, or --pretrained with one of: cuboid-go1" in err
+
+
+@pytest.mark.parametrize(("thing", "least"), [("cuboid", 0.97), ("cuboid-24kg", 0.4), ("cylinder", 0.97)])
+def test_a_scripted_team_shows_what_a_task_allows(thing, least):
+    (row,) = json.loads(mapush("evaluate", "--scripted", "--object", thing, "--episodes", "64", "--json")[0])
+    assert row["path"] == "scripted" and row["object"] == thing and row["valid_success_rate"] > least
+
+
+def test_a_scripted_team_of_one_cannot_move_the_heavy_cuboid():
+    given = ["--scripted", "--object", "cuboid-24kg", "--absent", "1", "--episodes", "32", "--json"]
+    (row,) = json.loads(mapush("evaluate", *given)[0])
+    assert row["success_rate"] == 0
+
+
+def test_what_a_scripted_team_cannot_do_is_said():
+    _, err = mapush("evaluate", "--scripted", "--set", "task.goal=pose", code=2)
+    assert "the scripted team knows positions only" in err
+    cart = ["--plugin", ROOT / "examples/my_lab.py", "--set", "sim.robot=cart"]
+    _, err = mapush("evaluate", "--scripted", *cart, code=2)
+    assert "steers vx, vy and yaw rate, which a robot of this team cannot" in err
