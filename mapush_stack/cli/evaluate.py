@@ -61,7 +61,9 @@ def command(
     console = make_console(stderr=as_json)
     paths = (*paths, *(pretrained.path(name) for name in names), *([policies.SCRIPTED] if scripted else []))
     if not paths:
-        raise UserError(f"give a PATH to evaluate, --scripted, or --pretrained with one of: {', '.join(pretrained.names())}")
+        raise UserError(
+            f"give a PATH to evaluate, --scripted, or --pretrained with one of: {', '.join(pretrained.names())}"
+        )
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
     if not overrides and not names and not scripted:
         evaluations.record(rows)
