@@ -262,14 +262,16 @@ def evaluations_recorded(run):
     evaluations.read(run, 480)
     text = (run / "evaluations.json").read_bytes()
     row = {"path": str(run / "models" / "rl_model_160_steps"), "steps": 160, "episodes": 9, "success_rate": 0.5}
-    evaluations.record([row])
+    evaluations.record([row, {**row, "absent": [1]}])
     (run / "evaluations.json").write_bytes(text)
 
 
 def with_evaluations(folder):
     run = a_run(folder)
     row = {"steps": 160, "success_rate": 0.5, "episodes": 9, "success_interval": [0, 1], "causes": {"time_limit": 4}}
-    (run / "evaluations.json").write_text(json.dumps({"schema": 2, "rows": [row, {**row, "steps": 320}]}))
+    (run / "evaluations.json").write_text(
+        json.dumps({"schema": 2, "rows": [row, {**row, "steps": 320}], "incomplete_teams": [{**row, "absent": [0]}]})
+    )
     (run / "success_rate.txt").write_text(
         "Loaded checkpoint from: a/rl_model_160_steps/module.pt\nsuccess rate: 0.5\nfinished time: 3.2\n----\n" * 2
     )

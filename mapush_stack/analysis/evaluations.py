@@ -143,14 +143,16 @@ def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
 
 def _merged(text: str, name: str, new: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """The rows `name` of a file and new ones, by steps and missing robots."""
-    kept: Dict[Any, Dict[str, Any]] = {}
+    kept: Dict[Any, Tuple[int, Dict[str, Any]]] = {}
     with contextlib.suppress(ValueError):  # a damaged file is replaced
-        kept = {_Row.model_validate(row).key: row for row in _rows(text, name)}
+        for row in _rows(text, name):
+            old = _Row.model_validate(row)
+            kept[old.key] = (old.episodes or 0, row)
     for row in new:
         key = _Row.model_validate(row).key
-        if row["episodes"] >= (kept.get(key, row).get("episodes") or 0):
-            kept[key] = {field: value for field, value in row.items() if field != "path"}
-    return [kept[key] for key in sorted(kept)]
+        if row["episodes"] >= kept.get(key, (0, row))[0]:
+            kept[key] = (row["episodes"], {field: value for field, value in row.items() if field != "path"})
+    return [kept[key][1] for key in sorted(kept)]
 
 
 def _rows(text: str, name: str = "rows") -> List[Any]:

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.table import Column, Table
 from rich.text import Text
 
-_WIDTH_OF_A_PIPE = 150
+_WIDTH_OF_A_PIPE = 140
 _LEAST_OF_A_COLUMN = 9
 """If the columns of a table have less room than this on average, each row becomes a list."""
 

@@ -74,7 +74,8 @@ def environment(engine: str) -> Dict[str, str]:
     changes = {activation.VARIABLE: engine, "PYTHONPATH": os.pathsep.join(folders)}
     if engine == "mujoco":  # else a program would have half of its tensors on the GPU
         changes["CUDA_VISIBLE_DEVICES"] = ""
-    return {**os.environ, **changes}
+    # By default torch's idle threads spin, on the cores that MuJoCo's need.
+    return {"OMP_WAIT_POLICY": "passive", **os.environ, **changes}
 
 
 def _check_python(interpreter: Sequence[str]) -> None:

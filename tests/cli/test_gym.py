@@ -71,6 +71,11 @@ def importing(**variables):
     return done.stderr, done.returncode
 
 
+def test_torchs_idle_threads_sleep_unless_asked_to_spin():
+    words = (PYTHON, "-c", "import os; print(os.environ['OMP_WAIT_POLICY'])")
+    assert gym_run(*words)[0] == "passive\n" and gym_run(*words, OMP_WAIT_POLICY="active")[0] == "active\n"
+
+
 def test_it_is_off_unless_asked_for():
     err, code = importing(MAPUSH_GYM="")
     assert code == 1 and "is not asked for" in err.splitlines()[-1]
