@@ -47,7 +47,7 @@ HEAVY = {
     "glfw": {"evaluation/camera.py"},
     "imageio_ffmpeg": {"evaluation/video.py"},
     "PIL": {"evaluation/video.py"},
-    "warp": {"sim/gpu.py", "sim/planar_contacts.py", "sim/planar_kernel.py"},
+    "warp": {"sim/gpu.py", "sim/planar_contacts.py", "sim/planar_kernel.py", "sim/planar_solver.py"},
     "mujoco_warp": {"sim/gpu.py", "sim/planar_contacts.py"},
     "harl": set(),  # learning/harl/library.py imports it by name, where it is asked for
     "rsl_rl": {"walking/training.py"},
@@ -66,7 +66,7 @@ HEAVY = {
     "gymnasium": {"learning/openrl/env.py", "envs/pettingzoo.py", "envs/gymnasium.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
-KERNELS = {"sim/planar_contacts.py", "sim/planar_kernel.py"}
+KERNELS = {"sim/planar_contacts.py", "sim/planar_kernel.py", "sim/planar_solver.py"}
 """Modules of Warp's own functions, which need it at module level; they are imported inside functions."""
 
 

@@ -36,7 +36,8 @@ class PlanarEngine(Engine):
         """See `Engine`; the only field that can be set is `geom_friction`."""
         self._warp, _ = gpu.import_warp()
         from .planar_contacts import WIDTH
-        from .planar_kernel import stepper, types
+        from .planar_kernel import stepper
+        from .planar_solver import types
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
