@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import importlib
+import sys
 from typing import Any, Callable, Tuple
 
 import torch
@@ -46,25 +48,38 @@ def why_not(device: str) -> str:
     return ""
 
 
-def import_warp() -> Tuple[Any, Any]:
-    """The packages `warp` and `mujoco_warp`.
+def import_warp() -> Any:
+    """The package `warp`, ready to use.
+
+    Raises:
+        UserError: it is absent.
+
+    """
+    return _imported("warp")
+
+
+def import_mujoco_warp() -> Tuple[Any, Any]:
+    """The packages `warp` and `mujoco_warp`; the latter takes another second or two.
 
     Raises:
         UserError: one is absent.
 
     """
-    try:
-        import warp
+    return _imported("warp"), _imported("mujoco_warp")
 
-        # Before anything of it runs: its banner would spoil the output of `--json`.
-        warp.config.log_level = warp.LOG_WARNING
-        import mujoco_warp
+
+def _imported(name: str) -> Any:
+    known = name in sys.modules
+    try:
+        package = importlib.import_module(name)
     except ImportError as error:
         raise UserError(
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
-    packages: Tuple[Any, Any] = warp, mujoco_warp
-    packages[0].init()
-    if not gc.get_freeze_count():
+    if name == "warp":
+        # Before anything of it runs: its banner would spoil the output of `--json`.
+        package.config.log_level = package.LOG_WARNING
+        package.init()
+    if not known:
         gc.freeze()  # every capture of a CUDA graph collects garbage: 0.26 s if it looks at all modules
-    return packages
+    return package
