@@ -71,6 +71,12 @@ def importing(**variables):
     return done.stderr, done.returncode
 
 
+def test_torchs_idle_threads_sleep_unless_asked_to_spin(monkeypatch):
+    words = (PYTHON, "-c", "import os; print(os.environ['OMP_WAIT_POLICY'])")
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert gym_run(*words)[0] == "PASSIVE\n" and gym_run(*words, OMP_WAIT_POLICY="ACTIVE")[0] == "ACTIVE\n"
+
+
 def test_it_is_off_unless_asked_for():
     err, code = importing(MAPUSH_GYM="")
     assert code == 1 and "is not asked for" in err.splitlines()[-1]
