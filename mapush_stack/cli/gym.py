@@ -74,8 +74,8 @@ def environment(engine: str) -> Dict[str, str]:
     changes = {activation.VARIABLE: engine, "PYTHONPATH": os.pathsep.join(folders)}
     if engine == "mujoco":  # else a program would have half of its tensors on the GPU
         changes["CUDA_VISIBLE_DEVICES"] = ""
-    # By default torch's idle threads spin, on the cores that MuJoCo's need.
-    return {"OMP_WAIT_POLICY": "passive", **os.environ, **changes}
+    # As in cli/main.py: idle threads of torch would take the cores of MuJoCo's.
+    return {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, **changes}
 
 
 def _check_python(interpreter: Sequence[str]) -> None:

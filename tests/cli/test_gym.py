@@ -71,9 +71,10 @@ def importing(**variables):
     return done.stderr, done.returncode
 
 
-def test_torchs_idle_threads_sleep_unless_asked_to_spin():
+def test_torchs_idle_threads_sleep_unless_asked_to_spin(monkeypatch):
     words = (PYTHON, "-c", "import os; print(os.environ['OMP_WAIT_POLICY'])")
-    assert gym_run(*words)[0] == "passive\n" and gym_run(*words, OMP_WAIT_POLICY="active")[0] == "active\n"
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert gym_run(*words)[0] == "PASSIVE\n" and gym_run(*words, OMP_WAIT_POLICY="ACTIVE")[0] == "ACTIVE\n"
 
 
 def test_it_is_off_unless_asked_for():
