@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from ..sim.gpu import import_mujoco_warp
+from ..sim.gpu import import_warp
 from ..sim.warp import DERIVED
 from .engine import STATE, Engine, ask_for_forces
 from .kinematics import Kinematics, Motion
@@ -30,7 +30,7 @@ class WarpEngine(Engine):
 
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int) -> None:
         """`device` is a CUDA device, or the CPU, which is slow and there for tests."""
-        self._warp, self._mjw = import_mujoco_warp()
+        self._warp, self._mjw = import_warp()
         ask_for_forces(spec)
         self.model, self.device, self._num_envs = spec.compile(), device, num_envs
         self._wp_device = self._warp.device_from_torch(device)

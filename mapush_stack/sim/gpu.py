@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib
 import sys
 from typing import Any, Callable, Tuple
 
@@ -48,38 +47,26 @@ def why_not(device: str) -> str:
     return ""
 
 
-def import_warp() -> Any:
-    """The package `warp`, ready to use.
-
-    Raises:
-        UserError: it is absent.
-
-    """
-    return _imported("warp")
-
-
-def import_mujoco_warp() -> Tuple[Any, Any]:
-    """The packages `warp` and `mujoco_warp`; the latter takes another second or two.
+def import_warp() -> Tuple[Any, Any]:
+    """The packages `warp` and `mujoco_warp`.
 
     Raises:
         UserError: one is absent.
 
     """
-    return _imported("warp"), _imported("mujoco_warp")
-
-
-def _imported(name: str) -> Any:
-    known = name in sys.modules
+    known = "mujoco_warp" in sys.modules
     try:
-        package = importlib.import_module(name)
+        import warp
+
+        # Before anything of it runs: its banner would spoil the output of `--json`.
+        warp.config.log_level = warp.LOG_WARNING
+        import mujoco_warp
     except ImportError as error:
         raise UserError(
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
-    if name == "warp":
-        # Before anything of it runs: its banner would spoil the output of `--json`.
-        package.config.log_level = package.LOG_WARNING
-        package.init()
+    packages: Tuple[Any, Any] = warp, mujoco_warp
+    packages[0].init()
     if not known:
         gc.freeze()  # every capture of a CUDA graph collects garbage: 0.26 s if it looks at all modules
-    return package
+    return packages

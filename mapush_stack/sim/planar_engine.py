@@ -34,7 +34,7 @@ class PlanarEngine(Engine):
         threads: int = 0,
     ) -> None:
         """See `Engine`; the only field that can be set is `geom_friction`."""
-        self._warp = gpu.import_warp()
+        self._warp, _ = gpu.import_warp()
         from .planar_contacts import WIDTH
         from .planar_kernel import stepper
         from .planar_solver import types

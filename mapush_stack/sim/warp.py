@@ -58,7 +58,7 @@ class WarpEngine(Engine):
         self, spec: Any, num_envs: int, device: torch.device, contacts: int, fields: Tuple[str, ...], threads: int = 0
     ) -> None:
         """See `Engine`; `device` is a CUDA device, or the CPU, which is slow and there for tests."""
-        self._warp, self._mjw = gpu.import_mujoco_warp()
+        self._warp, self._mjw = gpu.import_warp()
         import mujoco
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
