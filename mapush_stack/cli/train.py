@@ -44,6 +44,7 @@ _FIELDS = {
 @click.option("--seed", default=None, help="Seed of the run.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--resume", type=click.Path(path_type=Path), default=None, help="Run directory to go on with.")
+@click.option("--continue", "goes_on", is_flag=True, help="Resume the run of this configuration in RESULTS, if any.")
 @click.option(
     "--from",
     "initial",
@@ -70,6 +71,7 @@ def command(
     seed: Optional[str],
     results: Path,
     resume: Optional[Path],
+    goes_on: bool,
     initial: Optional[Path],
     pretrained: Optional[str],
     gpus: Optional[int],
@@ -95,7 +97,7 @@ def command(
     changes += [*_team(robot, team), *overrides]
     initial, weights = _initial(initial, pretrained), None
     if resume is not None:
-        if preset or parts or object_name or changes or initial:
+        if preset or parts or object_name or changes or initial or goes_on:
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = RunDirectory(resume).config()
     else:
@@ -108,9 +110,8 @@ def command(
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, without_gpus(sys.argv[1:]))
-    train: Callable[..., Any] = functools.partial(
-        session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights
-    )
+    begin = session.go_on if goes_on else session.start
+    train: Callable[..., Any] = functools.partial(begin, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
     if resume is not None:
         train = functools.partial(session.resume, resume)
     train = functools.partial(train, wandb=wandb_log)

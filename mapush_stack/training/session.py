@@ -85,6 +85,31 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
         return _train(config, run, env, learner, display, world, wandb)
 
 
+def go_on(
+    config: ExperimentConfig,
+    results: Path,
+    command: List[str],
+    display: ProgressDisplay,
+    initial: Optional[Path] = None,
+    world: World = ALONE,
+    wandb: Optional[WandbLog] = None,
+) -> Session:
+    """Resume the newest run of this configuration under `results`, or start one where there is none.
+
+    The same command can so be given again and again, as schedulers and torchrun do. Arguments and errors as of `start`
+    and `resume`.
+    """
+    found = ""
+    if world.leads:
+        runs = (path.parent for path in results.glob("mapush/*/*/*/seed-*/config.json"))
+        same = [path for path in runs if RunDirectory(path).config() == config]
+        found = str(max(same, key=lambda path: path.stat().st_ctime)) if same else ""
+    found = world.say(found)
+    if found:
+        return resume(Path(found), display, world, wandb)
+    return start(config, results, command, display, initial, world, wandb)
+
+
 @contextlib.contextmanager
 def prepared(config: ExperimentConfig, threads: int, world: World = ALONE) -> Iterator[Tuple[PushEnv, Learner]]:
     """The environment and the learner of a training; nothing is on the disk yet.

@@ -226,17 +226,11 @@ def slurm(tmp_path):
     return submit
 
 
-def test_a_slurm_job_resumes_after_its_time_limit(slurm, tmp_path):
-    new = "srun mapush train --gpus 4 --backend warp --results results/slurm-7 --robot go1"
-    assert slurm("--robot", "go1", code=143) == [new, "scontrol requeue 7"]
-    run = tmp_path / "results/slurm-7/mapush/go1push_mid-cuboid/happo/default/seed-00001-2026-01-01-00-00-00"
-    run.mkdir(parents=True)
-    assert slurm("--robot", "go1", code=143) == [new, "scontrol requeue 7"]  # no checkpoint yet: it starts again
-    (run / "models" / "rl_model_2000_steps").mkdir(parents=True)
-    resumed = f"train --gpus 4 --resume {run.relative_to(tmp_path)}"
-    assert slurm("--robot", "go1") == [f"srun mapush {resumed}"]
+def test_a_slurm_job_goes_on_after_its_time_limit(slurm):
+    train = "train --gpus 4 --continue --backend warp --results results/slurm-7 --robot go1"
+    assert slurm("--robot", "go1", code=143) == [f"srun mapush {train}", "scontrol requeue 7"]
     container = "apptainer run --nv mapush-warp.sif mapush"
-    assert slurm("--robot", "go1", MAPUSH=container) == [f"srun {container} {resumed}"]
+    assert slurm("--robot", "go1", MAPUSH=container) == [f"srun {container} {train}"]
 
 
 def test_a_slurm_job_that_fails_or_finishes_does_not_queue_again(slurm):
