@@ -28,13 +28,14 @@ HEIGHT = 0.28
 """Height of the base, m: that of a standing Go1's trunk."""
 
 
+TimeConstant = Annotated[float, Field(ge=0.01, le=5, description="of the velocity servo along x and y, s")]
 Force = Annotated[float, Field(gt=0, le=1000, description="limit of the servo along x and y, N")]
 
 
 class SlidingSettings(RobotSettings):
     """A body on the plane whose velocity follows the command (docs/task.md section 12)."""
 
-    linear_time_constant: float = Field(0.15, ge=0.01, le=5, description="of the velocity servo along x and y, s")
+    linear_time_constant: TimeConstant = 0.15
     yaw_time_constant: float = Field(0.12, ge=0.01, le=5, description="of the yaw rate servo, s")
     max_force: Force = 60.0
     max_torque: float = Field(12.0, gt=0, le=1000, description="limit of the yaw servo, N m")

@@ -15,7 +15,7 @@ from ...task.robot import RobotTask
 from ..contacts import ROBOT_FRICTION, SLIDING_ROBOT
 from ..drawing import DARK, SHELL, STEEL, TURN_Y, Colour, Draw
 from .base import Joints
-from .planar import Force, Sliding, SlidingSettings
+from .planar import Force, Sliding, SlidingSettings, TimeConstant
 
 LENGTH, WIDTH, TALL = 0.508, 0.430, 0.250
 """m, wheels included."""
@@ -30,8 +30,9 @@ _GRIP_TIME_CONSTANT = 0.02
 
 
 class RoverSettings(SlidingSettings):
-    """A rover on wheels, with twice the planar robot's push force."""
+    """A rover, with twice the planar robot's largest force, which it reaches when held at a full command."""
 
+    linear_time_constant: TimeConstant = 0.07
     max_force: Force = 120.0
 
 
@@ -55,8 +56,9 @@ class Rover(Sliding[RoverSettings]):
         return self.mass / _GRIP_TIME_CONSTANT, _GRIP
 
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
-        """See `RobotKind.control`."""
-        return torch.cat((commands[..., :1].clamp(-TOP_SPEED, TOP_SPEED), commands[..., 1:]), dim=-1)
+        """See `RobotKind.control`; the rover goes no faster than it can, and never sideways."""
+        vx, vy, yaw_rate = commands.unbind(-1)
+        return torch.stack((vx.clamp(-TOP_SPEED, TOP_SPEED), torch.zeros_like(vy), yaw_rate), dim=-1)
 
     def senses(self, joints: Joints) -> Tensor:
         """See `RobotKind.senses`: speed ahead (m/s) and yaw rate (rad/s)."""

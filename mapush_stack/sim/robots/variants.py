@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import Annotated
 
 from .base import Joints
-from .planar import Force, Sliding, SlidingSettings
+from .planar import Force, Sliding, SlidingSettings, TimeConstant
 
 Speed = Annotated[float, Field(gt=0, le=4, description="velocities are the commands times this")]
 
@@ -19,13 +19,14 @@ class VariantSettings(SlidingSettings):
 
 
 class StrongSettings(VariantSettings):
-    """Twice the planar robot's push force."""
+    """Twice the planar robot's largest force, which it reaches when the object holds it at a full command."""
 
+    linear_time_constant: TimeConstant = 0.05
     max_force: Force = 120.0
 
 
 class WeakSettings(VariantSettings):
-    """Half the planar robot's push force."""
+    """Half the planar robot's largest force."""
 
     max_force: Force = 30.0
 
@@ -51,13 +52,13 @@ class Variant(Sliding[VariantSettings]):
 
 
 class Strong(Variant):
-    """Planar robots that push with twice the force."""
+    """Planar robots that push with up to 120 N."""
 
     settings_model = StrongSettings
 
 
 class Weak(Variant):
-    """Planar robots that push with half the force."""
+    """Planar robots that push with up to 30 N."""
 
     settings_model = WeakSettings
 
