@@ -36,6 +36,7 @@ HEAVY = {
         "sim/work.py",
         "sim/robots/planar.py",
         "sim/robots/go1.py",
+        "sim/robots/rover.py",
         "evaluation/camera.py",
         "gym_api/asset.py",
         "gym_api/camera.py",

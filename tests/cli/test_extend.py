@@ -40,12 +40,12 @@ def test_each_is_thirty_lines_at_most():
 
 def test_a_term_an_object_a_robot_a_layout_a_learner_and_a_simulator_train_together(folder):
     pytest.importorskip("mujoco")
-    plugins = [word for name in ("calm", "greedy", "rover", "short", "windy") for word in ("--plugin", f"{name}.py")]
-    named = ["--object", "plank.yaml", "--team", "rover,planar", "--backend", "windy", "task.observation=short"]
+    plugins = [word for name in ("calm", "greedy", "wagon", "short", "windy") for word in ("--plugin", f"{name}.py")]
+    named = ["--object", "plank.yaml", "--team", "wagon,planar", "--backend", "windy", "task.observation=short"]
     named += ["--learner", "greedy", "--algo", "greedy"]
     command = ["train", *plugins, *named, "task.rewards.calm=0.01", "--steps", "640", "--results", "results"]
     out, _ = mapush(*command, *small("learner.actor_minibatches=1", "learner.critic_minibatches=1"), cwd=folder)
-    assert "rover" in out and "plank" in out
+    assert "wagon" in out and "plank" in out
     run = the_run(folder / "results")
     config = json.loads((run / "config.json").read_text())
     assert config["task"]["rewards"]["calm"] == 0.01

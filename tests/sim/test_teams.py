@@ -16,12 +16,15 @@ from mapush_stack.sim.robots import ROBOTS
 from mapush_stack.sim.robots.base import Bodies, Joints, RobotKind, RobotSettings
 from mapush_stack.sim.robots.planar import add_velocity_servo
 from mapush_stack.sim.team import OBJECT_QPOS
+from mapush_stack.task.geometry import rotate
 from mapush_stack.task.robot import RobotTask
 from mapush_stack.training.progress import ProgressDisplay
 from tests.conftest import outcome, small_config
 
 HEIGHT = 0.2
-TEAMS = [["box", "box"], ["box", "planar", "go1"]]
+TEAMS = [["box", "box"], ["box", "planar", "go1"], ["planar-fast", "rover"], ["go1", "rover"]]
+HEIGHTS = {"box": HEIGHT, "rover": 0.125}
+SENSE_MIRRORS = {"box": (-1.0,), "rover": (1.0, -1.0)}
 
 
 class BoxSettings(RobotSettings):
@@ -96,15 +99,19 @@ def test_each_robot_observes_and_steers_what_its_kind_says(mujoco, team):
     env = make(team)
     layout = {2: 22, 3: 28}[len(team)]
     for kind, agent in zip(team, env.spec.agents):
-        assert agent.observation_size == len(agent.mirror.observation) == layout + (kind == "box")
-        assert agent.action_size == len(agent.mirror.action) == (2 if kind == "box" else 3)
-    assert env.spec.agents[0].mirror.action == (1.0, -1.0) and env.spec.agents[0].mirror.observation[-1] == -1.0
+        senses = SENSE_MIRRORS.get(kind, ())
+        assert agent.observation_size == len(agent.mirror.observation) == layout + len(senses)
+        assert agent.mirror.observation[layout:] == senses
+        assert agent.mirror.action == ((1.0, -1.0) if senses else (1.0, -1.0, -1.0))
     seen, _ = env.reset()
     for step in range(3):
         state = env.simulator.state()
         for robot, kind in enumerate(team):
-            sensed = state.robot_ang_vel[:, robot, 2] if kind == "box" else torch.zeros(4)
-            assert torch.equal(seen[:, robot, -1], sensed)
+            turns = kind in SENSE_MIRRORS
+            assert torch.equal(seen[:, robot, -1], state.robot_ang_vel[:, robot, 2] if turns else torch.zeros(4))
+            if kind == "rover":
+                ahead = rotate(state.robot_lin_vel[:, robot, :2], -state.robot_rpy[:, robot, 2])[:, 0]
+                assert torch.allclose(seen[:, robot, -2], ahead, atol=1e-5) and (step == 0 or ahead.any())
         seen = env.step(actions(env, step)).observations
     with pytest.raises(UserError, match=r"action must have the shape \[4, "):
         env.step(torch.zeros(4, len(team), 1))
@@ -150,10 +157,10 @@ def test_robots_follow_their_commands(mujoco, team):
     simulator.reset(torch.arange(4), state._replace(robot_pos=away, robot_rpy=level, robot_lin_vel=level))
     path = simulator.step(torch.tensor([0.4, 0.0, 0.0]).expand(4, robots, 3), 150)
     assert path.healthy.all()
-    assert torch.allclose(path.robot_lin_vel[-50:, ..., 0].mean(0), torch.tensor(0.4), atol=0.08)
-    assert torch.allclose(
-        path.robot_pos[-1, 0, :, 2], torch.tensor([{"box": 0.2}.get(k, 0.28) for k in team]), atol=0.06
-    )
+    speeds = torch.tensor([0.8 if kind == "planar-fast" else 0.4 for kind in team])
+    assert torch.allclose(path.robot_lin_vel[-50:, ..., 0].mean(0), speeds.expand(4, -1), atol=0.08)
+    heights = torch.tensor([HEIGHTS.get(kind, 0.28) for kind in team])
+    assert torch.allclose(path.robot_pos[-1, 0, :, 2], heights, atol=0.06)
 
 
 @pytest.mark.parametrize("team", TEAMS)
@@ -172,8 +179,8 @@ def test_both_engines_give_the_same_trajectories(mujoco, team):
     assert other.healthy.all()
     for name in ("robot_pos", "robot_rpy", "senses", "object_pos"):
         difference = (getattr(one, name) - getattr(other, name)).abs()
-        if "go1" in team and name != "object_pos":
-            assert difference[:, :, :2].max() < 1e-3  # the box and the planar robot
+        if name != "object_pos":
+            assert difference[:, :, [kind != "go1" for kind in team]].max() < 1e-3
         assert difference.max() < 2e-2, name
 
 
@@ -195,7 +202,7 @@ def test_a_saved_team_goes_on_bit_for_bit(mujoco, team, backend):
 
 
 @pytest.mark.parametrize("team", TEAMS)
-def test_a_kind_without_looks_is_drawn_by_what_it_collides_with(mujoco, team):
+def test_each_robot_is_drawn_and_one_without_looks_by_what_it_collides_with(mujoco, team):
     from mapush_stack.sim.drawing import SHOWN
     from mapush_stack.sim.visuals import ACCENTS, Stage
 
@@ -208,8 +215,8 @@ def test_a_kind_without_looks_is_drawn_by_what_it_collides_with(mujoco, team):
         if kind == "box":
             assert [geom.name for geom in own] == [f"robot{number}_hull"]
             assert own[0].rgba[:3] == pytest.approx(ACCENTS[number])
-        else:  # trunk and legs; what the others collide with is hidden
-            assert len(own) > 20 and not any(geom.name for geom in own)
+        else:  # trunk and legs, or wheels; what the others collide with is hidden
+            assert len(own) > 10 and not any(geom.name for geom in own)
 
 
 def test_the_finest_physics_step_of_the_team_is_taken(mujoco):
