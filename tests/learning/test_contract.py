@@ -176,7 +176,7 @@ def test_what_its_kind_cannot_do_is_refused_before_anything_is_made(registered, 
     assert str(caught.value).startswith(words) and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("library, algorithm", [("harl", "happo"), ("openrl", "mappo"), ("search", "random")])
+@pytest.mark.parametrize("library, algorithm", [("openrl", "mappo"), ("search", "random")])
 def test_a_team_of_several_kinds_is_refused_by_learners_that_cannot_train_it(registered, library, algorithm):
     registered("search", SearchKind())
     config = small_config().learner.model_copy(update={"library": library, "algorithm": algorithm})

@@ -79,6 +79,8 @@ def test_a_mixed_team_trains_evaluates_and_goes_on(mujoco, tmp_path):
     assert sections["rover"]["max_force"] == 100 and sections["planar-slow"]["speed"] == 0.5
     out, _ = mapush("evaluate", run, "--episodes", 2, "--json")
     assert json.loads(out)[-1]["robot"] == "planar-slow+rover"
+    out, _ = mapush("evaluate", run, "--episodes", 200, "--set", "sim.num_envs=200", "--json")
+    assert json.loads(out)[-1]["valid_episodes"] < 200  # robots of unlike heights may start too near each other, too
     more = ["--from", run, "--steps", 320, "--no-evaluation", "--results", tmp_path / "more"]
     assert "trained at" in mapush("train", *more)[0]
     _, err = mapush("train", "--from", run, "--team", "planar,planar", "--results", tmp_path / "other", code=2)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..vec_env import TeamEnv
+from ..vec_env import EnvSpec, TeamEnv
 
 Infos = List[List[Dict[str, Any]]]
 """For each environment and robot what HARL has to know beside observations and rewards."""
@@ -20,6 +20,26 @@ class Box(NamedTuple):
     shape: Tuple[int, ...]
 
 
+class PerRobot:
+    """Numbers `[N, A, k]` of which HARL's buffers take each robot's own, as `[:, robot]`."""
+
+    def __init__(self, values: np.ndarray, sizes: List[int]) -> None:
+        self._values, self._sizes = values, sizes
+
+    def __getitem__(self, index: Tuple[slice, int]) -> np.ndarray:
+        return self._values[index][:, : self._sizes[index[1]]]
+
+
+def observed(values: np.ndarray, spec: EnvSpec) -> Any:
+    """Observations `[N, A, D]` as HARL's runners read them; `PerRobot` for unlike robots."""
+    return values if spec.alike else PerRobot(values, [agent.observation_size for agent in spec.agents])
+
+
+def acted(values: np.ndarray, spec: EnvSpec) -> Any:
+    """Actions or their log probabilities `[N, A, K]` likewise."""
+    return values if spec.alike else PerRobot(values, [agent.action_size for agent in spec.agents])
+
+
 class HarlEnv:
     """A team's environment behind the methods and attributes that HARL's runners use of a vector environment.
 
@@ -28,25 +48,25 @@ class HarlEnv:
     """
 
     def __init__(self, env: TeamEnv) -> None:
-        """Wrap `env`, whose robots are alike."""
+        """Wrap `env`."""
         self._env, spec = env, env.spec
         values, numbers = spec.state_shape
         self.n_agents = spec.num_agents
         self.state_type = "EP" if values == 1 else "FP"
         """EP: one state for the team; FP: one for each robot."""
-        self.observation_space = [Box((spec.observation_size,))] * self.n_agents
+        self.observation_space = [Box((agent.observation_size,)) for agent in spec.agents]
         self.share_observation_space = [Box((numbers,))] * self.n_agents
-        self.action_space = [Box((spec.action_size,))] * self.n_agents
+        self.action_space = [Box((agent.action_size,)) for agent in spec.agents]
 
-    def reset(self) -> Tuple[np.ndarray, np.ndarray, List[None]]:
-        """What there is to see: observations `[N, A, D]`, states `[N, A, S]`, no action masks.
+    def reset(self) -> Tuple[Any, np.ndarray, List[None]]:
+        """What there is to see: observations `[N, A, D]` (see `observed`), states `[N, A, S]`, no action masks.
 
         HARL calls this once, at the start, when the training loop has reset the environment.
         """
         observations, state = self._env.observe()
-        return _numpy(observations), self._states(state), [None] * self._env.num_envs
+        return observed(_numpy(observations), self._env.spec), self._states(state), [None] * self._env.num_envs
 
-    def step(self, actions: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos, List[None]]:
+    def step(self, actions: np.ndarray) -> Tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos, List[None]]:
         """Hold actions `[N, A, K]` for one decision.
 
         Returns:
@@ -63,7 +83,7 @@ class HarlEnv:
         dones = (step.terminated | step.truncated).unsqueeze(-1).expand_as(rewards)
         infos = [[{"bad_transition": late} for _ in range(self.n_agents)] for late in step.truncated.tolist()]
         return (
-            _numpy(step.observations),
+            observed(_numpy(step.observations), self._env.spec),
             self._states(step.state),
             _numpy(rewards.unsqueeze(-1)),
             _numpy(dones),

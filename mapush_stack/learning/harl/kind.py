@@ -21,6 +21,7 @@ class HarlKind(LearnerKind):
     algorithms = ("happo", "mappo", "hatrpo", "haa2c")
     introduction = "HARL's "
     preset_part = "harl"
+    unlike_robots = True
 
     def check(self, config: LearnerConfig, plan: TrainingPlan) -> None:
         """See `LearnerKind.check`; HARL has to be there too."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..config import LearnerConfig
 from ..contract import Metrics, TrainingPlan
 from ..libraries import LibraryLearner, not_finite, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
-from .env import HarlEnv
+from .env import HarlEnv, acted
 from .progress import ProgressText
 
 _ACTOR_ROWS, _CRITIC_ROWS = ("obs", "masks", "active_masks"), ("share_obs", "masks", "bad_masks")
@@ -34,6 +35,9 @@ class HarlLearner(LibraryLearner):
         given = arguments.algo_args(config, plan, torch.get_num_threads(), env.device.type == "cuda")
         self.runner: Any = library.make_runner(library.find(), config.algorithm, given, self._vector)
         weights.start_deviation(self.runner, config)
+        for actor, agent in zip(self.runner.actor, env.spec.agents):
+            if agent.action_size < env.spec.action_size:  # the runner stacks all robots' actions
+                actor.get_actions = _widened(actor.get_actions, env.spec.action_size - agent.action_size)
         self._progress: Optional[ProgressText] = None
 
     def begin(self) -> None:
@@ -45,12 +49,13 @@ class HarlLearner(LibraryLearner):
 
     def collect(self) -> None:
         """See `Learner.collect`."""
-        runner = self.runner
+        runner, spec = self.runner, self.env.spec
         runner.prep_rollout()
         for step in range(self.plan.rollout_length):
             values, actions, log_probs, states, critic_states = runner.collect(step)
             outcome = self._vector.step(actions)
-            runner.insert((*outcome, values, actions, log_probs, states, critic_states))
+            own = acted(actions, spec), acted(log_probs, spec)
+            runner.insert((*outcome, values, *own, states, critic_states))
 
     def update(self, steps: int, progress: float) -> Metrics:
         """See `Learner.update`."""
@@ -118,3 +123,13 @@ class HarlLearner(LibraryLearner):
         return {
             f"{owner}.{name}": getattr(buffer, name)[0] for owner, (buffer, names) in buffers.items() for name in names
         }
+
+
+def _widened(get_actions: Callable[..., Tuple[Tensor, Tensor, Tensor]], missing: int) -> Callable[..., Any]:
+    """HARL's `get_actions` with `missing` zeros behind each action and its log probabilities."""
+
+    def widened(*seen: Any) -> Tuple[Tensor, Tensor, Tensor]:
+        action, log_prob, states = get_actions(*seen)
+        return pad(action, (0, missing)), pad(log_prob, (0, missing)), states
+
+    return widened

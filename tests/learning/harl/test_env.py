@@ -97,3 +97,16 @@ def test_a_reset_leaves_the_environment_as_the_training_loop_has_reset_it():
         dones = [env.step(np.zeros((8, 2, 3), np.float32))[3].any() for _ in range(1)]
         ends.append(dones[0])
     assert ends == [False, True]
+
+
+def test_unlike_robots_have_spaces_and_numbers_of_their_own(mujoco):
+    from mapush_stack.envs.factory import make_env
+
+    config = small_config("team=[planar, rover]")
+    inner = make_env(config.task, config.object, config.sim, 0, team=config.team_kinds)
+    inner.reset()
+    env = HarlEnv(inner)
+    assert [space.shape for space in env.observation_space] == [(22,), (24,)]
+    assert [space.shape for space in env.action_space] == [(3,), (2,)]
+    numbers = [env.reset()[0], env.step(np.zeros((inner.num_envs, 2, 3), np.float32))[0]]
+    assert [[seen[:, robot].shape[1] for robot in range(2)] for seen in numbers] == [[22, 24]] * 2

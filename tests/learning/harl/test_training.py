@@ -90,6 +90,19 @@ def test_the_other_algorithms_train(harl, mujoco, tmp_path, algorithm, told):
     assert_logged(run, *told)
 
 
+@pytest.mark.parametrize("algorithm", ["happo", "hatrpo", "mappo"])
+def test_unlike_robots_have_networks_of_their_own_sizes(harl, mujoco, tmp_path, algorithm):
+    options = [*HARL, "--algo", algorithm, "--team", "planar,rover", "task.episode_seconds=2.0"]
+    out, run = train_small(tmp_path, *options, "learner.share_actor=false")
+    assert "4 first episodes of the cuboid" in out
+    saved = RunDirectory(run).checkpoints()
+    first, last = (checkpoint.load_model(saved[place][1]) for place in (0, -1))
+    heads = sorted(tuple(last[f"actor{robot}.log_std"].shape) for robot in range(2))
+    assert heads == [(2,), (3,)] and any(not torch.equal(first[name], last[name]) for name in first if "actor1" in name)
+    out, _ = mapush("train", "--from", run, "--steps", 320, "--results", tmp_path / "more", "--no-evaluation")
+    assert "trained at 320 steps" in out
+
+
 def test_a_team_goes_on_with_the_other_library(harl, mujoco, tmp_path):
     """HARL's weights are ours under other names: from HARL to the native learner and back."""
     _, first = train_small(tmp_path / "one", *HARL, "--no-evaluation")
