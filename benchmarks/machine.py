@@ -84,6 +84,12 @@ def main():
     parser.add_argument("--rows", default="", help="only rows whose label contains this")
     arguments = parser.parse_args()
     on_gpu = torch.cuda.is_available()
+    wanted = [row for row in rows(on_gpu) if arguments.rows in row[0]]
+    if arguments.pairs < 1:
+        parser.error(f"--pairs {arguments.pairs} is not allowed: at least 1")
+    if not wanted:
+        labels = "; ".join(label for label, *_ in rows(on_gpu))
+        parser.error(f"--rows {arguments.rows}: no row contains this; there are: {labels}")
     table = Table(title=torch.cuda.get_device_name() if on_gpu else f"{os.cpu_count()} CPUs")
     for heading in ("", "now", *([arguments.against, "now / then"] if arguments.against else [])):
         table.add_column(heading, justify="right" if heading else "left")
@@ -93,11 +99,13 @@ def main():
         if arguments.against:
             trees.append(Path(folder) / "then")
             git = ["git", "-C", str(ROOT), "worktree"]
-            subprocess.run([*git, "add", "--quiet", "--detach", str(trees[1]), arguments.against], check=True)
+            made = subprocess.run(
+                [*git, "add", "--quiet", "--detach", str(trees[1]), arguments.against], capture_output=True, text=True
+            )
+            if made.returncode:
+                parser.error(f"--against {arguments.against}: {made.stderr.strip()}; name a commit of this repository")
         try:
-            for label, measure, options in rows(on_gpu):
-                if arguments.rows not in label:
-                    continue
+            for label, measure, options in wanted:
                 pairs = [[measure(tree, options, folder) for tree in trees] for _ in range(arguments.pairs)]
                 cells = [f"{statistics.median(values):,.{0 if values[0] > 100 else 2}f}" for values in zip(*pairs)]
                 if arguments.against:

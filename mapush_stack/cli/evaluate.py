@@ -64,6 +64,8 @@ def command(
         raise UserError(
             f"give a PATH to evaluate, --scripted, or --pretrained with one of: {', '.join(pretrained.names())}"
         )
+    if plot is not None and (scripted or names):
+        raise UserError("--plot draws the checkpoints of runs; leave --scripted and --pretrained out")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
     if not overrides and not names and not scripted:
         evaluations.record(rows)
@@ -173,7 +175,7 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     headings = ["success", "95 % interval", "of valid resets", "finish time", "collaboration"]
     numbers = right(*headings, "work %", "even", *(["angle"] if posed else []))
     table = Table("policy", *numbers, "not finished", title=title)
-    one_run = len({Path(row["path"]).parents[1] for row in rows}) == 1
+    one_run = len({Path(row["path"]).parent.parent for row in rows}) == 1
     for row in rows:
         low, high = row["success_interval"]
         others = [f"{name} {count}" for name, count in row["causes"].items() if name != "finished"]

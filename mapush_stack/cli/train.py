@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple
@@ -115,7 +116,12 @@ def command(
     if resume is not None:
         train = functools.partial(session.resume, resume)
     train = functools.partial(train, wandb=wandb_log)
-    return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
+    try:
+        return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
+    except session.FinishedError as finished:
+        if not goes_on:
+            raise
+        return _conclude_again(finished.run, evaluate=not no_evaluation)
 
 
 def train_here(settings: Any, train: Callable[..., Any], conclude: Callable[[Console, Any], None]) -> int:
@@ -213,11 +219,28 @@ def _conclude(console: Console, done: Any, evaluate: bool) -> None:
     if outcome.stopped:
         say(console, f"go on with: mapush train --resume {done.run.path}")
     elif evaluate:
-        from ..analysis import evaluations
-        from .evaluate import evaluate_paths
-
-        evaluations.record(evaluate_paths(console, [done.run.checkpoints()[-1][1]], "", (), None, None))
+        _evaluate(console, done.run)
     say(console, f"run directory: {done.run.path}")
+
+
+def _conclude_again(run: Any, evaluate: bool) -> int:
+    """What is left to do for a run that `--continue` found finished: its evaluation, if that was lost."""
+    from ..analysis import evaluations
+
+    if int(os.environ.get("RANK", "0")) == 0:
+        console = make_console()
+        if evaluate and not (run.path / evaluations.FILE).exists():
+            _evaluate(console, run)
+        say(console, f"nothing is left to do: {run.path} is finished")
+    return 0
+
+
+def _evaluate(console: Console, run: Any) -> None:
+    """Evaluate a run's last checkpoint, and keep what that gives."""
+    from ..analysis import evaluations
+    from .evaluate import evaluate_paths
+
+    evaluations.record(evaluate_paths(console, [run.checkpoints()[-1][1]], "", (), None, None))
 
 
 def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Path]:

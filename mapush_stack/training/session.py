@@ -32,6 +32,15 @@ _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a process that stopped because another one of its world was asked to."""
 
 
+class FinishedError(UserError):
+    """A run has all of its steps."""
+
+    def __init__(self, run: RunDirectory, steps: int) -> None:
+        """`run` is the run, `steps` are its environment steps."""
+        super().__init__(f"{run.path} is finished: it has all of its {steps:,} steps")
+        self.run = run
+
+
 class Session(NamedTuple):
     """A finished or stopped training."""
 
@@ -94,20 +103,43 @@ def go_on(
     world: World = ALONE,
     wandb: Optional[WandbLog] = None,
 ) -> Session:
-    """Resume the newest run of this configuration under `results`, or start one where there is none.
+    """Resume the run of this configuration under `results`, or start one where there is none.
 
-    The same command can so be given again and again, as schedulers and torchrun do. Arguments and errors as of `start`
-    and `resume`.
+    The same command can so be given again and again, as schedulers and torchrun do. Of several runs it takes one that
+    is not finished, and of those the newest. Runs that cannot be read are left alone, with a warning.
+
+    Raises:
+        FinishedError: nothing is left to train.
+        UserError: as `start` and `resume`.
+
     """
     found = ""
     if world.leads:
-        runs = (path.parent for path in results.glob("mapush/*/*/*/seed-*/config.json"))
-        same = [path for path in runs if RunDirectory(path).config() == config]
-        found = str(max(same, key=lambda path: path.stat().st_ctime)) if same else ""
+        same = [run for run in _runs(results, display) if (run.initial_file is None) == (initial is None)]
+        same = [run for run in same if run.config() == config]
+        same.sort(key=lambda run: (not _finished(run, config), run.path.name.split("-", 2)[-1]))
+        found = str(same[-1].path) if same else ""
     found = world.say(found)
     if found:
         return resume(Path(found), display, world, wandb)
     return start(config, results, command, display, initial, world, wandb)
+
+
+def _runs(results: Path, display: ProgressDisplay) -> Iterator[RunDirectory]:
+    """The runs under `results` that can be read; the display is told of the others."""
+    for path in results.glob("mapush/*/*/*/seed-*"):
+        run = RunDirectory(path)
+        try:
+            run.config()
+        except UserError as error:
+            display.line(f"left alone: {error}")
+        else:
+            yield run
+
+
+def _finished(run: RunDirectory, config: ExperimentConfig) -> bool:
+    saved = run.checkpoints()
+    return bool(saved) and saved[-1][0] >= config.total_steps
 
 
 @contextlib.contextmanager
@@ -194,7 +226,7 @@ def _train(
             trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 remove_leftovers(run.path)  # nothing more is written that would do it
-                raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
+                raise FinishedError(run, config.total_steps)
         if world.leads:
             run.lock()
             if run.checkpoints() != saved:

@@ -135,6 +135,13 @@ def test_a_scripted_team_shows_what_a_task_allows(thing, least):
     assert row["path"] == "scripted" and row["object"] == thing and row["valid_success_rate"] > least
 
 
+def test_a_scripted_team_has_a_table_too():
+    out, _ = mapush("evaluate", "--scripted", "--episodes", "8")
+    assert "scripted" in out and "8 first episodes of the cuboid" in out
+    _, err = mapush("evaluate", "--scripted", "--plot", "p.png", code=2)
+    assert "--plot draws the checkpoints of runs" in err
+
+
 def test_a_scripted_team_of_one_cannot_move_the_heavy_cuboid():
     given = ["--scripted", "--object", "cuboid-24kg", "--absent", "1", "--episodes", "32", "--json"]
     (row,) = json.loads(mapush("evaluate", *given)[0])

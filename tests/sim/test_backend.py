@@ -108,6 +108,6 @@ def test_a_wrong_name_or_number_is_said_with_its_field(override, said):
 def test_a_section_of_no_robot_is_refused():
     plain = small_config().sim.model_dump(mode="json")
     with pytest.raises(ValidationError) as refused:
-        type(small_config().sim).model_validate_json(json.dumps({**plain, "rover": {}}), strict=True)
+        type(small_config().sim).model_validate_json(json.dumps({**plain, "wagon": {}}), strict=True)
     error = refused.value.errors()[0]
-    assert (error["type"], error["loc"]) == ("extra_forbidden", ("rover",))
+    assert (error["type"], error["loc"]) == ("extra_forbidden", ("wagon",))

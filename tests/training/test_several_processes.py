@@ -172,40 +172,14 @@ class TestLauncher:
         assert len(list(run.glob("models/*"))) == 2
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("mujoco")
-def test_a_node_that_dies_costs_what_came_after_the_last_checkpoint(tmp_path):
-    """Two "nodes" of one process each; torchrun starts all again, and the same command goes on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    where = [f"--rdzv-endpoint=127.0.0.1:{port}", "--rdzv-backend=c10d", "--rdzv-id=test", "--local-addr=127.0.0.1"]
-    torchrun = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--max-restarts=2", *where]
-    small = [*SMALL, "training.total_steps=40_000", "training.checkpoint_interval=2_000"]
-    train = ["-m", "mapush_stack", "train", "--continue", "--results", str(tmp_path), "--no-evaluation", *small]
-    nodes = [processes(*torchrun, *train) for _ in range(2)]
-    due = time.monotonic() + 120
-    while not list(tmp_path.glob("mapush/*/*/*/seed-*/models/rl_model_*_steps")):
-        assert time.monotonic() < due and all(node.poll() is None for node in nodes)
-        time.sleep(0.05)
-    (worker,) = (one for one in psutil.Process(nodes[1].pid).children() if "train" in one.cmdline())
-    worker.kill()
-    said = [node.communicate(timeout=240)[0] for node in nodes]
-    assert [node.returncode for node in nodes] == [0, 0], said
-    run = the_run(tmp_path)
-    assert json.loads((run / "progress.json").read_text())["steps"] >= 40_000
-    first, *later = json.loads((run / "manifest.json").read_text())["sessions"]
-    assert first["from_steps"] == 0 and later and all(one["from_steps"] >= 2_000 for one in later)
-
-
 @pytest.mark.usefixtures("mujoco")
 def test_the_same_command_starts_a_run_and_goes_on_with_it(tmp_path):
     train = ["train", "--continue", "--results", tmp_path, "--no-evaluation", *SMALL]
     longer = [*train, "training.total_steps=640"]
     mapush(*train)
     mapush(*longer)  # another configuration is another run
-    _, err = mapush(*train, code=2)
-    assert "is finished" in err
+    out, _ = mapush(*train)
+    assert "nothing is left to do" in out
     runs = list(tmp_path.glob("mapush/*/*/*/seed-*"))
     assert len(runs) == 2
     half = next(run for run in runs if len(list((run / "models").iterdir())) > 3)
@@ -214,3 +188,8 @@ def test_the_same_command_starts_a_run_and_goes_on_with_it(tmp_path):
     sessions = json.loads((half / "manifest.json").read_text())["sessions"]
     assert [one["from_steps"] for one in sessions] == [0, 480]
     assert "leave the other options out" in mapush(*train, "--resume", half, code=2)[1]
+    (half / "config.json").write_text("{")
+    out, _ = mapush(*[word for word in train if word != "--no-evaluation"])
+    assert "left alone: " in out and "nothing is left to do" in out  # and the evaluation that was missing is made
+    (other,) = (run for run in runs if run != half)
+    assert (other / "evaluations.json").exists() and len(list(tmp_path.glob("mapush/*/*/*/seed-*"))) == 2
