@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import sys
 from pathlib import Path
 from typing import Any, Callable, List, Optional, Tuple
@@ -111,17 +110,13 @@ def command(
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, without_gpus(sys.argv[1:]))
-    begin = session.go_on if goes_on else session.start
-    train: Callable[..., Any] = functools.partial(begin, settings, results, ["mapush", *sys.argv[1:]], initial=weights)
+    train: Callable[..., Any] = functools.partial(
+        session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights, goes_on=goes_on
+    )
     if resume is not None:
         train = functools.partial(session.resume, resume)
     train = functools.partial(train, wandb=wandb_log)
-    try:
-        return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
-    except session.FinishedError as finished:
-        if not goes_on:
-            raise
-        return _conclude_again(finished.run, evaluate=not no_evaluation)
+    return train_here(settings, train, functools.partial(_conclude, evaluate=not no_evaluation))
 
 
 def train_here(settings: Any, train: Callable[..., Any], conclude: Callable[[Console, Any], None]) -> int:
@@ -212,35 +207,19 @@ def _request(
 
 
 def _conclude(console: Console, done: Any, evaluate: bool) -> None:
-    """Say how the training ended and where the run is; evaluate it if it is finished."""
-    outcome = done.outcome
-    state = "stopped" if outcome.stopped else "trained"
-    say(console, f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)")
-    if outcome.stopped:
-        say(console, f"go on with: mapush train --resume {done.run.path}")
-    elif evaluate:
-        _evaluate(console, done.run)
-    say(console, f"run directory: {done.run.path}")
-
-
-def _conclude_again(run: Any, evaluate: bool) -> int:
-    """What is left to do for a run that `--continue` found finished: its evaluation, if that was lost."""
-    from ..analysis import evaluations
-
-    if int(os.environ.get("RANK", "0")) == 0:
-        console = make_console()
-        if evaluate and not (run.path / evaluations.FILE).exists():
-            _evaluate(console, run)
-        say(console, f"nothing is left to do: {run.path} is finished")
-    return 0
-
-
-def _evaluate(console: Console, run: Any) -> None:
-    """Evaluate a run's last checkpoint, and keep what that gives."""
+    """Say how the training ended and where the run is; evaluate it if it is finished and was not evaluated."""
     from ..analysis import evaluations
     from .evaluate import evaluate_paths
 
-    evaluations.record(evaluate_paths(console, [run.checkpoints()[-1][1]], "", (), None, None))
+    outcome, run = done.outcome, done.run
+    if outcome is not None:
+        state = "stopped" if outcome.stopped else "trained"
+        say(console, f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)")
+    if outcome is not None and outcome.stopped:
+        say(console, f"go on with: mapush train --resume {run.path}")
+    elif evaluate and not (outcome is None and (run.path / evaluations.FILE).exists()):
+        evaluations.record(evaluate_paths(console, [run.checkpoints()[-1][1]], "", (), None, None))
+    say(console, f"run directory: {run.path}" if outcome else f"nothing is left to do: {run.path} is finished")
 
 
 def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Path]:

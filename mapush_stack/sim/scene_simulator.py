@@ -133,7 +133,11 @@ class SceneKind(SimulatorKind):
         spec = scene.build(body, team, sim.solver_iterations, measure_work)
         # Four contacts under each part of the object. A scene that needs more is unhealthy.
         contacts = 4 * len(body.parts) + team.contacts
-        return self.engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
+        return self.engine_type(team)(spec, sim.num_envs, device, contacts, fields, sim.threads)
+
+    def engine_type(self, team: Team) -> Type[Engine]:
+        """The engine that steps a team."""
+        return self.engine
 
     def make(self, request: SimulationRequest) -> SceneSimulator:
         """See `SimulatorKind.make`."""

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, NamedTuple, Tuple, Type
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
-from . import gpu, scene, work
-from .config import ObjectBody, SimConfig
+from . import gpu, work
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
 from .robots.planar import Planar
@@ -239,20 +238,10 @@ class WarpKind(SceneKind):
     bytes_per_env = 180_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
-    def engine_for(
-        self,
-        sim: SimConfig,
-        body: ObjectBody,
-        team: Team,
-        device: torch.device,
-        fields: Tuple[str, ...],
-        measure_work: bool = False,
-    ) -> Engine:
-        """See `SceneKind.engine_for`: a kernel of its own for a team of planar robots that ask for it."""
-        if all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups):
-            spec = scene.build(body, team, sim.solver_iterations, measure_work)
-            return PlanarEngine(spec, sim.num_envs, device, threads=sim.threads)
-        return super().engine_for(sim, body, team, device, fields, measure_work)
+    def engine_type(self, team: Team) -> Type[Engine]:
+        """See `SceneKind.engine_type`: a kernel of its own for a team of planar robots that ask for it."""
+        fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
+        return PlanarEngine if fused else self.engine
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""

@@ -32,20 +32,12 @@ _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a process that stopped because another one of its world was asked to."""
 
 
-class FinishedError(UserError):
-    """A run has all of its steps."""
-
-    def __init__(self, run: RunDirectory, steps: int) -> None:
-        """`run` is the run, `steps` are its environment steps."""
-        super().__init__(f"{run.path} is finished: it has all of its {steps:,} steps")
-        self.run = run
-
-
 class Session(NamedTuple):
     """A finished or stopped training."""
 
     run: RunDirectory
-    outcome: Outcome
+    outcome: Optional[Outcome]
+    """None where the run had all of its steps before."""
     exit_code: int
     """0, or 129, 130 or 143 after a signal."""
 
@@ -58,8 +50,13 @@ def start(
     initial: Optional[Path] = None,
     world: World = ALONE,
     wandb: Optional[WandbLog] = None,
+    goes_on: bool = False,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
+
+    With `goes_on` the run of this configuration under `results` is resumed, where there is one, so that the same
+    command can be given again and again, as schedulers and torchrun do. Of several it is one that is not finished, and
+    of those the newest. Runs that cannot be read are left alone, with a warning.
 
     Every process of `world` has the configuration's number of environments. What cannot be done is refused before
     a folder appears.
@@ -69,6 +66,13 @@ def start(
             written, or the weights do not fit.
 
     """
+    found = world.say(_begun(config, results, initial, display) if world.leads else "") if goes_on else ""
+    if found:
+        run = RunDirectory(Path(found))
+        if _finished(run, config):
+            remove_leftovers(run.path)
+            return Session(run, None, 0)
+        return resume(run.path, display, world, wandb)
     with prepared(config, config.training.torch_threads, world) as (env, learner):
         path = ""
         _load_weights(learner, initial)
@@ -94,47 +98,18 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
         return _train(config, run, env, learner, display, world, wandb)
 
 
-def go_on(
-    config: ExperimentConfig,
-    results: Path,
-    command: List[str],
-    display: ProgressDisplay,
-    initial: Optional[Path] = None,
-    world: World = ALONE,
-    wandb: Optional[WandbLog] = None,
-) -> Session:
-    """Resume the run of this configuration under `results`, or start one where there is none.
-
-    The same command can so be given again and again, as schedulers and torchrun do. Of several runs it takes one that
-    is not finished, and of those the newest. Runs that cannot be read are left alone, with a warning.
-
-    Raises:
-        FinishedError: nothing is left to train.
-        UserError: as `start` and `resume`.
-
-    """
-    found = ""
-    if world.leads:
-        same = [run for run in _runs(results, display) if (run.initial_file is None) == (initial is None)]
-        same = [run for run in same if run.config() == config]
-        same.sort(key=lambda run: (not _finished(run, config), run.path.name.split("-", 2)[-1]))
-        found = str(same[-1].path) if same else ""
-    found = world.say(found)
-    if found:
-        return resume(Path(found), display, world, wandb)
-    return start(config, results, command, display, initial, world, wandb)
-
-
-def _runs(results: Path, display: ProgressDisplay) -> Iterator[RunDirectory]:
-    """The runs under `results` that can be read; the display is told of the others."""
+def _begun(config: ExperimentConfig, results: Path, initial: Optional[Path], display: ProgressDisplay) -> str:
+    """The path of the run that `start` goes on with; empty if there is none."""
+    same = []
     for path in results.glob("mapush/*/*/*/seed-*"):
         run = RunDirectory(path)
         try:
-            run.config()
+            if run.config() == config and (run.initial_file is None) == (initial is None):
+                same.append(run)
         except UserError as error:
             display.line(f"left alone: {error}")
-        else:
-            yield run
+    same.sort(key=lambda run: (not _finished(run, config), run.path.name.split("-", 2)[-1]))
+    return str(same[-1].path) if same else ""
 
 
 def _finished(run: RunDirectory, config: ExperimentConfig) -> bool:
@@ -226,7 +201,7 @@ def _train(
             trainer.restore(checkpoint.load(saved[-1][1]))
             if trainer.steps >= config.total_steps:
                 remove_leftovers(run.path)  # nothing more is written that would do it
-                raise FinishedError(run, config.total_steps)
+                raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
         if world.leads:
             run.lock()
             if run.checkpoints() != saved:
