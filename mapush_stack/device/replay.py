@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from typing import Any, Callable, Dict, Generic, Iterator, List, NamedTuple, Sequence, Set, Tuple, TypeVar
+from dataclasses import fields, is_dataclass
+from typing import Any, Callable, Dict, Generic, Iterator, List, NamedTuple, Sequence, Tuple, TypeVar
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
 T = TypeVar("T")
+
+_living: Dict[torch.device, WeakSet[Any]] = {}
+"""The graphs of each device. They share one pool of memory, in which nothing of a graph outlasts its replay: what the
+function returns is copied out."""
 
 
 @contextlib.contextmanager
@@ -49,9 +55,9 @@ class Replay(Generic[T]):
     ) -> None:
         """`generators` are those that the function draws from."""
         able = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
-        self._function, self._generators = function, generators
+        self._function, self._generators, self._device = function, generators, device
         self._captures = device.type == "cuda" and able
-        self._seen: Set[Tuple[Any, ...]] = set()
+        self._seen: Dict[Tuple[Any, ...], T] = {}
         self._captured: Dict[Tuple[Any, ...], _Captured] = {}
 
     def __call__(self, *arguments: Any) -> T:
@@ -61,30 +67,53 @@ class Replay(Generic[T]):
         key = tuple((tuple(a.shape), a.dtype) if isinstance(a, Tensor) else a for a in arguments)
         if key not in self._seen:
             # The first call loads kernels and makes handles, which cannot be captured.
-            self._seen.add(key)
-            return self._function(*arguments)
+            outputs = self._function(*arguments)
+            self._seen[key] = _each_tensor(torch.empty_like, outputs)
+            return outputs
         if key not in self._captured:
-            self._captured[key] = self._capture(arguments)
+            self._captured[key] = self._capture(arguments, self._seen[key])
         captured = self._captured[key]
         for static, given in zip(captured.inputs, (a for a in arguments if isinstance(a, Tensor))):
             static.copy_(given)
         captured.graph.replay()
-        outputs: T = captured.outputs
-        return outputs
+        replayed: T = captured.outputs
+        return replayed
 
     def __getstate__(self) -> Dict[str, Any]:
         # A copy captures graphs of its own.
-        return {**self.__dict__, "_seen": set(), "_captured": {}}
+        return {**self.__dict__, "_seen": {}, "_captured": {}}
 
     def release(self) -> None:
         """Give the graphs up; a communicator of NCCL cannot be closed while a graph still holds work of it."""
         self._captured.clear()
 
-    def _capture(self, arguments: Sequence[Any]) -> _Captured:
+    def _capture(self, arguments: Sequence[Any], outputs: T) -> _Captured:
+        """A graph that leaves what the function returns in `outputs`."""
         static = [a.clone() if isinstance(a, Tensor) else a for a in arguments]
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with no_garbage_collection(), torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            outputs = self._function(*static)
+        living = _living.setdefault(self._device, WeakSet())
+        with no_garbage_collection():
+            pool = next((other.pool() for other in living), None)
+            with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):
+                _each_tensor(Tensor.copy_, outputs, self._function(*static))
+        living.add(graph)
         return _Captured(graph, [a for a in static if isinstance(a, Tensor)], outputs)
+
+
+def _each_tensor(function: Callable[..., Tensor], *values: Any) -> Any:
+    """`function` of the tensors that stand at the same place in values of one structure, in that structure."""
+    first = values[0]
+    if isinstance(first, Tensor):
+        return function(*(value.detach() for value in values))
+    if isinstance(first, dict):
+        return {name: _each_tensor(function, *(value[name] for value in values)) for name in first}
+    if isinstance(first, tuple):
+        parts = [_each_tensor(function, *part) for part in zip(*values)]
+        return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
+    if is_dataclass(first):
+        parts = [_each_tensor(function, *(getattr(value, field.name) for value in values)) for field in fields(first)]
+        made: Any = type(first)
+        return made(*parts)
+    return first

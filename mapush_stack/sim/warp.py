@@ -235,7 +235,7 @@ class WarpKind(SceneKind):
     """MuJoCo Warp on an NVIDIA GPU, or on the CPU for tests."""
 
     engine = WarpEngine
-    bytes_per_env = 180_000
+    bytes_per_env = 80_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
     def engine_type(self, team: Team) -> Type[Engine]:

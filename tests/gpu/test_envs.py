@@ -94,6 +94,18 @@ def test_a_dropped_graph_does_not_spoil_the_capture_of_another():
         gc.enable()
 
 
+def test_no_graph_overwrites_what_another_one_returned():
+    device, one = torch.device("cuda"), torch.ones((), device="cuda")
+    scribbles = Replay(lambda number: (torch.full((1 << 22,), 7.0, device=device) * number).sum(), device)
+    returns = Replay(lambda number: number.expand(1 << 22) + 2, device)
+    for _ in range(2):
+        scribbles(one)
+        returns(one)
+    kept = returns(one)
+    scribbles(one)
+    assert (kept == 3).all()
+
+
 def test_the_planar_kernel_does_on_a_gpu_what_it_does_on_a_cpu():
     pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
     paths = []
