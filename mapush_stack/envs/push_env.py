@@ -11,7 +11,7 @@ from torch import Tensor
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
 from ..errors import UserError
-from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep, checked
+from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep, TokenSet, checked
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
@@ -46,16 +46,34 @@ def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[Ro
     observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
     values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
     signs = observations.mirror_signs(config, target_object, robots)
+    sets, present = _token_sets(config, target_object, len(robots))
     agents = tuple(
         AgentSpec(
             observation_size=observed + len(robot.sense_mirror),
             action_size=len(robot.command_axes),
             mirror=None if signs is None else Mirror(signs[index], actions.mirror_signs(robot)),
             action_bound=1.0 / config.action_gain,
+            sets=sets,
+            present=present,
         )
         for index, robot in enumerate(robots)
     )
     return EnvSpec(agents, (values, numbers), config.global_state == "observation")
+
+
+def _token_sets(
+    config: TaskConfig, target_object: ObjectTask, robots: int
+) -> Tuple[Tuple[TokenSet, ...], Optional[int]]:
+    """The sets in an observation, and which number of it says whether the robot itself is here."""
+    first, sets, present = 0, [], None
+    for field in observations.fields_of(config, target_object, robots):
+        width = field.values.shape[-1]
+        if field.tokens is not None:
+            name, count, marked = field.tokens
+            sets.append(TokenSet(name, first, count, width // count, marked))
+        present = first if field.present else present
+        first += width
+    return tuple(sets), present
 
 
 def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
@@ -102,6 +120,7 @@ class PushEnv(TeamEnv):
         self.absent: Sequence[int] = ()
         """Robots that are taken away when an episode starts, see `resets.taken_away`."""
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
+        self._outline = observations.outline_of(config, self._vertices)
         self._started = self._closed = False
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
@@ -282,10 +301,10 @@ class PushEnv(TeamEnv):
         return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *work)
 
     def _observe(self, state: SimState, target: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
-        return observations.observe(self.config, self.object, state, target, yaw)
+        return observations.observe(self.config, self.object, state, target, yaw, self._outline)
 
     def _global_state(self, state: SimState, target: Tensor) -> Tensor:
-        return global_state(self.config, self.object, state, target)
+        return global_state(self.config, self.object, state, target, self._outline)
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
         return measure(self.config, self._vertices, state, target, self.object.symmetry_fold)

@@ -90,6 +90,9 @@ class TaskConfig(Settings):
     observation: Annotated[str, name_in(_layouts)] = Field(
         "published", description="layout of what a robot's actor sees"
     )
+    outline_points: int = Field(
+        16, ge=3, le=256, description="points of the object's outline that observation=sets shows"
+    )
     global_state: Literal["published", "target_frame", "observation"] = Field(
         "published",
         description="what the critic sees; `observation` gives each robot's critic that robot's observation",

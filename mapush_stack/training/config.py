@@ -19,7 +19,7 @@ from ..task.config import TaskConfig
 MOST_TORCH_THREADS = 4
 """More threads do not make networks of this size faster."""
 _KEPT = {
-    "task": ("goal", "observation", "global_state", "action_repeat"),
+    "task": ("goal", "observation", "outline_points", "global_state", "action_repeat"),
     "learner": ("algorithm", "share_actor", "policy", "critic"),
 }
 """The sections that a stage can change, with the fields that it cannot."""
