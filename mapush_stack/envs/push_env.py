@@ -69,8 +69,8 @@ def _token_sets(
     for field in observations.fields_of(config, target_object, robots):
         width = field.values.shape[-1]
         if field.tokens is not None:
-            name, count, marked = field.tokens
-            sets.append(TokenSet(name, first, count, width // count, marked))
+            name, members, marked = field.tokens
+            sets.append(TokenSet(name, first, members, width // members, marked))
         present = first if field.present else present
         first += width
     return tuple(sets), present

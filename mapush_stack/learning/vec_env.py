@@ -22,7 +22,8 @@ class Mirror(NamedTuple):
     """Sign of each number of the action."""
 
 
-class TokenSet(NamedTuple):
+@dataclass(frozen=True)
+class TokenSet:
     """Some numbers of an observation that describe several things of one kind, in no order."""
 
     name: str

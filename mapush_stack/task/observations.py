@@ -28,8 +28,7 @@ class Tokens(NamedTuple):
     """How the numbers of a field describe the members of a set: a token for each, one after the other."""
 
     name: str
-    count: int
-    """Members."""
+    members: int
     present: Optional[int] = None
     """Which number of a token is 1 if the member is here, else 0; None if all are."""
 
@@ -61,7 +60,7 @@ class Relative(NamedTuple):
     other_yaws: List[Tensor]
     """A - 1 of `[..., A]` rad, not wrapped"""
     outline: Tensor
-    """`[..., V, 2]` points of the object's outline in its own frame, m; `[V, 2]` if the object is the same everywhere"""
+    """`[..., V, 2]` points of the outline in the object's frame, m; `[V, 2]` if all objects are alike"""
     here: Tensor
     """`[..., A]` 1 for a robot that is here, 0 for one that is taken away"""
 

@@ -22,4 +22,5 @@ def evenly_spaced(vertices: Tensor, count: int) -> Tensor:
     along, length = (values.unsqueeze(-1).gather(-2, edge) for values in (ends, lengths))
     share = 1 - (along - wanted.unsqueeze(-1)) / length
     index = edge.expand(*edge.shape[:-1], 2)
-    return vertices.gather(-2, index) + share * edges.gather(-2, index)
+    points: Tensor = vertices.gather(-2, index) + share * edges.gather(-2, index)
+    return points
