@@ -104,6 +104,9 @@ class ExperimentConfig(Settings):
                 raise ValueError(
                     f"{name} has {len(team)} robots, but object.task.num_robots is {self.object.task.num_robots}"
                 )
+        size, robots = self.task.team_size, len(self.team_kinds)
+        if size is not None and size[1] > robots:
+            raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")
         for index in range(len(self.training.stages)):
             self.stage(index)
         return self

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mapush_stack.envs.push_env import team_spec
+from mapush_stack.envs.spec import team_spec
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.global_state import global_state
 from mapush_stack.task.observations import mirror_signs, observe, outline_of
