@@ -11,15 +11,15 @@ from torch import Tensor
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
 from ..errors import UserError
-from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TeamEnv, TeamStep, checked
+from ..learning.vec_env import TeamEnv, TeamStep, checked
 from ..sim.simulator import Simulator
 from ..task import actions, metrics, observations, rewards, terminations
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
-from ..task.resets import draw_ages, draw_start, taken_away
-from ..task.robot import RobotTask
+from ..task.resets import draw_ages, draw_start, draw_team, taken_away
 from ..task.state import SimState
+from .spec import team_spec, with_senses
 from .statistics import EnvStatistics
 
 
@@ -36,32 +36,6 @@ class Step(TeamStep):
     """`[N, ...]` before any reset: where an episode ended, else the present state."""
     final_target: Tensor
     """`[N, 2]` likewise."""
-
-
-def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> EnvSpec:
-    """What a learner has to know of the environments of a task and a team."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
-    state = _with_senses(start.state, robots)
-    observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
-    values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
-    signs = observations.mirror_signs(config, target_object, robots)
-    agents = tuple(
-        AgentSpec(
-            observation_size=observed + len(robot.sense_mirror),
-            action_size=len(robot.command_axes),
-            mirror=None if signs is None else Mirror(signs[index], actions.mirror_signs(robot)),
-            action_bound=1.0 / config.action_gain,
-        )
-        for index, robot in enumerate(robots)
-    )
-    return EnvSpec(agents, (values, numbers), config.global_state == "observation")
-
-
-def _with_senses(start: SimState, robots: Sequence[RobotTask]) -> SimState:
-    """A state with room for what the robots sense of themselves."""
-    width = max(len(robot.sense_mirror) for robot in robots)
-    return start._replace(senses=start.robot_pos.new_zeros(*start.robot_pos.shape[:-1], width))
 
 
 class PushEnv(TeamEnv):
@@ -93,6 +67,7 @@ class PushEnv(TeamEnv):
         self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
         self.spec = team_spec(config, target_object, robots)
         self._columns = actions.command_columns(robots, self.device)
+        self._radius = max(robot.radius for robot in robots)
         self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
         self._rows = torch.arange(self.num_envs, device=self.device)
@@ -102,15 +77,17 @@ class PushEnv(TeamEnv):
         self.absent: Sequence[int] = ()
         """Robots that are taken away when an episode starts, see `resets.taken_away`."""
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
+        self._outline = observations.outline_of(config, self._vertices)
         self._started = self._closed = False
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
         self._return = torch.zeros(self.num_envs, device=self.device)
         self._valid, self._counted = zeros.bool(), zeros.bool()
+        self._here = torch.ones(self.num_envs, len(robots), dtype=torch.bool, device=self.device)
         self._work = torch.zeros(self.num_envs, len(robots) if simulator.measures_work else 0, device=self.device)
         start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
-        self._state, self._target = _with_senses(start.state, robots), torch.zeros_like(start.target)
+        self._state, self._target = with_senses(start.state, robots), torch.zeros_like(start.target)
 
     def configure(self, config: TaskConfig) -> None:
         """Go on with other rewards or limits; observations and action repeat must stay as they are."""
@@ -137,7 +114,8 @@ class PushEnv(TeamEnv):
     def observe(self) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.observe`."""
         self._check_started()
-        return self._observe(self._state, self._target), self._global_state(self._state, self._target)
+        seen = self._state, self._target, self._here
+        return self._observe(*seen), self._global_state(*seen)
 
     def step(self, action: Tensor) -> Step:
         """Hold `action` `[N, A, K]`, float32 on the environment's device, for one decision.
@@ -153,6 +131,8 @@ class PushEnv(TeamEnv):
         shape = (self.num_envs, self.spec.num_agents, self.spec.action_size)
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
+        if self._some_away:
+            commands = commands * self._here.unsqueeze(-1)
         path = self.simulator.step(commands, self.config.action_repeat)
         healthy = path.healthy & action.isfinite().flatten(1).all(-1)
         return self._conclude(self.simulator.work_path, *path._replace(healthy=healthy))
@@ -160,23 +140,27 @@ class PushEnv(TeamEnv):
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
         assert isinstance(step, Step)
-        return self._observe(step.final, step.final_target)
+        return self._observe(step.final, step.final_target, step.episode.here)
 
     def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
         path = SimState(*states)
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
+        here = self._here.clone()
+        counting = here if self._some_away else None
         measures = self._measure(whole_path, self._target)
         now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
         ages = self._age + self._clock
-        ending = terminations.evaluate(self.config, self.object, self._heights, path, now, ages, ~path.healthy)
+        ending = terminations.evaluate(
+            self.config, self.object, self._heights, path, now, ages, ~path.healthy, counting
+        )
         # A control step counts unless the episode ended on an earlier one of the same decision.
         counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
         steps = counts.sum(0)
         done, last = ending.done.any(0), (steps - 1, self._rows)
         final, final_target = path.at(last), self._target.clone()
         self._age += steps
-        self._collaboration += (metrics.collaborating(self.config, now) & counts).sum(0)
+        self._collaboration += (metrics.collaborating(self.config, now, counting) & counts).sum(0)
         if work is not None:
             self._work += (work * counts.unsqueeze(-1)).sum(0)
         ended = metrics.EpisodeResult(
@@ -186,6 +170,7 @@ class PushEnv(TeamEnv):
             collaboration_steps=self._collaboration.clone(),
             reward=self._return.clone(),
             cause=ending.cause[last],
+            here=here,
             work=self._work.clone(),
             angle_error=now.angle_error[last],
             valid=self._valid.clone(),
@@ -208,9 +193,9 @@ class PushEnv(TeamEnv):
         if self.config.quirks.stale_yaw:
             yaw = torch.where(done.unsqueeze(-1), final.robot_rpy[..., 2], yaw)
         both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
-        state, final_state = self._global_state(*both).unbind(0)
+        state, final_state = self._global_state(*both, torch.stack((self._here, here))).unbind(0)
         return Step(
-            observations=self._observe(self._state, self._target, yaw),
+            observations=self._observe(self._state, self._target, self._here, yaw),
             state=state,
             rewards=reward,
             terminated=done & ~truncated,
@@ -278,17 +263,23 @@ class PushEnv(TeamEnv):
 
     @property
     def _saved(self) -> Tuple[str, ...]:
-        work = ["work"] if self.simulator.measures_work else []
-        return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *work)
+        some = ["work"] * self.simulator.measures_work + ["here"] * self._some_away
+        return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *some)
 
-    def _observe(self, state: SimState, target: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
-        return observations.observe(self.config, self.object, state, target, yaw)
+    @property
+    def _some_away(self) -> bool:
+        """Whether there may be robots that are not here."""
+        return bool(self.absent) or self.config.team_size is not None
 
-    def _global_state(self, state: SimState, target: Tensor) -> Tensor:
-        return global_state(self.config, self.object, state, target)
+    def _observe(self, state: SimState, target: Tensor, here: Tensor, yaw: Optional[Tensor] = None) -> Tensor:
+        return observations.observe(self.config, self.object, state, target, yaw, self._outline, here.to(target.dtype))
+
+    def _global_state(self, state: SimState, target: Tensor, here: Tensor) -> Tensor:
+        return global_state(self.config, self.object, state, target, self._outline, here.to(target.dtype))
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
-        return measure(self.config, self._vertices, state, target, self.object.symmetry_fold)
+        here = self._here if self._some_away else None
+        return measure(self.config, self._vertices, state, target, self.object.symmetry_fold, here)
 
     def _look(self) -> None:
         """Copy the simulator's present state."""
@@ -309,14 +300,21 @@ class PushEnv(TeamEnv):
     def _start(self, rows: Tensor, mask: Tensor) -> None:
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
-        start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights)
-        placed = taken_away(self.config, start.state, self.absent) if self.absent else start.state
+        start = draw_start(
+            self.config, self.object, self.seed, ids, episodes, self._heights, self._vertices, self._radius
+        )
+        here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents), start.state
+        if self._some_away:
+            for robot in self.absent:
+                here[:, robot] = False
+            placed = taken_away(self.config, placed, here)
         self.simulator.reset(rows, placed, mask)
         fresh = {
             "target": start.target,
+            "here": here,
             "age": torch.zeros_like(rows),
             "collaboration": torch.zeros_like(rows),
-            "valid": metrics.valid_start(self.object, start.state.robot_pos),
+            "valid": metrics.valid_start(self.object, start.state.robot_pos, here),
             "counted": torch.ones_like(mask),
         }
         if self.simulator.measures_work:
@@ -348,6 +346,10 @@ class PushEnv(TeamEnv):
     ) -> Tuple[Tensor, metrics.EpisodeResult]:
         """The decision's reward `[N, A]`, and the episodes' results with it; updates the statistics."""
         terms = (rewards.weighted_terms(transition) * counts.unsqueeze(-1)).sum(1)
+        if self._some_away:
+            # Robots that are not here earn the mean of the others, so that the team's reward is the mean of those.
+            of_others = (terms * ended.here).sum(-1, keepdim=True) / ended.here.sum(-1, keepdim=True).clamp_min(1)
+            terms = torch.where(ended.here, terms, of_others)
         total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))
         self._return.copy_(torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward))

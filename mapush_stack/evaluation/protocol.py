@@ -30,6 +30,8 @@ class Episodes(NamedTuple):
     """`[N]` share of the episode's steps in which every robot was near the object."""
     cause: Tensor
     """`[N]` int64 index into `terminations.CAUSES`."""
+    here: Tensor
+    """`[N, A]` bool: the robots that took part."""
     work: Tensor
     """`[N, A]` work of each robot on the object, J; `[N, 0]` where the simulator does not measure it."""
     angle_error: Tensor
@@ -56,7 +58,8 @@ class Evaluation(NamedTuple):
     collaboration_degree: float
     """Mean over the successful episodes."""
     work_share: Optional[List[float]]
-    """Mean over the successful episodes of `metrics.work_share`, by robot; None where the work was not measured."""
+    """Mean of `metrics.work_share` by robot, over the successful episodes in which it took part; None where the work
+    was not measured."""
     work_evenness: Optional[float]
     """Likewise of `metrics.work_evenness`."""
     angle_error: Optional[float]
@@ -83,6 +86,7 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
             seconds=ended.steps * CONTROL_DT,
             collaboration=ended.collaboration_steps / ended.steps,
             cause=ended.cause,
+            here=ended.here,
             work=ended.work,
             angle_error=ended.angle_error,
         )
@@ -118,7 +122,7 @@ def summarize(episodes: Episodes, time_limit: float, posed: bool = False) -> Eva
     valid = int(episodes.valid.sum())
     seconds = torch.where(episodes.success, episodes.seconds, torch.full_like(episodes.seconds, time_limit))
     measured = successes > 0 and episodes.work.shape[-1] > 0
-    work = episodes.work[episodes.success].double()
+    work, here = episodes.work[episodes.success].double(), episodes.here[episodes.success]
     shares = episodes.collaboration[episodes.success]
     counts = torch.bincount(episodes.cause, minlength=len(CAUSES)).tolist()
     return Evaluation(
@@ -131,8 +135,8 @@ def summarize(episodes: Episodes, time_limit: float, posed: bool = False) -> Eva
         finished_time=float(seconds.double().mean()),
         collision_degree=0.0,
         collaboration_degree=float(shares.double().mean()) if successes else 0.0,
-        work_share=metrics.work_share(work).mean(0).tolist() if measured else None,
-        work_evenness=float(metrics.work_evenness(work).mean()) if measured else None,
+        work_share=(metrics.work_share(work).sum(0) / here.sum(0).clamp_min(1)).tolist() if measured else None,
+        work_evenness=float(metrics.work_evenness(work, here.sum(-1)).mean()) if measured else None,
         angle_error=math.degrees(episodes.angle_error.double().mean()) if posed else None,
         causes={name: count for name, count in zip(CAUSES, counts) if count},
     )

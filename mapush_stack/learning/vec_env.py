@@ -22,6 +22,22 @@ class Mirror(NamedTuple):
     """Sign of each number of the action."""
 
 
+@dataclass(frozen=True)
+class TokenSet:
+    """Some numbers of an observation that describe several things of one kind, in no order."""
+
+    name: str
+    """What they describe, such as robots."""
+    first: int
+    """Where the first thing's numbers begin in the observation."""
+    count: int
+    """Things; their numbers follow each other."""
+    size: int
+    """Numbers of each thing: a token."""
+    present: Optional[int] = None
+    """Which of these is 1 where the thing is there and 0 where it is not; None where all always are."""
+
+
 class AgentSpec(NamedTuple):
     """What a learner has to know of one robot."""
 
@@ -33,6 +49,10 @@ class AgentSpec(NamedTuple):
     """None where observation or action has no linear reflection."""
     action_bound: float = math.inf
     """Largest size of a number of the action; more counts as this."""
+    sets: Tuple[TokenSet, ...] = ()
+    """What in the observation describes things in no order; the other numbers are the robot's own."""
+    present: Optional[int] = None
+    """Which number of the observation is 1 where the robot is here and 0 where it is not; None if it always is."""
 
 
 class EnvSpec(NamedTuple):

@@ -7,7 +7,7 @@ recommended values.
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Literal, Sequence, Tuple
+from typing import Any, Dict, List, Literal, Optional, Sequence, Tuple
 
 from pydantic import Field, field_validator, model_validator
 from typing_extensions import Annotated
@@ -90,6 +90,9 @@ class TaskConfig(Settings):
     observation: Annotated[str, name_in(_layouts)] = Field(
         "published", description="layout of what a robot's actor sees"
     )
+    outline_points: int = Field(
+        16, ge=3, le=256, description="points of the object's outline that observation=sets shows"
+    )
     global_state: Literal["published", "target_frame", "observation"] = Field(
         "published",
         description="what the critic sees; `observation` gives each robot's critic that robot's observation",
@@ -110,6 +113,14 @@ class TaskConfig(Settings):
     )
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
+    )
+    placement: Literal["published", "apart"] = Field(
+        "published",
+        description="published: robots start at the object's robot_start_radius, sometimes too near to each other; "
+        "apart: about the object's outline, apart from it and from each other",
+    )
+    team_size: Optional[Tuple[int, int]] = Field(
+        None, description="so many robots of the team are here, drawn for each episode; null: all"
     )
     max_roll: float = Field(0.8, gt=0, description="an episode ends if a robot rolls further, rad")
     max_pitch: float = Field(1.6, gt=0, description="an episode ends if a robot pitches further, rad")
@@ -143,6 +154,9 @@ class TaskConfig(Settings):
             raise ValueError(f"target_distance must be two lengths, 0 <= low <= high, not [{low:g}, {high:g}]")
         if min(self.command_limit) <= 0:
             raise ValueError(f"command_limit must be three positive numbers, not {list(self.command_limit)}")
+        if self.team_size is not None and not 1 <= self.team_size[0] <= self.team_size[1]:
+            low, high = self.team_size
+            raise ValueError(f"team_size must be null or two numbers of robots, 1 <= low <= high, not [{low}, {high}]")
         if self.goal == "pose" and self.ocb_expanded:
             raise ValueError("ocb_expanded must be false with goal=pose: it takes the target's yaw to be 0")
         quirks = self.quirks

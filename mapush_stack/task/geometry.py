@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -84,11 +84,19 @@ def robot_pairs(num_robots: int) -> List[Tuple[int, int]]:
     return [(i, j) for i in range(num_robots) for j in range(i + 1, num_robots)]
 
 
-def pair_distances(robot_pos: Tensor) -> Tensor:
-    """Distances `[..., P]` of all pairs of positions `[..., A, 3]`, m, ordered as `robot_pairs`."""
-    robots = robot_pos.unbind(-2)
-    distances = [torch.linalg.vector_norm(robots[i] - robots[j], dim=-1) for i, j in robot_pairs(len(robots))]
-    return torch.stack(distances, dim=-1) if distances else robot_pos.new_zeros((*robot_pos.shape[:-2], 0))
+def pair_distances(robot_pos: Tensor, here: Optional[Tensor] = None) -> Tensor:
+    """Distances `[..., P]` of all pairs of positions `[..., A, 3]`, m, ordered as `robot_pairs`.
+
+    Infinite for a pair with a robot where `here` `[..., A]` bool is false.
+    """
+    robots, pairs = robot_pos.unbind(-2), robot_pairs(robot_pos.shape[-2])
+    if not pairs:
+        return robot_pos.new_zeros((*robot_pos.shape[:-2], 0))
+    distances = torch.stack([torch.linalg.vector_norm(robots[i] - robots[j], dim=-1) for i, j in pairs], dim=-1)
+    if here is None:
+        return distances
+    both = torch.stack([here[..., i] & here[..., j] for i, j in pairs], dim=-1)
+    return distances.masked_fill(~both, math.inf)
 
 
 def turn_left(state: SimState, target: Tensor) -> Tensor:
@@ -96,7 +104,14 @@ def turn_left(state: SimState, target: Tensor) -> Tensor:
     return target[..., 2] - state.object_rpy[..., 2]
 
 
-def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tensor, symmetry_fold: int = 1) -> Measures:
+def measure(
+    config: TaskConfig,
+    vertices: Tensor,
+    state: SimState,
+    target: Tensor,
+    symmetry_fold: int = 1,
+    here: Optional[Tensor] = None,
+) -> Measures:
     """The measures of a state.
 
     Args:
@@ -105,6 +120,7 @@ def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tenso
         state: `[...]`
         target: `[..., 2]` in the arena frame, m; `[..., 3]` with the target's yaw, rad.
         symmetry_fold: rotations that leave the object unchanged, see `ObjectTask`.
+        here: `[..., A]` bool, see `pair_distances`.
 
     """
     to_robot = state.robot_pos - state.object_pos.unsqueeze(-2)
@@ -117,7 +133,7 @@ def measure(config: TaskConfig, vertices: Tensor, state: SimState, target: Tenso
         target_distance=torch.linalg.vector_norm(to_target, dim=-1),
         robot_distance=torch.linalg.vector_norm(to_robot, dim=-1),
         planar_robot_distance=torch.linalg.vector_norm(to_robot[..., :2], dim=-1),
-        pair_distance=pair_distances(state.robot_pos),
+        pair_distance=pair_distances(state.robot_pos, here),
         occlusion=occlusion(config, vertices, to_robot[..., :2], to_target, state.object_rpy[..., 2]),
         object_speed=torch.linalg.vector_norm(state.object_lin_vel[..., :2], dim=-1),
         angle_error=turn,

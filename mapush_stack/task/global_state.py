@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Optional
 
 import torch
 from torch import Tensor
@@ -13,7 +14,14 @@ from .observations import observe, turning
 from .state import SimState
 
 
-def global_state(config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+def global_state(
+    config: TaskConfig,
+    target_object: ObjectTask,
+    state: SimState,
+    target: Tensor,
+    outline: Optional[Tensor] = None,
+    here: Optional[Tensor] = None,
+) -> Tensor:
     """States `[..., V, S]` for the critic: V = 1 for a team value, V = A for one value a robot.
 
     * `published`: in the arena frame, object x, y, yaw, vx, vy; target x, y; and of each robot x, y, yaw, vx, vy:
@@ -22,10 +30,10 @@ def global_state(config: TaskConfig, target_object: ObjectTask, state: SimState,
       rates: 8 + 7A numbers.
     * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
 
-    All have two more numbers if the goal is a pose, see `observations.turning`.
+    All have two more numbers if the goal is a pose, see `observations.turning`. `outline` and `here` as in `observe`.
     """
     if config.global_state == "observation":
-        return observe(config, target_object, state, target)
+        return observe(config, target_object, state, target, None, outline, here)
     build = _published if config.global_state == "published" else _target_frame
     seen = build(target_object, state, target[..., :2])
     if config.goal == "pose":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -12,18 +11,22 @@ from .config import ObjectTask, TaskConfig
 from .geometry import Measures, pair_distances
 
 
-def collaborating(config: TaskConfig, measures: Measures) -> Tensor:
-    """True where every robot is within `collaboration_distance` of the object, `[...]` bool."""
-    return (measures.planar_robot_distance < config.collaboration_distance).all(-1)
+def collaborating(config: TaskConfig, measures: Measures, here: Optional[Tensor] = None) -> Tensor:
+    """True where every robot is within `collaboration_distance` of the object, `[...]` bool.
+
+    Those where `here` `[..., A]` bool is false do not count.
+    """
+    near = measures.planar_robot_distance < config.collaboration_distance
+    return (near if here is None else near | ~here).all(-1)
 
 
-def valid_start(target_object: ObjectTask, robot_pos: Tensor) -> Tensor:
-    """False for resets that break the rule between robots at once, `[N]` bool.
+def valid_start(target_object: ObjectTask, robot_pos: Tensor, here: Optional[Tensor] = None) -> Tensor:
+    """False for resets that break the rule between robots at once, `[N]` bool; `here` as in `collaborating`.
 
     With the cuboid these are 6.3 % of the resets. Heights do not count: those at a start may differ between kinds more
     than those a step later.
     """
-    return (pair_distances(robot_pos[..., :2]) >= target_object.min_robot_distance).all(-1)
+    return (pair_distances(robot_pos[..., :2], here) >= target_object.min_robot_distance).all(-1)
 
 
 def work_share(work: Tensor) -> Tensor:
@@ -34,17 +37,17 @@ def work_share(work: Tensor) -> Tensor:
     return work / work.abs().sum(-1, keepdim=True).clamp_min(1e-9)
 
 
-def work_evenness(work: Tensor) -> Tensor:
+def work_evenness(work: Tensor, robots: Optional[Tensor] = None) -> Tensor:
     """How evenly a team shares the work, `[...]`: 1 if all do the same, 0 if one does all.
 
     The entropy of the shares of the robots that push, over its largest value (Pielou, "The measurement of diversity in
     different types of biological collections", 1966). 1 for a single robot.
+
+    `robots` `[...]` says how many took part, if not all.
     """
-    if work.shape[-1] == 1:
-        return torch.ones_like(work[..., 0])
-    pushing = work_share(work.clamp_min(0.0))
-    entropy: Tensor = torch.special.entr(pushing).sum(-1)
-    return entropy / math.log(work.shape[-1])
+    robots = torch.full_like(work[..., 0], work.shape[-1]) if robots is None else robots.to(work)
+    entropy = torch.special.entr(work_share(work.clamp_min(0.0))).sum(-1)
+    return torch.where(robots > 1, entropy / robots.clamp_min(2).log(), torch.ones_like(entropy))
 
 
 class EpisodeResult(NamedTuple):
@@ -62,6 +65,8 @@ class EpisodeResult(NamedTuple):
     """float32, sum of the rewards, mean of the team."""
     cause: Tensor
     """int64 index into `terminations.CAUSES`."""
+    here: Tensor
+    """`[N, A]` bool: the robots that took part."""
     work: Tensor
     """`[N, A]` float32, work of each robot on the object, J; `[N, 0]` where the simulator does not measure it."""
     angle_error: Tensor

@@ -22,6 +22,8 @@ STREAM_AGE = 2
 """Stream of the episode ages at the start of training."""
 STREAM_JOINTS = 3
 """Stream of the joint angles at which legged robots start."""
+STREAM_TEAM = 4
+"""Stream of which robots are here in an episode."""
 
 
 def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from .config import ObjectTask, TaskConfig
-from .random import STREAM_AGE, STREAM_RESET, uniform
+from .geometry import rotate
+from .random import STREAM_AGE, STREAM_RESET, STREAM_TEAM, uniform
 from .robot import RobotTask
 from .state import SimState
 
@@ -18,8 +19,12 @@ _ROBOT_DRAWS = 12
 _ANGLE = (-0.01, 2 * math.pi)
 _ROBOT_TILT = 0.01
 _ROBOT_SPEED = 0.1
-_AWAY = 1.0
-"""Distance between the farthest target and a robot that is taken away, m."""
+_AWAY, _FAR_AWAY = 1.0, 3.0
+"""Distance between the farthest target and a robot that is taken away, m; the second if `team_size` takes it away."""
+_MARGIN, _BAND = 0.1, 0.5
+"""Robots that are placed apart stand between the first and the sum of both from what they must not touch, m."""
+_SLOT = math.radians(70.0)
+"""Angle at the object between two robots that are placed apart, at least; less if the robots are more than four."""
 
 
 class Start(NamedTuple):
@@ -38,6 +43,8 @@ def draw_start(
     env_ids: Tensor,
     episodes: Tensor,
     heights: Optional[Tensor] = None,
+    vertices: Optional[Tensor] = None,
+    radius: float = RobotTask().radius,
 ) -> Start:
     """The start of episode `episodes[k]` of environment `env_ids[k]`; no other state is used.
 
@@ -46,6 +53,8 @@ def draw_start(
         env_ids: `[N]` int64 indices of the environments.
         episodes: `[N]` int64 indices of the episodes within their environments.
         heights: `[A]` start height of each robot's base, m; without them the object's usual number of usual robots.
+        vertices: `[V, 2]` or `[N, V, 2]` outlines of the objects, m; without them that of `target_object`.
+        radius: of the circles in which the robots stand, m.
 
     """
     if heights is None:
@@ -64,9 +73,17 @@ def draw_start(
     if config.goal == "pose":
         target = torch.cat((target, _scale(shared[:, 5:6], (0.0, 2 * math.pi))), dim=-1)
 
-    radius = _scale(per_robot[..., 0], target_object.robot_start_radius)
-    planar = _polar(radius, _scale(per_robot[..., 1], _ANGLE))
-    robot_pos = torch.cat((planar, heights.expand_as(radius).unsqueeze(-1)), dim=-1)
+    if config.placement == "published":
+        distance = _scale(per_robot[..., 0], target_object.robot_start_radius)
+        planar = _polar(distance, _scale(per_robot[..., 1], _ANGLE))
+    else:
+        vertices = torch.tensor(target_object.vertices, device=env_ids.device) if vertices is None else vertices
+        corners = rotate(vertices, object_rpy[:, 2:])
+        if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them
+            corners = corners / math.cos(math.pi / corners.shape[-2])
+        nearest = max(2 * radius, target_object.min_robot_distance) + _MARGIN
+        planar = _apart(corners, radius, nearest, 2 * math.pi * shared[:, 6:7], per_robot[..., :2])
+    robot_pos = torch.cat((planar, heights.expand_as(planar[..., 0]).unsqueeze(-1)), dim=-1)
     tilts = _scale(per_robot[..., 3:5], (-_ROBOT_TILT, _ROBOT_TILT))
     robot_rpy = torch.cat((tilts, _scale(per_robot[..., 2:3], _ANGLE)), dim=-1)
     speeds = (-_ROBOT_SPEED, _ROBOT_SPEED)
@@ -86,14 +103,61 @@ def draw_start(
     return Start(state, target)
 
 
-def taken_away(config: TaskConfig, state: SimState, robots: Sequence[int]) -> SimState:
-    """A start in which these robots stand further from the object than any target, in the direction of their places."""
-    position = state.robot_pos.clone()
-    for robot in robots:
-        place = position[..., robot, :2]
-        far = (config.target_distance[1] + _AWAY) / torch.linalg.vector_norm(place, dim=-1, keepdim=True)
-        position[..., robot, :2] = far * place
-    return state._replace(robot_pos=position)
+def _apart(corners: Tensor, radius: float, nearest: float, turn: Tensor, unit: Tensor) -> Tensor:
+    """Places `[N, A, 2]` of robots about an outline that touch neither it nor each other.
+
+    Each robot's circle is beyond the line that bounds the outline in its direction. Directions differ by so much, and
+    distances are so large, that no two robots are nearer than `nearest`.
+
+    Args:
+        corners: `[N, V, 2]` outlines in the arena frame, about the origin, m.
+        radius: of the circles in which the robots stand, m.
+        nearest: least distance of two robots, m.
+        turn: `[N, 1]` the first direction, rad.
+        unit: `[N, A, 2]` uniform random numbers.
+
+    """
+    robots = unit.shape[1]
+    slot = min(_SLOT, 0.8 * 2 * math.pi / robots)
+    ring = nearest / (2 * math.sin(slot / 2)) if robots > 1 else 0.0
+    between = unit[..., 1]
+    angle = turn + slot * _rank(between) + (2 * math.pi - robots * slot) * between
+    direction = _polar(torch.ones_like(angle), angle)
+    support = (direction.unsqueeze(-2) * corners.unsqueeze(-3)).sum(-1).amax(-1)
+    distance = (support + radius + _MARGIN).clamp_min(ring) + _BAND * unit[..., 0]
+    return distance.unsqueeze(-1) * direction
+
+
+def _rank(values: Tensor) -> Tensor:
+    """How many of `[..., A]` numbers come before each of them, in ascending order; equal ones in the order given."""
+    one, other = values.unsqueeze(-1), values.unsqueeze(-2)
+    earlier = torch.ones(one.shape[-2], one.shape[-2], dtype=torch.bool, device=values.device).tril(-1)
+    return ((one > other) | ((one == other) & earlier)).sum(-1)
+
+
+def draw_team(config: TaskConfig, seed: int, env_ids: Tensor, episodes: Tensor, robots: int) -> Tensor:
+    """Which robots are here in an episode, `[N, A]` bool: as many as `team_size` says, or all.
+
+    Arguments as in `draw_start`; A is `robots`.
+    """
+    if config.team_size is None:
+        return torch.ones(len(env_ids), robots, dtype=torch.bool, device=env_ids.device)
+    low, high = config.team_size
+    draws = uniform(seed, STREAM_TEAM, env_ids, episodes, 1 + robots)
+    count = low + torch.floor((high - low + 1) * draws[:, :1])
+    return _rank(draws[:, 1:]) < count
+
+
+def taken_away(config: TaskConfig, state: SimState, here: Tensor) -> SimState:
+    """A start in which robots stand further from the object than any target, in the direction of their places.
+
+    These are the robots where `here` `[N, A]` is false.
+    """
+    away = config.target_distance[1] + (_AWAY if config.team_size is None else _FAR_AWAY)
+    place = state.robot_pos[..., :2]
+    far = away / torch.linalg.vector_norm(place, dim=-1, keepdim=True) * place
+    placed = torch.where(here.unsqueeze(-1), place, far)
+    return state._replace(robot_pos=torch.cat((placed, state.robot_pos[..., 2:]), dim=-1))
 
 
 def draw_ages(config: TaskConfig, seed: int, env_ids: Tensor) -> Tensor:

@@ -14,3 +14,5 @@ class RobotTask(NamedTuple):
     """What each number of an action steers, as an index into (vx, vy, yaw rate); what is left out stays 0."""
     sense_mirror: Tuple[float, ...] = ()
     """Sign under a reflection about the heading of each of the M numbers that the robot senses of itself."""
+    radius: float = 0.35
+    """Radius of the circle about its base in which the robot stands, m."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ def evaluate(
     measures: Measures,
     age: Tensor,
     value_error: Tensor,
+    here: Optional[Tensor] = None,
 ) -> Ending:
     """What each control step ends.
 
@@ -60,8 +61,14 @@ def evaluate(
         measures: `[...]` of that state.
         age: `[...]` control steps of the episode up to and including this one.
         value_error: `[...]` bool: the physics produced numbers that are not finite or not believable.
+        here: `[..., A]` bool: the others break no rule; without it all are here.
 
     """
+
+    def one(broken: Tensor) -> Tensor:
+        """Whether one of the robots breaks a rule."""
+        return (broken if here is None else broken & here).any(-1)
+
     height, roll, pitch = state.robot_pos[..., 2], state.robot_rpy[..., 0], state.robot_rpy[..., 1]
     finished = (measures.target_distance < config.goal_distance) & ~value_error
     if config.goal == "pose":
@@ -71,9 +78,9 @@ def evaluate(
         "finished": finished,
         "value_error": value_error,
         "collision": (measures.pair_distance < target_object.min_robot_distance).any(-1),
-        "roll": (roll.abs() > config.max_roll).any(-1),
-        "pitch": (pitch.abs() > config.max_pitch).any(-1),
-        "robot_height": ((height - heights).abs() > config.max_height_change).any(-1),
+        "roll": one(roll.abs() > config.max_roll),
+        "pitch": one(pitch.abs() > config.max_pitch),
+        "robot_height": one((height - heights).abs() > config.max_height_change),
         "object_height": (state.object_pos[..., 2] - target_object.start_height).abs() > config.max_height_change,
         "time_limit": age >= config.max_steps,
     }

@@ -19,7 +19,7 @@ from ..task.config import TaskConfig
 MOST_TORCH_THREADS = 4
 """More threads do not make networks of this size faster."""
 _KEPT = {
-    "task": ("goal", "observation", "global_state", "action_repeat"),
+    "task": ("goal", "observation", "outline_points", "global_state", "action_repeat"),
     "learner": ("algorithm", "share_actor", "policy", "critic"),
 }
 """The sections that a stage can change, with the fields that it cannot."""
@@ -104,6 +104,9 @@ class ExperimentConfig(Settings):
                 raise ValueError(
                     f"{name} has {len(team)} robots, but object.task.num_robots is {self.object.task.num_robots}"
                 )
+        size, robots = self.task.team_size, len(self.team_kinds)
+        if size is not None and size[1] > robots:
+            raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")
         for index in range(len(self.training.stages)):
             self.stage(index)
         return self

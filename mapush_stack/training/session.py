@@ -11,7 +11,8 @@ import torch
 
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
-from ..envs.push_env import PushEnv, team_spec
+from ..envs.push_env import PushEnv
+from ..envs.spec import team_spec
 from ..errors import FaultError, UserError, of_fault
 from ..learning.contract import Learner, TrainingPlan
 from ..learning.registry import LEARNERS

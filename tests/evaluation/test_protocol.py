@@ -14,6 +14,7 @@ def episodes(success, seconds, collaboration, causes, valid=None):
         torch.tensor(seconds),
         torch.tensor(collaboration),
         torch.tensor([CAUSES.index(cause) for cause in causes]),
+        torch.ones(len(success), 0, dtype=torch.bool),
         torch.zeros(len(success), 0),
         torch.zeros(len(success)),
     )

@@ -3,8 +3,10 @@ import math
 import pytest
 import torch
 
+from mapush_stack.envs.spec import team_spec
+from mapush_stack.task.geometry import rotate
 from mapush_stack.task.global_state import global_state
-from mapush_stack.task.observations import mirror_signs, observe
+from mapush_stack.task.observations import mirror_signs, observe, outline_of
 from mapush_stack.task.resets import draw_start
 from mapush_stack.task.robot import RobotTask
 from tests.conftest import small_config
@@ -90,7 +92,72 @@ def test_the_published_layout_has_no_linear_mirror():
     assert mirror_signs(config.task, config.object.task, TEAM) is None
 
 
-@pytest.mark.parametrize("layout", ["published", "cos_sin", "features"])
+def sets_of(config):
+    """The token sets of a robot in the configuration's team, and where its own numbers are."""
+    agent = team_spec(config.task, config.object.task, TEAM[: config.object.task.num_robots]).agents[0]
+    inside = [number for one in agent.sets for number in range(one.first, one.first + one.count * one.size)]
+    return agent, [number for number in range(agent.observation_size) if number not in inside]
+
+
+@pytest.mark.parametrize("goal", ["position", "pose"])
+def test_reflecting_world_and_outline_flips_the_signs_of_sets(goal):
+    config = small_config("task.observation=sets", f"task.goal={goal}", object_name="tblock")
+    facts = config.object.task
+    state, target = random_state(config)
+    outline = outline_of(config.task, torch.tensor(facts.vertices))
+    mirror, mirrored_target = reflected(state, target[:, :2], 0.0)
+    if goal == "pose":
+        mirrored_target = torch.cat((mirrored_target, -target[:, 2:]), dim=-1)
+    straight = observe(config.task, facts, state, target, None, outline)
+    mirrored = observe(config.task, facts, mirror, mirrored_target, None, outline * torch.tensor([1.0, -1.0]))
+    signs = torch.tensor(mirror_signs(config.task, facts, TEAM[:2])[0])
+    assert signs.shape == straight.shape[-1:]
+    assert torch.allclose(mirrored, straight * signs, atol=2e-4)
+
+
+def test_sets_describe_robots_and_outline_by_tokens():
+    config = small_config("task.observation=sets", object_name="cylinder")
+    facts = config.object.task
+    state, target = random_state(config)
+    agent, own = sets_of(config)
+    robots, outline = agent.sets
+    assert [(one.name, one.count, one.size, one.present) for one in agent.sets] == [
+        ("robots", 2, 7, 6),
+        ("outline", 16, 4, None),
+    ]
+    here = torch.tensor([1.0, 1.0, 0.0]).expand(64, 3)
+    seen = observe(config.task, facts, state, target, here=here)
+    others = seen[..., robots.first : outline.first].unflatten(-1, (2, 7))
+    # Robot 0 sees robots 2 and 1, robot 1 robots 0 and 2, robot 2 robots 1 and 0.
+    assert torch.equal(others[..., 6], torch.tensor([[0.0, 1], [1, 0], [1, 1]]).expand(64, 3, 2))
+    assert not others[:, 0, 0].any() and not others[:, 1, 1].any()
+    assert torch.equal(seen[..., agent.present], here)
+    place = others[:, 0, 1, :2].norm(dim=-1)
+    assert torch.allclose(place, (state.robot_pos[:, 1] - state.robot_pos[:, 0])[:, :2].norm(dim=-1), atol=1e-4)
+    # The first point of the outline is the first corner, and all are on the hexagon's edges of 1.5 m.
+    points = seen[..., outline.first :].unflatten(-1, (16, 4))
+    corner = state.object_pos[:, :2] + rotate(torch.tensor(facts.vertices[0]), state.object_rpy[:, 2])
+    distance = (corner - state.robot_pos[:, 0, :2]).norm(dim=-1)
+    assert torch.allclose(points[:, 0, 0, :2].norm(dim=-1), distance, atol=1e-4)
+    radius = points[..., 2:].norm(dim=-1)
+    assert radius.min() > 1.29 and radius.max() < 1.51
+    assert len(own) == 11
+
+
+def test_own_numbers_and_outline_do_not_depend_on_the_others():
+    few, many = (small_config("task.observation=sets", f"team=[{','.join(['planar'] * n)}]") for n in (1, 3))
+    state, target = random_state(many)
+    (one, own), (three, of_three) = sets_of(few), sets_of(many)
+    alone = state._replace(
+        robot_pos=state.robot_pos[:, :1], robot_rpy=state.robot_rpy[:, :1], senses=state.senses[:, :1]
+    )
+    a, b = (observe(c.task, c.object.task, s, target)[:, 0] for c, s in ((few, alone), (many, state)))
+    assert own == of_three and torch.equal(a[:, own], b[:, own])
+    assert torch.equal(a[:, one.sets[1].first :], b[:, three.sets[1].first :])
+    assert not a[:, one.sets[0].first : one.sets[1].first].any(), "the token of nobody"
+
+
+@pytest.mark.parametrize("layout", ["published", "cos_sin", "features", "sets"])
 def test_observations_do_not_depend_on_where_the_world_lies(layout):
     config = small_config(f"task.observation={layout}", "learner.policy.mirror=false")
     facts = config.object.task

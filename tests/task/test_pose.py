@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from mapush_stack.envs.push_env import team_spec
+from mapush_stack.envs.spec import team_spec
 from mapush_stack.errors import UserError
 from mapush_stack.task import terminations
 from mapush_stack.task.geometry import measure
