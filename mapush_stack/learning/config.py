@@ -39,7 +39,7 @@ class PolicyConfig(Settings):
         "largest values of embedded things; attention: what the robot's own numbers ask for. The critic's too, where "
         "it sees observations",
     )
-    token_width: int = Field(64, ge=2, le=1024, description="numbers that stand for a thing of a set, an even number")
+    token_width: int = Field(64, ge=1, le=1024, description="numbers that stand for a thing of a set")
     squash: bool = Field(False, description="mean = tanh(network), else the network's output")
     mirror: bool = Field(False, description="mean is equivariant under reflection about the robot's heading")
     std: Literal["exp", "sigmoid"] = Field(
@@ -53,8 +53,6 @@ class PolicyConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> PolicyConfig:
-        if self.token_width % 2:
-            raise ValueError(f"token_width must be even, not {self.token_width}")
         if not self.log_std_min <= self.log_std_init <= self.log_std_max:
             raise ValueError(
                 f"log_std_init must lie between log_std_min ({self.log_std_min:g}) and log_std_max "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from ..vec_env import TokenSet
 from .linear import orthogonal
 
 _HEADS = 2
+"""Two attention heads give as many numbers as mean and largest values."""
 _GAIN = math.sqrt(2.0)
 
 
@@ -45,11 +46,12 @@ class SetEncoder(nn.Module):
         self._own: Tensor
         self.register_buffer("_own", torch.tensor(own), persistent=False)
         self.embedding = nn.ModuleDict({part.name: _embedding(part.size, width, generator) for part in sets})
-        self._attends = config.encoder == "attention"
-        self.attention = nn.ModuleDict(
-            {part.name: _Attention(len(own), width, generator) for part in sets if self._attends}
+        self.query = nn.ModuleDict(
+            {part.name: orthogonal(len(own), _HEADS * width, 1.0, generator) for part in sets}
+            if config.encoder == "attention"
+            else {}
         )
-        self.outputs = len(own) + len(sets) * width * (1 if self._attends else 2)
+        self.outputs = len(own) + len(sets) * 2 * width
         """How many numbers `forward` gives."""
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -58,38 +60,32 @@ class SetEncoder(nn.Module):
         return torch.cat([own, *(self._summary(part, own, observation) for part in self._sets)], dim=-1)
 
     def _summary(self, part: TokenSet, own: Tensor, observation: Tensor) -> Tensor:
-        """What a set comes to, `[..., width]` or twice as many."""
+        """What a set comes to, `[..., 2 width]`."""
         numbers = observation[..., part.first : part.first + part.count * part.size]
         tokens = numbers.reshape(*observation.shape[:-1], part.count, part.size)
-        there = torch.ones_like(tokens[..., :1]) if part.present is None else tokens[..., part.present, None]
-        embedded = self.embedding[part.name](tokens) * there
-        if self._attends:
-            found: Tensor = self.attention[part.name](own, embedded, there)
-            return found
-        mean = embedded.sum(-2) / there.sum(-2).clamp_min(1.0)
-        # No embedding is negative, so that zeros for an absent thing, or for an empty set, change no largest value.
-        largest = torch.cat((embedded, torch.zeros_like(mean).unsqueeze(-2)), dim=-2).amax(-2)
-        return torch.cat((mean, largest), dim=-1)
+        there = None if part.present is None else tokens[..., part.present, None]
+        embedded = self.embedding[part.name](tokens)
+        if part.name in self.query:
+            query = self.query[part.name](own).unflatten(-1, (_HEADS, embedded.shape[-1]))
+            return _attend(query, embedded, there)
+        if there is None:
+            return torch.cat((embedded.mean(-2), embedded.max(-2).values), dim=-1)
+        # No embedding is negative, so that zeros change no largest value.
+        embedded = embedded * there
+        return torch.cat((embedded.sum(-2) / there.sum(-2).clamp_min(1.0), embedded.max(-2).values), dim=-1)
 
 
-class _Attention(nn.Module):
-    """Looks for what a robot's own numbers ask for among embedded tokens."""
+def _attend(query: Tensor, embedded: Tensor, there: Optional[Tensor]) -> Tensor:
+    """What queries `[..., 2, width]` find among tokens `[..., T, width]`, of which some are `there`; `[..., 2 width]`.
 
-    def __init__(self, own: int, width: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.query = orthogonal(own, width, 1.0, generator)
-        self.key, self.value = (orthogonal(width, width, 1.0, generator) for _ in range(2))
-
-    def forward(self, own: Tensor, embedded: Tensor, there: Tensor) -> Tensor:
-        """`[..., width]` for own numbers `[..., n]` among tokens `[..., T, width]`, of which some are `there`."""
-
-        def heads(numbers: Tensor) -> Tensor:
-            return numbers.reshape(*numbers.shape[:-1], _HEADS, numbers.shape[-1] // _HEADS)
-
-        query, keys, values = heads(self.query(own)).unsqueeze(-3), heads(self.key(embedded)), self.value(embedded)
-        scores = (query * keys).sum(-1) / math.sqrt(query.shape[-1])
+    Keys and values are the embedded tokens themselves: the layers around this project them.
+    """
+    scores = embedded @ query.transpose(-1, -2) / math.sqrt(embedded.shape[-1])
+    if there is None:
+        weights = torch.softmax(scores, dim=-2)
+    else:
         weights = torch.softmax(scores.masked_fill(there == 0, -1e9), dim=-2) * there
-        return (weights.unsqueeze(-1) * heads(values)).sum(-3).flatten(-2)
+    return (weights.transpose(-1, -2) @ embedded).flatten(-2)
 
 
 def _embedding(size: int, width: int, generator: torch.Generator) -> nn.Sequential:
