@@ -158,6 +158,6 @@ def test_a_robot_that_is_not_here_teaches_nothing(encoder, algorithm, shared, ob
         any(not torch.equal(old[name], value) for name, value in actor.state_dict().items())
         for old, actor in zip(before, learner.actors)
     ]
-    assert changed == [True] if shared else [True, True, False]
+    assert changed == ([True] if shared else [True, True, False])
     if not observed:
         assert learner._estimate()[2].abs().max() < 50, "the team's reward is that of the robots that are here"
