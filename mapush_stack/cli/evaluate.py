@@ -15,7 +15,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
-from .given import check_fields, team_override
+from .given import check_fields, other_team
 
 
 @click.command(name="evaluate")
@@ -64,7 +64,7 @@ def command(
 
     fields = {"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object", "team": "team"}
     check_fields(fields, overrides)
-    overrides = (*team_override(team), *overrides)
+    overrides = (*other_team(team), *overrides)
     console = make_console(stderr=as_json)
     paths = (*paths, *(pretrained.path(name) for name in names), *([policies.SCRIPTED] if scripted else []))
     if not paths:

@@ -51,6 +51,11 @@ def team_override(team: Optional[str]) -> List[str]:
     return [f"team=[{', '.join(kinds)}]"] if kinds else []
 
 
+def other_team(team: Optional[str]) -> List[str]:
+    """The overrides for a policy in another team than it was trained in: all of its robots are here."""
+    return [*team_override(team), "task.team_size=null"] if team is not None else []
+
+
 def _bare(text: str) -> str:
     """A value without the brackets and blanks of a list, which options such as --team leave out."""
     return text.strip("[] ").replace(" ", "")

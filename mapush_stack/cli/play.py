@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..system import closing
 from ..task.config import CONTROL_DT
 from .console import make_console
-from .given import check_fields, team_override
+from .given import check_fields, other_team
 
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
@@ -77,9 +77,7 @@ def command(
     check_fields({"seed": "evaluation.seed", "object_name": "object", "team": "team"}, overrides)
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
     _check(record, pictures)
-    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *team_override(team), *overrides])[
-        -1
-    ]
+    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *other_team(team), *overrides])[-1]
     settings = candidate.config
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:

@@ -16,7 +16,7 @@ def runs(tmp_path_factory):
     """A run by each way to read sets, one whose robots have an actor each, and one that reads plain numbers."""
     pytest.importorskip("mujoco.batch")
     arguments = {
-        "sets": [*SETS, *SHARED, "learner.policy.encoder=sets"],
+        "sets": [*SETS, *SHARED, "learner.policy.encoder=sets", "task.placement=apart", "task.team_size=[1,2]"],
         "attention": [*SETS, *SHARED, "learner.policy.encoder=attention"],
         "own": [*SETS, "--algo", "happo", "learner.policy.encoder=sets"],
         "none": [*SETS, *SHARED],
@@ -39,7 +39,7 @@ def test_one_policy_serves_any_team_and_object(runs, name):
 
 
 def test_a_training_goes_on_with_another_team_and_object(runs, tmp_path):
-    given = ["--from", runs["sets"], "--team", "planar,planar,planar", "--object", "tblock", "--no-evaluation"]
+    given = ["--from", runs["attention"], "--team", "planar,planar,planar", "--object", "tblock", "--no-evaluation"]
     mapush("train", "--results", tmp_path, *SHORT, *given)
 
 
