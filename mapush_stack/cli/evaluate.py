@@ -15,14 +15,15 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
-from .given import check_fields
+from .given import check_fields, other_team
 
 
 @click.command(name="evaluate")
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path), metavar="[PATH]...")
 @click.option("--pretrained", "names", multiple=True, help="Policy that comes with the project; repeatable.")
 @click.option("--scripted", is_flag=True, help="Also a team that pushes by rule, in the preset `default`.")
-@click.option("--object", "object_name", default="", help="Object for a policy that brings none.  [default: cuboid]")
+@click.option("--object", "object_name", default="", help="Object, where the policy takes others.  [default: its own]")
+@click.option("--team", default=None, help="Kind of each robot, such as planar,planar,planar.  [default: the run's]")
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 1000]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
@@ -35,6 +36,7 @@ def command(
     names: Tuple[str, ...],
     scripted: bool,
     object_name: str,
+    team: Optional[str],
     episodes: Optional[int],
     seed: Optional[int],
     overrides: Tuple[str, ...],
@@ -49,6 +51,9 @@ def command(
     arrays, or a module.pt of OpenRL, which is read without running what is pickled in it. What a run's checkpoints
     reach is kept in its evaluations.json, for `mapush compare`.
 
+    A policy that reads sets of things (learner.policy.encoder) takes any --object, and with one actor for all robots a
+    --team of any size.
+
     --scripted is a team that pushes by rule: what a task allows without learning (docs/teams.md).
 
     --absent and --frozen show whether the team needs a robot, by its number from 0. An absent robot starts further
@@ -57,7 +62,9 @@ def command(
     from ..analysis import evaluations
     from ..evaluation import policies, pretrained
 
-    check_fields({"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object"}, overrides)
+    fields = {"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object", "team": "team"}
+    check_fields(fields, overrides)
+    overrides = (*other_team(team), *overrides)
     console = make_console(stderr=as_json)
     paths = (*paths, *(pretrained.path(name) for name in names), *([policies.SCRIPTED] if scripted else []))
     if not paths:
@@ -67,7 +74,7 @@ def command(
     if plot is not None and (scripted or names):
         raise UserError("--plot draws the checkpoints of runs; leave --scripted and --pretrained out")
     rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
-    if not overrides and not names and not scripted:
+    if not (overrides or object_name or names or scripted):
         evaluations.record(rows)
     if as_json:
         print(json.dumps(rows, indent=2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Sequence
+from typing import List, Mapping, Optional, Sequence
 
 import click
 from click.core import ParameterSource
@@ -36,6 +36,24 @@ def check_fields(options: Mapping[str, str], overrides: Sequence[str]) -> None:
         other = override.partition("=")[2]
         if override and parse_value(_bare(other)) != parse_value(_bare(text)):
             raise UserError(f"{words} and {override} contradict each other; leave one of them out")
+
+
+def team_override(team: Optional[str]) -> List[str]:
+    """The override that `--team` amounts to.
+
+    Raises:
+        UserError: a kind is missing.
+
+    """
+    kinds = [] if team is None else [kind.strip() for kind in team.split(",")]
+    if team is not None and not all(kinds):
+        raise UserError(f"--team {team!r} is not a team: give the kind of each robot, such as go1,planar")
+    return [f"team=[{', '.join(kinds)}]"] if kinds else []
+
+
+def other_team(team: Optional[str]) -> List[str]:
+    """The overrides for a policy in another team than it was trained in: all of its robots are here."""
+    return [*team_override(team), "task.team_size=null"] if team is not None else []
 
 
 def _bare(text: str) -> str:

@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..system import closing
 from ..task.config import CONTROL_DT
 from .console import make_console
-from .given import check_fields
+from .given import check_fields, other_team
 
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
@@ -41,9 +41,8 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: Optio
 @click.command(name="play")
 @click.argument("path", required=False, type=click.Path(path_type=Path), metavar="[PATH]")
 @click.option("--pretrained", default=None, metavar="NAME", help="Policy that comes with the project.")
-@click.option(
-    "--object", "object_name", default="", help="Object that a policy of another program pushes.  [default: cuboid]"
-)
+@click.option("--object", "object_name", default="", help="Object, where the policy takes others.  [default: its own]")
+@click.option("--team", default=None, help="Kind of each robot, such as planar,planar,planar.  [default: the run's]")
 @click.option("--episodes", type=click.IntRange(1, 1000), default=3, show_default=True, help="Number of episodes.")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
@@ -57,6 +56,7 @@ def command(
     path: Optional[Path],
     pretrained: Optional[str],
     object_name: str,
+    team: Optional[str],
     episodes: int,
     seed: Optional[int],
     overrides: Tuple[str, ...],
@@ -74,10 +74,10 @@ def command(
     from ..sim.opengl import choose_gl
     from ..training.session import set_torch_threads
 
-    check_fields({"seed": "evaluation.seed", "object_name": "object"}, overrides)
+    check_fields({"seed": "evaluation.seed", "object_name": "object", "team": "team"}, overrides)
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
     _check(record, pictures)
-    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *overrides])[-1]
+    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *other_team(team), *overrides])[-1]
     settings = candidate.config
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:

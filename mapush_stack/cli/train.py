@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ..errors import UserError
 from .console import make_console, say
-from .given import check_fields
+from .given import check_fields, team_override
 
 _FEW_FOR_A_GPU = 2048
 _FIELDS = {
@@ -183,10 +183,7 @@ def _team(robot: Optional[str], team: Optional[str]) -> List[str]:
         raise UserError("--robot and --team both say who pushes; leave one out")
     if robot is not None:
         return ["team=[]", "object.team=[]"]  # the object's own team yields to it
-    kinds = [] if team is None else [kind.strip() for kind in team.split(",")]
-    if team is not None and not all(kinds):
-        raise UserError(f"--team {team!r} is not a team: give the kind of each robot, such as go1,planar")
-    return [f"team=[{', '.join(kinds)}]"] if kinds else []
+    return team_override(team)
 
 
 def _request(

@@ -35,7 +35,8 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
 
     Args:
         path: a run directory, a checkpoint folder, or a file; `SCRIPTED`.
-        object_name: object for a policy that does not bring its own configuration; empty for the cuboid.
+        object_name: another object than the policy's own, for one that reads any; for a policy that brings no
+            configuration empty is the cuboid.
         overrides: `path.to.field=value` changes to the configuration.
 
     Raises:
@@ -49,9 +50,13 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
     if path.exists() and not path.is_dir():
         raise UserError(f"{path} is neither a folder nor an .npz or .pt file")
     run, found = find_checkpoints(path)
-    if object_name:
-        raise UserError("--object is for policies of other programs; a run brings its own object")
-    settings = config.overridden(run.config(), overrides)
+    trained = run.config()
+    if object_name and trained.learner.policy.encoder == "none":
+        raise UserError(
+            "--object is for policies of other programs, and for those that read any object (learner.policy.encoder); "
+            f"{run.path} is none of them: such a run brings its own object"
+        )
+    settings = config.overridden(trained, overrides, object_name)
     return [Candidate(folder, steps, settings) for steps, folder in found]
 
 

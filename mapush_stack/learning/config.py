@@ -33,6 +33,13 @@ class PolicyConfig(Settings):
     """The Gaussian policy of each robot."""
 
     network: NetworkConfig = NetworkConfig()
+    encoder: Literal["none", "sets", "attention"] = Field(
+        "none",
+        description="how sets of things are read, such as the other robots: none: as plain numbers; sets: mean and "
+        "largest values of embedded things; attention: what the robot's own numbers ask for. The critic's too, where "
+        "it sees observations",
+    )
+    token_width: int = Field(64, ge=1, le=1024, description="numbers that stand for a thing of a set")
     squash: bool = Field(False, description="mean = tanh(network), else the network's output")
     mirror: bool = Field(False, description="mean is equivariant under reflection about the robot's heading")
     std: Literal["exp", "sigmoid"] = Field(

@@ -120,6 +120,7 @@ def _fixed(learner: LearnerConfig) -> List[Tuple[str, Any, Any]]:
         ("learner.policy.network.layer_norm", network.layer_norm, True),
         ("learner.policy.network.last_activation", network.last_activation, True),
         *((f"learner.critic.{name}", getattr(learner.critic, name), value) for name, value in able.items()),
+        ("learner.policy.encoder", policy.encoder, "none"),
         ("learner.policy.squash", policy.squash, False),
         ("learner.policy.mirror", policy.mirror, False),
         ("learner.policy.std", policy.std, "sigmoid"),

@@ -8,7 +8,10 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor, nn
 
-from ..config import NetworkConfig, PolicyConfig
+from ..config import LearnerConfig, NetworkConfig, PolicyConfig
+from ..vec_env import EnvSpec, TokenSet
+from .encoder import encoder
+from .linear import orthogonal
 
 _ACTIVATIONS = {"elu": nn.ELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 _GAINS = {"elu": math.sqrt(2.0), "relu": math.sqrt(2.0), "tanh": 5.0 / 3.0}
@@ -22,26 +25,14 @@ def mlp(
     """A multilayer perceptron with orthogonal weights (Saxe et al., 2014) and zero biases."""
     layers: List[nn.Module] = [nn.LayerNorm(inputs)] if config.input_norm else []
     for depth, width in enumerate(config.hidden):
-        layers.append(_linear(inputs, width, _GAINS[config.activation], generator))
+        layers.append(orthogonal(inputs, width, _GAINS[config.activation], generator))
         if depth + 1 < len(config.hidden) or config.last_activation:
             layers.append(_ACTIVATIONS[config.activation]())
         if config.layer_norm:
             layers.append(nn.LayerNorm(width))
         inputs = width
-    layers.append(_linear(inputs, outputs, head_gain, generator))
+    layers.append(orthogonal(inputs, outputs, head_gain, generator))
     return nn.Sequential(*layers)
-
-
-def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
-    layer = nn.Linear(inputs, outputs)
-    with torch.no_grad():
-        # nn.init.orthogonal_ takes a generator only in newer torch; this is the same algorithm.
-        rows, columns = max(inputs, outputs), min(inputs, outputs)
-        q, r = torch.linalg.qr(torch.randn(rows, columns, generator=generator))
-        q = q * torch.diagonal(r).sign()
-        layer.weight.copy_(gain * (q if outputs >= inputs else q.T))
-        layer.bias.zero_()
-    return layer
 
 
 class GaussianActor(nn.Module):
@@ -58,9 +49,11 @@ class GaussianActor(nn.Module):
         action_size: int,
         mirror: Optional[Tuple[Sequence[float], Sequence[float]]],
         generator: torch.Generator,
+        sets: Sequence[TokenSet] = (),
     ) -> None:
         super().__init__()
-        self.net = mlp(config.network, observation_size, action_size, _HEAD_GAIN, generator)
+        self.encoder, width = encoder(config, observation_size, sets, generator)
+        self.net = mlp(config.network, width, action_size, _HEAD_GAIN, generator)
         self._top = float(config.log_std_max) if config.std == "sigmoid" else None
         initial, *self._bounds = (
             self._parameter(bound) for bound in (config.log_std_init, config.log_std_min, config.log_std_max)
@@ -76,10 +69,11 @@ class GaussianActor(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Means `[B, action]` of observations `[B, D]`."""
         if self._mirrored:
-            straight, reflected = self.net(torch.cat((observation, observation * self._signs))).chunk(2)
+            both = torch.cat((observation, observation * self._signs))
+            straight, reflected = self.net(self.encoder(both)).chunk(2)
             mean = 0.5 * (straight + reflected * self._action_signs)
         else:
-            mean = self.net(observation)
+            mean = self.net(self.encoder(observation))
         return torch.tanh(mean) if self._squash else mean
 
     def log_prob(self, mean: Tensor, action: Tensor) -> Tensor:
@@ -109,13 +103,17 @@ class GaussianActor(nn.Module):
 
 
 class Critic(nn.Module):
-    """State value, in the units of the value normaliser."""
+    """State value, in the units of the value normaliser; a state that robots observe is read as an actor reads it."""
 
-    def __init__(self, config: NetworkConfig, state_size: int, generator: torch.Generator) -> None:
+    def __init__(self, config: LearnerConfig, spec: EnvSpec, generator: torch.Generator) -> None:
         super().__init__()
-        self.net = mlp(config, state_size, 1, 1.0, generator)
+        self.encoder: nn.Module = nn.Identity()
+        width = spec.state_shape[1]
+        if spec.state_is_observation:
+            self.encoder, width = encoder(config.policy, width, spec.agents[0].sets, generator)
+        self.net = mlp(config.critic, width, 1, 1.0, generator)
 
     def forward(self, state: Tensor) -> Tensor:
         """Values `[...]` of states `[..., S]`."""
-        values: Tensor = self.net(state).squeeze(-1)
+        values: Tensor = self.net(self.encoder(state)).squeeze(-1)
         return values

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ...device.state import unflatten
+from ...errors import UserError
 from ..config import LearnerConfig
 from ..contract import TeamPolicy
 from ..vec_env import EnvSpec
@@ -25,6 +26,12 @@ class GaussianTeam(TeamPolicy):
         """Draw the weights from `generator`."""
         self._shared, self._width = config.share_actor, spec.action_size
         self._agents = spec.agents[:1] if config.share_actor else spec.agents
+        kind = config.policy.encoder
+        if kind != "none" and not all(agent.sets for agent in spec.agents):
+            raise UserError(
+                f"learner.policy.encoder must be none, not {kind}, for an observation without sets of things; "
+                "task.observation=sets has them"
+            )
         self.actors: List[GaussianActor] = [
             GaussianActor(
                 config.policy,
@@ -32,6 +39,7 @@ class GaussianTeam(TeamPolicy):
                 agent.action_size,
                 agent.mirror if config.policy.mirror else None,
                 generator,
+                agent.sets,
             ).to(device)
             for agent in self._agents
         ]
@@ -71,6 +79,8 @@ def load_policy(config: LearnerConfig, spec: EnvSpec, device: torch.device, stat
         RuntimeError, KeyError: the tensors are those of other networks.
 
     """
+    if config.share_actor and not spec.alike:
+        raise RuntimeError("they hold one actor for robots of one kind, and the team has several kinds")
     team = GaussianTeam(config, spec, device, torch.Generator())
     check_actors(state, len(team.actors))
     unflatten({f"actor{index}": actor for index, actor in enumerate(team.actors)}, state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, Dict, Iterator, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ class MultiAgentPPO(Learner):
         generator = torch.Generator().manual_seed(seed)
         self.team = GaussianTeam(config, env.spec, self.device, generator)
         self.actors = self.team.actors
-        self.critic = Critic(config.critic, env.spec.state_shape[1], generator).to(self.device)
+        self.critic = Critic(config, env.spec, generator).to(self.device)
         self.value_norm = ValueNorm(config.value_norm_beta if config.value_norm else None, self.device, world)
         self._actor_optimizers = [
             ClippedAdam(actor, config.actor_lr, config.adam_eps, config.actor_max_grad_norm, world)
@@ -110,7 +110,8 @@ class MultiAgentPPO(Learner):
         log_probs = -0.5 * noise**2 - log_std - 0.5 * math.log(2 * math.pi)
         if self.team.own is not None:
             action, log_probs = action * self.team.own, log_probs * self.team.own
-        return action, log_probs.sum(-1)
+        here = self._here(observations)
+        return action, log_probs.sum(-1) if here is None else log_probs.sum(-1) * here
 
     # The update
 
@@ -141,7 +142,11 @@ class MultiAgentPPO(Learner):
         outputs: Tensor = self.critic(buffer.states)
         values = self.value_norm.denormalize(outputs)
         next_values = self.value_norm.denormalize(self.critic(buffer.next_states))
-        rewards = buffer.rewards.mean(-1, keepdim=True) if self.spec.state_shape[0] == 1 else buffer.rewards
+        rewards, here = buffer.rewards, self._here(buffer.observations)
+        if self.spec.state_shape[0] == 1:
+            rewards = rewards.mean(-1, keepdim=True)
+            if here is not None:
+                rewards = (buffer.rewards * here).sum(-1, keepdim=True) / here.sum(-1, keepdim=True).clamp_min(1.0)
         ends = (buffer.terminated, buffer.truncated)
         advantages = gae.advantages(rewards, values, next_values, *ends, config.gamma, config.gae_lambda)
         return outputs, values, advantages
@@ -192,7 +197,7 @@ class MultiAgentPPO(Learner):
     ) -> Tensor:
         """One gradient step of actor `index`, if it is `live`; returns the KL divergence from the policy that acted."""
         actor, config = self.actors[index], self.config
-        log_ratio = actor.log_prob(actor(observations), actions) - log_probs
+        log_ratio = self._log_probs(index, observations, actions) - log_probs
         ratio = log_ratio.exp()
         # L^CLIP, equation 7 of Schulman et al., "Proximal policy optimization algorithms", 2017.
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
@@ -218,8 +223,24 @@ class MultiAgentPPO(Learner):
     @torch.no_grad()
     def _probability_ratio(self, index: int) -> Tensor:
         """New over old probability of every sample's action under actor `index`, `[B]`."""
-        actor, (observations, actions, log_probs) = self.actors[index], self._samples(index)
-        return (actor.log_prob(actor(observations), actions) - log_probs).exp()
+        observations, actions, log_probs = self._samples(index)
+        return (self._log_probs(index, observations, actions) - log_probs).exp()
+
+    def _log_probs(self, index: int, observations: Tensor, actions: Tensor) -> Tensor:
+        """Log densities `[B]` of actions `[B, K]` under actor `index`; 0 for a robot that is not here, as when acting.
+
+        So its ratio is 1, and its samples have no gradient.
+        """
+        actor, present = self.actors[index], self.spec.agents[index].present
+        log_probs = actor.log_prob(actor(observations), actions)
+        return log_probs if present is None else log_probs * observations[:, present]
+
+    def _here(self, observations: Tensor) -> Optional[Tensor]:
+        """1 for the robots that are here and 0 for the others, `[..., A]`; None where all always are."""
+        columns = [agent.present for agent in self.spec.agents]
+        if None in columns:
+            return None
+        return torch.stack([observations[..., robot, column] for robot, column in enumerate(columns)], dim=-1)
 
     def _samples(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
         """Observations `[B, D]`, actions `[B, K]` and log densities `[B]` of actor `index`: its agent's, or all."""

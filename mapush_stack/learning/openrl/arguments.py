@@ -57,6 +57,7 @@ def check(config: LearnerConfig) -> None:
     decays, normalizes = config.lr_schedule == "linear", config.value_norm
     rules = {
         "share_actor": (config.share_actor, "true"),
+        "policy.encoder": (policy.encoder == "none", "none"),
         "policy.squash": (not policy.squash, "false"),
         "policy.mirror": (not policy.mirror, "false"),
         "policy.log_std_init": (policy.log_std_init == 0, "0"),
