@@ -35,7 +35,7 @@ HEAVY = {
         "sim/visuals.py",
         "sim/work.py",
         "sim/robots/planar.py",
-        "sim/robots/go1.py",
+        "sim/robots/quadruped.py",
         "sim/robots/rover.py",
         "evaluation/camera.py",
         "gym_api/asset.py",

@@ -25,7 +25,7 @@ _VERBS = {
     "compare": "Compare runs: settings, curves, milestones, significance.",
     "diagnose": "Say what is wrong with a run, by its logs.",
     "reproduce": "Repeat a run, and say what differs.",
-    "walk": "Train or test the walking policy of the Go1.",
+    "walk": "Train or test the walking policy of a legged robot.",
     "vram-probe": "Measure how many environments fit into memory, and what each costs.",
     "gym": "Run programs that were written for Isaac Gym over MuJoCo.",
     "guard": "Run any program so that it ends cleanly, with its true exit code.",

@@ -1,4 +1,4 @@
-"""`mapush walk`: train the walking policy of the Go1, and measure how well it follows commands."""
+"""`mapush walk`: train the walking policy of a legged robot, and measure how well it follows commands."""
 
 from __future__ import annotations
 
@@ -17,25 +17,32 @@ from .given import check_fields
 
 @click.group(name="walk")
 def command() -> None:
-    """Train or test the walking policy of the Go1."""
+    """Train or test the walking policy of a legged robot."""
+
+
+_robot = click.option("--robot", default="go1", show_default=True, help="go1, go2 or a plug-in's kind with legs.")
 
 
 @command.command(name="train")
+@_robot
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the policy and its record.")
 @click.option("--iterations", type=click.IntRange(1), default=700, show_default=True)
 @click.option("--scenes", type=click.IntRange(1), default=4096, show_default=True, help="Pairs of robots.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
-def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: Tuple[str, ...]) -> None:
+def train(
+    robot: str, out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: Tuple[str, ...]
+) -> None:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
     from ..training import config
     from ..walking import training as walking
-    from ..walking.env import make_walking_env
+    from ..walking.env import check_legs, make_walking_env
 
-    check_fields({"scenes": "sim.num_envs", "backend": "sim.backend"}, overrides)
-    changes = ["sim.robot=go1", f"sim.num_envs={scenes}", f"sim.backend={backend}", *overrides]
-    settings = config.load("default", "cuboid", changes)
+    check_fields({"robot": "sim.robot", "scenes": "sim.num_envs", "backend": "sim.backend"}, overrides)
+    check_legs(robot)
+    given = [f"sim.robot={robot}", f"sim.num_envs={scenes}", f"sim.backend={backend}"]
+    settings = config.load("default", "cuboid", [f"sim.{robot}.walking_policy=none", *given, *overrides])
     env = make_walking_env(settings.sim, settings.object.body, seed)
     console = make_console()
     begun = time.monotonic()
@@ -50,18 +57,21 @@ def train(out: Path, iterations: int, scenes: int, seed: int, backend: str, over
                 f"falls {means['reward/fall'] / -100.0:.4f}/step",
             )
 
-    weights, record = walking.train(env, out, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    weights, record = walking.train(env, out, robot, iterations, seed, ["mapush", *sys.argv[1:]], report)
     say(console, f"policy: {weights}\nrecord: {record}")
 
 
 @command.command(name="test")
+@_robot
 @click.option("--policy", "policy_path", default="shipped", show_default=True, help="Policy's .safetensors file.")
 @click.option("--robots", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Of random commands.")
 @click.option("--dt", default="0.01", show_default=True, help="Physics step, s.")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tuple[str, ...], as_json: bool) -> None:
+def test(
+    robot: str, policy_path: str, robots: int, minutes: float, dt: str, overrides: Tuple[str, ...], as_json: bool
+) -> None:
     """Print how well it follows commands, alone and while pushing the box, and how often it falls."""
     import torch
 
@@ -69,14 +79,17 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tupl
     from ..training import config
     from ..training.session import set_torch_threads
     from ..walking import tracking
+    from ..walking.env import check_legs
 
-    check_fields({"policy_path": "sim.go1.walking_policy", "dt": "sim.go1.physics_dt"}, overrides)
+    section = f"sim.{robot}"
+    check_fields({"policy_path": f"{section}.walking_policy", "dt": f"{section}.physics_dt"}, overrides)
+    check_legs(robot)
     scenes = robots // 2
-    changes = [f"sim.go1.walking_policy={policy_path}", f"sim.go1.physics_dt={dt}", f"sim.num_envs={scenes}"]
-    settings = config.load("default", "cuboid", ["sim.robot=go1", *changes, *overrides])
+    changes = [f"{section}.walking_policy={policy_path}", f"{section}.physics_dt={dt}", f"sim.num_envs={scenes}"]
+    settings = config.load("default", "cuboid", [f"sim.robot={robot}", *changes, *overrides])
     set_torch_threads(settings.training.torch_threads)
     friction = torch.full((scenes,), 0.55)
-    simulator = make_simulator(settings.sim, settings.object.body, ["go1"] * 2, friction, 0)
+    simulator = make_simulator(settings.sim, settings.object.body, [robot] * 2, friction, 0)
     rows = [tracking.track(simulator, name, wanted) for name, wanted in tracking.COMMANDS]
     rows.append(tracking.push_object(simulator))
     falls = tracking.endurance(simulator, 60.0 * minutes, seed=0)
@@ -84,14 +97,14 @@ def test(policy_path: str, robots: int, minutes: float, dt: str, overrides: Tupl
         print(json.dumps({"tracking": [row._asdict() for row in rows], "endurance": falls}, indent=2))
         return
     console = make_console()
-    console.print(_table(rows, 2 * scenes))
+    console.print(_table(rows, f"{robot} on flat ground, {2 * scenes} robots"))
     pushed = f"{minutes:g} minutes of random commands and pushes of {tracking.PUSH_FORCE:.0f} N"
     say(console, f"{falls['robots']:.0f} robots, {pushed}: {falls['falls']:.0f} falls")
 
 
-def _table(rows: List[Any], robots: int) -> Table:
+def _table(rows: List[Any], title: str) -> Table:
     numbers = right("vx m/s", "vy m/s", "yaw rate rad/s", "worst robot's error", "moved m", "most m", "fallen")
-    table = Table("command", *numbers, title=f"Go1 on flat ground, {robots} robots, means over 5 s after 2 s")
+    table = Table("command", *numbers, title=f"{title}, means over 5 s after 2 s")
     for row in rows:
         measured = [f"{value:.3f}" for value in (*row.measured, row.worst, row.moved, row.most_moved)]
         table.add_row(row.name, *measured, str(row.fallen))

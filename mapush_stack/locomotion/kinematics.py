@@ -1,37 +1,49 @@
-"""Positions of the Go1's feet; lengths are those of Unitree's go1_description, const.xacro."""
+"""Lengths of the quadrupeds' legs, and where their feet are."""
 
 from __future__ import annotations
 
 import functools
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor
 
-HIP_X, HIP_Y = 0.1881, 0.04675
-"""Hip joint from the trunk's centre, m (leg_offset_x, leg_offset_y)."""
-HIP_LENGTH = 0.08
-"""From the hip joint sideways to the leg's plane, m (thigh_offset)."""
-THIGH_LENGTH, CALF_LENGTH = 0.213, 0.213
-"""m (thigh_length, calf_length)."""
-FOOT_RADIUS = 0.023
-"""Of the collision sphere, m (docs/task.md section 12; the description has 0.02)."""
 SIDES = (1.0, -1.0, 1.0, -1.0)
 """+1 for the left legs, in the order of `gait.LEGS`."""
 ENDS = (1.0, 1.0, -1.0, -1.0)
 """+1 for the front legs."""
 
 
-def foot_positions(joint_pos: Tensor) -> Tensor:
+class Legs(NamedTuple):
+    """Lengths of a quadruped's four legs, m."""
+
+    hip_x: float
+    """Hip joint from the trunk's centre, ahead."""
+    hip_y: float
+    """Hip joint from the trunk's centre, sideways."""
+    hip: float
+    """From the hip joint sideways to the leg's plane."""
+    thigh: float
+    calf: float
+    foot_radius: float
+    """Of the foot's collision sphere."""
+
+
+GO1 = Legs(0.1881, 0.04675, 0.08, 0.213, 0.213, 0.023)
+"""Unitree's go1_description, const.xacro: leg_offset_x, leg_offset_y, thigh_offset, thigh_length, calf_length. The
+foot is that of docs/task.md section 12; the description has 0.02."""
+
+
+def foot_positions(joint_pos: Tensor, legs: Legs = GO1) -> Tensor:
     """Centres of the feet `[..., 4, 3]` (m, base's frame) for joint angles `[..., 12]` (rad)."""
     hip, thigh, calf = joint_pos.view(*joint_pos.shape[:-1], 4, 3).unbind(-1)
     side, end = _signs(hip.dtype, hip.device)
-    x = -THIGH_LENGTH * torch.sin(thigh) - CALF_LENGTH * torch.sin(thigh + calf)
-    down = -THIGH_LENGTH * torch.cos(thigh) - CALF_LENGTH * torch.cos(thigh + calf)
-    out = HIP_LENGTH * side
+    x = -legs.thigh * torch.sin(thigh) - legs.calf * torch.sin(thigh + calf)
+    down = -legs.thigh * torch.cos(thigh) - legs.calf * torch.cos(thigh + calf)
+    out = legs.hip * side
     y = torch.cos(hip) * out - torch.sin(hip) * down
     z = torch.sin(hip) * out + torch.cos(hip) * down
-    return torch.stack((HIP_X * end + x, HIP_Y * side + y, z), dim=-1)
+    return torch.stack((legs.hip_x * end + x, legs.hip_y * side + y, z), dim=-1)
 
 
 @functools.lru_cache(maxsize=None)

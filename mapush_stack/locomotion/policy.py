@@ -16,8 +16,6 @@ from ..system.limits import parse_json, shown
 from ..system.tensor_file import check_state, read_tensors
 from .gait import NUM_JOINTS, OBSERVATION_SIZE
 
-SHIPPED = Path(__file__).parent / "go1_walk.safetensors"
-"""The policy that comes with the project; `go1_walk.json` beside it is the record of its training."""
 _FORMAT = "mapush walking policy 1"
 _WIDEST = 1024
 """Of a hidden layer."""
@@ -58,16 +56,23 @@ def save(policy: WalkingPolicy, path: Path) -> None:
         raise of_safetensors(error, path) from None
 
 
-def load(name: str) -> WalkingPolicy:
-    """The policy in a .safetensors file, or the one that comes with the project for `shipped`.
+def shipped(robot: str) -> Path:
+    """The policy of a kind of robot that comes with the project; the .json beside it is the record of its training."""
+    return Path(__file__).parent / f"{robot}_walk.safetensors"
+
+
+def load(name: str, robot: str = "go1") -> WalkingPolicy:
+    """The policy in a .safetensors file; the project's own for `shipped`, and one that stands still for `none`.
 
     Raises:
         UserError: the file is missing, damaged, or holds something else.
 
     """
-    path = SHIPPED if name == "shipped" else Path(name)
+    if name == "none":
+        return _standing()
+    path = shipped(robot) if name == "shipped" else Path(name)
     if not path.exists():
-        raise UserError(f"sim.go1.walking_policy={name} is not allowed: there is no such file")
+        raise UserError(f"sim.{robot}.walking_policy={name} is not allowed: there is no such file")
     tensors, header = read_tensors(path)
     if header.get("format") != _FORMAT:
         raise UserError(f"{path} is not a walking policy of this project; `mapush walk train` makes one")
@@ -84,4 +89,12 @@ def load(name: str) -> WalkingPolicy:
     except (ValueError, RuntimeError, KeyError) as error:
         raise UserError(f"{path} cannot be read as a walking policy: {error}; restore a copy of it") from None
     policy.net.load_state_dict(tensors)
+    return policy
+
+
+def _standing() -> WalkingPolicy:
+    """A policy whose actions are 0, the stance."""
+    policy = WalkingPolicy([])
+    for value in policy.parameters():
+        nn.init.zeros_(value)
     return policy

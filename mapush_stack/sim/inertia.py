@@ -23,6 +23,11 @@ class Inertia(NamedTuple):
         body.fullinertia = [self.tensor[i, j] for i, j in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))]
 
 
+def symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
+    """A tensor from its six numbers."""
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
 def point(mass: float, position: Sequence[float]) -> Inertia:
     """A point mass."""
     return Inertia(mass, np.array(position, dtype=float), np.zeros((3, 3)))

@@ -25,7 +25,6 @@ _NUMERIC = ("torch", "numpy", "mujoco", "mujoco-warp", "warp-lang", "openrl")
 _LEARNERS = {"harl": "HARL_SRC", "openrl": "openrl"}
 """Where the code of other programs' learners comes from, by `learner.library`."""
 _GPU_NUMERIC = re.compile(r"(nvidia-(cublas|cuda|cudnn|cusolver|cusparse|nccl)|triton)")
-_WALKING = "go1_walk.json"
 _SOFTWARE = {
     "mapush_stack": ("version of mapush_stack", YES),
     "harl_commit": ("HARL_SRC", YES),
@@ -152,9 +151,10 @@ def compare(run: RunDirectory, again: RunDirectory) -> List[Match]:
 
 def _refuse_others(path: Path) -> None:
     """Say what a folder is that is no run of this project's but looks like one."""
-    if (path / _WALKING).is_file():
+    walking = next(path.glob("*_walk.json"), None)
+    if walking:
         raise UserError(
-            f"{path} holds a walking policy, not a team's run; {_WALKING} in it names the command that trained it"
+            f"{path} holds a walking policy, not a team's run; {walking.name} in it names the command that trained it"
         )
     if (path / "sweep.json").is_file():
         raise UserError(f"{path} is a sweep; give the run of one of its trials: {path}/trials/*/mapush/*/*/*/seed-*")

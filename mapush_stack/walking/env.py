@@ -1,4 +1,4 @@
-"""The environment in which the Go1 learns to walk: two of them beside the box.
+"""The environment in which a quadruped learns to walk: two of them beside the box.
 
 Some push the box, others walk freely. Every scene has its own friction, masses and motor strengths; forces push the
 robots, and commands change every few seconds. A fall or the time limit starts the scene again.
@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from ..envs.factory import scene_kind
+from ..errors import UserError
 from ..locomotion import gait
 from ..locomotion.gait import CONTROL_DT, Gait
-from ..locomotion.kinematics import FOOT_RADIUS, foot_positions
+from ..locomotion.kinematics import foot_positions
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
+from ..sim.robots import ROBOTS
 from ..sim.robots.base import Joints
-from ..sim.robots.go1 import proprioception
+from ..sim.robots.quadruped import Quadruped, proprioception
 from ..sim.rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 from ..sim.simulators import choose
 from ..sim.team import OBJECT_QPOS, OBJECT_QVEL, Team
@@ -60,11 +62,13 @@ class WalkingEnv:
     """`engine.num_envs` scenes with `num_robots` walkers each, all on the engine's device."""
 
     def __init__(self, engine: Engine, team: Team, seed: int) -> None:
-        """`engine` simulates a scene with `team`, a team of Go1 robots."""
+        """`engine` simulates a scene with `team`, quadrupeds of one kind."""
+        machine = team.groups[0].robots
+        assert isinstance(machine, Quadruped)
         num_robots = len(team)
         self.engine, self.device = engine, engine.device
         self.num_scenes, self.num_robots, self.num_walkers = engine.num_envs, num_robots, engine.num_envs * num_robots
-        self._team, self._robots = team, team.groups[0]
+        self._team, self._robots, self._legs = team, team.groups[0], machine.legs
         self._random = torch.Generator(device=self.device).manual_seed(seed)
         shape = (self.num_scenes, num_robots)
         self._gait = gait.at_rest(shape, self.device)
@@ -126,7 +130,7 @@ class WalkingEnv:
             command=self._command,
             phase=self._gait.phase,
             height=height,
-            foot_height=feet[..., 2] - FOOT_RADIUS,
+            foot_height=feet[..., 2] - self._legs.foot_radius,
             foot_speed=torch.linalg.vector_norm((feet - self._feet)[..., :2], dim=-1) / CONTROL_DT,
             torque=self._stiffness * (targets - body.joint_pos) - self._damping * body.joint_vel,
             action=action,
@@ -138,7 +142,8 @@ class WalkingEnv:
     def _foot_positions(self, joints: Joints) -> Tensor:
         """Centres of the feet in the arena frame, `[N, A, 4, 3]`."""
         quaternion = joints.qpos[..., None, 3:7].expand(*joints.qpos.shape[:-1], 4, 4)
-        return joints.qpos[..., None, :3] + rotate_by_quaternion(quaternion, foot_positions(joints.qpos[..., 7:]))
+        feet = foot_positions(joints.qpos[..., 7:], self._legs)
+        return joints.qpos[..., None, :3] + rotate_by_quaternion(quaternion, feet)
 
     # Draws
 
@@ -273,12 +278,24 @@ class WalkingEnv:
 
 
 def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int) -> WalkingEnv:
-    """`sim.num_envs` pairs of Go1 beside the object, to learn to walk.
+    """`sim.num_envs` pairs of `sim.robot` beside the object, to learn to walk.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
 
     """
     device = choose(sim).device
-    team = Team(sim, ["go1", "go1"], seed, device)
+    team = Team(sim, [sim.robot] * 2, seed, device)
     return WalkingEnv(scene_kind(sim).engine_for(sim, body, team, device, FIELDS), team, seed)
+
+
+def check_legs(robot: str) -> None:
+    """Refuse a kind of robot that does not walk.
+
+    Raises:
+        UserError: there is no such kind, or it has no legs; the message names those that have.
+
+    """
+    if not issubclass(ROBOTS[robot], Quadruped):
+        legged = ", ".join(name for name in ROBOTS if issubclass(ROBOTS[name], Quadruped))
+        raise UserError(f"--robot {robot} has no legs to walk with; give one of: {legged}")

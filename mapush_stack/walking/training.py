@@ -109,12 +109,13 @@ class RslRlEnv:
 def train(
     env: WalkingEnv,
     folder: Path,
+    robot: str,
     iterations: int,
     seed: int,
     command: List[str],
     report: Callable[[int, Dict[str, float]], None],
 ) -> Tuple[Path, Path]:
-    """Train for so many iterations; returns the files of the policy and of the record that tell how it was made.
+    """Train for so many iterations; returns the files of the policy and of the record that tells how it was made.
 
     `report` is called after every iteration with its number and its means.
 
@@ -141,17 +142,18 @@ def train(
     runner = OnPolicyRunner(adapter, json.loads(json.dumps(settings)), log_dir=None, device=str(env.device))
     runner.learn(iterations, init_at_random_ep_len=True)
     seconds = time.monotonic() - begun
-    weights = folder / "go1_walk.safetensors"
+    weights = folder / f"{robot}_walk.safetensors"
     walker = exported(runner.alg.get_policy().mlp)
     _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
     with errors_name(weights), scratch_directory(folder) as scratch:
         policy.save(walker, scratch / weights.name)
         (scratch / weights.name).replace(weights)
-    record = folder / "go1_walk.json"
+    record = weights.with_suffix(".json")
     steps = iterations * STEPS_PER_ITERATION * env.num_walkers
     write_json(
         record,
         {
+            "robot": robot,
             "weights": weights.name,
             "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
             "seed": seed,

@@ -25,6 +25,19 @@ def test_walk_test_gives_json():
     assert rows["stand"]["moved"] < 0.02
 
 
+@pytest.mark.parametrize("verb", ["test", "train"])
+@pytest.mark.parametrize("robot, said", [("rover", "has no legs to walk with; give one of: go1, go2"), ("go3", "go2")])
+def test_a_robot_that_does_not_walk_is_refused(tmp_path, verb, robot, said):
+    out = ["--out", tmp_path / "walk"] if verb == "train" else []
+    _, err = mapush("walk", verb, "--robot", robot, *out, code=2)
+    assert said in err and err.count("\n") == 1 and not (tmp_path / "walk").exists()
+
+
+def test_a_robots_own_policy_is_named_in_what_is_refused():
+    _, err = mapush("walk", "test", "--robot", "go2", "--policy", "nowhere.safetensors", code=2)
+    assert "sim.go2.walking_policy=nowhere.safetensors" in err and err.count("\n") == 1
+
+
 def test_a_policy_that_is_not_there_is_refused():
     _, err = mapush("walk", "test", "--policy", "nowhere.safetensors", code=2)
     assert "there is no such file" in err and err.count("\n") == 1
@@ -41,9 +54,11 @@ def test_training_without_rsl_rl_says_what_to_install(tmp_path):
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
 def test_training_writes_a_policy_and_its_record(tmp_path):
-    options = ["--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]
+    options = ["--robot", "go2", "--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]
     out, _ = mapush("walk", "train", *options)
     assert "2 / 2 iterations" in out
-    record = json.loads((tmp_path / "go1_walk.json").read_text())
+    record = json.loads((tmp_path / "go2_walk.json").read_text())
     assert record["walker_steps"] == 2 * 24 * 8 and len(record["curve"]) == 2
-    mapush("walk", "test", "--policy", tmp_path / "go1_walk.safetensors", "--robots", 2, "--minutes", 0)
+    mapush(
+        "walk", "test", "--robot", "go2", "--policy", tmp_path / "go2_walk.safetensors", "--robots", 2, "--minutes", 0
+    )

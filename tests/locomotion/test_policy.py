@@ -8,13 +8,13 @@ from mapush_stack.errors import UserError
 from mapush_stack.locomotion import policy
 from mapush_stack.locomotion.gait import OBSERVATION_SIZE
 
-RECORD = policy.SHIPPED.with_suffix(".json")
 
-
-def test_the_shipped_weights_are_those_of_the_recorded_training():
-    record = json.loads(RECORD.read_text())
-    assert hashlib.sha256(policy.SHIPPED.read_bytes()).hexdigest() == record["sha256"]
-    assert policy.SHIPPED.stat().st_size <= 1_000_000
+@pytest.mark.parametrize("robot", ["go1", "go2"])
+def test_the_shipped_weights_are_those_of_the_recorded_training(robot):
+    weights = policy.shipped(robot)
+    record = json.loads(weights.with_suffix(".json").read_text())
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == record["sha256"]
+    assert weights.stat().st_size <= 1_000_000
     command = record["manifest"]["command"]
     assert command[:3] == ["mapush", "walk", "train"] and str(record["seed"]) == command[command.index("--seed") + 1]
     assert len(record["curve"]) > 20 and record["curve"][-1]["tracking/velocity_error"] < 0.15
@@ -37,6 +37,12 @@ def test_something_else_is_refused(tmp_path, content):
         policy.load(str(path))
     with pytest.raises(UserError, match=r"sim\.go1\.walking_policy=nowhere"):
         policy.load("nowhere")
+    with pytest.raises(UserError, match=r"sim\.go2\.walking_policy=nowhere"):
+        policy.load("nowhere", "go2")
+
+
+def test_none_stands_still():
+    assert not policy.load("none").net(torch.randn(3, OBSERVATION_SIZE)).any()
 
 
 def test_another_projects_safetensors_are_refused(tmp_path):

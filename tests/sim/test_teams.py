@@ -22,7 +22,7 @@ from mapush_stack.training.progress import ProgressDisplay
 from tests.conftest import outcome, small_config
 
 HEIGHT = 0.2
-TEAMS = [["box", "box"], ["box", "planar", "go1"], ["planar-fast", "rover"], ["go1", "rover"]]
+TEAMS = [["box", "box"], ["box", "planar", "go1"], ["planar-fast", "rover"], ["go1", "rover"], ["go2", "rover"]]
 HEIGHTS = {"box": HEIGHT, "rover": 0.125}
 SENSE_MIRRORS = {"box": (-1.0,), "rover": (1.0, -1.0)}
 

@@ -1,4 +1,4 @@
-"""The Unitree Go1 with twelve joints, from code, walking by the policy in `locomotion`.
+"""The Unitree Go1.
 
 Lengths, masses, inertias, joint ranges and limits are those of Unitree's go1_description (unitree_ros,
 robots/go1_description/xacro/const.xacro and leg.xacro, BSD-3-Clause). The rotors of the thigh and calf motors belong
@@ -7,286 +7,90 @@ to the links that carry them; those of the hip motors are counted in the trunk's
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict
 
 import numpy as np
-import torch
-from pydantic import Field
-from torch import Tensor
 
-from ...locomotion import gait, policy
-from ...locomotion.kinematics import CALF_LENGTH, ENDS, FOOT_RADIUS, HIP_LENGTH, HIP_X, HIP_Y, SIDES, THIGH_LENGTH
-from ...task.random import STREAM_JOINTS, uniform
-from ...task.state import SimState
-from ..contacts import (
-    ENVELOPE_AXIS,
-    ENVELOPE_RADIUS,
-    FLOOR_FRICTION,
-    FOOT,
-    LEG,
-    LEG_ENVELOPE,
-    ROBOT_FRICTION,
-    TRUNK,
-    ContactBits,
-    friction,
-    mean_friction,
-)
-from ..drawing import DARK, SHELL, STEEL, TURN_X, TURN_Y, Colour, Draw
-from ..inertia import Inertia, combine, point
-from ..rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
-from .base import Bodies, Joints, PhysicsStep, Placement, RobotKind, RobotSettings
+from ...locomotion import kinematics
+from ..contacts import ENVELOPE_AXIS, ENVELOPE_RADIUS
+from ..drawing import DARK, SHELL, TURN_X, Colour, Draw
+from ..inertia import Inertia, combine, point, symmetric
+from .base import PhysicsStep
+from .quadruped import Capsule, JointModel, Quadruped, QuadrupedSettings
 
-ROTOR_INERTIA = 0.000111842
+_ROTOR_INERTIA = 0.000111842
 """Of a motor's rotor about its axis, kg m^2 (hip_rotor_ixx, thigh_rotor_iyy, calf_rotor_iyy)."""
-
-
-class JointModel(NamedTuple):
-    """One of a leg's three joints."""
-
-    low: float
-    """rad"""
-    high: float
-    """rad"""
-    max_torque: float
-    """N m"""
-    gear_ratio: float
-    """Turns of the rotor for one of the joint: 6.33 by the data sheet of Unitree's GO-M8010-6 motor (23.7 N m); the
-    calf's linkage adds the factor 1.5 by which its torque limit is larger and its speed limit smaller."""
-
-
-JOINT_MODELS = {
-    "hip": JointModel(-0.863, 0.863, 23.7, 6.33),
-    "thigh": JointModel(-0.686, 4.501, 23.7, 6.33),
-    "calf": JointModel(-2.818, -0.888, 35.55, 6.33 * 1.5),
+_GEAR, _LINKAGE = 6.33, 1.5
+"""Turns of the rotor for one of the joint, by the data sheet of Unitree's GO-M8010-6 motor (23.7 N m). The calf's
+linkage adds the factor by which its torque limit is larger and its speed limit smaller."""
+_JOINTS = {
+    "hip": JointModel(-0.863, 0.863, 23.7, _ROTOR_INERTIA * _GEAR**2),
+    "thigh": JointModel(-0.686, 4.501, 23.7, _ROTOR_INERTIA * _GEAR**2),
+    "calf": JointModel(-2.818, -0.888, 35.55, _ROTOR_INERTIA * (_GEAR * _LINKAGE) ** 2),
 }
 """hip_, thigh_ and calf_position_min, _max and _torque_max."""
-
-
-def _symmetric(xx: float, xy: float, xz: float, yy: float, yz: float, zz: float) -> np.ndarray:
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-
-
-_TRUNK = Inertia(
-    5.204,
-    np.array([0.0223, 0.002, -0.0005]),
-    _symmetric(0.0168128557, -0.0002296769, -0.0002945293, 0.063009565, -0.0000418731, 0.0716547275),
-)
 _ROTOR_MASS = 0.089
 _FOOT_MASS = 0.06
 _THIGH_ROTOR_Y, _CALF_ROTOR_Y = -0.00015, -0.03235
-_START_SCALE = (0.7, 1.3)
-"""Joint angles start at the stance times this (docs/task.md section 4)."""
 
 
-def link_inertias(side: float, end: float) -> Dict[str, Inertia]:
-    """Inertias of hip, thigh and calf of one leg, mirrored as in leg.xacro.
-
-    `side` is +1 on the left, `end` is +1 in front.
-    """
-    hip_tensor = _symmetric(
-        0.000334008405, -0.000010826066 * side * end, 0.000001290732 * end, 0.000619101213, 0.000001643194 * side,
-        0.00040057614,
-    )  # fmt: skip
-    thigh_tensor = _symmetric(
-        0.004431760472, 0.000057496807 * side, -0.000218457134, 0.004485671726, 0.000572001265 * side, 0.000740309489
-    )
-    calf_tensor = _symmetric(0.001088793059, -2.55679e-07, 7.117814e-06, 0.001100428748, 2.077264e-06, 0.000024787446)
-    hip = Inertia(0.591, np.array([-0.005657 * end, -0.008752 * side, -0.000102]), hip_tensor)
-    thigh = Inertia(0.92, np.array([-0.003342, -0.018054 * side, -0.033451]), thigh_tensor)
-    calf = Inertia(0.135862, np.array([0.006197, 0.001408, -0.116695]), calf_tensor)
-    return {
-        "hip": combine([hip, point(_ROTOR_MASS, [0, _THIGH_ROTOR_Y * side, 0])]),
-        "thigh": combine([thigh, point(_ROTOR_MASS, [0, _CALF_ROTOR_Y * side, 0])]),
-        "calf": combine([calf, point(_FOOT_MASS, [0, 0, -CALF_LENGTH])]),
-    }
-
-
-class Go1Settings(RobotSettings):
+class Go1Settings(QuadrupedSettings):
     """The articulated Unitree Go1, walking by a policy of its own."""
 
     physics_dt: PhysicsStep = 0.01
-    walking_policy: str = Field("shipped", min_length=1, description="`shipped`, or the path of a .safetensors file")
-    stiffness: float = Field(20.0, gt=0, le=500, description="of the joint position servos, N m/rad")
-    damping: float = Field(0.8, ge=0, le=50, description="of the joint position servos, N m s/rad")
 
 
-class Go1(RobotKind[Go1Settings]):
-    """Go1 robots; one call of the walking policy turns all their commands into joint targets."""
+class Go1(Quadruped):
+    """Go1 robots."""
 
     settings_model = Go1Settings
-    positions, velocities = 7 + gait.NUM_JOINTS, 6 + gait.NUM_JOINTS
-    contacts = 14
-    closed_loop = True
-    own_friction = tuple(f"{leg}_foot" for leg in gait.LEGS)
-
-    def __init__(self, settings: Go1Settings, placement: Placement) -> None:
-        """Robots at rest; the seed and an environment's number decide how their joints start.
-
-        Raises:
-            UserError: the walking policy cannot be read.
-
-        """
-        super().__init__(settings, placement)
-        device = placement.device
-        self._walker = policy.load(settings.walking_policy).to(device)
-        self._gait = gait.at_rest((placement.num_envs, placement.num_robots), device)
-        self._starts = torch.zeros(placement.num_envs, dtype=torch.int64, device=device)
-        self._stance = torch.tensor(gait.STANCE, device=device)
-        numbers = placement.numbers or range(placement.num_robots)
-        self._drawn = max(numbers) + 1
-        """So many robots' joints are drawn, in the order of the team."""
-        self._numbers = torch.tensor(list(numbers), device=device)
-
-    def add_to(self, spec: Any, name: str, object_friction: float) -> None:
-        """See `RobotKind.add_to`."""
-        rough = friction(mean_friction(ROBOT_FRICTION, object_friction))
-        trunk = spec.worldbody.add_body(name=name, pos=[0, 0, 0.3])
-        trunk.add_freejoint(name=name)
-        _TRUNK.assign(trunk)
-        add_capsule(trunk, f"{name}_trunk", 0.05, [-0.14, 0, 0, 0.24, 0, 0], TRUNK, rough)
-        add_capsule(trunk, f"{name}_envelope", ENVELOPE_RADIUS, ENVELOPE_AXIS, LEG_ENVELOPE, rough)
-        for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
-            self._add_leg(spec, trunk, f"{name}_{leg}", side, end, rough)
-
-    def _add_leg(self, spec: Any, trunk: Any, name: str, side: float, end: float, rough: List[float]) -> None:
-        import mujoco
-
-        inertias = link_inertias(side, end)
-        hip = trunk.add_body(name=f"{name}_hip", pos=[HIP_X * end, HIP_Y * side, 0])
-        thigh = hip.add_body(name=f"{name}_thigh", pos=[0, HIP_LENGTH * side, 0])
-        calf = thigh.add_body(name=f"{name}_calf", pos=[0, 0, -THIGH_LENGTH])
-        for joint, body, axis in (("hip", hip, [1, 0, 0]), ("thigh", thigh, [0, 1, 0]), ("calf", calf, [0, 1, 0])):
-            inertias[joint].assign(body)
-            self._add_joint(spec, body, f"{name}_{joint}", JOINT_MODELS[joint], axis)
-        add_capsule(thigh, f"{name}_thigh", 0.017, [0, 0, 0, 0, 0, -THIGH_LENGTH], LEG, rough)
-        add_capsule(calf, f"{name}_calf", 0.01, [0, 0, 0, 0, 0, -CALF_LENGTH], LEG, rough)
-        calf.add_geom(
-            name=f"{name}_foot",
-            type=mujoco.mjtGeom.mjGEOM_SPHERE,
-            size=[FOOT_RADIUS, 0, 0],
-            pos=[0, 0, -CALF_LENGTH],
-            friction=friction(mean_friction(FLOOR_FRICTION, ROBOT_FRICTION)),
-            **FOOT._asdict(),
-        )
-
-    def _add_joint(self, spec: Any, body: Any, name: str, model: JointModel, axis: Sequence[float]) -> None:
-        import mujoco
-
-        body.add_joint(
-            name=name,
-            type=mujoco.mjtJoint.mjJNT_HINGE,
-            axis=axis,
-            limited=True,
-            range=[model.low, model.high],
-            armature=ROTOR_INERTIA * model.gear_ratio**2,
-        )
-        servo = spec.add_actuator(name=name, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=name)
-        servo.set_to_position(kp=self.settings.stiffness, kv=self.settings.damping)
-        servo.forcelimited, servo.forcerange = True, [-model.max_torque, model.max_torque]
-
-    def bodies(self, joints: Joints) -> Bodies:
-        """See `RobotKind.bodies`."""
-        quaternion = joints.qpos[..., 3:7]
-        return Bodies(
-            pos=joints.qpos[..., :3],
-            rpy=rpy_from_quaternion(quaternion),
-            lin_vel=joints.qvel[..., :3],
-            ang_vel=rotate_by_quaternion(quaternion, joints.qvel[..., 3:6]),
-        )
-
-    def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
-        """See `RobotKind.start`; joints are at the stance times U(0.7, 1.3), at rest."""
-        place = self.placement
-        count = self._drawn * gait.NUM_JOINTS
-        draws = uniform(place.seed, STREAM_JOINTS, env_ids + place.first_env, self._starts[env_ids], count)
-        own = draws.view(-1, self._drawn, gait.NUM_JOINTS).index_select(1, self._numbers)
-        low, high = _START_SCALE
-        angles = self._stance * (low + (high - low) * own)
-        quaternion = quaternion_from_rpy(start.robot_rpy)
-        spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
-        self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
-        for memory in self._gait:
-            kept = memory[env_ids]
-            starting = mask.view(-1, *[1] * (kept.dim() - 1))
-            memory.index_copy_(0, env_ids, torch.where(starting, torch.zeros_like(kept), kept))
-        return Joints(
-            qpos=torch.cat((start.robot_pos, quaternion, angles), dim=-1),
-            qvel=torch.cat((start.robot_lin_vel, spin, torch.zeros_like(angles)), dim=-1),
-        )
-
-    def control(self, commands: Tensor, joints: Joints) -> Tensor:
-        """See `RobotKind.control`: joint targets `[N, R, 12]`, rad; the gait advances."""
-        action: Tensor = self._walker(gait.observe(proprioception(joints), commands, self._gait))
-        for memory, now in zip(self._gait, gait.advance(self._gait, action, commands)):
-            memory.copy_(now)
-        return gait.joint_targets(action)
-
-    def dress(self, draw: Draw, name: str, accent: Colour) -> None:
-        """See `RobotKind.dress`: trunk and legs."""
-        draw_trunk(draw, draw.spec.body(name), accent)
-        for leg, side, end in zip(gait.LEGS, SIDES, ENDS):
-            _draw_leg(draw, f"{name}_{leg}", side, end, accent)
-
-    def state_dict(self) -> Dict[str, Tensor]:
-        """The gait, and how often each environment has started."""
-        return {name: value.clone() for name, value in self._memory().items()}
-
-    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
-        for name, value in self._memory().items():
-            value.copy_(state[name])
-
-    def _memory(self) -> Dict[str, Tensor]:
-        return {**self._gait._asdict(), "starts": self._starts}
-
-
-def proprioception(joints: Joints) -> gait.Proprioception:
-    """What robots with these joint states sense of themselves."""
-    inverse = conjugate(joints.qpos[..., 3:7])
-    down = torch.zeros_like(joints.qvel[..., :3])
-    down[..., 2] = -1.0
-    return gait.Proprioception(
-        linear_velocity=rotate_by_quaternion(inverse, joints.qvel[..., :3]),
-        angular_velocity=joints.qvel[..., 3:6],
-        gravity=rotate_by_quaternion(inverse, down),
-        joint_pos=joints.qpos[..., 7:],
-        joint_vel=joints.qvel[..., 6:],
+    name = "go1"
+    legs = kinematics.GO1
+    trunk = Inertia(
+        5.204,
+        np.array([0.0223, 0.002, -0.0005]),
+        symmetric(0.0168128557, -0.0002296769, -0.0002945293, 0.063009565, -0.0000418731, 0.0716547275),
     )
+    hull = Capsule(0.05, [-0.14, 0, 0, 0.24, 0, 0])
+    envelope = Capsule(ENVELOPE_RADIUS, ENVELOPE_AXIS)
 
+    @staticmethod
+    def links(side: float, end: float) -> Dict[str, Inertia]:
+        """See `Quadruped.links`; mirrored as in leg.xacro."""
+        hip_tensor = symmetric(
+            0.000334008405, -0.000010826066 * side * end, 0.000001290732 * end, 0.000619101213, 0.000001643194 * side,
+            0.00040057614,
+        )  # fmt: skip
+        thigh_tensor = symmetric(
+            0.004431760472, 0.000057496807 * side, -0.000218457134, 0.004485671726, 0.000572001265 * side,
+            0.000740309489,
+        )  # fmt: skip
+        calf_tensor = symmetric(
+            0.001088793059, -2.55679e-07, 7.117814e-06, 0.001100428748, 2.077264e-06, 0.000024787446
+        )
+        hip = Inertia(0.591, np.array([-0.005657 * end, -0.008752 * side, -0.000102]), hip_tensor)
+        thigh = Inertia(0.92, np.array([-0.003342, -0.018054 * side, -0.033451]), thigh_tensor)
+        calf = Inertia(0.135862, np.array([0.006197, 0.001408, -0.116695]), calf_tensor)
+        return {
+            "hip": combine([hip, point(_ROTOR_MASS, [0, _THIGH_ROTOR_Y * side, 0])]),
+            "thigh": combine([thigh, point(_ROTOR_MASS, [0, _CALF_ROTOR_Y * side, 0])]),
+            "calf": combine([calf, point(_FOOT_MASS, [0, 0, -kinematics.GO1.calf])]),
+        }
 
-def add_capsule(body: Any, name: str, radius: float, axis: List[float], bits: ContactBits, rough: List[float]) -> None:
-    """Add a capsule that collides to a `mujoco.MjsBody`; `axis` holds its two ends, `rough` is its friction."""
-    import mujoco
+    @staticmethod
+    def joint_models(end: float) -> Dict[str, JointModel]:
+        """See `Quadruped.joint_models`."""
+        return _JOINTS
 
-    kind = mujoco.mjtGeom.mjGEOM_CAPSULE
-    body.add_geom(name=name, type=kind, size=[radius, 0, 0], fromto=axis, friction=rough, **bits._asdict())
-
-
-def draw_trunk(draw: Draw, trunk: Any, accent: Colour) -> None:
-    """The Go1's trunk, 0.38 m long, with the head and its camera face in front (+x)."""
-    draw.rounded(trunk, [0, 0, -0.005], [0.185, 0.052, 0.050], DARK)
-    draw.rounded(trunk, [-0.01, 0, 0.022], [0.190, 0.068, 0.040], SHELL)
-    draw.rounded(trunk, [-0.035, 0, 0.052], [0.105, 0.047, 0.016], accent)
-    draw.rounded(trunk, [0.205, 0, 0.022], [0.055, 0.046, 0.036], DARK)
-    draw.rounded(trunk, [0.250, 0, 0.020], [0.048, 0.060, 0.044], SHELL)
-    draw.rounded(trunk, [0.272, 0, 0.020], [0.032, 0.052, 0.036], DARK)
-    for side in (1, -1):
-        draw.cylinder(trunk, [0.303, 0.024 * side, 0.026], 0.010, 0.004, accent, turn=TURN_X)
-        draw.rounded(trunk, [-0.01, 0.062 * side, 0.005], [0.120, 0.010, 0.018], DARK)
-
-
-def _draw_leg(draw: Draw, name: str, side: float, end: float, accent: Colour) -> None:
-    """Motors, thigh plate, calf and foot of one leg; `side` +1 is left, `end` +1 in front."""
-    hip, thigh, calf = (draw.spec.body(f"{name}_{joint}") for joint in gait.JOINTS)
-    draw.cylinder(hip, [0, 0, 0], 0.046, 0.036, STEEL, turn=TURN_X)
-    draw.cylinder(hip, [0.034 * end, 0, 0], 0.036, 0.008, DARK, turn=TURN_X)
-    draw.rounded(hip, [0, 0.5 * HIP_LENGTH * side, 0], [0.038, 0.034, 0.038], DARK)
-    draw.cylinder(thigh, [0, -0.012 * side, 0], 0.047, 0.024, STEEL, turn=TURN_Y)
-    draw.cylinder(thigh, [0, 0.015 * side, 0], 0.040, 0.006, accent, turn=TURN_Y)
-    draw.cylinder(thigh, [0, 0.021 * side, 0], 0.022, 0.003, DARK, turn=TURN_Y)
-    for where, size in ((-0.055, [0.032, 0.015, 0.060]), (-0.130, [0.024, 0.013, 0.075])):
-        draw.rounded(thigh, [0.004, 0, where], size, SHELL)
-    draw.cylinder(thigh, [0, 0, -THIGH_LENGTH], 0.022, 0.016, DARK, turn=TURN_Y)
-    draw.capsule(calf, [0, 0, 0, 0.012, 0, -0.45 * CALF_LENGTH], 0.014, DARK)
-    draw.capsule(calf, [0.012, 0, -0.45 * CALF_LENGTH, 0, 0, -CALF_LENGTH], 0.011, DARK)
-    draw.sphere(calf, [0, 0, -CALF_LENGTH], FOOT_RADIUS, STEEL)
+    @staticmethod
+    def draw_trunk(draw: Draw, trunk: Any, accent: Colour) -> None:
+        """See `Quadruped.draw_trunk`: 0.38 m long, with the head and its camera face."""
+        draw.rounded(trunk, [0, 0, -0.005], [0.185, 0.052, 0.050], DARK)
+        draw.rounded(trunk, [-0.01, 0, 0.022], [0.190, 0.068, 0.040], SHELL)
+        draw.rounded(trunk, [-0.035, 0, 0.052], [0.105, 0.047, 0.016], accent)
+        draw.rounded(trunk, [0.205, 0, 0.022], [0.055, 0.046, 0.036], DARK)
+        draw.rounded(trunk, [0.250, 0, 0.020], [0.048, 0.060, 0.044], SHELL)
+        draw.rounded(trunk, [0.272, 0, 0.020], [0.032, 0.052, 0.036], DARK)
+        for side in (1, -1):
+            draw.cylinder(trunk, [0.303, 0.024 * side, 0.026], 0.010, 0.004, accent, turn=TURN_X)
+            draw.rounded(trunk, [-0.01, 0.062 * side, 0.005], [0.120, 0.010, 0.018], DARK)

@@ -13,12 +13,13 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import Annotated
 
-from ...locomotion.kinematics import ENDS, HIP_LENGTH, HIP_X, HIP_Y, SIDES
+from ...locomotion.kinematics import ENDS, GO1, SIDES
 from ...task.state import SimState
 from ..contacts import ENVELOPE_AXIS, ENVELOPE_RADIUS, ROBOT_FRICTION, SLIDING_ROBOT, friction, mean_friction
 from ..drawing import DARK, SHELL, STEEL, Colour, Draw
 from .base import Bodies, Joints, RobotKind, RobotSettings
-from .go1 import add_capsule, draw_trunk
+from .go1 import Go1
+from .quadruped import add_capsule
 
 MASS = 12.74
 """kg, a Go1 with its legs (docs/task.md section 12)."""
@@ -108,9 +109,9 @@ class Sliding(RobotKind[S]):
     def dress(self, draw: Draw, name: str, accent: Colour) -> None:
         """See `RobotKind.dress`: a Go1's trunk on four short, stiff legs."""
         trunk = draw.spec.body(name)
-        draw_trunk(draw, trunk, accent)
+        Go1.draw_trunk(draw, trunk, accent)
         for side, end in zip(SIDES, ENDS):
-            top = [HIP_X * end * 0.85, (HIP_Y + 0.5 * HIP_LENGTH) * side, -0.01]
+            top = [GO1.hip_x * end * 0.85, (GO1.hip_y + 0.5 * GO1.hip) * side, -0.01]
             knee, foot = [top[0] - 0.05, top[1], -0.13], [top[0], top[1], -0.255]
             draw.sphere(trunk, top, 0.046, STEEL)
             draw.capsule(trunk, [*top, *knee], 0.026, SHELL)

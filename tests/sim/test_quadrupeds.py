@@ -1,22 +1,25 @@
+import json
 import math
 
 import pytest
 import torch
 
 from mapush_stack.locomotion import gait, kinematics
-from mapush_stack.sim.robots.go1 import link_inertias, proprioception
+from mapush_stack.sim.robots import ROBOTS
+from mapush_stack.sim.robots.quadruped import proprioception
 from mapush_stack.task.resets import draw_start
 from mapush_stack.walking import tracking
+from tests.cli.runner import mapush, train_small
 from tests.conftest import small_config
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 
 
-def simulator(*overrides, num_envs=4, object_name="cuboid"):
+def simulator(*overrides, num_envs=4, object_name="cuboid", robot="go1"):
     from mapush_stack.envs.factory import make_simulator
 
-    config = small_config("sim.robot=go1", f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
-    team = ["go1"] * config.object.task.num_robots
+    config = small_config(f"sim.robot={robot}", f"sim.num_envs={num_envs}", *overrides, object_name=object_name)
+    team = [robot] * config.object.task.num_robots
     return config, make_simulator(config.sim, config.object.body, team, torch.full((num_envs,), 0.55), 0)
 
 
@@ -33,9 +36,21 @@ def test_the_go1_has_the_published_masses_and_limits():
     assert model.dof_armature[model.joint("robot0_FR_hip").dofadr[0]] == pytest.approx(0.00448, abs=1e-5)
 
 
-def test_left_and_right_legs_mirror_each_other():
-    left, right = link_inertias(1.0, 1.0)["thigh"], link_inertias(-1.0, 1.0)["thigh"]
-    assert left.mass == pytest.approx(right.mass) == pytest.approx(1.009)
+def test_the_go2_has_the_published_masses_and_limits():
+    _, sim = simulator(robot="go2")
+    model = sim.engine.model
+    # unitree_ros, go2_description.urdf: 6.921 kg, and four legs of 0.678, 1.152, 0.154 and 0.04 kg.
+    assert model.body("robot0").subtreemass[0] == pytest.approx(15.017, abs=1e-3)
+    assert model.joint("robot0_FL_thigh").range.tolist() == pytest.approx([-1.5708, 3.4907])
+    assert model.joint("robot1_RL_thigh").range.tolist() == pytest.approx([-0.5236, 4.5379])
+    assert model.actuator("robot0_RL_calf").forcerange.tolist() == [-35.55, 35.55]
+    assert model.body("robot1_RR_hip").pos.tolist() == pytest.approx([-0.1934, -0.0465, 0.0])
+
+
+@pytest.mark.parametrize("robot, mass", [("go1", 1.009), ("go2", 1.152)])
+def test_left_and_right_legs_mirror_each_other(robot, mass):
+    left, right = (ROBOTS[robot].links(side, 1.0)["thigh"] for side in (1.0, -1.0))
+    assert left.mass == pytest.approx(right.mass) == pytest.approx(mass)
     assert left.centre[1] == pytest.approx(-right.centre[1]) and left.centre[0] == pytest.approx(right.centre[0])
     assert left.tensor[1, 2] == pytest.approx(-right.tensor[1, 2])
 
@@ -56,17 +71,18 @@ def test_contacts_are_as_documented():
     assert model.geom("robot0_FL_foot").friction[0] == pytest.approx(0.55)
 
 
-def test_the_kinematics_are_those_of_the_model():
+@pytest.mark.parametrize("robot", ["go1", "go2"])
+def test_the_kinematics_are_those_of_the_model(robot):
     import mujoco
 
-    _, sim = simulator()
+    _, sim = simulator(robot=robot)
     tracking.start(sim, at_object=False)
     sim.step(torch.tensor([0.4, 0.1, 0.3]).expand(4, 2, 3), 17)
     qpos, _ = sim.engine.read()
     data = mujoco.MjData(sim.engine.model)
     data.qpos[:] = qpos[0].numpy()
     mujoco.mj_kinematics(sim.engine.model, data)
-    feet = kinematics.foot_positions(qpos[0, 14:26])
+    feet = kinematics.foot_positions(qpos[0, 14:26], ROBOTS[robot].legs)
     rotation = torch.tensor(data.body("robot0").xmat.reshape(3, 3), dtype=torch.float32)
     placed = feet @ rotation.T + qpos[0, 7:10]
     found = torch.stack([torch.tensor(data.geom(f"robot0_{leg}_foot").xpos) for leg in gait.LEGS]).float()
@@ -114,11 +130,11 @@ def test_a_saved_team_walks_on_bit_for_bit():
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("dt", ["0.01", "0.005"])
-def test_the_shipped_policy_follows_commands(dt):
-    _, sim = simulator(f"sim.go1.physics_dt={dt}", "sim.threads=2")
+@pytest.mark.parametrize("robot, dt", [("go1", "0.01"), ("go1", "0.005"), ("go2", "0.02"), ("go2", "0.005")])
+def test_the_shipped_policy_follows_commands(robot, dt):
+    _, sim = simulator(f"sim.{robot}.physics_dt={dt}", "sim.threads=2", robot=robot)
     still = tracking.track(sim, "stand", (0.0, 0.0, 0.0))
-    assert still.fallen == 0 and still.moved < 0.02
+    assert still.fallen == 0 and still.moved < 0.03
     forward = tracking.track(sim, "forward", (0.5, 0.0, 0.0))
     assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, rel=0.1)
     lateral = tracking.track(sim, "left", (0.0, 0.3, 0.0))
@@ -127,7 +143,14 @@ def test_the_shipped_policy_follows_commands(dt):
     assert turn.fallen == 0 and turn.measured[2] == pytest.approx(0.5, rel=0.15)
 
 
-def test_the_shipped_policy_pushes_the_box():
-    _, sim = simulator("sim.threads=2")
+@pytest.mark.parametrize("robot", ["go1", "go2"])
+def test_the_shipped_policy_pushes_the_box(robot):
+    _, sim = simulator("sim.threads=2", robot=robot)
     pushed = tracking.push_object(sim)
     assert pushed.fallen == 0 and pushed.measured[0] == pytest.approx(0.4, rel=0.25)
+
+
+def test_a_team_of_both_trains_and_is_evaluated(tmp_path):
+    out, run = train_small(tmp_path, "--team", "go1,go2")
+    assert "1 go1 and 1 go2 robots push the cuboid" in out
+    assert json.loads(mapush("evaluate", run, "--episodes", 2, "--json")[0])[-1]["robot"] == "go1+go2"
