@@ -76,8 +76,8 @@ class GaussianActor(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Means `[B, action]` of observations `[B, D]`."""
         if self._mirrored:
-            straight, reflected = self.net(torch.cat((observation, observation * self._signs))).chunk(2)
-            mean = 0.5 * (straight + reflected * self._action_signs)
+            both, rows = self.net(torch.cat((observation, observation * self._signs))), observation.shape[0]
+            mean = 0.5 * (both[:rows] + both[rows:] * self._action_signs)
         else:
             mean = self.net(observation)
         return torch.tanh(mean) if self._squash else mean
