@@ -21,6 +21,7 @@ ALLOWED = {
     "training": {*LOW, "presets", "learning", "envs", "sim", "task", "__version__"},
     "harness": {*LOW, "presets", "training", "sim", "task", "__version__"},
     "evaluation": {*LOW, "presets", "training", "learning", "envs", "sim", "task"},
+    "export": {"__version__", "errors", "system", "evaluation", "envs", "learning", "locomotion", "sim", "task"},
     "analysis": {*LOW, "presets", "training", "evaluation", "__version__"},
     "sweep": {*LOW, "training", "task", "__version__"},
 }
@@ -45,6 +46,9 @@ HEAVY = {
         "gym_api/mjcf.py",
         "gym_api/scene.py",
     },
+    "onnx": {"export/onnx_file.py"},
+    "onnxscript": {"export/onnx_file.py"},
+    "onnxruntime": {"export/onnx_file.py", "export/run.py"},
     "glfw": {"evaluation/camera.py"},
     "imageio_ffmpeg": {"evaluation/video.py"},
     "PIL": {"evaluation/video.py"},

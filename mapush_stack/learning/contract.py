@@ -14,7 +14,7 @@ from ..settings import Settings
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..device.process_group import World
     from .config import LearnerConfig
@@ -127,6 +127,15 @@ class TeamPolicy(ABC):
     @abstractmethod
     def act(self, observations: Tensor) -> Tensor:
         """The deterministic actions `[N, A, K]` for observations `[N, A, D]`."""
+
+    def network(self, robot: int) -> nn.Module:
+        """What maps a robot's observations `[N, D_i]` to its actions `[N, K_i]`, to be exported.
+
+        Raises:
+            UserError: this policy cannot be taken apart.
+
+        """
+        raise UserError(f"a policy of the class {type(self).__name__} cannot be exported: it has no method `network`")
 
 
 class LearnerKind(ABC):

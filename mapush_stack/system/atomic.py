@@ -70,8 +70,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_text(path: Path, content: str) -> None:
     """Write text to `path` atomically."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes to `path` atomically."""
     with errors_name(path), scratch_directory(path.parent) as folder:
-        temporary = staged(path, content.encode("utf-8"), folder=folder)
+        temporary = staged(path, content, folder=folder)
         temporary.chmod(0o644)
         temporary.replace(path)
         sync(path.parent)

@@ -69,9 +69,9 @@ class GaussianActor(nn.Module):
     def forward(self, observation: Tensor) -> Tensor:
         """Means `[B, action]` of observations `[B, D]`."""
         if self._mirrored:
-            both = torch.cat((observation, observation * self._signs))
-            straight, reflected = self.net(self.encoder(both)).chunk(2)
-            mean = 0.5 * (straight + reflected * self._action_signs)
+            rows = observation.shape[0]
+            both = self.net(self.encoder(torch.cat((observation, observation * self._signs))))
+            mean = 0.5 * (both[:rows] + both[rows:] * self._action_signs)
         else:
             mean = self.net(self.encoder(observation))
         return torch.tanh(mean) if self._squash else mean

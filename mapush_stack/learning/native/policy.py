@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, List, Optional
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ...device.state import unflatten
@@ -61,6 +61,10 @@ class GaussianTeam(TeamPolicy):
             for actor, agent, seen in zip(self.actors, self._agents, observations.unbind(1))
         ]
         return torch.stack(means, dim=1)
+
+    def network(self, robot: int) -> nn.Module:
+        """See `TeamPolicy.network`."""
+        return self.actors[0 if self._shared else robot]
 
     def log_deviations(self) -> Tensor:
         """Logarithms of the standard deviations, `[A, K]`."""

@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
+from ...system.atomic import write_bytes
 from ...system.limits import read_zip
 from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
 _MOST_HEADER = 1000
 """Bytes of the header of an array."""
+_ACTIVATION = "activation"
+"""Array of an .npz that names the activation; files without it have ReLU."""
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
 
 
@@ -68,6 +71,10 @@ class OpenRLActor(nn.Module, TeamPolicy):
         actions: Tensor = self.net(observations)
         return actions
 
+    def network(self, robot: int) -> nn.Module:
+        """See `TeamPolicy.network`."""
+        return self.net
+
 
 def _layer(kind: Callable[..., nn.Module], arrays: Dict[str, Tensor], name: str, *shape: int) -> nn.Module:
     """A layer with its weight of this shape and its bias; both are taken, and checked before there is room for them."""
@@ -102,7 +109,24 @@ def read_npz(path: Path) -> OpenRLActor:
             arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = _array(content)
         except Exception as error:  # whatever a damaged header makes numpy raise
             raise UserError(f"{path} cannot be read as arrays: {name}: {error}; give another copy") from None
-    return _build(path, arrays, "ReLU")
+    codes = arrays.pop(_ACTIVATION, None)
+    activation = "ReLU" if codes is None else "".join(chr(int(code) % 128) for code in codes.flatten()[:20])
+    if activation not in _ACTIVATIONS:
+        raise UserError(f"{path} is not an actor that can be evaluated: its activation is {activation}")
+    return _build(path, arrays, activation)
+
+
+def write_npz(path: Path, arrays: Dict[str, Tensor], activation: str) -> None:
+    """Write an actor's arrays for `read_npz`, with the activation as an array of ASCII codes.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    plain = {name: array.numpy() for name, array in arrays.items()}
+    content = io.BytesIO()
+    np.savez(content, **plain, **{_ACTIVATION: np.frombuffer(activation.encode(), np.uint8)})
+    write_bytes(path, content.getvalue())
 
 
 def _array(content: bytes) -> Tensor:
@@ -128,14 +152,18 @@ def read_module(path: Path) -> OpenRLActor:
         UserError: the file is missing, damaged, hostile or something else.
 
     """
+    return _build(path, *module_arrays(path))
+
+
+def module_arrays(path: Path) -> Tuple[Dict[str, Tensor], str]:
+    """The arrays of a `module.pt` by their state-dict names, and its activation; errors as in `read_module`."""
     policy = dict(safe_pickle.fields(safe_pickle.load(path), "models")).get("policy")
     if not isinstance(policy, safe_pickle.Opaque):
         raise UserError(f"{path} is not an OpenRL module: it has no models['policy']")
     try:
-        arrays = safe_pickle.tensors(policy)
+        return safe_pickle.tensors(policy), _activation(policy)
     except ValueError as error:
         raise UserError(f"{path} is not an actor that can be evaluated: {error}") from None
-    return _build(path, arrays, _activation(policy))
 
 
 def _build(path: Path, arrays: Dict[str, Tensor], activation: str) -> OpenRLActor:
