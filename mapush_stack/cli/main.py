@@ -19,6 +19,7 @@ _VERBS = {
     "train": "Train a team.",
     "sweep": "Train and evaluate many teams, over seeds and presets.",
     "evaluate": "Evaluate a policy, or every checkpoint of a run.",
+    "bench": "Measure a team on a suite of tasks.",
     "play": "Watch a policy, or record it.",
     "export": "Write a policy as ONNX graphs that run without this package.",
     "convert": "Write a policy of OpenRL as plain arrays.",
@@ -38,7 +39,7 @@ _VERBS = {
     "patches": "List, apply, verify or revert the edits that other programs' files need.",
     "presets": "List presets, parts and objects, or show one.",
 }
-_LASTING = ("train", "sweep", "evaluate", "play", "reproduce", "walk", "vram-probe", "smoke")
+_LASTING = ("train", "sweep", "evaluate", "bench", "play", "reproduce", "walk", "vram-probe", "smoke")
 """Commands that do their work to the end when nobody reads what they print any more."""
 
 _OTHERS_PROGRAMS = {"guard", "gym", "smoke", "triage", "vram-probe"}

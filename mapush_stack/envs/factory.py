@@ -58,7 +58,10 @@ def make_env(
             f"task.command_limit must be at most {kind.max_command:g} with sim.backend={chosen.name}, not "
             f"{list(task.command_limit)}: larger commands are clipped there"
         )
-    request = SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work)
+    around = task.obstacles if task.obstacles.active else None
+    if around is not None and not isinstance(kind, SceneKind):
+        raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
+    request = SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around)
     simulator = kind.make(request)
     return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset)
 

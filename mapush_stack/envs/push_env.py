@@ -19,6 +19,7 @@ from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
 from ..task.resets import draw_ages, draw_start, draw_team, taken_away
 from ..task.state import SimState
+from .obstacles import Obstacles
 from .spec import team_spec, with_senses
 from .statistics import EnvStatistics
 
@@ -79,6 +80,8 @@ class PushEnv(TeamEnv):
         self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self._outline = observations.outline_of(config, self._vertices)
         self._started = self._closed = False
+        self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
+        """What stands in the way; None for nothing."""
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
@@ -109,6 +112,7 @@ class PushEnv(TeamEnv):
         if random_ages:
             self._age.copy_(draw_ages(self.config, self.seed, self._rows + self._first_env))
             self._counted.zero_()
+        self._aim()
         return self.observe()
 
     def observe(self) -> Tuple[Tensor, Tensor]:
@@ -151,14 +155,18 @@ class PushEnv(TeamEnv):
         measures = self._measure(whole_path, self._target)
         now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
         ages = self._age + self._clock
+        reached = now if self.obstacles is None else now._replace(target_distance=self.obstacles.goal_distance(path))
         ending = terminations.evaluate(
-            self.config, self.object, self._heights, path, now, ages, ~path.healthy, counting
+            self.config, self.object, self._heights, path, reached, ages, ~path.healthy, counting
         )
         # A control step counts unless the episode ended on an earlier one of the same decision.
         counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
         steps = counts.sum(0)
         done, last = ending.done.any(0), (steps - 1, self._rows)
         final, final_target = path.at(last), self._target.clone()
+        touched, travelled = self._work.new_zeros(self.num_envs, 0), self._work.new_zeros(self.num_envs, 0)
+        if self.obstacles is not None:
+            touched, travelled = self.obstacles.follow(whole_path, counts, final)
         self._age += steps
         self._collaboration += (metrics.collaborating(self.config, now, counting) & counts).sum(0)
         if work is not None:
@@ -175,6 +183,8 @@ class PushEnv(TeamEnv):
             angle_error=now.angle_error[last],
             valid=self._valid.clone(),
             counted=self._counted.clone(),
+            touched=touched,
+            travelled=travelled,
         )
         truncated = done & ~(ending.finished | (ending.exceptional > 0))[last]
         if self.config.quirks.terminal_time_limit:
@@ -184,6 +194,8 @@ class PushEnv(TeamEnv):
         else:
             for memory, now_final in zip(self._state, final):
                 memory.copy_(now_final)
+        self._aim()
+        final_target = torch.where(done.unsqueeze(-1), final_target, self._target)
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
         before = whole_path.at(slice(None, -1))
@@ -213,6 +225,11 @@ class PushEnv(TeamEnv):
         return self._target
 
     @property
+    def goal(self) -> Tensor:
+        """`[N, 2]` where the object has to be in the end, as `target`, which may be a point on the way."""
+        return self._target if self.obstacles is None else self.obstacles.goal
+
+    @property
     def sim_state(self) -> SimState:
         """The simulation's present state `[N]`; the next step overwrites it."""
         return self._state
@@ -235,7 +252,8 @@ class PushEnv(TeamEnv):
     def state_dict(self) -> Dict[str, Tensor]:
         """See `TeamEnv.state_dict`."""
         own = {name: getattr(self, f"_{name}").clone() for name in self._saved}
-        return {**own, **flatten({"simulator": self.simulator})}
+        around = {} if self.obstacles is None else {"obstacles": self.obstacles}
+        return {**own, **flatten({"simulator": self.simulator, **around})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """See `TeamEnv.load_state_dict`."""
@@ -244,6 +262,8 @@ class PushEnv(TeamEnv):
         for name in self._saved:
             getattr(self, f"_{name}").copy_(state[name])
         unflatten({"simulator": self.simulator}, state)
+        if self.obstacles is not None:
+            unflatten({"obstacles": self.obstacles}, state)
         self._look()
 
     def close(self) -> None:
@@ -281,6 +301,11 @@ class PushEnv(TeamEnv):
         here = self._here if self._some_away else None
         return measure(self.config, self._vertices, state, target, self.object.symmetry_fold, here)
 
+    def _aim(self) -> None:
+        """Give the team its next target, where there are obstacles."""
+        if self.obstacles is not None:
+            self._target.copy_(self.obstacles.target(self._state))
+
     def _look(self) -> None:
         """Copy the simulator's present state."""
         for memory, now in zip(self._state, self.simulator.state()):
@@ -308,6 +333,8 @@ class PushEnv(TeamEnv):
             for robot in self.absent:
                 here[:, robot] = False
             placed = taken_away(self.config, placed, here)
+        if self.obstacles is not None:
+            self.obstacles.start(rows, ids, episodes, mask)
         self.simulator.reset(rows, placed, mask)
         fresh = {
             "target": start.target,

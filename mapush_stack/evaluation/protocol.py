@@ -36,6 +36,10 @@ class Episodes(NamedTuple):
     """`[N, A]` work of each robot on the object, J; `[N, 0]` where the simulator does not measure it."""
     angle_error: Tensor
     """`[N]` angle error at the end, rad; 0 if the goal is a position."""
+    touched: Tensor
+    """See `EpisodeResult.touched`."""
+    travelled: Tensor
+    """See `EpisodeResult.travelled`."""
 
 
 class Evaluation(NamedTuple):
@@ -89,6 +93,8 @@ def run_episodes(act: Act, env: PushEnv, on_step: Optional[Callable[[Step], None
             here=ended.here,
             work=ended.work,
             angle_error=ended.angle_error,
+            touched=ended.touched,
+            travelled=ended.travelled,
         )
         # An environment whose first episode goes on is written again when that has ended.
         kept = Episodes(*(_where(first, new, old) for new, old in zip(seen, kept or seen)))

@@ -25,6 +25,8 @@ FOOT, LEG, TRUNK, LEG_ENVELOPE = ContactBits(0, 3), ContactBits(0, 2), ContactBi
 """Feet meet floor and object; legs the object alone; trunks everything but envelopes; envelopes each other and sliding
 robots."""
 
+OBSTACLE, OBSTACLE_FRICTION = ContactBits(2, 14), 0.5
+"""Obstacles meet everything that moves."""
 
 ENVELOPE_RADIUS, ENVELOPE_AXIS = 0.13, [-0.13, 0, 0, 0.16, 0, 0]
 """The capsule that stands for trunk and legs where robots meet: radius, and ends of its axis in the robot's frame, m.

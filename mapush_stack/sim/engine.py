@@ -87,6 +87,13 @@ class Engine(ABC):
     def set_field(self, name: str, values: Tensor) -> None:
         """Give the model's field `name` its own value in each copy, `[N, ...]`."""
 
+    def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
+        """Set the `columns` of the model's field `name` in copies `env_ids` `[n]` where `mask` `[n]` is true.
+
+        `values` are `[n, columns, ...]`. Constants that MuJoCo derives from the field stay as they are.
+        """
+        raise NotImplementedError("this engine has no fields of which parts can be set")
+
     @abstractmethod
     def push(self, wrench: Tensor) -> None:
         """Apply forces (N) and torques (N m) `[N, nbody, 6]` at the centres of mass from now on."""

@@ -87,6 +87,10 @@ class MujocoEngine(Engine):
         if name in type(self.model)._setconst_inputs:
             self.batch.set_const()
 
+    def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
+        """See `Engine.set_rows`."""
+        self.batch.expand(name)[env_ids[mask].numpy(), columns] = values[mask].double().numpy()
+
     def push(self, wrench: Tensor) -> None:
         """See `Engine.push`."""
         self._wrench[:] = wrench.numpy()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import UserError
-from . import work
+from ..task.obstacle_config import ObstacleConfig
+from . import obstacles, work
 from .config import ObjectBody, PartConfig
 from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
 from .inertia import Inertia, combine
@@ -38,11 +39,18 @@ def import_mujoco() -> Any:
     return mujoco
 
 
-def build(body: ObjectBody, team: Team, solver_iterations: int = 30, measure_work: bool = False) -> Any:
+def build(
+    body: ObjectBody,
+    team: Team,
+    solver_iterations: int = 30,
+    measure_work: bool = False,
+    around: Optional[ObstacleConfig] = None,
+) -> Any:
     """The `mujoco.MjSpec` of one environment: the object, then the robots as `Team` orders them.
 
     Positions are those at the origin; every environment writes its own start. Frictions are those of the middle of
-    the object's range; `friction_arrays` gives an environment's own. `measure_work` adds the sensors of `work`.
+    the object's range; `friction_arrays` gives an environment's own. `measure_work` adds the sensors of
+    `work`, and `around` obstacles.
 
     Raises:
         UserError: MuJoCo is not installed.
@@ -81,6 +89,8 @@ def build(body: ObjectBody, team: Team, solver_iterations: int = 30, measure_wor
             **OBJECT._asdict(),
         )
     team.add_to(spec, middle)
+    if around is not None:
+        obstacles.add_to(spec, around)
     if measure_work:
         work.add_sensors(spec, len(team))
     return spec
@@ -101,12 +111,12 @@ def combined_inertia(body: ObjectBody) -> Inertia:
 def friction_arrays(model: Any, coefficients: Tensor, own: Sequence[str]) -> Tensor:
     """Every geom's friction `[N, ngeom, 3]` for the objects' `coefficients` `[N]`.
 
-    That of the floor and of the geoms named in `own` does not depend on the object.
+    That of the floor, of obstacles and of the geoms named in `own` does not depend on the object.
     """
     arrays = torch.from_numpy(np.tile(model.geom_friction, (len(coefficients), 1, 1)))
     for geom in range(model.ngeom):
         name = model.geom(geom).name
-        if name != "floor" and name not in own:
+        if name != "floor" and name not in own and not name.startswith(obstacles.NAME):
             other = FLOOR_FRICTION if name.startswith("object") else ROBOT_FRICTION
             arrays[:, geom, 0] = mean_friction(other, coefficients.double())
     return arrays

@@ -9,8 +9,10 @@ from torch import Tensor
 
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
+from ..task.obstacle_config import ObstacleConfig
+from ..task.obstacles import Layout
 from ..task.state import SimState
-from . import scene, work
+from . import obstacles, scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
@@ -57,6 +59,10 @@ class SceneSimulator(Simulator):
             torch.cat((start.object_lin_vel, spin, qvel), dim=-1),
             mask,
         )
+
+    def place_obstacles(self, env_ids: Tensor, layout: Layout, mask: Tensor) -> None:
+        """See `Simulator.place_obstacles`."""
+        obstacles.place(self.engine, env_ids, layout, mask)
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
@@ -128,22 +134,26 @@ class SceneKind(SimulatorKind):
         device: torch.device,
         fields: Tuple[str, ...],
         measure_work: bool = False,
+        around: Optional[ObstacleConfig] = None,
     ) -> Engine:
         """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
-        spec = scene.build(body, team, sim.solver_iterations, measure_work)
+        spec = scene.build(body, team, sim.solver_iterations, measure_work, around)
         # Four contacts under each part of the object. A scene that needs more is unhealthy.
         contacts = 4 * len(body.parts) + team.contacts
-        return self.engine_type(team)(spec, sim.num_envs, device, contacts, fields, sim.threads)
+        if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
+            contacts, fields = contacts + 16 + 4 * len(team), (*fields, *obstacles.FIELDS)
+        return self.engine_type(team, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
-    def engine_type(self, team: Team) -> Type[Engine]:
-        """The engine that steps a team."""
+    def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
+        """The engine that steps a team, among obstacles."""
         return self.engine
 
     def make(self, request: SimulationRequest) -> SceneSimulator:
         """See `SimulatorKind.make`."""
         sim, device = request.sim, request.device
         team = Team(sim, request.team, request.seed, device, request.first_env)
-        engine = self.engine_for(sim, request.body, team, device, ("geom_friction",), request.measure_work)
+        fields = ("geom_friction",)
+        engine = self.engine_for(sim, request.body, team, device, fields, request.measure_work, request.around)
         simulator = SceneSimulator(engine, team, request.friction)
         simulator.made_by, simulator.request = self.make, request
         return simulator

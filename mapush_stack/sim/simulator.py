@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from ..registry import Registry
+from ..task.obstacle_config import ObstacleConfig
+from ..task.obstacles import Layout
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .config import ObjectBody, SimConfig
@@ -70,6 +72,10 @@ class Simulator(ABC):
         """Present joint positions `[N, nq]`; None where the simulator is not a MuJoCo scene."""
         return None
 
+    def place_obstacles(self, env_ids: Tensor, layout: Layout, mask: Tensor) -> None:
+        """Put up the obstacles `[n, K]` of environments `env_ids` `[n]` where `mask` `[n]` is true."""
+        raise NotImplementedError("this simulator was made without obstacles")
+
     @abstractmethod
     def state_dict(self) -> Dict[str, Tensor]:
         """All that the next step depends on, so that a resumed simulation continues bit for bit."""
@@ -113,6 +119,8 @@ class SimulationRequest(NamedTuple):
     """Number of the first environment in a larger set."""
     measure_work: bool = False
     """Whether to measure the robots' work on the object. It costs time; a simulator that cannot leaves it out."""
+    around: Optional[ObstacleConfig] = None
+    """Obstacles to have room for; None for none."""
 
 
 class SimulatorKind(ABC):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, NamedTuple, Tuple, Type
+from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
+from ..task.obstacle_config import ObstacleConfig
 from . import gpu, work
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
@@ -198,6 +199,15 @@ class WarpEngine(Engine):
             with self._warp.ScopedDevice(self._wp_device):
                 self._mjw.set_const(self._m, self._d)
 
+    def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
+        """See `Engine.set_rows`; the field must be one of those named at the start."""
+        tensor = self._warp.to_torch(getattr(self._m, name))
+        rows = tensor[env_ids]
+        kept = rows[:, columns]
+        written = mask.view(-1, *[1] * (kept.dim() - 1))
+        rows[:, columns] = torch.where(written, values, kept)
+        tensor.index_copy_(0, env_ids, rows)
+
     def push(self, wrench: Tensor) -> None:
         """See `Engine.push`."""
         self._wrench.copy_(wrench.reshape(self._wrench.shape))
@@ -238,9 +248,11 @@ class WarpKind(SceneKind):
     bytes_per_env = 80_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
-    def engine_type(self, team: Team) -> Type[Engine]:
-        """See `SceneKind.engine_type`: a kernel of its own for a team of planar robots that ask for it."""
-        fused = all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
+    def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
+        """See `SceneKind.engine_type`: a kernel of its own for planar robots that ask for it, without obstacles."""
+        fused = around is None and all(
+            type(group.robots) is Planar and group.robots.settings.fused for group in team.groups
+        )
         return PlanarEngine if fused else self.engine
 
     def place(self, device: str) -> Backend:

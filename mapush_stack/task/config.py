@@ -14,6 +14,7 @@ from typing_extensions import Annotated
 
 from ..registry import Registry
 from ..settings import NamesOf, Settings, name_in
+from .obstacle_config import ObstacleConfig
 
 CONTROL_DT = 0.02
 """Seconds per control step, 50 Hz (docs/task.md section 2)."""
@@ -136,6 +137,7 @@ class TaskConfig(Settings):
         {}, description="weight of each reward term by name; a term that is not named, or has weight 0, is not computed"
     )
     quirks: Quirks = Quirks()
+    obstacles: ObstacleConfig = ObstacleConfig()
 
     @field_validator("rewards")
     @classmethod
@@ -159,6 +161,9 @@ class TaskConfig(Settings):
             raise ValueError(f"team_size must be null or two numbers of robots, 1 <= low <= high, not [{low}, {high}]")
         if self.goal == "pose" and self.ocb_expanded:
             raise ValueError("ocb_expanded must be false with goal=pose: it takes the target's yaw to be 0")
+        if self.obstacles.active and (self.goal == "pose" or self.quirks.reset_step_reward):
+            wrong = "goal must be position" if self.goal == "pose" else "quirks.reset_step_reward must be false"
+            raise ValueError(f"{wrong} with obstacles.arena: the team's target is a point on the way")
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:

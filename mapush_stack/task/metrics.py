@@ -75,3 +75,7 @@ class EpisodeResult(NamedTuple):
     """bool: the reset did not break the robot-robot rule by itself."""
     counted: Tensor
     """bool: false for a first episode that began with a random age, which no statistic should see."""
+    touched: Tensor
+    """`[N, 1 + A]` int64, decisions after which the object, and each robot, touched an obstacle; `[N, 0]` without."""
+    travelled: Tensor
+    """`[N, 1]` float32, way that the object went, m; `[N, 0]` without obstacles."""

@@ -24,6 +24,8 @@ STREAM_JOINTS = 3
 """Stream of the joint angles at which legged robots start."""
 STREAM_TEAM = 4
 """Stream of which robots are here in an episode."""
+STREAM_OBSTACLES = 19
+"""Stream of the layouts of obstacles."""
 
 
 def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:

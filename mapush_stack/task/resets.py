@@ -128,6 +128,11 @@ def _apart(corners: Tensor, radius: float, nearest: float, turn: Tensor, unit: T
     return distance.unsqueeze(-1) * direction
 
 
+def farthest_apart(radius: float) -> float:
+    """How far beyond the object's outline the room of a small team of robots of this radius ends, m."""
+    return 2 * radius + _MARGIN + _BAND
+
+
 def _rank(values: Tensor) -> Tensor:
     """How many of `[..., A]` numbers come before each of them, in ascending order; equal ones in the order given."""
     one, other = values.unsqueeze(-1), values.unsqueeze(-2)
@@ -154,6 +159,7 @@ def taken_away(config: TaskConfig, state: SimState, here: Tensor) -> SimState:
     These are the robots where `here` `[N, A]` is false.
     """
     away = config.target_distance[1] + (_AWAY if config.team_size is None else _FAR_AWAY)
+    away += sum(config.obstacles.arena or ())  # outside of any arena
     place = state.robot_pos[..., :2]
     far = away / torch.linalg.vector_norm(place, dim=-1, keepdim=True) * place
     placed = torch.where(here.unsqueeze(-1), place, far)

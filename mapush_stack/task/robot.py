@@ -16,3 +16,7 @@ class RobotTask(NamedTuple):
     """Sign under a reflection about the heading of each of the M numbers that the robot senses of itself."""
     radius: float = 0.35
     """Radius of the circle about its base in which the robot stands, m."""
+    outline: Tuple[Tuple[float, float], ...] = ((-0.13, 0.0), (0.16, 0.0))
+    """Polygon or line in the robot's frame, m; with `round` around it, it is what collides with other things."""
+    round: float = 0.13
+    """m (docs/task.md section 12)"""

@@ -40,7 +40,13 @@ class Rover(Sliding[RoverSettings]):
     """Rovers, whose actions are speed and yaw rate. They sense both of themselves, by their wheels."""
 
     settings_model = RoverSettings
-    task = RobotTask(start_height=TALL / 2, command_axes=(0, 2), sense_mirror=(1.0, -1.0))
+    task = RobotTask(
+        start_height=TALL / 2,
+        command_axes=(0, 2),
+        sense_mirror=(1.0, -1.0),
+        outline=tuple((0.5 * LENGTH * x, 0.5 * WIDTH * y) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))),
+        round=0.0,
+    )
     contacts = 12
     mass, yaw_inertia, height = MASS, MASS * (LENGTH**2 + WIDTH**2) / 12, TALL / 2
 

@@ -1,0 +1,123 @@
+"""Obstacles in a pushing environment: which course each episode has, the team's next target, and contacts."""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..guidance.courses import solvable_courses
+from ..guidance.planners import PLANNERS
+from ..sim.simulator import Simulator
+from ..task.config import ObjectTask, TaskConfig
+from ..task.geometry import rotate
+from ..task.obstacles import Course, Layout, gaps, nearest
+from ..task.state import SimState
+
+CONTACT = 0.012
+"""Things nearer than this to an obstacle touch it, m."""
+_EPISODE_STRIDE = 7919
+"""Courses by which an environment goes on from episode to episode; a prime, so that it meets all of them."""
+_NEAR = 3
+"""So many obstacles, the nearest ones, are looked at for contact."""
+_SAVED = ("course", "passed", "touched", "travelled")
+
+
+class Passage(NamedTuple):
+    """How an episode passed the obstacles, `[N]`."""
+
+    touched: Tensor
+    """`[N, 1 + A]` int64: in so many decisions the object, and each robot, touched an obstacle at the end."""
+    travelled: Tensor
+    """`[N, 1]` how far the object went, m."""
+
+
+class Obstacles:
+    """The obstacles of N environments. All state is in tensors that are changed in place."""
+
+    def __init__(self, config: TaskConfig, target_object: ObjectTask, simulator: Simulator, seed: int) -> None:
+        """Draw and plan `config.obstacles.layouts` courses.
+
+        Raises:
+            UserError: the arena has no room for them.
+
+        """
+        device, count = simulator.device, simulator.num_envs
+        drawn = solvable_courses(config, target_object, seed)
+        layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
+        self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
+        self._planner = PLANNERS[config.obstacles.planner](config, self.courses, seed)
+        self._simulator = simulator
+        self._outline = torch.tensor(target_object.vertices, device=device)
+        self._robots = [(torch.tensor(robot.outline, device=device), robot.round) for robot in simulator.robots]
+        self.course = torch.zeros(count, dtype=torch.int64, device=device)
+        self.passed = torch.zeros_like(self.course)
+        self.touched = torch.zeros(count, 1 + simulator.num_robots, dtype=torch.int64, device=device)
+        self.travelled = torch.zeros(count, 1, device=device)
+
+    @property
+    def goal(self) -> Tensor:
+        """`[N, 2]` final goal of the present episodes, m."""
+        return self.courses.goal[self.course]
+
+    @property
+    def layout(self) -> Layout:
+        """`[N, K]` of the present episodes."""
+        return self.courses.layout.at(self.course)
+
+    def start(self, rows: Tensor, ids: Tensor, episodes: Tensor, mask: Tensor) -> None:
+        """Put up the obstacles of the environments `rows` `[n]` where `mask` `[n]` is true.
+
+        `ids` and `episodes` `[n]`: number of each environment in a larger set, and of its episode.
+        """
+        course = torch.where(mask, (ids + _EPISODE_STRIDE * episodes) % len(self.courses.goal), self.course[rows])
+        self.course.index_copy_(0, rows, course)
+        for memory in (self.passed, self.touched, self.travelled):
+            kept = memory[rows]
+            memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
+        self._put_up(rows, mask)
+
+    def _put_up(self, rows: Tensor, mask: Tensor) -> None:
+        self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
+
+    def target(self, state: SimState) -> Tensor:
+        """The team's next target `[N, 2]` in these states, m."""
+        target, passed = self._planner.target(self.course, state.object_pos[..., :2], self.passed)
+        self.passed.copy_(passed)
+        return target
+
+    def goal_distance(self, state: SimState) -> Tensor:
+        """Distance of the object in these states `[..., N]` to its final goal, m."""
+        return torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
+
+    def follow(self, path: SimState, counts: Tensor, final: SimState) -> Passage:
+        """Count what happened in a decision, and return what happened in the episode so far.
+
+        Args:
+            path: `[T + 1, N, ...]` the states before and after each control step.
+            counts: `[T, N]` bool: the step belongs to the episode.
+            final: `[N, ...]` the state after the last step that counts.
+
+        """
+        steps = path.object_pos[1:, :, :2] - path.object_pos[:-1, :, :2]
+        self.travelled += (torch.linalg.vector_norm(steps, dim=-1) * counts).sum(0).unsqueeze(-1)
+        places = [(self._outline, 0.0, final.object_pos, final.object_rpy)]
+        for number, (outline, radius) in enumerate(self._robots):
+            places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
+        layout, apart = self.layout, []
+        for outline, radius, position, rpy in places:
+            near = nearest(layout, position[:, :2], _NEAR)
+            apart.append(gaps(near, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
+        self.touched += torch.stack(apart, dim=-1) < CONTACT
+        return Passage(self.touched.clone(), self.travelled.clone())
+
+    def state_dict(self) -> Dict[str, Tensor]:
+        """What an episode needs to go on."""
+        return {name: getattr(self, name).clone() for name in _SAVED}
+
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned, and put the obstacles up."""
+        for name in _SAVED:
+            getattr(self, name).copy_(state[name])
+        self._put_up(torch.arange(len(self.course), device=self.course.device), torch.ones_like(self.course).bool())

@@ -1,0 +1,82 @@
+"""Courses that can be solved: drawn again until a way with room for the object leads to the goal."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from ..task.config import ObjectTask, TaskConfig
+from ..task.obstacles import AROUND, Course, Layout, Rooms, draw_course
+from ..task.resets import farthest_apart
+from ..task.robot import RobotTask
+from . import grid
+
+_ATTEMPTS = 400
+_AT_ONCE = 256
+"""Courses in a batch, for memory's sake."""
+
+
+def rooms(config: TaskConfig, target_object: ObjectTask) -> Rooms:
+    """What must be free of obstacles for an object and its team."""
+    outline = torch.tensor(target_object.vertices)
+    radius = float(torch.linalg.vector_norm(outline, dim=-1).max())
+    farthest = target_object.robot_start_radius[1] + 0.6
+    if config.placement == "apart":
+        farthest = radius + farthest_apart(RobotTask().radius)
+    return Rooms(start=farthest, goal=radius + 0.35)
+
+
+def solvable_courses(config: TaskConfig, target_object: ObjectTask, seed: int) -> Course:
+    """The `config.obstacles.layouts` courses that belong to a seed, on the host.
+
+    Raises:
+        UserError: the arena has no room for them.
+
+    """
+    numbers = torch.arange(config.obstacles.layouts)
+    parts = [_solvable(config, target_object, seed, part) for part in numbers.split(_AT_ONCE)]
+    layouts = [part.layout for part in parts]
+    return Course(
+        Layout(*(torch.cat(tensors) for tensors in zip(*layouts))),
+        torch.cat([part.goal for part in parts]),
+        torch.cat([part.corner for part in parts]),
+    )
+
+
+def _solvable(config: TaskConfig, target_object: ObjectTask, seed: int, numbers: Tensor) -> Course:
+    obstacles, free = config.obstacles, rooms(config, target_object)
+    found, _ = draw_course(obstacles, config.target_distance, free, seed, numbers, 0)
+    left = torch.arange(len(numbers))
+    for attempt in range(_ATTEMPTS):
+        drawn, placed = draw_course(obstacles, config.target_distance, free, seed, numbers[left], attempt)
+        for kept, new in zip((*found.layout, found.goal, found.corner), (*drawn.layout, drawn.goal, drawn.corner)):
+            kept[left] = new
+        left = left[~(placed & (_width(config, drawn) >= _wanted(config, drawn)))]
+        if not len(left):
+            return found
+    raise UserError(
+        f"task.obstacles: {len(left)} of {len(numbers)} layouts have no way of clearance {obstacles.clearance:g} m "
+        f"after {_ATTEMPTS} attempts; ask for fewer or smaller obstacles, a larger arena, or less clearance"
+    )
+
+
+def _wanted(config: TaskConfig, course: Course) -> Tensor:
+    """The clearance that a way of each course must have on the grid; in a gap no more than the gap has."""
+    wanted = torch.full_like(course.goal[:, 0], config.obstacles.clearance)
+    for gate in range(config.obstacles.gates):
+        # The two boxes of a gate end where its gap begins and ends.
+        lower, upper = AROUND + 2 * gate, AROUND + 2 * gate + 1
+        centre, half = course.layout.centre[..., 1], course.layout.half[..., 1]
+        gap = (centre[:, upper] - half[:, upper]) - (centre[:, lower] + half[:, lower])
+        wanted = torch.minimum(wanted, 0.5 * gap - 0.5 * grid.CELL - 1e-3)
+    return wanted
+
+
+def _width(config: TaskConfig, course: Course) -> Tensor:
+    """Clearance of the widest way of each course, m."""
+    assert config.obstacles.arena is not None
+    cells = grid.shape(config.obstacles.arena)
+    room = grid.clearance(course, cells)
+    start = grid.cell_of(torch.zeros_like(course.goal), course.corner, cells)
+    return grid.widest_way(room, start, grid.cell_of(course.goal, course.corner, cells))

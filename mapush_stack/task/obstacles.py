@@ -1,0 +1,244 @@
+"""Obstacles and the walls of an arena: where they stand, and how far things are from them (docs/long_way.md).
+
+The object starts at the origin. The arena's sides are parallel to the axes; its corner differs between layouts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, List, NamedTuple, Tuple
+
+import torch
+from torch import Tensor
+
+from ..errors import UserError
+from .geometry import rotate_by
+from .obstacle_config import ObstacleConfig
+from .random import STREAM_OBSTACLES, uniform
+
+WALL = 0.1
+"""Half the thickness of walls, m."""
+HEIGHT = 0.5
+"""Of obstacles and walls, m, as upstream's."""
+_TRIES = 8
+"""Places that are drawn for an obstacle before its layout is given up."""
+_BETWEEN_GATES = 2.6
+"""Least distance of two walls with gates, m: an object of 1.2 m with a robot behind it fits in between."""
+AROUND = 4
+"""A layout begins with so many walls around the arena, then come two for each gate."""
+_NOWHERE = 1000.0
+"""Where obstacles are that a layout does not have, m."""
+
+
+class Layout(NamedTuple):
+    """Obstacles `[..., K]` of an arena each."""
+
+    centre: Tensor
+    """`[..., K, 2]` m"""
+    yaw: Tensor
+    """`[..., K]` rad"""
+    half: Tensor
+    """`[..., K, 2]` half the sides of a box; a cylinder's radius, twice; m"""
+    round: Tensor
+    """`[..., K]` bool: a cylinder."""
+
+    def at(self, index: Any) -> Layout:
+        """Every tensor indexed by `index` along its leading dimensions."""
+        return Layout(*(tensor[index] for tensor in self))
+
+
+class Course(NamedTuple):
+    """Ways to go in `M` arenas: obstacles and goal; the object starts at the origin."""
+
+    layout: Layout
+    goal: Tensor
+    """`[M, 2]` m"""
+    corner: Tensor
+    """`[M, 2]` corner of the arena with the least x and y, m"""
+
+
+class Rooms(NamedTuple):
+    """What must be free of obstacles."""
+
+    start: float
+    """Around the object's start, m."""
+    goal: float
+    """Around the goal, m."""
+
+
+def largest(config: ObstacleConfig) -> List[Tuple[float, float]]:
+    """Half the sides that each obstacle has at most, m; the walls around always have them."""
+    if config.arena is None:
+        return []
+    length, width = (0.5 * side for side in config.arena)
+    around = [(WALL, width + 2 * WALL)] * 2 + [(length, WALL)] * 2
+    half = 0.5 * config.size[1]
+    return [*around, *[(WALL, width)] * (2 * config.gates), *[(half, half)] * (config.boxes + config.cylinders)]
+
+
+def distances(layout: Layout, points: Tensor) -> Tensor:
+    """Signed distances of points `[..., P, 2]` to the obstacles `[..., K]`, negative inside; `[..., P, K]` m."""
+    offset = points.unsqueeze(-2) - layout.centre.unsqueeze(-3)
+    yaw = layout.yaw.unsqueeze(-2)
+    beyond = rotate_by(offset, torch.cos(yaw), -torch.sin(yaw)).abs() - layout.half.unsqueeze(-3)
+    box = torch.linalg.vector_norm(beyond.clamp_min(0.0), dim=-1) + beyond.amax(-1).clamp_max(0.0)
+    cylinder = torch.linalg.vector_norm(offset, dim=-1) - layout.half[..., 0].unsqueeze(-2)
+    return torch.where(layout.round.unsqueeze(-2), cylinder, box)
+
+
+def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
+    """The `count` obstacles of each layout `[..., K]` that are nearest to a point `[..., 2]`, `[..., count]`."""
+    away = distances(layout, point.unsqueeze(-2)).squeeze(-2)
+    chosen = away.topk(min(count, away.shape[-1]), dim=-1, largest=False, sorted=False).indices
+    pair = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
+    return Layout(
+        layout.centre.gather(-2, pair), layout.yaw.gather(-1, chosen), layout.half.gather(-2, pair),
+        layout.round.gather(-1, chosen),
+    )  # fmt: skip
+
+
+def gaps(layout: Layout, outline: Tensor) -> Tensor:
+    """Distance of outlines, polygons `[..., P, 2]` in the arena frame, to the nearest obstacle, `[...]` m.
+
+    Exact while they do not overlap, else not positive or small. An outline of two points is a line.
+    """
+    to_corners = distances(layout, outline).amin((-1, -2))
+    signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]], device=outline.device)
+    yaw = layout.yaw.unsqueeze(-1)
+    reach = torch.where(layout.round.unsqueeze(-1), torch.zeros_like(layout.half), layout.half)
+    corners = layout.centre.unsqueeze(-2) + rotate_by(signs * reach.unsqueeze(-2), torch.cos(yaw), torch.sin(yaw))
+    radius = torch.where(layout.round, layout.half[..., 0], torch.zeros_like(layout.yaw))
+    start = outline.unsqueeze(-3).unsqueeze(-3)
+    edge = torch.roll(start, -1, dims=-2) - start
+    offset = corners.unsqueeze(-2) - start
+    along = ((offset * edge).sum(-1) / (edge * edge).sum(-1).clamp_min(1e-9)).clamp(0.0, 1.0)
+    away = torch.linalg.vector_norm(offset - along.unsqueeze(-1) * edge, dim=-1).amin((-1, -2)) - radius
+    return torch.minimum(to_corners, away.amin(-1))
+
+
+def draw_course(
+    config: ObstacleConfig, target_distance: Tuple[float, float], rooms: Rooms, seed: int, numbers: Tensor, attempt: int
+) -> Tuple[Course, Tensor]:
+    """Courses `[M]` that belong to (seed, numbers, attempt), and whether all obstacles found a place, `[M]` bool.
+
+    Raises:
+        UserError: the arena is too small for these distances of the target.
+
+    """
+    random, gates_end = config.boxes + config.cylinders, 8 + 3 * config.gates
+    count = gates_end + random * (4 * _TRIES + 1)
+    draws = uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, attempt), count)
+    corner, goal = _start_and_goal(config, target_distance, rooms, draws[:, :6])
+    assert config.arena is not None
+    length, width = config.arena
+    half_length, half_width, fixed = length / 2, width / 2, torch.ones(len(numbers))
+    walls = [
+        (fixed * -WALL, fixed * half_width, fixed * WALL, fixed * (half_width + 2 * WALL)),
+        (fixed * (length + WALL), fixed * half_width, fixed * WALL, fixed * (half_width + 2 * WALL)),
+        (fixed * half_length, fixed * -WALL, fixed * half_length, fixed * WALL),
+        (fixed * half_length, fixed * (width + WALL), fixed * half_length, fixed * WALL),
+    ]
+    walls += _gates(config, rooms, goal, corner, draws[:, 6:gates_end])
+    numbers_of_walls = torch.stack([torch.stack(wall, dim=-1) for wall in walls], dim=1)
+    layout = Layout(
+        centre=numbers_of_walls[..., :2] + corner.unsqueeze(1),
+        yaw=torch.zeros(numbers_of_walls.shape[:-1]),
+        half=numbers_of_walls[..., 2:],
+        round=torch.zeros(numbers_of_walls.shape[:-1], dtype=torch.bool),
+    )
+    placed = torch.ones(len(numbers), dtype=torch.bool)
+    per_obstacle = draws[:, gates_end:].view(len(numbers), random, 4 * _TRIES + 1)
+    for number in range(random):
+        is_round = number >= config.boxes
+        found, one = _place(config, rooms, layout, goal, corner, per_obstacle[:, number], is_round)
+        there = draws[:, 7] * (random + 1) >= random - number if config.fewer else torch.ones_like(found)
+        one.centre.masked_fill_(~there.view(-1, 1, 1), _NOWHERE)
+        layout = Layout(*(torch.cat((before, new), dim=1) for before, new in zip(layout, one)))
+        placed = placed & (found | ~there)
+    return Course(layout, goal, corner), placed
+
+
+def _start_and_goal(
+    config: ObstacleConfig, target_distance: Tuple[float, float], rooms: Rooms, draws: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """Corner of the arena and goal, seen from the start, `[M, 2]` each."""
+    assert config.arena is not None
+    low, high = target_distance
+    free_x, free_y = (side - rooms.start - rooms.goal for side in config.arena)
+    gates_need = rooms.start + rooms.goal + (config.gates - 1) * _BETWEEN_GATES if config.gates else 0.0
+    if min(free_x, free_y) <= 0 or high > math.hypot(free_x, free_y) or gates_need > min(free_x, low):
+        gates = f" and {config.gates} gates" if config.gates else ""
+        raise UserError(
+            f"task.obstacles.arena={list(config.arena)} is too small for targets up to {high:g} m away{gates}: make it "
+            "larger, or task.target_distance smaller"
+        )
+    distance = low + (high - low) * draws[:, 0]
+    least = torch.acos((free_x / distance).clamp_max(1.0))
+    most = torch.asin((free_y / distance).clamp_max(1.0))
+    if config.gates:
+        most = torch.minimum(most, torch.acos(gates_need / distance))
+    angle = least + (most - least).clamp_min(0.0) * draws[:, 1]
+    shift = torch.stack((distance * torch.cos(angle), distance * torch.sin(angle)), dim=-1)
+    sides = torch.tensor(config.arena)
+    back = draws[:, 2:4] < 0.5
+    spare = (sides - rooms.start - rooms.goal - shift) * draws[:, 4:6]
+    start = torch.where(back, rooms.goal + shift, torch.full_like(shift, rooms.start)) + spare
+    return -start, torch.where(back, -shift, shift)
+
+
+def _gates(config: ObstacleConfig, rooms: Rooms, goal: Tensor, corner: Tensor, draws: Tensor) -> List[Any]:
+    """The walls with gaps between start and goal, two boxes each, in the arena's own frame.
+
+    `draws` are two numbers, of which the first says whether there are gates, then three of each gate.
+    """
+    assert config.arena is not None
+    width, boxes = config.arena[1], []
+    forward, reach = torch.sign(goal[:, 0]), goal[:, 0].abs()
+    room = reach - rooms.start - rooms.goal - (config.gates - 1) * _BETWEEN_GATES
+    shift = torch.where(draws[:, 0] < config.gate_share, torch.zeros_like(reach), torch.full_like(reach, _NOWHERE))
+    low, high = config.gap
+    for number in range(config.gates):
+        where, share, wide = draws[:, 2 + 3 * number : 5 + 3 * number].unbind(-1)
+        along = rooms.start + room * where / config.gates + number * (_BETWEEN_GATES + room / config.gates)
+        gap = low + (high - low) * wide
+        edge = (0.5 * gap + 0.6).clamp_max(0.5 * width)
+        if config.gates > 1:  # on one side and the other, by turns
+            share = 0.5 * (share + number % 2)
+        x = forward * along - corner[:, 0] + shift
+        middle = edge + (width - 2 * edge) * share
+        lower, upper = middle - 0.5 * gap, width - middle - 0.5 * gap
+        thin = torch.full_like(x, WALL)
+        boxes.append((x, 0.5 * lower, thin, 0.5 * lower.clamp_min(0.01)))
+        boxes.append((x, width - 0.5 * upper, thin, 0.5 * upper.clamp_min(0.01)))
+    return boxes
+
+
+def _place(
+    config: ObstacleConfig, rooms: Rooms, others: Layout, goal: Tensor, corner: Tensor, draws: Tensor, is_round: bool
+) -> Tuple[Tensor, Layout]:
+    """One more obstacle: whether it found a place `[M]`, and itself `[M, 1]`.
+
+    The first of some places counts where it is away from start and goal, and does not overlap the other obstacles.
+    """
+    assert config.arena is not None
+    u = draws[:, 1:].view(len(draws), _TRIES, 4)
+    low, high = config.size
+    first = 0.5 * (low + (high - low) * u[..., 2])
+    second = 0.5 * (low + (high - low) * u[..., 3]) if not is_round else first
+    yaw = (0.5 * math.pi * draws[:, :1]).expand(-1, _TRIES)
+    tries = Layout(
+        centre=u[..., :2] * torch.tensor(config.arena) + corner.unsqueeze(1),
+        yaw=torch.zeros_like(yaw) if is_round else yaw,
+        half=torch.stack((first, second), dim=-1),
+        round=torch.full_like(yaw, is_round, dtype=torch.bool),
+    )
+    ends = torch.stack((torch.zeros_like(goal), goal), dim=1)
+    radius = first if is_round else torch.linalg.vector_norm(tries.half, dim=-1)
+    free = (distances(tries, ends) > torch.tensor([[rooms.start], [rooms.goal]])).all(1)
+    walls = AROUND + 2 * config.gates
+    standing = Layout(*(tensor[:, walls:] for tensor in others))
+    if standing.yaw.shape[1]:
+        free = free & (distances(standing, tries.centre).amin(-1) > radius)
+    chosen = free.to(torch.uint8).argmax(-1, keepdim=True)
+    rows = torch.arange(len(draws)).unsqueeze(-1)
+    return free.any(-1), tries.at((rows, chosen))
