@@ -12,15 +12,18 @@ from ..guidance.planners import PLANNERS
 from ..sim.simulator import Simulator
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import rotate
-from ..task.obstacles import Course, Layout, gaps, nearest
+from ..task.obstacles import Course, Layout, away, gaps, nearest
 from ..task.state import SimState
+from ..task.way import FAR, REACH, WayAhead
 
 CONTACT = 0.012
 """Things nearer than this to an obstacle touch it, m."""
 _EPISODE_STRIDE = 7919
 """Courses by which an environment goes on from episode to episode; a prime, so that it meets all of them."""
-_NEAR = 3
+_LOOKED_AT = 3
 """So many obstacles, the nearest ones, are looked at for contact."""
+_NEAR = 0.2
+"""Distance from which the reward term counts, m."""
 _SAVED = ("course", "passed", "touched", "travelled")
 
 
@@ -31,6 +34,8 @@ class Passage(NamedTuple):
     """`[N, 1 + A]` int64: in so many decisions the object, and each robot, touched an obstacle at the end."""
     travelled: Tensor
     """`[N, 1]` how far the object went, m."""
+    near: Tensor
+    """`[N, A]` the reward term `obstacle` of this decision."""
 
 
 class Obstacles:
@@ -48,7 +53,7 @@ class Obstacles:
         layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
         self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
         self._planner = PLANNERS[config.obstacles.planner](config, self.courses, seed)
-        self._simulator = simulator
+        self._simulator, self._observed = simulator, config.obstacles.observed
         self._outline = torch.tensor(target_object.vertices, device=device)
         self._robots = [(torch.tensor(robot.outline, device=device), robot.round) for robot in simulator.robots]
         self.course = torch.zeros(count, dtype=torch.int64, device=device)
@@ -82,10 +87,17 @@ class Obstacles:
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState) -> Tensor:
-        """The team's next target `[N, 2]` in these states, m."""
-        target, passed = self._planner.target(self.course, state.object_pos[..., :2], self.passed)
+        """The team's next target in these states, `[N, 2]` m; if it is observed with the way ahead behind it."""
+        place = state.object_pos[..., :2]
+        target, passed = self._planner.target(self.course, place, self.passed)
         self.passed.copy_(passed)
-        return target
+        if not self._observed:
+            return target
+        far = self._planner.follow(self.course, target, FAR - self._planner.look_ahead)
+        points = torch.cat((torch.stack((far, place), dim=1), state.robot_pos[..., :2]), dim=1)
+        vectors = away(self.layout, points, REACH)
+        narrow = torch.linalg.vector_norm(vectors[:, 0], dim=-1, keepdim=True)
+        return WayAhead(far, vectors[:, 1], narrow, vectors[:, 2:]).appended(target)
 
     def goal_distance(self, state: SimState) -> Tensor:
         """Distance of the object in these states `[..., N]` to its final goal, m."""
@@ -107,10 +119,12 @@ class Obstacles:
             places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
         layout, apart = self.layout, []
         for outline, radius, position, rpy in places:
-            near = nearest(layout, position[:, :2], _NEAR)
+            near = nearest(layout, position[:, :2], _LOOKED_AT)
             apart.append(gaps(near, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
-        self.touched += torch.stack(apart, dim=-1) < CONTACT
-        return Passage(self.touched.clone(), self.travelled.clone())
+        gap = torch.stack(apart, dim=-1)
+        self.touched += gap < CONTACT
+        near = (1.0 - gap / _NEAR).clamp(0.0, 1.0)
+        return Passage(self.touched.clone(), self.travelled.clone(), near[:, :1] + near[:, 1:])
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What an episode needs to go on."""

@@ -165,8 +165,10 @@ class PushEnv(TeamEnv):
         done, last = ending.done.any(0), (steps - 1, self._rows)
         final, final_target = path.at(last), self._target.clone()
         touched, travelled = self._work.new_zeros(self.num_envs, 0), self._work.new_zeros(self.num_envs, 0)
+        near = None
         if self.obstacles is not None:
-            touched, travelled = self.obstacles.follow(whole_path, counts, final)
+            touched, travelled, close = self.obstacles.follow(whole_path, counts, final)
+            near = close.expand_as(now.robot_distance)
         self._age += steps
         self._collaboration += (metrics.collaborating(self.config, now, counting) & counts).sum(0)
         if work is not None:
@@ -199,7 +201,9 @@ class PushEnv(TeamEnv):
         if self.config.quirks.reset_step_reward:
             now, previous = self._as_seen_after_reset(done, final, now, previous)
         before = whole_path.at(slice(None, -1))
-        transition = rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional, path, before)
+        transition = rewards.Transition(
+            self.config, now, previous, ending.finished, ending.exceptional, path, before, near
+        )
         reward, ended = self._reward(transition, counts, ended)
         yaw = self._state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:

@@ -26,29 +26,33 @@ class Planner(ABC):
         """Plan all courses; tensors live where `course` does."""
         self.course, self.look_ahead = course, config.obstacles.look_ahead
 
-    @abstractmethod
     def target(self, numbers: Tensor, place: Tensor, passed: Tensor) -> Tuple[Tensor, Tensor]:
         """The next target `[N, 2]` on courses `numbers` `[N]` for objects at `place` `[N, 2]`, m.
 
         `passed` `[N]` int64 is what the planner wants to remember of an episode, 0 at its start; the new one is
         returned too.
         """
+        return self.follow(numbers, place, self.look_ahead), passed
+
+    @abstractmethod
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """The points `[N, 2]` at this length along the way from `place` `[N, 2]`, m."""
 
 
 class Direct(Planner):
     """The goal itself."""
 
-    def target(self, numbers: Tensor, place: Tensor, passed: Tensor) -> Tuple[Tensor, Tensor]:
-        """See `Planner.target`."""
-        return self.course.goal[numbers], passed
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """See `Planner.follow`."""
+        return self.course.goal[numbers]
 
 
 class Straight(Planner):
-    """A point at the look-ahead distance on the straight line to the goal."""
+    """A point on the straight line to the goal."""
 
-    def target(self, numbers: Tensor, place: Tensor, passed: Tensor) -> Tuple[Tensor, Tensor]:
-        """See `Planner.target`."""
-        return towards(place, self.course.goal[numbers], self.look_ahead), passed
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """See `Planner.follow`."""
+        return towards(place, self.course.goal[numbers], length)
 
 
 class FastMarching(Planner):
@@ -71,15 +75,14 @@ class FastMarching(Planner):
             times.append(grid.arrival_time(pace, part.goal - part.corner))
         self._time = torch.cat(times).flatten()
 
-    def target(self, numbers: Tensor, place: Tensor, passed: Tensor) -> Tuple[Tensor, Tensor]:
-        """See `Planner.target`."""
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """See `Planner.follow`."""
         corner, goal = self.course.corner[numbers], self.course.goal[numbers]
-        point = place
-        for _ in range(max(round(self.look_ahead / _STRIDE), 1)):
-            ahead = towards(point, point - self._slope(numbers, point - corner), _STRIDE)
-            near = torch.linalg.vector_norm(goal - point, dim=-1, keepdim=True) < grid.CELL
-            point = torch.where(near, towards(point, goal, _STRIDE), ahead)
-        return point, passed
+        for _ in range(max(round(length / _STRIDE), 1)):
+            near = torch.linalg.vector_norm(goal - place, dim=-1, keepdim=True) < grid.CELL
+            ahead = place - _STRIDE * self._slope(numbers, place - corner)
+            place = torch.where(near, towards(place, goal, _STRIDE), ahead)
+        return place
 
     def _slope(self, numbers: Tensor, place: Tensor) -> Tensor:
         """Gradient of the arrival time at `place` `[N, 2]`, seen from the corner, up to its length."""
@@ -92,7 +95,8 @@ class FastMarching(Planner):
         along_x = (1 - v) * (right - low) + v * (both - above)
         along_y = (1 - u) * (above - low) + u * (both - right)
         slope = torch.stack((along_x, along_y), dim=-1)
-        return slope / torch.linalg.vector_norm(slope, dim=-1, keepdim=True).clamp_min(1e-9)
+        unit: Tensor = slope / torch.linalg.vector_norm(slope, dim=-1, keepdim=True).clamp_min(1e-9)
+        return unit
 
 
 class Waypoints(Planner):
@@ -114,6 +118,10 @@ class Waypoints(Planner):
         passed = (passed + (away < _REACHED).to(torch.int64)).clamp_max(last)
         return self._points[numbers, passed], passed
 
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """See `Planner.follow`: the way ends where it is."""
+        return place
+
 
 PLANNERS: Dict[str, Type[Planner]] = {
     "fast_marching": FastMarching,
@@ -128,4 +136,4 @@ def towards(start: Tensor, end: Tensor, length: float) -> Tensor:
     """The points `[..., 2]` at most `length` from `start` on the way to `end`."""
     way = end - start
     distance = torch.linalg.vector_norm(way, dim=-1, keepdim=True).clamp_min(1e-9)
-    return start + way * (length / distance).clamp_max(1.0)
+    return torch.lerp(start, end, (length / distance).clamp_max(1.0))

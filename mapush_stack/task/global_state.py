@@ -12,6 +12,7 @@ from .config import ObjectTask, TaskConfig
 from .geometry import rotate_by
 from .observations import observe, turning
 from .state import SimState
+from .way import seen_from_object
 
 
 def global_state(
@@ -30,7 +31,8 @@ def global_state(
       rates: 8 + 7A numbers.
     * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
 
-    All have two more numbers if the goal is a pose, see `observations.turning`. `outline` and `here` as in `observe`.
+    All have two more numbers if the goal is a pose, see `observations.turning`, and five more if obstacles are
+    observed. `outline` and `here` as in `observe`.
     """
     if config.global_state == "observation":
         return observe(config, target_object, state, target, None, outline, here)
@@ -38,6 +40,8 @@ def global_state(
     seen = build(target_object, state, target[..., :2])
     if config.goal == "pose":
         seen = torch.cat((seen, turning(target_object, state, target)), dim=-1)
+    if config.obstacles.observed:
+        seen = torch.cat((seen, seen_from_object(state, target)), dim=-1)
     return seen.unsqueeze(-2)
 
 

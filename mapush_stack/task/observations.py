@@ -20,6 +20,7 @@ from .geometry import rotate, rotate_by, turn_left
 from .outline import evenly_spaced
 from .robot import RobotTask
 from .state import SimState
+from .way import MIRROR, seen_by_robots
 
 Signs = Optional[Tuple[float, ...]]
 
@@ -209,8 +210,9 @@ def observe(
 ) -> Tensor:
     """Observations `[..., A, D]` of a state with targets `[..., 2]`.
 
-    First the layout's numbers, then those of `turning` if the goal is a pose, then what the robot senses of itself,
-    then zeros up to the widest robot's size. Targets of poses are `[..., 3]`, with a yaw.
+    First the layout's numbers, then those of `turning` if the goal is a pose, those of `way.seen_by_robots` if
+    obstacles are observed, what the robot senses of itself, and zeros up to the widest robot's size. Targets of poses
+    are `[..., 3]`, with a yaw.
 
     Args:
         config: has the layout.
@@ -229,6 +231,8 @@ def observe(
     values = [field.values for field in fields]
     if config.goal == "pose":
         values.append(turning(target_object, state, target).unsqueeze(-2).expand(*yaw.shape, -1))
+    if config.obstacles.observed:
+        values.append(seen_by_robots(state, target, yaw))
     return torch.cat([*values, state.senses], dim=-1)
 
 
@@ -266,6 +270,8 @@ def mirror_signs(
         signs += field.mirror
     if config.goal == "pose":
         signs += (1.0, -1.0)
+    if config.obstacles.observed:
+        signs += MIRROR
     return [signs + robot.sense_mirror for robot in robots]
 
 

@@ -33,6 +33,7 @@ class ObstacleConfig(Settings):
     slow: Tuple[float, float] = Field(
         (0.85, 2.5), description="clearance at which the planned speed begins to rise, and is full, m"
     )
+    observed: bool = Field(False, description="robots see the way ahead and what is near (docs/long_way.md)")
 
     @model_validator(mode="after")
     def _check(self) -> ObstacleConfig:
@@ -42,7 +43,8 @@ class ObstacleConfig(Settings):
                 raise ValueError(f"{name} must be two lengths above 0, not [{pair[0]:g}, {pair[1]:g}]")
             if name != "arena" and pair[0] > pair[1]:
                 raise ValueError(f"{name} must be two lengths, low <= high, not [{pair[0]:g}, {pair[1]:g}]")
-        if self.arena is None and (self.boxes or self.cylinders or self.gates or self.planner != "direct"):
+        wanted = self.boxes or self.cylinders or self.gates or self.observed or self.planner != "direct"
+        if self.arena is None and wanted:
             raise ValueError("arena must be given, such as [14, 14], with obstacles or a planner")
         return self
 

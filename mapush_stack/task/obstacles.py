@@ -97,6 +97,24 @@ def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
     )  # fmt: skip
 
 
+def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
+    """Vectors `[..., P, 2]` away from the obstacle that is nearest to each point `[..., P, 2]`.
+
+    They are 1 long at the obstacle and inside, and 0 at `reach`, m.
+    """
+    chosen = distances(layout, points).argmin(-1)
+    rows = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
+    yaw, is_round = layout.yaw.gather(-1, chosen), layout.round.gather(-1, chosen)
+    centre, half = layout.centre.gather(-2, rows), layout.half.gather(-2, rows)
+    cos, sin = torch.cos(yaw), torch.sin(yaw)
+    offset = rotate_by(points - centre, cos, -sin)
+    # To the nearest point of a box, or to the middle of a cylinder.
+    outside = torch.where(is_round.unsqueeze(-1), offset, offset - torch.minimum(torch.maximum(offset, -half), half))
+    length = torch.linalg.vector_norm(outside, dim=-1, keepdim=True)
+    beyond = torch.where(is_round.unsqueeze(-1), length - half[..., :1], length)
+    return rotate_by(outside / length.clamp_min(1e-6) * (1 - beyond / reach).clamp(0.0, 1.0), cos, sin)
+
+
 def gaps(layout: Layout, outline: Tensor) -> Tensor:
     """Distance of outlines, polygons `[..., P, 2]` in the arena frame, to the nearest obstacle, `[...]` m.
 

@@ -72,6 +72,8 @@ def draw_start(
     target = _polar(_scale(shared[:, 3], config.target_distance), _scale(shared[:, 4], (0.0, 2 * math.pi)))
     if config.goal == "pose":
         target = torch.cat((target, _scale(shared[:, 5:6], (0.0, 2 * math.pi))), dim=-1)
+    if config.obstacles.observed:  # room for what is seen of the way, which the episode fills
+        target = torch.cat((target, target.new_zeros(len(target), 5 + 2 * robots)), dim=-1)
 
     if config.placement == "published":
         distance = _scale(per_robot[..., 0], target_object.robot_start_radius)

@@ -8,7 +8,7 @@ control step earlier.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class Transition(NamedTuple):
     """Robots and object after the step."""
     previous_state: SimState
     """Robots and object before the step."""
+    obstacle: Optional[Tensor] = None
+    """`[..., A]` how near obstacles are to the object and to the robot, see `obstacle`; None without obstacles."""
 
 
 Term = Callable[[Transition], Tensor]
@@ -118,6 +120,12 @@ def collision(step: Transition) -> Tensor:
 def separation(step: Transition) -> Tensor:
     """max(0, separation_distance - D_ij) to both robots of each pair."""
     return _sum_over_pairs(step, (step.config.separation_distance - step.now.pair_distance).clamp_min(0.0))
+
+
+@register_reward_term
+def obstacle(step: Transition) -> Tensor:
+    """max(0, 1 - gap / 0.2 m) of the robot, plus that of the object, at the end of the decision; gaps to obstacles."""
+    return torch.zeros_like(step.now.robot_distance) if step.obstacle is None else step.obstacle
 
 
 @register_reward_term
