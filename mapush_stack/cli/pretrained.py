@@ -84,7 +84,8 @@ def _show(card: Dict[str, Any]) -> None:
         f"           on {card['processor']}; {packages}",
         f"Evaluated  {card['evaluation_command']}",
         f"           {reached['episodes']} first episodes, seed {reached['seed']}: "
-        f"success {reached['success_rate']:.1%} ({low:.1%} - {high:.1%}), {reached['valid_success_rate']:.1%} of valid resets",
+        f"success {reached['success_rate']:.1%} ({low:.1%} - {high:.1%}), "
+        f"{reached['valid_success_rate']:.1%} of valid resets",
         f"           finish time {reached['finished_time']:.2f} s, collaboration "
         f"{reached['collaboration_degree']:.3f}; ends: {causes}",
         f"Use        mapush play --pretrained {card['name']} --record out.mp4",
