@@ -26,3 +26,13 @@ def path(name: str) -> Path:
     if name not in names():
         raise UserError(f"there is no pretrained policy called {name}; {closest(name, names())}")
     return _FOLDER / name
+
+
+def prose(name: str) -> str:
+    """What a shipped policy does, and its limits, as Markdown.
+
+    Raises:
+        UserError: there is no policy of that name.
+
+    """
+    return (path(name) / "card.md").read_text(encoding="utf-8")

@@ -168,3 +168,9 @@ def test_refusals(tmp_path, monkeypatch):
     needs = "mapush export needs onnxruntime, on Python 3.11 or newer: pip install 'mapush_stack[export]'"
     assert needs in refused("go1", "--onnx", tmp_path / "out")
     assert {path.name for path in tmp_path.iterdir()} == {"full", "blocked"}
+
+
+def test_actors_of_harl(tmp_path, harl):
+    _, folder = train_small(tmp_path, "--learner", "harl", "--no-evaluation")
+    about, difference = export(tmp_path / "out", folder)
+    assert difference < MOST and sorted(about["graphs"]) == ["robot0.onnx", "robot1.onnx"]

@@ -123,9 +123,10 @@ def write_npz(path: Path, arrays: Dict[str, Tensor], activation: str) -> None:
         OSError: it cannot be written.
 
     """
-    plain = {name: array.numpy() for name, array in arrays.items()}
+    plain: Dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
+    plain[_ACTIVATION] = np.frombuffer(activation.encode(), np.uint8)
     content = io.BytesIO()
-    np.savez(content, **plain, **{_ACTIVATION: np.frombuffer(activation.encode(), np.uint8)})
+    np.savez(content, **plain)
     write_bytes(path, content.getvalue())
 
 
