@@ -10,9 +10,10 @@ from torch import Tensor
 from ..device.replay import Replay
 from ..device.state import flatten, unflatten
 from ..task.state import SimState
-from . import scene, work
+from . import family, scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine
+from .family import Shapes
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 from .simulator import SimulationRequest, Simulator, SimulatorKind
 from .team import OBJECT_QPOS, OBJECT_QVEL, Team
@@ -32,16 +33,21 @@ class SceneSimulator(Simulator):
     request: SimulationRequest
     """What it was made from."""
 
-    def __init__(self, engine: Engine, team: Team, friction: Tensor) -> None:
+    def __init__(self, engine: Engine, team: Team, friction: Tensor, shapes: Optional[Shapes] = None) -> None:
         """Simulate `scene.build`'s model on `engine`.
 
-        `friction` `[N]` is the friction coefficient of each environment's object.
+        `friction` `[N]` is the friction coefficient of each environment's object, and `shapes` are the objects
+        themselves, if they differ.
         """
         self.engine, self.team = engine, team
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.masked_reset, self.measures_work = engine.masked_reset, bool(work.sensors(engine.model))
         self._read_path = Replay(self._read, self.device)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
+        if shapes is not None:
+            self.outlines = shapes.outline.to(self.device)
+            for name, values in shapes.fields(engine.model).items():
+                engine.set_field(name, values)
 
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
         """See `Simulator.reset`; forces and solver warm starts begin at zero."""
@@ -131,8 +137,10 @@ class SceneKind(SimulatorKind):
     ) -> Engine:
         """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
         spec = scene.build(body, team, sim.solver_iterations, measure_work)
-        # Four contacts under each part of the object. A scene that needs more is unhealthy.
-        contacts = 4 * len(body.parts) + team.contacts
+        # Four contacts under each part of the object, and two of a robot with each further part. A scene that needs
+        # more is unhealthy.
+        parts = len(body.parts)
+        contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         return self.engine_type(team)(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def engine_type(self, team: Team) -> Type[Engine]:
@@ -143,7 +151,11 @@ class SceneKind(SimulatorKind):
         """See `SimulatorKind.make`."""
         sim, device = request.sim, request.device
         team = Team(sim, request.team, request.seed, device, request.first_env)
-        engine = self.engine_for(sim, request.body, team, device, ("geom_friction",), request.measure_work)
-        simulator = SceneSimulator(engine, team, request.friction)
+        body, shapes = request.body, request.shapes
+        if shapes is not None:
+            body = body.model_copy(update={"parts": shapes.parts(0, all_parts=True)})
+        fields = ("geom_friction", *(family.FIELDS if shapes is not None else ()))
+        engine = self.engine_for(sim, body, team, device, fields, request.measure_work)
+        simulator = SceneSimulator(engine, team, request.friction, shapes)
         simulator.made_by, simulator.request = self.make, request
         return simulator

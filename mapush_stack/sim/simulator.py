@@ -12,6 +12,7 @@ from ..registry import Registry
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .config import ObjectBody, SimConfig
+from .family import Shapes
 
 
 class Simulator(ABC):
@@ -31,6 +32,9 @@ class Simulator(ABC):
     is not a MuJoCo scene. On a GPU the next call may overwrite it."""
     work_path: Optional[Tensor] = None
     """`[T, N, A]` work of each robot on the object in each control step of the last `step`, J; None if not measured."""
+    outlines: Optional[Tensor] = None
+    """`[N, V, 2]` outline of each environment's object in its own frame, counter-clockwise, m; None if it is the one
+    that the task is configured for."""
     measures_work: bool = False
     """True if `step` measures the robots' work."""
     masked_reset: bool = False
@@ -113,6 +117,8 @@ class SimulationRequest(NamedTuple):
     """Number of the first environment in a larger set."""
     measure_work: bool = False
     """Whether to measure the robots' work on the object. It costs time; a simulator that cannot leaves it out."""
+    shapes: Optional[Shapes] = None
+    """The object of each environment; without it all have `body`."""
 
 
 class SimulatorKind(ABC):
