@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Type
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Type, Union
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from typing_extensions import Annotated
@@ -127,6 +127,8 @@ def _child(annotation: Any, metadata: Sequence[Any]) -> Any:
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return annotation
     origin = getattr(annotation, "__origin__", None)
+    if origin is Union and annotation.__args__[1:] == (type(None),):
+        return _child(annotation.__args__[0], ())
     if origin is list:
         inner = _child(annotation.__args__[0], ())
         return None if inner is None else [inner]

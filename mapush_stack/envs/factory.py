@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..sim.config import ObjectBody, ObjectConfig, SimConfig
+from ..sim.family import draw_shapes
 from ..sim.scene_simulator import SceneKind, SceneSimulator
 from ..sim.simulator import SimulationRequest
 from ..sim.simulators import SIMULATORS, choose
@@ -61,7 +62,12 @@ def make_env(
     around = task.obstacles if task.obstacles.active else None
     if around is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
-    request = SimulationRequest(sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around)
+    shapes = None if thing.family is None else draw_shapes(thing.family, seed, ids)
+    if shapes is not None and not isinstance(kind, SceneKind):
+        raise UserError(f"sim.backend={chosen.name} cannot simulate an object of a family; choose mujoco or warp")
+    request = SimulationRequest(
+        sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around, shapes
+    )
     simulator = kind.make(request)
     return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset)
 

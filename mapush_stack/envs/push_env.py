@@ -77,8 +77,12 @@ class PushEnv(TeamEnv):
         """Whether an episode that ends is followed by the next one."""
         self.absent: Sequence[int] = ()
         """Robots that are taken away when an episode starts, see `resets.taken_away`."""
-        self._vertices = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
-        self._outline = observations.outline_of(config, self._vertices)
+        outlines = simulator.outlines
+        if outlines is None:
+            outlines = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
+        self.vertices = outlines
+        """The outline of the object `[V, 2]`, or of each environment's `[N, V, 2]`, m."""
+        self._outline = observations.outline_of(config, self.vertices)
         self._started = self._closed = False
         self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
         """What stands in the way; None for nothing."""
@@ -303,7 +307,7 @@ class PushEnv(TeamEnv):
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
         here = self._here if self._some_away else None
-        return measure(self.config, self._vertices, state, target, self.object.symmetry_fold, here)
+        return measure(self.config, self.vertices, state, target, self.object.symmetry_fold, here)
 
     def _aim(self) -> None:
         """Give the team its next target, where there are obstacles."""
@@ -329,9 +333,8 @@ class PushEnv(TeamEnv):
     def _start(self, rows: Tensor, mask: Tensor) -> None:
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
         ids, episodes = rows + self._first_env, self._episode[rows]
-        start = draw_start(
-            self.config, self.object, self.seed, ids, episodes, self._heights, self._vertices, self._radius
-        )
+        vertices = self.vertices[rows] if self.vertices.dim() == 3 else self.vertices
+        start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights, vertices, self._radius)
         here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents), start.state
         if self._some_away:
             for robot in self.absent:

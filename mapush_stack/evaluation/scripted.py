@@ -42,7 +42,7 @@ class ScriptedTeam(TeamPolicy):
         if any(robot.command_axes != (0, 1, 2) for robot in env.simulator.robots):
             raise UserError("the scripted team steers vx, vy and yaw rate, which a robot of this team cannot")
         self._env = env
-        self._vertices = torch.tensor(env.object.vertices, device=env.device)
+        self._vertices = env.vertices
         self._limit = torch.tensor(env.config.command_limit, device=env.device) * env.config.action_gain
         places = torch.arange(env.spec.num_agents, device=env.device, dtype=torch.float32)
         self._lanes = 2 * (places + 0.5) / len(places) - 1 if len(places) > 1 else torch.zeros_like(places)
@@ -81,9 +81,9 @@ class ScriptedTeam(TeamPolicy):
         """Velocities `[N, A, 2]` around the object from `place` to `stand`, both seen from its centre."""
         angle = torch.atan2(place[..., 1], place[..., 0])
         gap = wrap_to_pi(torch.atan2(stand[..., 1], stand[..., 0]) - angle)
-        radius = torch.linalg.vector_norm(self._vertices, dim=-1).max() + _DETOUR
+        radius = torch.linalg.vector_norm(self._vertices, dim=-1).amax(-1) + _DETOUR
         ahead = angle + gap.clamp(-0.5, 0.5)
-        circle = radius * torch.stack((ahead.cos(), ahead.sin()), dim=-1)
+        circle = radius.view(-1, 1, 1) * torch.stack((ahead.cos(), ahead.sin()), dim=-1)
         way = torch.where((gap.abs() > 0.5).unsqueeze(-1), circle, stand) - place
         velocity: Tensor = _WALK * way / torch.linalg.vector_norm(way, dim=-1, keepdim=True).clamp_min(0.15)
         return velocity

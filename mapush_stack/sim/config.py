@@ -6,7 +6,7 @@ Defaults here are neutral; `presets/default.yaml` says what is good.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Literal, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional, Tuple
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 from typing_extensions import Annotated
@@ -35,8 +35,9 @@ class PartConfig(Settings):
     shape: Literal["box", "cylinder"] = Field(description="a cylinder stands upright")
     size: Tuple[float, ...] = Field(description="box: length, width, height; cylinder: radius, height; m")
     position: Tuple[float, float, float] = Field(description="centre of the part, m")
+    yaw: float = Field(0.0, description="turn about the vertical, degrees")
     mass: float = Field(gt=0, description="kg")
-    inertia: Tuple[float, float, float] = Field(description="about the part's centre, diagonal, kg m^2")
+    inertia: Tuple[float, float, float] = Field(description="about the part's own axes, kg m^2")
 
     @model_validator(mode="after")
     def _check(self) -> PartConfig:
@@ -62,6 +63,29 @@ class ObjectBody(Settings):
         return self
 
 
+class FamilyConfig(Settings):
+    """Objects that are drawn at random, one for each environment: boxes that overlap, or a cylinder.
+
+    They are of one height and of one density over their area.
+    """
+
+    boxes: Tuple[int, int] = Field((1, 3), description="range of the number of boxes")
+    cylinders: float = Field(0.1, ge=0, le=1, description="share of the objects that are a cylinder")
+    size: Tuple[float, float] = Field((0.6, 3.0), description="range of the largest extent seen from above, m")
+    height: float = Field(0.5, gt=0, description="m")
+    mass: Tuple[float, float] = Field((2.0, 40.0), description="range of the mass, drawn by its logarithm, kg")
+
+    @model_validator(mode="after")
+    def _check(self) -> FamilyConfig:
+        for name, least in (("boxes", 1), ("size", 0.3), ("mass", 0.1)):
+            low, high = getattr(self, name)
+            if not least <= low <= high:
+                raise ValueError(f"{name} must be two numbers, {least:g} <= low <= high, not [{low:g}, {high:g}]")
+        if self.boxes[1] > 8:
+            raise ValueError(f"boxes must be at most 8, not {list(self.boxes)}")
+        return self
+
+
 class ObjectConfig(Settings):
     """The object that is pushed; see `presets/objects/`."""
 
@@ -71,6 +95,9 @@ class ObjectConfig(Settings):
     )
     task: ObjectTask
     body: ObjectBody
+    family: Optional[FamilyConfig] = Field(
+        None, description="null, or: every environment has an object of its own, and body.parts stands for all of them"
+    )
 
 
 class SimConfig(Settings):

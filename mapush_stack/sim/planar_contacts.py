@@ -16,7 +16,11 @@ Pair = wp.types.matrix(shape=(2, 3), dtype=wp.float32)
 
 @wp.struct
 class Scene:
-    """What all worlds share, in m, kg, s; `sim/planar_engine.py` takes it from MuJoCo's model."""
+    """What all worlds share, in m, kg, s; `sim/planar_engine.py` takes it from MuJoCo's model.
+
+    The arrays of the object's parts have one row, or if the worlds have objects of their own (`stride` is 1) one each;
+    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`.
+    """
 
     dt: float
     gravity: wp.vec3
@@ -38,8 +42,14 @@ class Scene:
     iterations: int
     tolerance: float
     is_box: wp.array[bool]
-    size: wp.array[wp.vec3]
-    place: wp.array[wp.vec3]
+    stride: int
+    size: wp.array2d[wp.vec3]
+    place: wp.array2d[wp.vec3]
+    turned: bool
+    turn: wp.array2d[wp.vec2]
+    masses: wp.array[float]
+    inertias: wp.array[wp.mat33]
+    centres: wp.array[wp.vec3]
     table: wp.array2d[float]
 
 
@@ -102,6 +112,15 @@ def add_contact(
 
 
 @wp.func
+def part_turn(scene: Scene, world: int, thing: Body, part: int) -> wp.mat33:
+    """The axes of a part of the object, which may be turned about the object's upright axis."""
+    if not scene.turned:
+        return thing.turn
+    turn = scene.turn[world * scene.stride, part]
+    return thing.turn * wp.mat33(turn[0], -turn[1], 0.0, turn[1], turn[0], 0.0, 0.0, 0.0, 1.0)
+
+
+@wp.func
 def corner(size: wp.vec3, number: int) -> wp.vec3:
     """One of the eight corners of a box, in MuJoCo's order."""
     x = wp.where((number & 1) != 0, size[0], -size[0])
@@ -134,16 +153,17 @@ def rim_point(turn: wp.mat33, size: wp.vec3, number: int) -> wp.vec3:
 @wp.func
 def object_on_floor(scene: Scene, world: int, thing: Body, friction: float) -> int:
     """Find the contacts of the object with the floor, four for each part at most; how many there are."""
-    count = int(0)
-    for part in range(scene.size.shape[0]):
+    count, row = int(0), world * scene.stride
+    for part in range(scene.size.shape[1]):
         full = count + 4
         feet = wp.where(scene.is_box[part], 8, 3)
+        size, turn = scene.size[row, part], part_turn(scene, world, thing, part)
         for foot in range(feet):
-            pos = thing.centre + thing.turn * scene.place[part]
+            pos = thing.centre + thing.turn * scene.place[row, part]
             if scene.is_box[part]:
-                pos += thing.turn * corner(scene.size[part], foot)
+                pos += turn * corner(size, foot)
             else:
-                pos += rim_point(thing.turn, scene.size[part], foot)
+                pos += rim_point(thing.turn, size, foot)
             dist = pos[2]
             pos[2] = 0.5 * dist
             if count < full:
@@ -178,9 +198,10 @@ def robot_on_object(
     axis = wp.vec3(robot.turn[0, 0], robot.turn[1, 0], 0.0)
     middle = robot.centre + scene.shift * axis
     radius, half, weight = scene.radius, scene.half_length, scene.inverse_weight + scene.robot_inverse_weight
-    for part in range(scene.size.shape[0]):
-        place = thing.centre + thing.turn * scene.place[part]
-        size = scene.size[part]
+    row = world * scene.stride
+    for part in range(scene.size.shape[1]):
+        place = thing.centre + thing.turn * scene.place[row, part]
+        size, turn = scene.size[row, part], part_turn(scene, world, thing, part)
         sides = int(0)
         dist, pos, normal = wp.vec2(), Pair(0.0), Pair(0.0)
         if not scene.is_box[part]:
@@ -191,8 +212,8 @@ def robot_on_object(
             pos[0] = spot
             normal[0] = outward
             sides = 1
-        elif not apart(middle - place, axis, radius, half, thing.turn, size):
-            dist, pos, normal = capsule_box(middle, axis, radius, half, place, thing.turn, size)
+        elif not apart(middle - place, axis, radius, half, turn, size):
+            dist, pos, normal = capsule_box(middle, axis, radius, half, place, turn, size)
             sides = 2
         for side in range(sides):
             count = add_contact(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,27 @@ from torch import Tensor
 from ..system.machine import usable_cpus
 from . import gpu, work
 from .engine import Engine, Path
+from .family import FIELDS
+from .rotation import rotate_by_quaternion
 
 OBJECT_BODY, OBJECT_DOFS = 1, 6
+
+
+class _Object(NamedTuple):
+    """What the kernel knows of the object of each world, or of all: W rows of P parts each."""
+
+    size: Tensor
+    """`[W, P, 3]` half lengths, m."""
+    place: Tensor
+    """`[W, P, 3]` centres of the parts, from the centre of mass, m."""
+    turn: Tensor
+    """`[W, P, 2]` cosine and sine of the parts' yaw."""
+    mass: Tensor
+    """`[W]` kg"""
+    inertia: Tensor
+    """`[W, 3, 3]` about the centre of mass, kg m^2."""
+    centre: Tensor
+    """`[W, 3]` centre of mass in the object's frame, m."""
 
 
 class PlanarEngine(Engine):
@@ -33,7 +52,7 @@ class PlanarEngine(Engine):
         fields: Tuple[str, ...] = ("geom_friction",),
         threads: int = 0,
     ) -> None:
-        """See `Engine`; the only field that can be set is `geom_friction`."""
+        """See `Engine`; the fields that can be set are `geom_friction` and, together, those of `FIELDS`."""
         self._warp, _ = gpu.import_warp()
         from .planar_contacts import WIDTH
         from .planar_kernel import stepper
@@ -41,9 +60,11 @@ class PlanarEngine(Engine):
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
-        robots, parts = (self.model.nv - OBJECT_DOFS) // 3, int((self.model.geom_bodyid == OBJECT_BODY).sum())
+        self._parts = [geom for geom in range(self.model.ngeom) if self.model.geom_bodyid[geom] == OBJECT_BODY]
+        robots, parts = (self.model.nv - OBJECT_DOFS) // 3, len(self._parts)
         room = 4 * parts + 2 * parts * robots + robots * (robots - 1)
-        self._kernel, self._types = stepper(robots), types(robots)[2:]
+        own = "geom_size" in fields
+        self._kernel, self._types = stepper(robots, own), types(robots)[2:]
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device)
@@ -55,21 +76,26 @@ class PlanarEngine(Engine):
         }
         self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
         self._table = zeros(WIDTH * room, num_envs)
-        self._scene = self._scene_of(self.model)
+        self._fields = {name: torch.from_numpy(getattr(self.model, name)).unsqueeze(0) for name in FIELDS}
+        worlds = num_envs if own else 1
+        self._object = _Object(
+            *(zeros(worlds, *shape) for shape in ((parts, 3), (parts, 3), (parts, 2), (), (3, 3), (3,)))
+        )
+        self._scene = self._scene_of(self.model, own)
+        self._load_object()
         self._threads = None
         if device.type == "cpu":
             self._threads = ThreadPoolExecutor(min(threads or usable_cpus(), num_envs))
         self._prepared: Dict[Tuple[int, int], Tuple[Path, List[Any]]] = {}
         self.set_field("geom_friction", torch.from_numpy(self.model.geom_friction).expand(num_envs, -1, -1))
 
-    def _scene_of(self, model: Any) -> Any:
+    def _scene_of(self, model: Any, own: bool) -> Any:
         """What the kernel needs of a model: all robots and all contacts in it are alike."""
         import mujoco
 
         from .planar_contacts import Scene
 
         warp, scene, robot, capsule = self._warp, Scene(), model.nbody - 1, model.ngeom - 1
-        parts = [geom for geom in range(model.ngeom) if model.geom_bodyid[geom] == OBJECT_BODY]
         turn = warp.quat_to_matrix(warp.quat(*model.body_iquat[OBJECT_BODY][[1, 2, 3, 0]]))
         inertia = turn * warp.diag(warp.vec3(*model.body_inertia[OBJECT_BODY])) * warp.transpose(turn)
         scene.dt, scene.gravity = model.opt.timestep, warp.vec3(*model.opt.gravity)
@@ -93,11 +119,34 @@ class PlanarEngine(Engine):
         scene.tolerance = model.opt.tolerance * model.stat.meaninertia * model.nv
         box = mujoco.mjtGeom.mjGEOM_BOX
         with warp.ScopedDevice(self._wp_device):
-            scene.is_box = warp.array([bool(model.geom_type[part] == box) for part in parts], dtype=warp.bool)
-            scene.size = warp.array(model.geom_size[parts], dtype=warp.vec3)
-            scene.place = warp.array(model.geom_pos[parts] - model.body_ipos[OBJECT_BODY], dtype=warp.vec3)
-        scene.table = warp.from_torch(self._table)
+            scene.is_box = warp.array([bool(model.geom_type[part] == box) for part in self._parts], dtype=warp.bool)
+        scene.stride, scene.turned = int(own), own or bool((model.geom_quat[self._parts, 3] != 0).any())
+        share, thing = warp.from_torch, self._object
+        scene.size, scene.place = share(thing.size, dtype=warp.vec3), share(thing.place, dtype=warp.vec3)
+        scene.turn = share(thing.turn, dtype=warp.vec2)
+        scene.masses, scene.inertias = share(thing.mass), share(thing.inertia, dtype=warp.mat33)
+        scene.centres = share(thing.centre, dtype=warp.vec3)
+        scene.table = share(self._table)
         return scene
+
+    def _load_object(self) -> None:
+        """Give the kernel the objects that the model's fields describe."""
+        size, place, quaternion = (
+            self._fields[name][:, self._parts] for name in ("geom_size", "geom_pos", "geom_quat")
+        )
+        mass, centre, axes, inertia = (self._fields[name][:, OBJECT_BODY] for name in FIELDS[3:])
+        w, z = quaternion[..., 0], quaternion[..., 3]
+        turn = rotate_by_quaternion(axes.unsqueeze(1), torch.eye(3, dtype=axes.dtype).unsqueeze(0)).transpose(1, 2)
+        found = _Object(
+            size=size,
+            place=place - centre.unsqueeze(1),
+            turn=torch.stack((w * w - z * z, 2 * w * z), dim=-1),
+            mass=mass,
+            inertia=turn @ torch.diag_embed(inertia) @ turn.transpose(1, 2),
+            centre=centre,
+        )
+        for memory, value in zip(self._object, found):
+            memory.copy_(value)
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
@@ -165,6 +214,10 @@ class PlanarEngine(Engine):
 
     def set_field(self, name: str, values: Tensor) -> None:
         """See `Engine.set_field`: MuJoCo takes the larger coefficient of two geoms."""
+        if name in FIELDS:
+            self._fields[name] = values
+            self._load_object()
+            return
         floor, thing, robot = (values[:, geom, 0] for geom in (0, 1, -1))
         pairs = (torch.maximum(floor, thing), torch.maximum(robot, thing), robot)
         self._friction.copy_(torch.stack(pairs, dim=-1))

@@ -51,8 +51,8 @@ def add_work(scene: Scene, world: int, count: int, before: Body, after: Body, ti
 
 
 @lru_cache(maxsize=None)
-def stepper(robots: int) -> Any:
-    """The Warp kernel that steps worlds with a number of robots, a thread a world."""
+def stepper(robots: int, own: bool = False) -> Any:
+    """The Warp kernel that steps worlds with a number of robots, a thread a world; `own`: with objects of their own."""
     _, _, pose_type, vector_type = types(robots)
     solve = solver(robots)
 
@@ -166,6 +166,11 @@ def stepper(robots: int) -> Any:
         work: wp.array3d[float],
     ):
         world = first + wp.tid()
+        if wp.static(own):
+            scene.mass = scene.masses[world]
+            scene.inertia = scene.inertias[world]
+            scene.centre = scene.centres[world]
+            scene.inverse_weight = 1.0 / scene.mass
         pose, motion, found = pose_type(qpos[world]), vector_type(qvel[world]), vector_type(warm[world])
         for time in range(path_qpos.shape[0]):
             for robot in range(work.shape[2]):

@@ -85,6 +85,7 @@ def build(
             type=mujoco.mjtGeom.mjGEOM_CYLINDER if part.shape == "cylinder" else mujoco.mjtGeom.mjGEOM_BOX,
             size=half_sizes(part),
             pos=list(part.position),
+            euler=[0.0, 0.0, np.radians(part.yaw)],
             friction=friction(mean_friction(FLOOR_FRICTION, middle)),
             **OBJECT._asdict(),
         )
@@ -105,7 +106,17 @@ def half_sizes(part: PartConfig) -> List[float]:
 
 def combined_inertia(body: ObjectBody) -> Inertia:
     """All parts of an object together."""
-    return combine([Inertia(part.mass, np.array(part.position), np.diag(part.inertia)) for part in body.parts])
+    return combine([Inertia(part.mass, np.array(part.position), _turned_inertia(part)) for part in body.parts])
+
+
+def _turned_inertia(part: PartConfig) -> np.ndarray:
+    """A part's inertia about its centre along the object's axes, `[3, 3]`."""
+    if part.yaw == 0:
+        return np.diag(part.inertia)
+    cos, sin = np.cos(np.radians(part.yaw)), np.sin(np.radians(part.yaw))
+    turn = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])
+    turned: np.ndarray = turn @ np.diag(part.inertia) @ turn.T
+    return turned
 
 
 def friction_arrays(model: Any, coefficients: Tensor, own: Sequence[str]) -> Tensor:

@@ -12,9 +12,10 @@ from ..device.state import flatten, unflatten
 from ..task.obstacle_config import ObstacleConfig
 from ..task.obstacles import Layout
 from ..task.state import SimState
-from . import obstacles, scene, work
+from . import family, obstacles, scene, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine
+from .family import Shapes
 from .rotation import conjugate, quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 from .simulator import SimulationRequest, Simulator, SimulatorKind
 from .team import OBJECT_QPOS, OBJECT_QVEL, Team
@@ -34,16 +35,21 @@ class SceneSimulator(Simulator):
     request: SimulationRequest
     """What it was made from."""
 
-    def __init__(self, engine: Engine, team: Team, friction: Tensor) -> None:
+    def __init__(self, engine: Engine, team: Team, friction: Tensor, shapes: Optional[Shapes] = None) -> None:
         """Simulate `scene.build`'s model on `engine`.
 
-        `friction` `[N]` is the friction coefficient of each environment's object.
+        `friction` `[N]` is the friction coefficient of each environment's object, and `shapes` are the objects
+        themselves, if they differ.
         """
         self.engine, self.team = engine, team
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.masked_reset, self.measures_work = engine.masked_reset, bool(work.sensors(engine.model))
         self._read_path = Replay(self._read, self.device)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
+        if shapes is not None:
+            self.outlines = shapes.outline.to(self.device)
+            for name, values in shapes.fields(engine.model).items():
+                engine.set_field(name, values)
 
     def reset(self, env_ids: Tensor, start: SimState, mask: Optional[Tensor] = None) -> None:
         """See `Simulator.reset`; forces and solver warm starts begin at zero."""
@@ -138,8 +144,10 @@ class SceneKind(SimulatorKind):
     ) -> Engine:
         """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
         spec = scene.build(body, team, sim.solver_iterations, measure_work, around)
-        # Four contacts under each part of the object. A scene that needs more is unhealthy.
-        contacts = 4 * len(body.parts) + team.contacts
+        # Four contacts under each part of the object, and two of a robot with each further part. A scene that needs
+        # more is unhealthy.
+        parts = len(body.parts)
+        contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
             contacts, fields = contacts + 16 + 4 * len(team), (*fields, *obstacles.FIELDS)
         return self.engine_type(team, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
@@ -152,8 +160,11 @@ class SceneKind(SimulatorKind):
         """See `SimulatorKind.make`."""
         sim, device = request.sim, request.device
         team = Team(sim, request.team, request.seed, device, request.first_env)
-        fields = ("geom_friction",)
-        engine = self.engine_for(sim, request.body, team, device, fields, request.measure_work, request.around)
-        simulator = SceneSimulator(engine, team, request.friction)
+        body, shapes = request.body, request.shapes
+        if shapes is not None:
+            body = body.model_copy(update={"parts": shapes.parts(0, all_parts=True)})
+        fields = ("geom_friction", *(family.FIELDS if shapes is not None else ()))
+        engine = self.engine_for(sim, body, team, device, fields, request.measure_work, request.around)
+        simulator = SceneSimulator(engine, team, request.friction, shapes)
         simulator.made_by, simulator.request = self.make, request
         return simulator

@@ -14,6 +14,7 @@ from ..task.obstacles import Layout
 from ..task.robot import RobotTask
 from ..task.state import SimState
 from .config import ObjectBody, SimConfig
+from .family import Shapes
 
 
 class Simulator(ABC):
@@ -33,6 +34,9 @@ class Simulator(ABC):
     is not a MuJoCo scene. On a GPU the next call may overwrite it."""
     work_path: Optional[Tensor] = None
     """`[T, N, A]` work of each robot on the object in each control step of the last `step`, J; None if not measured."""
+    outlines: Optional[Tensor] = None
+    """`[N, V, 2]` outline of each environment's object in its own frame, counter-clockwise, m; None if it is the one
+    that the task is configured for."""
     measures_work: bool = False
     """True if `step` measures the robots' work."""
     masked_reset: bool = False
@@ -121,6 +125,8 @@ class SimulationRequest(NamedTuple):
     """Whether to measure the robots' work on the object. It costs time; a simulator that cannot leaves it out."""
     around: Optional[ObstacleConfig] = None
     """Obstacles to have room for; None for none."""
+    shapes: Optional[Shapes] = None
+    """The object of each environment; without it all have `body`."""
 
 
 class SimulatorKind(ABC):

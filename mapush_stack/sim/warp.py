@@ -19,7 +19,14 @@ from .scene_simulator import SceneKind
 from .simulator import Backend
 from .team import Team
 
-DERIVED = {"body_mass": ("body_subtreemass", "body_invweight0", "dof_invweight0", "actuator_acc0")}
+_INVERSES = ("body_invweight0", "dof_invweight0", "actuator_acc0")
+DERIVED = {
+    "body_mass": ("body_subtreemass", *_INVERSES),
+    "body_inertia": _INVERSES,
+    "body_ipos": _INVERSES,
+    "body_iquat": _INVERSES,
+    "geom_size": ("geom_aabb", "geom_rbound"),
+}
 """Fields that MuJoCo derives from others; they differ between copies if those do."""
 SPARSE_ABOVE = 32
 """Degrees of freedom above which the Jacobian is sparse: few joints move a contact, and the dense Hessian of so many is

@@ -35,16 +35,19 @@ def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
     the nearer end point; the first edge wins ties.
 
     Args:
-        vertices: `[V, 2]`, counter-clockwise, m.
-        point: `[..., 2]`, m.
+        vertices: `[V, 2]`, counter-clockwise, m; or `[N, V, 2]`, of which each may be repeated.
+        point: `[..., 2]`, m; with `[N, V, 2]` vertices `[..., N, A, 2]`.
 
     Returns:
         `[..., 2]` unit vectors.
 
     """
-    edge = torch.roll(vertices, -1, dims=0) - vertices
-    direction = edge / torch.linalg.vector_norm(edge, dim=-1, keepdim=True)
-    inward = torch.stack((-direction[:, 1], direction[:, 0]), dim=-1)
+    if vertices.dim() == 3:
+        vertices = vertices.unsqueeze(1)
+    edge = torch.roll(vertices, -1, dims=-2) - vertices
+    length = torch.linalg.vector_norm(edge, dim=-1, keepdim=True)
+    direction = edge / length.clamp_min(1e-9)
+    inward = torch.stack((-direction[..., 1], direction[..., 0]), dim=-1)
     from_start = point.unsqueeze(-2) - vertices
     from_end = torch.roll(from_start, -1, dims=-2)
     to_line = (from_start * inward).sum(-1).abs()
@@ -53,7 +56,10 @@ def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
     to_start = torch.linalg.vector_norm(from_start, dim=-1)
     to_end = torch.roll(to_start, -1, dims=-1)
     distance = torch.where(before_start, to_start, torch.where(behind_end, to_end, to_line))
-    return inward[distance.argmin(-1)]
+    if vertices.dim() == 2:
+        return inward[distance.argmin(-1)]
+    nearest = (distance + 1e9 * (length.squeeze(-1) < 1e-6)).argmin(-1)  # no edge between repeated vertices
+    return torch.take_along_dim(inward.expand(*distance.shape, 2), nearest[..., None, None], dim=-2).squeeze(-2)
 
 
 class Measures(NamedTuple):

@@ -24,3 +24,25 @@ def evenly_spaced(vertices: Tensor, count: int) -> Tensor:
     index = edge.expand(*edge.shape[:-1], 2)
     points: Tensor = vertices.gather(-2, index) + share * edges.gather(-2, index)
     return points
+
+
+def convex_hull(points: Tensor) -> Tensor:
+    """Convex outlines of `[N, K, 2]` points, `[N, K, 2]`: counter-clockwise, then the first vertex again and again."""
+    rows = torch.arange(len(points), device=points.device)
+    lowest = torch.argmin(points[..., 1] + 1e-6 * points[..., 0], dim=1)
+    first = points[rows, lowest]
+    hull, closed = [first], torch.zeros_like(rows, dtype=torch.bool)
+    slack = 1e-9 * points.abs().amax((1, 2)) ** 2
+    while len(hull) < points.shape[1]:
+        here, chosen = hull[-1], hull[-1]
+        if bool(closed.all()):
+            hull.append(first)
+            continue
+        for point in points.unbind(1):
+            one, other = chosen - here, point - here
+            side = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+            further = (side.abs() <= slack) & ((other**2).sum(-1) > (one**2).sum(-1))
+            chosen = torch.where(((side < -slack) | further).unsqueeze(-1), point, chosen)
+        closed = closed | ((chosen - first) ** 2).sum(-1).le(slack)
+        hull.append(torch.where(closed.unsqueeze(-1), first, chosen))
+    return torch.stack(hull, dim=1)

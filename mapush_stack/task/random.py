@@ -22,6 +22,8 @@ STREAM_AGE = 2
 """Stream of the episode ages at the start of training."""
 STREAM_JOINTS = 3
 """Stream of the joint angles at which legged robots start."""
+STREAM_OBJECT = 5
+"""Stream of the objects of a family, drawn once per environment."""
 STREAM_TEAM = 4
 """Stream of which robots are here in an episode."""
 STREAM_OBSTACLES = 19

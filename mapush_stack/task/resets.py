@@ -80,7 +80,7 @@ def draw_start(
         planar = _polar(distance, _scale(per_robot[..., 1], _ANGLE))
     else:
         vertices = torch.tensor(target_object.vertices, device=env_ids.device) if vertices is None else vertices
-        corners = rotate(vertices, object_rpy[:, 2:])
+        corners = rotate(vertices, object_rpy[:, 2:])  # `[N, V, 2]` with angles `[N, 1]`
         if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them
             corners = corners / math.cos(math.pi / corners.shape[-2])
         nearest = max(2 * radius, target_object.min_robot_distance) + _MARGIN

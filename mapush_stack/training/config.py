@@ -104,6 +104,11 @@ class ExperimentConfig(Settings):
                 raise ValueError(
                     f"{name} has {len(team)} robots, but object.task.num_robots is {self.object.task.num_robots}"
                 )
+        if self.object.family is not None and self.task.observation in ("published", "cos_sin", "features"):
+            raise ValueError(
+                f"task.observation must be sets with {self.object.name}, whose objects differ in their shape, not "
+                f"{self.task.observation}"
+            )
         size, robots = self.task.team_size, len(self.team_kinds)
         if size is not None and size[1] > robots:
             raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")
