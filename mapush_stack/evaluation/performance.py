@@ -83,9 +83,10 @@ def make_stage(candidate: Candidate, env: PushEnv, size: Tuple[int, int]) -> Sta
     """
     if not isinstance(env.simulator, SceneSimulator):
         raise _no_scene()
-    settings = candidate.config
-    task = settings.task
-    return Stage(settings.object.body, env.simulator.team, task.goal_distance, size, task.goal == "pose")
+    task, body, shapes = candidate.config.task, candidate.config.object.body, env.simulator.request.shapes
+    if shapes is not None:
+        body = body.model_copy(update={"parts": shapes.parts(0)})  # environment 0 is shown
+    return Stage(body, env.simulator.team, task.goal_distance, size, task.goal == "pose")
 
 
 def _no_scene() -> UserError:

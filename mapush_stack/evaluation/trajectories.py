@@ -11,7 +11,6 @@ from torch import Tensor
 from ..envs.push_env import Step
 from ..task.config import CONTROL_DT
 from ..task.geometry import rotate
-from ..task.resets import draw_start
 from ..task.state import SimState
 from ..task.terminations import CAUSES
 from . import policies, protocol
@@ -49,22 +48,21 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
         UserError: the simulator is missing, or the policy cannot be read or does not fit.
 
     """
-    settings = candidate.config
-    ids, zero = torch.arange(count), torch.zeros(count, dtype=torch.int64)
-    start = draw_start(settings.task, settings.object.task, seed, ids, zero)
-    poses = [_planar_poses(start.state).unsqueeze(0)]
+    env, poses = policies.environment(candidate, count, seed), []
 
     def keep(step: Step) -> None:
         poses.append(_planar_poses(step.path))
 
-    env = policies.environment(candidate, count, seed)
     try:
+        env.reset()
+        poses.append(_planar_poses(env.sim_state).unsqueeze(0))
+        target = env.target.cpu().clone()
         ended = protocol.run_episodes(policies.policy(candidate, env).act, env, on_step=keep)
     finally:
         env.close()
     path = torch.cat(poses)
     trajectories = [
-        _turned(path[: round(seconds / CONTROL_DT) + 1, index], start.target[index], CAUSES[cause], seconds, success)
+        _turned(path[: round(seconds / CONTROL_DT) + 1, index], target[index], CAUSES[cause], seconds, success)
         for index, (seconds, cause, success) in enumerate(
             zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
         )

@@ -37,9 +37,17 @@ class Draw:
             self.spec.add_mesh(name=self._meshes[size], scale=size).make_supersphere(12, 0.4, 0.4)
         self._add(body, "MESH", colour, pos=list(pos), meshname=self._meshes[size])
 
-    def box(self, body: Any, pos: Sequence[float], half: Sequence[float], colour: Colour, name: str = "") -> None:
-        """A box with sharp edges."""
-        self._add(body, "BOX", colour, pos=list(pos), size=list(half), name=name)
+    def box(
+        self,
+        body: Any,
+        pos: Sequence[float],
+        half: Sequence[float],
+        colour: Colour,
+        yaw: float = 0.0,
+        name: str = "",
+    ) -> None:
+        """A box with sharp edges, turned by `yaw` rad."""
+        self._add(body, "BOX", colour, pos=list(pos), size=list(half), euler=[0, 0, yaw], name=name)
 
     def cylinder(
         self,

@@ -144,7 +144,7 @@ def _add_outline(spec: Any, body: ObjectBody) -> None:
         if part.shape == "cylinder":
             Draw(spec).cylinder(spec.body("goal"), place, radius, 0.1, _GOAL, name=name)
         else:
-            Draw(spec).box(spec.body("goal"), place, [radius, width, 0.1], _GOAL, name=name)
+            Draw(spec).box(spec.body("goal"), place, [radius, width, 0.1], _GOAL, np.radians(part.yaw), name)
 
 
 def _add_surroundings(spec: Any) -> None:

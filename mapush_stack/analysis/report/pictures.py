@@ -110,6 +110,7 @@ def _part_outline(part: Any) -> np.ndarray:
         corners = part.size[0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
     else:
         corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * part.size[:2]
+        corners = _placed(corners, (0.0, 0.0, np.radians(part.yaw)))
     return np.asarray(corners + np.array(part.position[:2]))
 
 
