@@ -69,7 +69,9 @@ def make_env(
         sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around, shapes
     )
     simulator = kind.make(request)
-    return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset)
+    own = sum(part.mass for part in thing.body.parts)
+    mass = torch.full((sim.num_envs,), own) if shapes is None else shapes.weight.sum(-1)
+    return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset, mass)
 
 
 def make_simulator(

@@ -58,11 +58,13 @@ class PushEnv(TeamEnv):
         seed: int,
         first_env: int = 0,
         auto_reset: bool = True,
+        mass: Optional[Tensor] = None,
     ) -> None:
         """Make the environment; call `reset` before `step`.
 
         With `first_env` the environments are numbers `first_env` and following of a larger set. Without `auto_reset`
-        an episode that ended is observed where it ended, and what follows until `reset` has no meaning.
+        an episode that ended is observed where it ended, and what follows until `reset` has no meaning. `mass` `[N]` is
+        that of each environment's object, kg, for `task.load_per_robot`.
         """
         self.object, self.simulator, self.seed = target_object, simulator, seed
         self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
@@ -77,6 +79,7 @@ class PushEnv(TeamEnv):
         """Whether an episode that ends is followed by the next one."""
         self.absent: Sequence[int] = ()
         """Robots that are taken away when an episode starts, see `resets.taken_away`."""
+        self._mass = None if mass is None else mass.to(self.device)
         outlines = simulator.outlines
         if outlines is None:
             outlines = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
@@ -335,7 +338,8 @@ class PushEnv(TeamEnv):
         ids, episodes = rows + self._first_env, self._episode[rows]
         vertices = self.vertices[rows] if self.vertices.dim() == 3 else self.vertices
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights, vertices, self._radius)
-        here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents), start.state
+        mass = None if self._mass is None else self._mass[rows]
+        here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents, mass), start.state
         if self._some_away:
             for robot in self.absent:
                 here[:, robot] = False

@@ -142,16 +142,21 @@ def _rank(values: Tensor) -> Tensor:
     return ((one > other) | ((one == other) & earlier)).sum(-1)
 
 
-def draw_team(config: TaskConfig, seed: int, env_ids: Tensor, episodes: Tensor, robots: int) -> Tensor:
+def draw_team(
+    config: TaskConfig, seed: int, env_ids: Tensor, episodes: Tensor, robots: int, mass: Optional[Tensor] = None
+) -> Tensor:
     """Which robots are here in an episode, `[N, A]` bool: as many as `team_size` says, or all.
 
-    Arguments as in `draw_start`; A is `robots`.
+    Arguments as in `draw_start`; A is `robots`, and `mass` `[N]` that of the objects, kg.
     """
     if config.team_size is None:
         return torch.ones(len(env_ids), robots, dtype=torch.bool, device=env_ids.device)
     low, high = config.team_size
     draws = uniform(seed, STREAM_TEAM, env_ids, episodes, 1 + robots)
-    count = low + torch.floor((high - low + 1) * draws[:, :1])
+    least = torch.full_like(draws[:, :1], low)
+    if config.load_per_robot is not None and mass is not None:
+        least = torch.ceil(mass.unsqueeze(-1) / config.load_per_robot).clamp(low, high)
+    count = least + torch.floor((high - least + 1) * draws[:, :1])
     return _rank(draws[:, 1:]) < count
 
 

@@ -109,6 +109,10 @@ class ExperimentConfig(Settings):
                 f"task.observation must be sets with {self.object.name}, whose objects differ in their shape, not "
                 f"{self.task.observation}"
             )
+        if self.object.family is not None and self.task.obstacles.active:
+            raise ValueError(
+                f"task.obstacles are not allowed with {self.object.name}: the way around them is planned for one object"
+            )
         size, robots = self.task.team_size, len(self.team_kinds)
         if size is not None and size[1] > robots:
             raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")

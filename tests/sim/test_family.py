@@ -200,3 +200,8 @@ def test_a_layout_that_hides_the_shape_is_one_sentence(layout):
 def test_a_wrong_range_is_one_sentence(change):
     with pytest.raises(UserError, match=r"object\.family.*low <= high"):
         small_config(*SETS, change, object_name="random")
+
+
+def test_obstacles_and_random_objects_are_one_sentence():
+    with pytest.raises(UserError, match=r"task\.obstacles are not allowed with random"):
+        small_config(*SETS, "task.obstacles.arena=[14,14]", "task.obstacles.boxes=2", object_name="random")

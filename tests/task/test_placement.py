@@ -83,6 +83,14 @@ def test_so_many_robots_are_here_as_the_team_size_says():
     assert not torch.equal(draw_team(config.task, 1, ids, zero + 1, 4), here)
 
 
+def test_a_heavy_object_has_no_small_team():
+    config = of_team(*["planar"] * 4, overrides=["task.team_size=[2,4]", "task.load_per_robot=10"])
+    ids, mass = torch.arange(SIZE), torch.tensor([4.0, 20.0, 24.0, 40.0, 90.0]).repeat(SIZE // 5)
+    count = draw_team(config.task, 1, ids, torch.zeros_like(ids), 4, mass).sum(-1).view(-1, 5)
+    assert count.min(0).values.tolist() == [2, 2, 3, 4, 4] and count.max(0).values.tolist() == [4] * 5
+    assert abs(float(count[:, 2].float().mean()) - 3.5) < 0.05
+
+
 def test_robots_that_are_not_here_stand_far_away_and_count_for_nothing():
     overrides = ["task.team_size=[1,2]", "sim.num_envs=256", "task.observation=cos_sin", "task.success_distance=0.1"]
     config = of_team(*["planar"] * 4, overrides=overrides)
