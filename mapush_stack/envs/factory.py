@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..sim.config import ObjectBody, ObjectConfig, SimConfig
-from ..sim.family import draw_shapes
+from ..sim.family import Shapes, draw_shapes
 from ..sim.scene_simulator import SceneKind, SceneSimulator
 from ..sim.simulator import SimulationRequest
 from ..sim.simulators import SIMULATORS, choose
@@ -27,6 +27,7 @@ def make_env(
     auto_reset: bool = True,
     team: Optional[Sequence[str]] = None,
     measure_work: bool = False,
+    shapes: Optional[Shapes] = None,
 ) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
@@ -39,6 +40,7 @@ def make_env(
         auto_reset: as in `PushEnv`.
         team: kind of each robot; without it the object's number of robots of the kind `sim.robot`.
         measure_work: see `SimulationRequest`.
+        shapes: each environment's object, instead of those that the object's family draws.
 
     Raises:
         UserError: the simulator is not installed, cannot run here, or cannot simulate the team.
@@ -62,7 +64,8 @@ def make_env(
     around = task.obstacles if task.obstacles.active else None
     if around is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
-    shapes = None if thing.family is None else draw_shapes(thing.family, seed, ids)
+    if shapes is None and thing.family is not None:
+        shapes = draw_shapes(thing.family, seed, ids)
     if shapes is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} cannot simulate an object of a family; choose mujoco or warp")
     request = SimulationRequest(

@@ -89,14 +89,7 @@ def env_of(backend, size, *overrides, shapes=None, robots=2, fused=False):
         *SETS, f"sim.num_envs={size}", f"sim.backend={backend}", "sim.device=cpu", f"sim.planar.fused={fused}",
         f"team=[{','.join(['planar'] * robots)}]", *overrides, object_name="random",
     )  # fmt: skip
-    if shapes is None:
-        return make_env(config, seed=3)
-    before = factory.draw_shapes
-    factory.draw_shapes = lambda *_: shapes
-    try:
-        return make_env(config, seed=3)
-    finally:
-        factory.draw_shapes = before
+    return factory.make_env(config.task, config.object, config.sim, 3, team=config.team_kinds, shapes=shapes)
 
 
 def cuboids(size):

@@ -143,9 +143,11 @@ def fields(model, prefix=""):
 
 
 def leaves(plain, prefix=""):
-    """Nested mappings as one, by path."""
+    """Nested mappings, and lists of them, as one by path."""
     found = {}
     for name, value in plain.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            value = dict(enumerate(value))
         inner = leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": str(value)}
         found.update(inner)
     return found
