@@ -126,6 +126,16 @@ def check_file(path: Path, config: ExperimentConfig, episodes: int) -> None:
         raise UserError(f"a file of demonstrations has room for {most} episodes of this task, not {episodes}")
 
 
+def _check_kind(config: ExperimentConfig) -> None:
+    """Refuse a task whose observations do not follow from states and targets alone."""
+    if config.object.family is not None:
+        raise UserError(
+            f"demonstrations are of one object, and {config.object.name} is a family; choose another --object"
+        )
+    if config.task.obstacles.active:
+        raise UserError("demonstrations know no obstacles; leave task.obstacles.arena out")
+
+
 def save(shown: Demonstrations, path: Path) -> None:
     """Write demonstrations to an .npz file.
 
@@ -186,6 +196,7 @@ def examples(shown: Demonstrations, config: ExperimentConfig, path: Path) -> Exa
             message names the file `path`.
 
     """
+    _check_kind(config)
     _check_fit(shown.config, config, path)
     if not shown.success.any():
         raise UserError(f"none of the {len(shown.success)} episodes in {path} succeeds; record others")
