@@ -30,6 +30,14 @@ from .given import check_fields, other_team
 @click.option("--absent", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Take a robot away; repeatable.")
 @click.option("--frozen", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Let it stand; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option(
+    "--save-demonstrations",
+    "demonstrations",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Keep the episodes for `mapush train --demonstrations`: an .npz.",
+)
 @click.option("--plot", type=click.Path(path_type=Path), default=None, help="PNG for the success curve of a run.")
 def command(
     paths: Tuple[Path, ...],
@@ -43,6 +51,7 @@ def command(
     absent: Tuple[int, ...],
     frozen: Tuple[int, ...],
     as_json: bool,
+    demonstrations: Optional[Path],
     plot: Optional[Path],
 ) -> None:
     """Evaluate policies under the published protocol: first episodes, deterministic actions.
@@ -55,6 +64,8 @@ def command(
     --team of any size.
 
     --scripted is a team that pushes by rule: what a task allows without learning (docs/teams.md).
+
+    --save-demonstrations keeps what one policy did, successful or not.
 
     --absent and --frozen show whether the team needs a robot, by its number from 0. An absent robot starts further
     away than any target; a frozen one stands where it starts.
@@ -73,7 +84,9 @@ def command(
         )
     if plot is not None and (scripted or names):
         raise UserError("--plot draws the checkpoints of runs; leave --scripted and --pretrained out")
-    rows = evaluate_paths(console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen)
+    rows = evaluate_paths(
+        console, paths, object_name, overrides, episodes, seed, not as_json, absent, frozen, demonstrations
+    )
     if not (overrides or object_name or names or scripted):
         evaluations.record(rows)
     if as_json:
@@ -99,19 +112,25 @@ def evaluate_paths(
     show: bool = True,
     absent: Sequence[int] = (),
     frozen: Sequence[int] = (),
+    demonstrations: Optional[Path] = None,
 ) -> List[Dict[str, Any]]:
     """Evaluate everything at `paths`; returns a row each and prints them as a table if `show`.
 
-    Robots that are `absent` or `frozen` do not take part.
+    Robots that are `absent` or `frozen` do not take part. The file `demonstrations` keeps the episodes of one policy.
     """
     from ..evaluation import policies, protocol
     from ..sim import isaacgym
+    from ..training.demonstrations import Recorder, check_file, save
     from ..training.session import set_torch_threads
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
     idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
     for candidate in candidates:
         _check_idle(idle, len(candidate.config.team_kinds))
+        if demonstrations is not None:
+            if len(candidates) > 1:
+                raise UserError(f"--save-demonstrations keeps what one policy does; give one, not {len(candidates)}")
+            check_file(demonstrations, candidate.config, episodes or candidate.config.evaluation.episodes)
     rows = []
     for candidate in candidates:
         settings = candidate.config
@@ -125,7 +144,12 @@ def evaluate_paths(
         env.absent = idle["absent"]
         with closing.ensured("the simulation", env.close):
             act = protocol.without(policies.policy(candidate, env).act, [*absent, *frozen])
-            episodes_run = protocol.run_episodes(act, env)
+            if demonstrations is None:
+                episodes_run = protocol.run_episodes(act, env)
+            else:
+                recorder = Recorder(act, env, each=1)
+                episodes_run = protocol.run_episodes(recorder.act, env, recorder.on_step)
+                save(recorder.demonstrations(settings), demonstrations)
         task = settings.task
         result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import deque
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
@@ -21,6 +22,7 @@ from .given import check_fields, other_team
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
     from ..evaluation.video import Frames
+    from ..sim.visuals import Stage
 
 _SIZES = {".mp4": (1280, 720), ".gif": (640, 360)}
 _FPS = {".mp4": 50, ".gif": 25}
@@ -50,6 +52,14 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: Optio
     "--record", type=click.Path(path_type=Path), metavar="OUT", help="Record to an .mp4 or .gif; needs no display."
 )
 @click.option("--stills", metavar="PREFIX", help="Write PREFIX-1.png to -3.png: start, pushing and end of episode 1.")
+@click.option("--scripted", is_flag=True, help="The team that pushes by rule, in the preset `default`.")
+@click.option("--drive", type=click.IntRange(0), metavar="ROBOT", help="Steer this robot, counted from 0, by keys.")
+@click.option(
+    "--keys", type=click.Path(path_type=Path), metavar="FILE", help="Presses to drive by: SECONDS KEY a line."
+)
+@click.option(
+    "--save", type=click.Path(path_type=Path), metavar="FILE", help="Keep the episodes as demonstrations: .npz."
+)
 @click.option("--size", callback=_parse_size, metavar="WxH", help="Pixels.  [default: 1280x720; .gif: 640x360]")
 @click.option("--fps", type=click.IntRange(1, 60), default=None, help="Frames a second.  [default: 50; .gif: 25]")
 def command(
@@ -62,6 +72,10 @@ def command(
     overrides: Tuple[str, ...],
     record: Optional[Path],
     stills: Optional[str],
+    scripted: bool,
+    drive: Optional[int],
+    keys: Optional[Path],
+    save: Optional[Path],
     size: Optional[Tuple[int, int]],
     fps: Optional[int],
 ) -> None:
@@ -69,16 +83,26 @@ def command(
 
     PATH is a run, a checkpoint or a policy of another program, as for `mapush evaluate`; of a run the last checkpoint
     is played. Object and goal turn green when an episode succeeds and red when it fails.
+
+    With --drive you steer one robot with the arrow keys, comma and period; the policy steers the others. --save keeps
+    the episodes that ended, for `mapush train --demonstrations`.
     """
-    from ..evaluation import camera, performance, policies, video
+    from ..evaluation import camera, driving, performance, policies
     from ..sim.opengl import choose_gl
+    from ..training import demonstrations
     from ..training.session import set_torch_threads
 
     check_fields({"seed": "evaluation.seed", "object_name": "object", "team": "team"}, overrides)
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
-    _check(record, pictures)
-    candidate = policies.find(_source(path, pretrained), object_name, [*_ON_THE_CPU, *other_team(team), *overrides])[-1]
+    if keys is not None and drive is None:
+        raise UserError("--keys says how a robot is driven; add --drive ROBOT")
+    script = driving.read_script(keys) if keys is not None else []
+    _check(record, pictures, shown=keys is None)
+    source = _source(path, pretrained, scripted)
+    candidate = policies.find(source, object_name, [*_ON_THE_CPU, *other_team(team), *overrides])[-1]
     settings = candidate.config
+    if save is not None:
+        demonstrations.check_file(save, settings, episodes)
     set_torch_threads(settings.training.torch_threads)
     if record or pictures:
         choose_gl()
@@ -87,40 +111,73 @@ def command(
     console = make_console()
     env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
     with closing.ensured("the simulation", env.close):
-        shots = _announced(console, performance.perform(policies.policy(candidate, env).act, env, episodes))
+        act, on_key = policies.policy(candidate, env).act, None
+        if drive is not None:
+            driver = driving.Driver(act, env, drive, script)
+            act, on_key = driver.act, driver.press_code
+            console.print(f"you drive robot {drive}. {driving.HELP}", highlight=False, soft_wrap=True)
+        recorder = demonstrations.Recorder(act, env, episodes)
+        shots = _announced(console, performance.perform(recorder.act, env, episodes, recorder.on_step))
         stage = performance.make_stage(candidate, env, size)
-        if not (record or pictures):
-            camera.show(stage, shots)
-            return
-        played, film = list(shots), camera.Film(stage, size)
-        progress = partial(_progress, console, round(len(played) * CONTROL_DT * fps))
-        if pictures:
-            video.save_stills(film, played, pictures)
-        if record:
-            video.record(film, played, record, fps, size, progress)
-        film.close()
-        for file in [*pictures, *([record] if record else [])]:
-            console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
+        try:
+            if record or pictures:
+                _draw(console, stage, list(shots), record, pictures, size, fps)
+            elif keys is not None:
+                deque(shots, maxlen=0)
+            else:
+                camera.show(stage, shots, on_key)
+        finally:  # also after Ctrl-C
+            if save is not None and recorder.episodes:
+                demonstrations.save(recorder.demonstrations(settings), save)
+                console.print(f"{save}: {recorder.episodes} episodes", highlight=False, soft_wrap=True)
+        if save is not None and not recorder.episodes:
+            raise UserError(f"{save} is not written: no episode ended")
 
 
-def _source(path: Optional[Path], pretrained: Optional[str]) -> Path:
-    """The path of the policy, from PATH or --pretrained; exactly one must be given."""
+def _draw(
+    console: Console,
+    stage: Stage,
+    shots: List[Shot],
+    record: Optional[Path],
+    pictures: List[Path],
+    size: Tuple[int, int],
+    fps: int,
+) -> None:
+    """Draw what was played to files, and name these."""
+    from ..evaluation import camera, video
+
+    film = camera.Film(stage, size)
+    if pictures:
+        video.save_stills(film, shots, pictures)
+    if record:
+        progress = partial(_progress, console, round(len(shots) * CONTROL_DT * fps))
+        video.record(film, shots, record, fps, size, progress)
+    film.close()
+    for file in [*pictures, *([record] if record else [])]:
+        console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)
+
+
+def _source(path: Optional[Path], pretrained: Optional[str], scripted: bool) -> Path:
+    """The path of the policy, from PATH, --pretrained or --scripted; exactly one must be given."""
+    from ..evaluation import policies
     from ..evaluation import pretrained as shipped
 
-    if (path is None) == (pretrained is None):
-        raise UserError(f"give a PATH to play, or --pretrained with one of: {', '.join(shipped.names())}")
-    return path or shipped.path(str(pretrained))
+    if (path is not None) + (pretrained is not None) + scripted != 1:
+        names = ", ".join(shipped.names())
+        raise UserError(f"give a PATH to play, --scripted, or --pretrained with one of: {names}")
+    return policies.SCRIPTED if scripted else path or shipped.path(str(pretrained))
 
 
-def _check(record: Optional[Path], pictures: List[Path]) -> None:
-    """Raise an error early if the episodes cannot be shown or written."""
+def _check(record: Optional[Path], pictures: List[Path], shown: bool) -> None:
+    """Raise an error early if the episodes cannot be written, or shown where they are to be `shown`."""
     from ..evaluation import video
 
     if record:
         video.check_output(record, (".mp4", ".gif"))
     for picture in pictures:
         video.check_output(picture, (".png",))
-    if not (record or pictures or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+    display = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if shown and not (record or pictures or display):
         raise UserError("there is no display to show the viewer on; use --record OUT.mp4")
 
 

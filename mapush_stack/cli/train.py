@@ -54,6 +54,12 @@ _FIELDS = {
     ".safetensors file of weights.",
 )
 @click.option("--pretrained", default=None, help="Shipped policy to start from, likewise.")
+@click.option(
+    "--demonstrations",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Episodes to imitate first: an .npz of `mapush evaluate --save-demonstrations` or `mapush play --save`.",
+)
 @click.option("--gpus", type=click.IntRange(1), default=None, help="NVIDIA GPUs to train on together.  [default: one]")
 @click.option("--wandb", is_flag=True, help="Log to Weights & Biases too; a resumed run goes on with its own there.")
 @click.option("--no-evaluation", is_flag=True, help="Leave out the evaluation at the end.")
@@ -74,6 +80,7 @@ def command(
     goes_on: bool,
     initial: Optional[Path],
     pretrained: Optional[str],
+    demonstrations: Optional[Path],
     gpus: Optional[int],
     wandb: bool,
     no_evaluation: bool,
@@ -97,7 +104,7 @@ def command(
     changes += [*_team(robot, team), *overrides]
     initial, weights = _initial(initial, pretrained), None
     if resume is not None:
-        if preset or parts or object_name or changes or initial or goes_on:
+        if preset or parts or object_name or changes or initial or goes_on or demonstrations:
             raise UserError("--resume goes on with the run's own configuration; leave the other options out")
         settings = RunDirectory(resume).config()
     else:
@@ -110,8 +117,15 @@ def command(
     if gpus is not None and gpus > 1:
         launch.check(gpus)
         return launch.launch(gpus, without_gpus(sys.argv[1:]))
+    command_line = ["mapush", *sys.argv[1:]]
     train: Callable[..., Any] = functools.partial(
-        session.start, settings, results, ["mapush", *sys.argv[1:]], initial=weights, goes_on=goes_on
+        session.start,
+        settings,
+        results,
+        command_line,
+        initial=weights,
+        goes_on=goes_on,
+        demonstrations=demonstrations,
     )
     if resume is not None:
         train = functools.partial(session.resume, resume)

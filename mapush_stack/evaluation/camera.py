@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import Iterable, Iterator, Sequence, Tuple
+from typing import Callable, Iterable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -105,8 +105,10 @@ def _show(stage: Stage, camera: Camera, shot: Shot) -> None:
     stage.light(camera.looking_at, camera.azimuth)
 
 
-def show(stage: Stage, shots: Iterable[Shot]) -> None:
+def show(stage: Stage, shots: Iterable[Shot], on_key: Optional[Callable[[int], None]] = None) -> None:
     """Show `shots` in MuJoCo's viewer in real time, until they end or the user closes it.
+
+    `on_key` is called with GLFW's number of each key that is pressed.
 
     Raises:
         UserError: no window can be opened.
@@ -119,7 +121,8 @@ def show(stage: Stage, shots: Iterable[Shot]) -> None:
         warnings.simplefilter("ignore")
         if not glfw.init():  # MuJoCo would exit the process
             raise UserError("no window can be opened on this display; use --record OUT.mp4")
-    viewer = mujoco.viewer.launch_passive(stage.model, stage.data, show_left_ui=False, show_right_ui=False)
+    options = {"show_left_ui": False, "show_right_ui": False, "key_callback": on_key}
+    viewer = mujoco.viewer.launch_passive(stage.model, stage.data, **options)
     camera, started = Camera(16 / 9, stage.object_radius), time.perf_counter()
     with viewer:
         for count, shot in enumerate(shots):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv
+from ..envs.push_env import PushEnv, Step
 from ..errors import UserError
 from ..sim.scene_simulator import SceneSimulator
 from ..sim.visuals import Stage
@@ -42,8 +42,10 @@ class Shot(NamedTuple):
 
 
 @torch.no_grad()
-def perform(act: Act, env: PushEnv, episodes: int) -> Iterator[Shot]:
+def perform(act: Act, env: PushEnv, episodes: int, on_step: Optional[Callable[[Step], None]] = None) -> Iterator[Shot]:
     """Play `episodes` one after the other in environment 0; every control step, and a second of every end.
+
+    `on_step` is given every decision's result.
 
     Raises:
         UserError: the simulator is not a MuJoCo scene.
@@ -56,6 +58,8 @@ def perform(act: Act, env: PushEnv, episodes: int) -> Iterator[Shot]:
         yield Shot(episode, 0.0, qpos, goal, cause)
         while cause == CAUSES[0]:
             step = env.step(act(observations))
+            if on_step is not None:
+                on_step(step)
             observations, ended = step.observations, step.episode
             path = _first_env(env.joint_path)
             if ended.done[0]:

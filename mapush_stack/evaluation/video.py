@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -13,7 +12,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence, 
 import numpy as np
 
 from ..errors import UserError
-from ..system.atomic import scratch_directory
+from ..system.atomic import check_writable, scratch_directory
 from .camera import Film
 from .performance import Shot
 
@@ -29,12 +28,7 @@ def check_output(path: Path, suffixes: Sequence[str]) -> None:
         UserError: it has another suffix, its folder is missing or not writable, or a package is missing.
 
     """
-    if path.suffix.lower() not in suffixes:
-        raise UserError(f"{path} must end in {' or '.join(suffixes)}")
-    if not path.parent.is_dir():
-        raise UserError(f"{path} cannot be written: {path.parent} is not a folder")
-    if path.is_dir() or not os.access(str(path.parent), os.W_OK):
-        raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'permission denied'}")
+    check_writable(path, suffixes)
     if path.suffix.lower() == ".mp4":
         _ffmpeg()
     else:

@@ -66,6 +66,14 @@ class PolicyConfig(Settings):
         return self
 
 
+class DemonstrationsConfig(Settings):
+    """How a training with `--demonstrations` begins; without it these have no effect."""
+
+    epochs: int = Field(30, ge=0, le=100_000, description="passes over the demonstrations for each actor; 0: none")
+    critic_epochs: int = Field(30, ge=0, le=100_000, description="the same for the critic, which learns the returns")
+    batch: int = Field(512, ge=1, le=10**6, description="decisions for one gradient step")
+
+
 class LearnerConfig(Settings):
     """The learner; names follow HARL where it has one."""
 
@@ -80,6 +88,7 @@ class LearnerConfig(Settings):
     share_actor: bool = Field(False, description="one actor for all robots; mappo only")
     policy: PolicyConfig = PolicyConfig()
     critic: NetworkConfig = NetworkConfig()
+    demonstrations: DemonstrationsConfig = DemonstrationsConfig()
     gamma: float = Field(0.99, ge=0, le=1, description="discount per decision")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="advantages: 0 trusts the critic, 1 the returns")
     actor_lr: float = Field(

@@ -54,6 +54,19 @@ class TrainingPlan(NamedTuple):
         return -(-self.total_steps // self.steps_per_update)
 
 
+class Examples(NamedTuple):
+    """Decisions of others to learn from, B of them."""
+
+    observations: Tensor
+    """`[B, A, D]`"""
+    actions: Tensor
+    """`[B, A, K]` what was done."""
+    states: Tensor
+    """`[B, V, S]` for the critic."""
+    returns: Tensor
+    """`[B, V]` discounted sums of the rewards that followed."""
+
+
 class Learner(ABC):
     """Collects rollouts from its environment and learns from them.
 
@@ -63,6 +76,10 @@ class Learner(ABC):
 
     def begin(self) -> None:  # noqa: B027 - most learners have nothing to do
         """Look at the environment after its reset, before the first rollout or `load_training_state`."""
+
+    def imitate(self, examples: Examples) -> float:
+        """Learn from examples before the first rollout; returns how far actions are from theirs at the end (RMS)."""
+        raise NotImplementedError("a learner whose kind imitates must have this method")
 
     @abstractmethod
     def collect(self) -> None:
@@ -155,6 +172,8 @@ class LearnerKind(ABC):
     """Whether several processes can train together."""
     stages: bool = False
     """Whether it can train a curriculum; its learner then has `configure`."""
+    imitates: bool = False
+    """Whether it can start from demonstrations; its learner then has `imitate`."""
     unlike_robots: bool = False
     """Whether the robots of a team may observe and do different things."""
 

@@ -9,7 +9,9 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
+
+from ..errors import UserError
 
 TEMPORARY_PREFIX = ".writing-"
 """Start of the name of unfinished folders.
@@ -61,6 +63,21 @@ def errors_name(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename, error.filename2 = str(path), None
         raise
+
+
+def check_writable(path: Path, suffixes: Sequence[str]) -> None:
+    """Refuse a file for results that could not be written at the end.
+
+    Raises:
+        UserError: it has another suffix, or its folder is missing or not writable.
+
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UserError(f"{path} must end in {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: {path.parent} is not a folder")
+    if path.is_dir() or not os.access(str(path.parent), os.W_OK):
+        raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'permission denied'}")
 
 
 def write_json(path: Path, content: Any) -> None:

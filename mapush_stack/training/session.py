@@ -14,7 +14,7 @@ from ..envs.factory import make_env
 from ..envs.push_env import PushEnv
 from ..envs.spec import team_spec
 from ..errors import FaultError, UserError, of_fault
-from ..learning.contract import Learner, TrainingPlan
+from ..learning.contract import Examples, Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..sim.robots import ROBOTS
 from ..system import closing
@@ -23,6 +23,7 @@ from ..system.machine import asked_threads, usable_cpus
 from ..system.signals import StopRequest
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
+from .demonstrations import examples, load
 from .log import MetricsLog
 from .progress import ProgressDisplay
 from .run_directory import RunDirectory, task_name
@@ -52,8 +53,11 @@ def start(
     world: World = ALONE,
     wandb: Optional[WandbLog] = None,
     goes_on: bool = False,
+    demonstrations: Optional[Path] = None,
 ) -> Session:
     """Train a new run under `results`, from the weights of the checkpoint `initial` if one is given.
+
+    A file of `demonstrations` is learned from first; the weights after that are kept as the run's initial ones.
 
     With `goes_on` the run of this configuration under `results` is resumed, where there is one, so that the same
     command can be given again and again, as schedulers and torchrun do. Of several it is one that is not finished, and
@@ -67,19 +71,26 @@ def start(
             written, or the weights do not fit.
 
     """
-    found = world.say(_begun(config, results, initial, display) if world.leads else "") if goes_on else ""
+    begins_anew = initial is None and demonstrations is None
+    found = world.say(_begun(config, results, begins_anew, display) if world.leads else "") if goes_on else ""
     if found:
         run = RunDirectory(Path(found))
         if _finished(run, config):
             remove_leftovers(run.path)
             return Session(run, None, 0)
         return resume(run.path, display, world, wandb)
+    shown = None if demonstrations is None else _shown(config, demonstrations)
     with prepared(config, config.training.torch_threads, world) as (env, learner):
         path = ""
         _load_weights(learner, initial)
+        if shown is not None:
+            error = learner.imitate(Examples(*(tensor.to(env.device) for tensor in shown)))
         if world.leads:
-            weights = None if initial is None else learner.model_state()
+            weights = None if begins_anew else learner.model_state()
             path = str(RunDirectory.create(results, config, command, weights).path)
+        if shown is not None:
+            count = len(shown.actions)
+            display.line(f"{demonstrations}: learned {count:,} decisions; actions differ by {error:.2f} (RMS)")
         return _train(config, RunDirectory(Path(world.say(path))), env, learner, display, world, wandb)
 
 
@@ -99,13 +110,26 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
         return _train(config, run, env, learner, display, world, wandb)
 
 
-def _begun(config: ExperimentConfig, results: Path, initial: Optional[Path], display: ProgressDisplay) -> str:
+def _shown(config: ExperimentConfig, file: Path) -> Examples:
+    """The examples in a file of demonstrations.
+
+    Raises:
+        UserError: the learner cannot use any, or the file is damaged or does not fit.
+
+    """
+    library = config.learner.library
+    if not LEARNERS[library].imitates:
+        raise UserError(f"learner.library={library} cannot start from demonstrations; leave --demonstrations out")
+    return examples(load(file), config, file)
+
+
+def _begun(config: ExperimentConfig, results: Path, begins_anew: bool, display: ProgressDisplay) -> str:
     """The path of the run that `start` goes on with; empty if there is none."""
     same = []
     for path in results.glob("mapush/*/*/*/seed-*"):
         run = RunDirectory(path)
         try:
-            if run.config() == config and (run.initial_file is None) == (initial is None):
+            if run.config() == config and (run.initial_file is None) == begins_anew:
                 same.append(run)
         except UserError as error:
             display.line(f"left alone: {error}")

@@ -20,7 +20,7 @@ class NativeKind(LearnerKind):
     """MAPPO and HAPPO; a plug-in's variant names its own `algorithms` and returns their classes in `algorithm`."""
 
     algorithms = ("happo", "mappo")
-    several_processes = stages = unlike_robots = True
+    several_processes = stages = imitates = unlike_robots = True
 
     def algorithm(self, name: str) -> Type[MultiAgentPPO]:
         """The class of an algorithm."""

@@ -13,9 +13,10 @@ from ...device.process_group import ALONE, World
 from ...device.replay import Replay
 from ...device.state import flatten, unflatten
 from ..config import LearnerConfig
-from ..contract import Learner, Metrics
+from ..contract import Examples, Learner, Metrics
 from ..vec_env import TeamEnv
 from . import gae
+from .imitation import imitate
 from .networks import Critic
 from .optimizer import ClippedAdam
 from .policy import GaussianTeam, check_actors
@@ -56,8 +57,8 @@ class MultiAgentPPO(Learner):
         )
         self._modules: Dict[str, Any] = {"critic": self.critic, "value_norm": self.value_norm}
         self._modules.update({f"actor{index}": actor for index, actor in enumerate(self.actors)})
-        self._optimizers = {f"actor{index}": own for index, own in enumerate(self._actor_optimizers)}
-        self._optimizers["critic"] = self._critic_optimizer
+        self.optimizers = {f"actor{index}": own for index, own in enumerate(self._actor_optimizers)}
+        self.optimizers["critic"] = self._critic_optimizer
         # The order of agents is the same in all processes and drawn on the CPU, where it can be read; that of samples
         # is each process's own and drawn where the samples are. A single process on a CPU draws both from one.
         own = seed + _RANK_STRIDE * world.rank
@@ -88,6 +89,10 @@ class MultiAgentPPO(Learner):
         """Give up the CUDA graphs; the learner is then as slow as at its first steps."""
         for replay in (self.act, self.evaluate_rollout, self.update_actor, self.probability_ratio):
             replay.release()
+
+    def imitate(self, examples: Examples) -> float:
+        """See `Learner.imitate`."""
+        return imitate(self, examples)
 
     # The rollout
 
@@ -197,7 +202,7 @@ class MultiAgentPPO(Learner):
     ) -> Tensor:
         """One gradient step of actor `index`, if it is `live`; returns the KL divergence from the policy that acted."""
         actor, config = self.actors[index], self.config
-        log_ratio = self._log_probs(index, observations, actions) - log_probs
+        log_ratio = self.log_probs(index, observations, actions) - log_probs
         ratio = log_ratio.exp()
         # L^CLIP, equation 7 of Schulman et al., "Proximal policy optimization algorithms", 2017.
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
@@ -224,9 +229,9 @@ class MultiAgentPPO(Learner):
     def _probability_ratio(self, index: int) -> Tensor:
         """New over old probability of every sample's action under actor `index`, `[B]`."""
         observations, actions, log_probs = self._samples(index)
-        return (self._log_probs(index, observations, actions) - log_probs).exp()
+        return (self.log_probs(index, observations, actions) - log_probs).exp()
 
-    def _log_probs(self, index: int, observations: Tensor, actions: Tensor) -> Tensor:
+    def log_probs(self, index: int, observations: Tensor, actions: Tensor) -> Tensor:
         """Log densities `[B]` of actions `[B, K]` under actor `index`; 0 for a robot that is not here, as when acting.
 
         So its ratio is 1, and its samples have no gradient.
@@ -245,12 +250,16 @@ class MultiAgentPPO(Learner):
     def _samples(self, index: int) -> Tuple[Tensor, Tensor, Tensor]:
         """Observations `[B, D]`, actions `[B, K]` and log densities `[B]` of actor `index`: its agent's, or all."""
         buffer = self.buffer
+        decisions = self.decisions(index, buffer.observations.flatten(0, 1), buffer.actions.flatten(0, 1))
+        log_probs = buffer.log_probs if self.config.share_actor else buffer.log_probs[:, :, index]
+        return (*decisions, log_probs.flatten())
+
+    def decisions(self, index: int, observations: Tensor, actions: Tensor) -> Tuple[Tensor, Tensor]:
+        """What actor `index` sees and does in `[B, A, D]` observations and `[B, A, K]` actions: its agent's, or all."""
         if self.config.share_actor:
-            return buffer.observations.flatten(0, 2), buffer.actions.flatten(0, 2), buffer.log_probs.flatten(0, 2)
+            return observations.flatten(0, 1), actions.flatten(0, 1)
         agent = self.spec.agents[index]
-        observations = buffer.observations[:, :, index, : agent.observation_size]
-        actions = buffer.actions[:, :, index, : agent.action_size]
-        return observations.flatten(0, 1), actions.flatten(0, 1), buffer.log_probs[:, :, index].flatten(0, 1)
+        return observations[:, index, : agent.observation_size], actions[:, index, : agent.action_size]
 
     # The critic
 
@@ -299,7 +308,7 @@ class MultiAgentPPO(Learner):
         factor = 1.0
         if self.config.lr_schedule == "linear":
             factor = 1.0 - (1.0 - self.config.lr_final_fraction) * min(max(progress, 0.0), 1.0)
-        for optimizer in self._optimizers.values():
+        for optimizer in self.optimizers.values():
             optimizer.set_lr_factor(factor)
 
     # Saving and loading
@@ -316,10 +325,10 @@ class MultiAgentPPO(Learner):
     def training_state(self) -> Dict[str, Tensor]:
         """See `Learner.training_state`."""
         generators = {f"generator.{name}": drawn.get_state() for name, drawn in self._generators.items()}
-        return {**flatten(self._optimizers), **generators}
+        return {**flatten(self.optimizers), **generators}
 
     def load_training_state(self, state: Dict[str, Tensor]) -> None:
         """See `Learner.load_training_state`."""
-        unflatten(self._optimizers, state)
+        unflatten(self.optimizers, state)
         for name, drawn in self._generators.items():
             drawn.set_state(state[f"generator.{name}"])

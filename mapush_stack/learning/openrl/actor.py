@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Tuple
 
@@ -12,13 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import UserError
-from ...system.atomic import write_bytes
-from ...system.limits import read_zip
+from ...system.array_file import read_arrays, write_arrays
 from ..contract import TeamPolicy
 from . import restricted_pickle as safe_pickle
 
-_MOST_HEADER = 1000
-"""Bytes of the header of an array."""
 _ACTIVATION = "activation"
 """Array of an .npz that names the activation; files without it have ReLU."""
 _ACTIVATIONS = {"Tanh": nn.Tanh, "ReLU": nn.ReLU, "LeakyReLU": nn.LeakyReLU, "ELU": nn.ELU}
@@ -104,11 +99,9 @@ def read_npz(path: Path) -> OpenRLActor:
 
     """
     arrays = {}
-    for name, content in read_zip(path, "arrays").items():
-        try:
-            arrays[name[: -len(".npy")] if name.endswith(".npy") else name] = _array(content)
-        except Exception as error:  # whatever a damaged header makes numpy raise
-            raise UserError(f"{path} cannot be read as arrays: {name}: {error}; give another copy") from None
+    for name, array in read_arrays(path, "arrays").items():
+        with np.errstate(all="ignore"):  # what is too large for float32 becomes infinite, and is refused
+            arrays[name] = torch.from_numpy(array.astype(np.float32, order="C"))
     codes = arrays.pop(_ACTIVATION, None)
     activation = "ReLU" if codes is None else "".join(chr(int(code) % 128) for code in codes.flatten()[:20])
     if activation not in _ACTIVATIONS:
@@ -123,27 +116,8 @@ def write_npz(path: Path, arrays: Dict[str, Tensor], activation: str) -> None:
         OSError: it cannot be written.
 
     """
-    plain: Dict[str, Any] = {name: array.numpy() for name, array in arrays.items()}
-    plain[_ACTIVATION] = np.frombuffer(activation.encode(), np.uint8)
-    content = io.BytesIO()
-    np.savez(content, **plain)
-    write_bytes(path, content.getvalue())
-
-
-def _array(content: bytes) -> Tensor:
-    """The numbers of an .npy file of at most its own size; raises whatever numpy does if it is none."""
-    file = io.BytesIO(content)
-    if np.lib.format.read_magic(file) != (1, 0) or int.from_bytes(content[8:10], "little") > _MOST_HEADER:
-        raise ValueError("it is no .npy file of version 1.0 with a short header")
-    shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype.kind not in "fiub":
-        raise ValueError(f"it holds {dtype}, which are no numbers")
-    rest = content[file.tell() :]
-    if min(shape, default=1) < 0 or math.prod(shape) * dtype.itemsize != len(rest):
-        raise ValueError(f"it holds {len(rest)} bytes, which are not an array {list(shape)} of {dtype}")
-    array = np.frombuffer(rest, dtype).reshape(shape, order="F" if fortran else "C")
-    with np.errstate(all="ignore"):  # what is too large for float32 becomes infinite, and is refused
-        return torch.from_numpy(array.astype(np.float32, order="C"))
+    codes = np.frombuffer(activation.encode(), np.uint8)
+    write_arrays(path, {**{name: array.numpy() for name, array in arrays.items()}, _ACTIVATION: codes})
 
 
 def read_module(path: Path) -> OpenRLActor:

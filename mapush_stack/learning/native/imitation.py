@@ -1,0 +1,49 @@
+"""Behaviour cloning: actors learn what others did, before they learn from rewards.
+
+Pomerleau, "Efficient training of artificial neural networks for autonomous navigation", Neural Computation 3, 1991.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterator, Tuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from ..contract import Examples
+
+if TYPE_CHECKING:
+    from .ppo import MultiAgentPPO
+
+
+def imitate(learner: MultiAgentPPO, examples: Examples) -> float:
+    """Fit actors to examples, and the critic to their returns; returns how far actions are from theirs (RMS).
+
+    An actor maximises the likelihood of the actions, so that its deviation becomes what its mean cannot explain, within
+    the configured bounds. Afterwards optimisers begin anew; the learner's random generators are not used.
+    """
+    config, errors = learner.config.demonstrations, []
+    generator = torch.Generator().manual_seed(0)
+
+    def batches(tensors: Tuple[Tensor, ...], epochs: int) -> Iterator[Tuple[Tensor, ...]]:
+        for _ in range(epochs):
+            order = torch.randperm(len(tensors[0]), generator=generator).to(learner.device)
+            for rows in torch.split(order, config.batch):
+                yield tuple(tensor[rows] for tensor in tensors)
+
+    for index, actor in enumerate(learner.actors):
+        decisions = learner.decisions(index, examples.observations, examples.actions)
+        for observations, actions in batches(decisions, config.epochs):
+            learner.optimizers[f"actor{index}"].step(-learner.log_probs(index, observations, actions).mean())
+            actor.project()
+        with torch.no_grad():
+            errors.append(mse_loss(actor(decisions[0]), decisions[1]).sqrt())
+    if config.critic_epochs:
+        learner.value_norm.update(examples.returns)
+        target = learner.value_norm.normalize(examples.returns)
+        for states, returns in batches((examples.states, target), config.critic_epochs):
+            learner.optimizers["critic"].step(mse_loss(learner.critic(states), returns))
+    for optimizer in learner.optimizers.values():
+        optimizer.load_state_dict({name: torch.zeros_like(value) for name, value in optimizer.state_dict().items()})
+    return float(torch.stack(errors).mean())
