@@ -172,6 +172,8 @@ def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
     for name, robots in idle.items():
         if robots and robots[-1] >= num_robots:
             raise UserError(f"--{name} {robots[-1]} is not allowed: the team has robots 0 to {num_robots - 1}")
+    if len(idle["absent"]) == num_robots:
+        raise UserError(f"--absent takes all {num_robots} robots away; leave one of them out")
     both = sorted({*idle["absent"]} & {*idle["frozen"]})
     if both:
         raise UserError(f"robot {both[0]} cannot be absent and frozen; give --absent or --frozen")

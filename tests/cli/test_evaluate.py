@@ -60,6 +60,7 @@ def test_a_robot_is_taken_away_or_stands_still(run):
     "options, words",
     [
         (["--absent", "2"], "--absent 2 is not allowed: the team has robots 0 to 1"),
+        (["--absent", "0", "--absent", "1"], "--absent takes all 2 robots away"),
         (["--frozen", "7"], "--frozen 7 is not allowed"),
         (["--absent", "x"], "--absent"),
         (["--frozen", "-1"], "--frozen"),

@@ -68,6 +68,7 @@ def test_a_wrong_type_names_field_and_value():
     assert refusal("sim.num_envs=2.5").startswith("sim.num_envs=2.5 is not allowed: ")
     assert refusal("sim.num_envs=true").startswith("sim.num_envs=True is not allowed: ")
     assert refusal("learner.value_norm=3").startswith("learner.value_norm=3 is not allowed: ")
+    assert refusal("team=go1") == "team=go1 is not allowed: give a list, such as team=[go1]"
 
 
 def test_a_value_out_of_range_says_what_is_allowed():
@@ -176,7 +177,7 @@ def test_steps_and_stages_do_not_go_together():
     [
         (
             "sim: {robot: gol}",
-            "mine.yaml: sim.robot=gol is not allowed: there is no robot called gol; did you mean go1?",
+            "mine.yaml: sim.robot=gol is not allowed: there is no robot called gol; did you mean go",
         ),
         ("learner: {gamma: 7}", "mine.yaml: learner.gamma=7 is not allowed"),
         ("task: {observation: featurs}", "mine.yaml: task.observation=featurs is not allowed: there is no observation"),

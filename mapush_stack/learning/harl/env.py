@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..vec_env import EnvSpec, TeamEnv
+from ..vec_env import TeamEnv
 
 Infos = List[List[Dict[str, Any]]]
 """For each environment and robot what HARL has to know beside observations and rewards."""
@@ -30,14 +30,10 @@ class PerRobot:
         return self._values[index][:, : self._sizes[index[1]]]
 
 
-def observed(values: np.ndarray, spec: EnvSpec) -> Any:
-    """Observations `[N, A, D]` as HARL's runners read them; `PerRobot` for unlike robots."""
-    return values if spec.alike else PerRobot(values, [agent.observation_size for agent in spec.agents])
-
-
-def acted(values: np.ndarray, spec: EnvSpec) -> Any:
-    """Actions or their log probabilities `[N, A, K]` likewise."""
-    return values if spec.alike else PerRobot(values, [agent.action_size for agent in spec.agents])
+def per_robot(values: np.ndarray, spaces: List[Box]) -> Any:
+    """Numbers `[N, A, k]` in `spaces` as HARL's runners read them; `PerRobot` for unlike robots."""
+    sizes = [space.shape[0] for space in spaces]
+    return values if len(set(sizes)) == 1 else PerRobot(values, sizes)
 
 
 class HarlEnv:
@@ -59,12 +55,13 @@ class HarlEnv:
         self.action_space = [Box((agent.action_size,)) for agent in spec.agents]
 
     def reset(self) -> Tuple[Any, np.ndarray, List[None]]:
-        """What there is to see: observations `[N, A, D]` (see `observed`), states `[N, A, S]`, no action masks.
+        """What there is to see: observations `[N, A, D]` (see `per_robot`), states `[N, A, S]`, no action masks.
 
         HARL calls this once, at the start, when the training loop has reset the environment.
         """
         observations, state = self._env.observe()
-        return observed(_numpy(observations), self._env.spec), self._states(state), [None] * self._env.num_envs
+        seen = per_robot(_numpy(observations), self.observation_space)
+        return seen, self._states(state), [None] * self._env.num_envs
 
     def step(self, actions: np.ndarray) -> Tuple[Any, np.ndarray, np.ndarray, np.ndarray, Infos, List[None]]:
         """Hold actions `[N, A, K]` for one decision.
@@ -83,7 +80,7 @@ class HarlEnv:
         dones = (step.terminated | step.truncated).unsqueeze(-1).expand_as(rewards)
         infos = [[{"bad_transition": late} for _ in range(self.n_agents)] for late in step.truncated.tolist()]
         return (
-            observed(_numpy(step.observations), self._env.spec),
+            per_robot(_numpy(step.observations), self.observation_space),
             self._states(step.state),
             _numpy(rewards.unsqueeze(-1)),
             _numpy(dones),

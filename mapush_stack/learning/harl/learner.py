@@ -15,7 +15,7 @@ from ..contract import Metrics, TrainingPlan
 from ..libraries import LibraryLearner, not_finite, scalar
 from ..vec_env import TeamEnv
 from . import arguments, library, weights
-from .env import HarlEnv, acted
+from .env import HarlEnv, per_robot
 from .progress import ProgressText
 
 _ACTOR_ROWS, _CRITIC_ROWS = ("obs", "masks", "active_masks"), ("share_obs", "masks", "bad_masks")
@@ -49,12 +49,12 @@ class HarlLearner(LibraryLearner):
 
     def collect(self) -> None:
         """See `Learner.collect`."""
-        runner, spec = self.runner, self.env.spec
+        runner, spaces = self.runner, self._vector.action_space
         runner.prep_rollout()
         for step in range(self.plan.rollout_length):
             values, actions, log_probs, states, critic_states = runner.collect(step)
             outcome = self._vector.step(actions)
-            own = acted(actions, spec), acted(log_probs, spec)
+            own = per_robot(actions, spaces), per_robot(log_probs, spaces)
             runner.insert((*outcome, values, *own, states, critic_states))
 
     def update(self, steps: int, progress: float) -> Metrics:
