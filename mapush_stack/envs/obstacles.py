@@ -81,9 +81,6 @@ class Obstacles:
         for memory in (self.passed, self.touched, self.travelled):
             kept = memory[rows]
             memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
-        self._put_up(rows, mask)
-
-    def _put_up(self, rows: Tensor, mask: Tensor) -> None:
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState) -> Tensor:
@@ -131,7 +128,6 @@ class Obstacles:
         return {name: getattr(self, name).clone() for name in _SAVED}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned, and put the obstacles up."""
+        """Restore what `state_dict` returned; where the obstacles stand is part of the simulation."""
         for name in _SAVED:
             getattr(self, name).copy_(state[name])
-        self._put_up(torch.arange(len(self.course), device=self.course.device), torch.ones_like(self.course).bool())

@@ -35,13 +35,17 @@ def clearance(course: Course, cells: Tuple[int, int]) -> Tensor:
 
 
 def speed(room: Tensor, slow: Tuple[float, float]) -> Tensor:
-    """The planned speed by clearance: full at the upper end of `slow`, a twentieth at the lower, and falling below.
+    """The planned speed by clearance: full at the upper end of `slow`, a twentieth at the lower end.
 
-    It is nowhere 0, so that a gap is passed that is narrower than `slow`, where there is no other way.
+    Below it falls slowly, so that a narrower gap is passed where there is no other way, and in its middle. Nothing
+    passes where the clearance is less than 0.3 of the lower end.
     """
     low, high = slow
     share = ((room - low) / max(high - low, 1e-6)).clamp(0.0, 1.0)
-    return torch.where(room < low, 0.05 * (room / low).clamp_min(0.45) ** 4, 0.05 + 0.95 * share)
+    narrow = 0.05 * (room / low).clamp_min(0.0)
+    return torch.where(
+        room < 0.3 * low, torch.full_like(room, 1e-3), torch.where(room < low, narrow, 0.05 + 0.95 * share)
+    )
 
 
 def cell_of(points: Tensor, corner: Tensor, cells: Tuple[int, int]) -> Tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from ..task.obstacles import Course
 from . import grid
 from .rrt import waypoints
 
-_STRIDE = grid.CELL
+_STRIDE = 0.5 * grid.CELL
 """Length of a step along the way, m."""
 _REACHED = 1.3
 """Upstream's team turns to the next waypoint when its object is this near to one, m."""

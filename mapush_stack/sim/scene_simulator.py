@@ -45,6 +45,7 @@ class SceneSimulator(Simulator):
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.masked_reset, self.measures_work = engine.masked_reset, bool(work.sensors(engine.model))
         self._read_path = Replay(self._read, self.device)
+        self._obstacles = obstacles.Standing(engine)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
         if shapes is not None:
             self.outlines = shapes.outline.to(self.device)
@@ -68,7 +69,7 @@ class SceneSimulator(Simulator):
 
     def place_obstacles(self, env_ids: Tensor, layout: Layout, mask: Tensor) -> None:
         """See `Simulator.place_obstacles`."""
-        obstacles.place(self.engine, env_ids, layout, mask)
+        self._obstacles.place(env_ids, layout, mask)
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
@@ -105,11 +106,11 @@ class SceneSimulator(Simulator):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the engine and the team depend on."""
-        return {**self.engine.state_dict(), **flatten({"team": self.team})}
+        return {**self.engine.state_dict(), **flatten({"team": self.team, "obstacles": self._obstacles})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        unflatten({"team": self.team}, state)
+        unflatten({"team": self.team, "obstacles": self._obstacles}, state)
         self.engine.load_state_dict(state)
 
     def __reduce__(self) -> Tuple[Callable[..., Simulator], Tuple[SimulationRequest], Dict[str, Tensor]]:

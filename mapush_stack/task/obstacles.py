@@ -100,7 +100,7 @@ def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
 def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
     """Vectors `[..., P, 2]` away from the obstacle that is nearest to each point `[..., P, 2]`.
 
-    They are 1 long at the obstacle and inside, and 0 at `reach`, m.
+    They are 1 long at its edge, and 0 at `reach` (m); inside a box they are 0 too.
     """
     chosen = distances(layout, points).argmin(-1)
     rows = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
