@@ -14,8 +14,8 @@ from .engine import Engine
 
 NAME = "obstacle"
 """How the names of their bodies and geoms begin."""
-FIELDS = ("body_pos", "body_quat", "geom_size")
-"""Fields of the model that differ between environments."""
+FIELDS = ("mocap_pos", "mocap_quat", "geom_size")
+"""What differs between environments. Other bodies that stand still have one place for all in MuJoCo Warp."""
 
 
 def add_to(spec: Any, around: ObstacleConfig) -> None:
@@ -28,7 +28,7 @@ def add_to(spec: Any, around: ObstacleConfig) -> None:
     assert around.arena is not None
     shapes = {"box": mujoco.mjtGeom.mjGEOM_BOX, "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER}
     for number, (shape, half) in enumerate(zip(around.slots, largest(around))):
-        body = spec.worldbody.add_body(name=f"{NAME}{number}", pos=[100.0 + 40 * number, 0, 0.5 * HEIGHT])
+        body = spec.worldbody.add_body(name=f"{NAME}{number}", mocap=True, pos=[100.0 + 40 * number, 0, 0.5 * HEIGHT])
         size = [half[0], 0.5 * HEIGHT, 0.0] if shape == "cylinder" else [*half, 0.5 * HEIGHT]
         rough = friction(OBSTACLE_FRICTION)
         body.add_geom(name=body.name, type=shapes[shape], size=size, friction=rough, **OBSTACLE._asdict())
@@ -48,8 +48,8 @@ def fields(layout: Layout) -> Tuple[Tensor, Tensor, Tensor]:
 
 def columns(model: Any) -> Tuple[slice, slice, slice]:
     """Where the `FIELDS` of a `mujoco.MjModel` have its obstacles, which follow one another; empty without any."""
-    bodies = [body for body in range(model.nbody) if model.body(body).name.startswith(NAME)]
     geoms = [geom for geom in range(model.ngeom) if model.geom(geom).name.startswith(NAME)]
+    bodies = [int(model.body_mocapid[model.geom_bodyid[geom]]) for geom in geoms]
     body, geom = (slice(found[0], found[-1] + 1) if found else slice(0) for found in (bodies, geoms))
     return body, body, geom
 

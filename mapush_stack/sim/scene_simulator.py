@@ -150,7 +150,7 @@ class SceneKind(SimulatorKind):
         parts = len(body.parts)
         contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
-            contacts, fields = contacts + 16 + 4 * len(team), (*fields, *obstacles.FIELDS)
+            contacts, fields = contacts + 16 + 4 * len(team), (*fields, "geom_size")
         return self.engine_type(team, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:

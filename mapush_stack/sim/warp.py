@@ -207,8 +207,8 @@ class WarpEngine(Engine):
                 self._mjw.set_const(self._m, self._d)
 
     def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
-        """See `Engine.set_rows`; the field must be one of those named at the start."""
-        tensor = self._warp.to_torch(getattr(self._m, name))
+        """See `Engine.set_rows`; a field of the model must be one of those named at the start."""
+        tensor = self._warp.to_torch(getattr(self._d if name.startswith("mocap") else self._m, name))
         rows = tensor[env_ids]
         kept = rows[:, columns]
         written = mask.view(-1, *[1] * (kept.dim() - 1))
