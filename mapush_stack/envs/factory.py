@@ -62,6 +62,8 @@ def make_env(
     around = task.obstacles if task.obstacles.active else None
     if around is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
+    if around is not None and thing.family is not None:
+        raise UserError(f"object {thing.name} cannot be pushed around obstacles yet, which are drawn for one object")
     shapes = None if thing.family is None else draw_shapes(thing.family, seed, ids)
     if shapes is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} cannot simulate an object of a family; choose mujoco or warp")

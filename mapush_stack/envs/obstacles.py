@@ -98,7 +98,8 @@ class Obstacles:
 
     def goal_distance(self, state: SimState) -> Tensor:
         """Distance of the object in these states `[..., N]` to its final goal, m."""
-        return torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
+        distance: Tensor = torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
+        return distance
 
     def follow(self, path: SimState, counts: Tensor, final: SimState) -> Passage:
         """Count what happened in a decision, and return what happened in the episode so far.
@@ -116,8 +117,8 @@ class Obstacles:
             places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
         layout, apart = self.layout, []
         for outline, radius, position, rpy in places:
-            near = nearest(layout, position[:, :2], _LOOKED_AT)
-            apart.append(gaps(near, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
+            around = nearest(layout, position[:, :2], _LOOKED_AT)
+            apart.append(gaps(around, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
         gap = torch.stack(apart, dim=-1)
         self.touched += gap < CONTACT
         near = (1.0 - gap / _NEAR).clamp(0.0, 1.0)

@@ -82,7 +82,7 @@ def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:
     x, y = cell_of(goal, torch.zeros_like(goal), (width, depth))
     near_x = (x.view(-1, 1, 1) + offsets.view(1, -1, 1)).clamp(0, width - 1)
     near_y = (y.view(-1, 1, 1) + offsets.view(1, 1, -1)).clamp(0, depth - 1)
-    middles = CELL * (torch.stack(torch.broadcast_tensors(near_x, near_y), dim=-1) + 0.5)
+    middles = CELL * (torch.stack((near_x.expand(-1, -1, 5), near_y.expand(-1, 5, -1)), dim=-1) + 0.5)
     away = torch.linalg.vector_norm(middles - goal.view(-1, 1, 1, 2), dim=-1)
     time[rows, near_x + 1, near_y + 1] = away / pace[rows, x.view(-1, 1, 1), y.view(-1, 1, 1)]
     into, back = _diagonals(width + 2, depth + 2, pace.device)
