@@ -81,9 +81,6 @@ class Obstacles:
         for memory in (self.passed, self.touched, self.travelled):
             kept = memory[rows]
             memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
-        self._put_up(rows, mask)
-
-    def _put_up(self, rows: Tensor, mask: Tensor) -> None:
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState) -> Tensor:
@@ -101,7 +98,8 @@ class Obstacles:
 
     def goal_distance(self, state: SimState) -> Tensor:
         """Distance of the object in these states `[..., N]` to its final goal, m."""
-        return torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
+        distance: Tensor = torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
+        return distance
 
     def follow(self, path: SimState, counts: Tensor, final: SimState) -> Passage:
         """Count what happened in a decision, and return what happened in the episode so far.
@@ -119,8 +117,8 @@ class Obstacles:
             places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
         layout, apart = self.layout, []
         for outline, radius, position, rpy in places:
-            near = nearest(layout, position[:, :2], _LOOKED_AT)
-            apart.append(gaps(near, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
+            around = nearest(layout, position[:, :2], _LOOKED_AT)
+            apart.append(gaps(around, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
         gap = torch.stack(apart, dim=-1)
         self.touched += gap < CONTACT
         near = (1.0 - gap / _NEAR).clamp(0.0, 1.0)
@@ -131,7 +129,6 @@ class Obstacles:
         return {name: getattr(self, name).clone() for name in _SAVED}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned, and put the obstacles up."""
+        """Restore what `state_dict` returned; where the obstacles stand is part of the simulation."""
         for name in _SAVED:
             getattr(self, name).copy_(state[name])
-        self._put_up(torch.arange(len(self.course), device=self.course.device), torch.ones_like(self.course).bool())

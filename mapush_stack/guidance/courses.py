@@ -35,7 +35,7 @@ def solvable_courses(config: TaskConfig, target_object: ObjectTask, seed: int) -
 
     """
     numbers = torch.arange(config.obstacles.layouts)
-    parts = [_solvable(config, target_object, seed, part) for part in numbers.split(_AT_ONCE)]
+    parts = [_solvable(config, target_object, seed, part) for part in torch.split(numbers, _AT_ONCE)]
     layouts = [part.layout for part in parts]
     return Course(
         Layout(*(torch.cat(tensors) for tensors in zip(*layouts))),

@@ -35,13 +35,17 @@ def clearance(course: Course, cells: Tuple[int, int]) -> Tensor:
 
 
 def speed(room: Tensor, slow: Tuple[float, float]) -> Tensor:
-    """The planned speed by clearance: full at the upper end of `slow`, a twentieth at the lower, and falling below.
+    """The planned speed by clearance: full at the upper end of `slow`, a twentieth at the lower end.
 
-    It is nowhere 0, so that a gap is passed that is narrower than `slow`, where there is no other way.
+    Below it falls slowly, so that a narrower gap is passed where there is no other way, and in its middle. Nothing
+    passes where the clearance is less than 0.3 of the lower end.
     """
     low, high = slow
     share = ((room - low) / max(high - low, 1e-6)).clamp(0.0, 1.0)
-    return torch.where(room < low, 0.05 * (room / low).clamp_min(0.45) ** 4, 0.05 + 0.95 * share)
+    narrow = 0.05 * (room / low).clamp_min(0.0)
+    return torch.where(
+        room < 0.3 * low, torch.full_like(room, 1e-3), torch.where(room < low, narrow, 0.05 + 0.95 * share)
+    )
 
 
 def cell_of(points: Tensor, corner: Tensor, cells: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
@@ -78,7 +82,7 @@ def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:
     x, y = cell_of(goal, torch.zeros_like(goal), (width, depth))
     near_x = (x.view(-1, 1, 1) + offsets.view(1, -1, 1)).clamp(0, width - 1)
     near_y = (y.view(-1, 1, 1) + offsets.view(1, 1, -1)).clamp(0, depth - 1)
-    middles = CELL * (torch.stack(torch.broadcast_tensors(near_x, near_y), dim=-1) + 0.5)
+    middles = CELL * (torch.stack((near_x.expand(-1, -1, 5), near_y.expand(-1, 5, -1)), dim=-1) + 0.5)
     away = torch.linalg.vector_norm(middles - goal.view(-1, 1, 1, 2), dim=-1)
     time[rows, near_x + 1, near_y + 1] = away / pace[rows, x.view(-1, 1, 1), y.view(-1, 1, 1)]
     into, back = _diagonals(width + 2, depth + 2, pace.device)

@@ -13,7 +13,7 @@ from ..task.obstacles import Course
 from . import grid
 from .rrt import waypoints
 
-_STRIDE = grid.CELL
+_STRIDE = 0.5 * grid.CELL
 """Length of a step along the way, m."""
 _REACHED = 1.3
 """Upstream's team turns to the next waypoint when its object is this near to one, m."""
@@ -69,7 +69,7 @@ class FastMarching(Planner):
         assert config.obstacles.arena is not None
         self._cells = grid.shape(config.obstacles.arena)
         times = []
-        for rows in torch.arange(len(course.goal), device=course.goal.device).split(1024):
+        for rows in torch.split(torch.arange(len(course.goal), device=course.goal.device), 1024):
             part = Course(course.layout.at(rows), course.goal[rows], course.corner[rows])
             pace = grid.speed(grid.clearance(part, self._cells), config.obstacles.slow)
             times.append(grid.arrival_time(pace, part.goal - part.corner))

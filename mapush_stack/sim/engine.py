@@ -88,7 +88,9 @@ class Engine(ABC):
         """Give the model's field `name` its own value in each copy, `[N, ...]`."""
 
     def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
-        """Set the `columns` of the model's field `name` in copies `env_ids` `[n]` where `mask` `[n]` is true.
+        """Set the `columns` of the field `name` in copies `env_ids` `[n]` where `mask` `[n]` is true.
+
+        The field is one of the model, or `mocap_pos` or `mocap_quat`, which `write` leaves alone.
 
         `values` are `[n, columns, ...]`. Constants that MuJoCo derives from the field stay as they are.
         """

@@ -35,6 +35,7 @@ class MujocoEngine(Engine):
         self._qpos, self._qvel, self._ctrl, self._wrench = (
             self.batch.bind(name) for name in ("qpos", "qvel", "ctrl", "xfrc_applied")
         )
+        self._mocap = [self.batch.bind(name) for name in ("mocap_pos", "mocap_quat")]
         self._records: Dict[int, Dict[str, Any]] = {}
         """Output arrays of the batched rollout by number of physics steps, made once."""
         self._sensors = work.sensors(self.model)
@@ -43,7 +44,10 @@ class MujocoEngine(Engine):
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`; forces, solver warm starts and time begin at zero."""
         ids = env_ids[mask].numpy()
+        kept = [(field, field[ids]) for field in self._mocap]
         self.batch.state[ids] = 0.0
+        for field, values in kept:
+            field[ids] = values
         self._qpos[ids], self._qvel[ids] = qpos[mask].numpy(), qvel[mask].numpy()
         self._faulty[ids] = False
 
@@ -89,7 +93,8 @@ class MujocoEngine(Engine):
 
     def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
         """See `Engine.set_rows`."""
-        self.batch.expand(name)[env_ids[mask].numpy(), columns] = values[mask].double().numpy()
+        field = self.batch.bind(name) if name.startswith("mocap") else self.batch.expand(name)
+        field[env_ids[mask].numpy(), columns] = values[mask].double().numpy()
 
     def push(self, wrench: Tensor) -> None:
         """See `Engine.push`."""

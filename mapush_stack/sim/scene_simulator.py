@@ -45,6 +45,7 @@ class SceneSimulator(Simulator):
         self.num_envs, self.robots, self.device = engine.num_envs, team.tasks, engine.device
         self.masked_reset, self.measures_work = engine.masked_reset, bool(work.sensors(engine.model))
         self._read_path = Replay(self._read, self.device)
+        self._obstacles = obstacles.Standing(engine)
         engine.set_field("geom_friction", scene.friction_arrays(engine.model, friction, team.own_friction()))
         if shapes is not None:
             self.outlines = shapes.outline.to(self.device)
@@ -68,7 +69,7 @@ class SceneSimulator(Simulator):
 
     def place_obstacles(self, env_ids: Tensor, layout: Layout, mask: Tensor) -> None:
         """See `Simulator.place_obstacles`."""
-        obstacles.place(self.engine, env_ids, layout, mask)
+        self._obstacles.place(env_ids, layout, mask)
 
     def step(self, commands: Tensor, repeat: int = 1) -> SimState:
         """See `Simulator.step`."""
@@ -105,11 +106,11 @@ class SceneSimulator(Simulator):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What the engine and the team depend on."""
-        return {**self.engine.state_dict(), **flatten({"team": self.team})}
+        return {**self.engine.state_dict(), **flatten({"team": self.team, "obstacles": self._obstacles})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        unflatten({"team": self.team}, state)
+        unflatten({"team": self.team, "obstacles": self._obstacles}, state)
         self.engine.load_state_dict(state)
 
     def __reduce__(self) -> Tuple[Callable[..., Simulator], Tuple[SimulationRequest], Dict[str, Tensor]]:
@@ -149,7 +150,7 @@ class SceneKind(SimulatorKind):
         parts = len(body.parts)
         contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
-            contacts, fields = contacts + 16 + 4 * len(team), (*fields, *obstacles.FIELDS)
+            contacts, fields = contacts + 16 + 4 * len(team), (*fields, "geom_size")
         return self.engine_type(team, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:

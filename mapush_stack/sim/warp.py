@@ -73,6 +73,7 @@ class WarpEngine(Engine):
             self.model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
         self._wp_device = self._warp.device_from_torch(device)
         self._records: Dict[Tuple[int, int], _Record] = {}
+        self._fields: Dict[str, Tensor] = {}
         self._graphs: Dict[Tuple[int, int], Any] = {}
         own = [*fields, *(derived for name in fields for derived in DERIVED.get(name, ()))]
         with self._warp.ScopedDevice(self._wp_device):
@@ -207,8 +208,10 @@ class WarpEngine(Engine):
                 self._mjw.set_const(self._m, self._d)
 
     def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
-        """See `Engine.set_rows`; the field must be one of those named at the start."""
-        tensor = self._warp.to_torch(getattr(self._m, name))
+        """See `Engine.set_rows`; a field of the model must be one of those named at the start."""
+        if name not in self._fields:
+            self._fields[name] = self._warp.to_torch(getattr(self._d if name.startswith("mocap") else self._m, name))
+        tensor = self._fields[name]
         rows = tensor[env_ids]
         kept = rows[:, columns]
         written = mask.view(-1, *[1] * (kept.dim() - 1))

@@ -100,7 +100,7 @@ def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
 def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
     """Vectors `[..., P, 2]` away from the obstacle that is nearest to each point `[..., P, 2]`.
 
-    They are 1 long at the obstacle and inside, and 0 at `reach`, m.
+    They are 1 long at its edge, and 0 at `reach` (m); inside a box they are 0 too.
     """
     chosen = distances(layout, points).argmin(-1)
     rows = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
@@ -121,10 +121,11 @@ def gaps(layout: Layout, outline: Tensor) -> Tensor:
     Exact while they do not overlap, else not positive or small. An outline of two points is a line.
     """
     to_corners = distances(layout, outline).amin((-1, -2))
-    signs = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]], device=outline.device)
     yaw = layout.yaw.unsqueeze(-1)
     reach = torch.where(layout.round.unsqueeze(-1), torch.zeros_like(layout.half), layout.half)
-    corners = layout.centre.unsqueeze(-2) + rotate_by(signs * reach.unsqueeze(-2), torch.cos(yaw), torch.sin(yaw))
+    x, y = reach.unbind(-1)
+    signed = torch.stack((x, y, x, -y, -x, -y, -x, y), dim=-1).unflatten(-1, (4, 2))
+    corners = layout.centre.unsqueeze(-2) + rotate_by(signed, torch.cos(yaw), torch.sin(yaw))
     radius = torch.where(layout.round, layout.half[..., 0], torch.zeros_like(layout.yaw))
     start = outline.unsqueeze(-3).unsqueeze(-3)
     edge = torch.roll(start, -1, dims=-2) - start

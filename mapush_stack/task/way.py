@@ -27,7 +27,7 @@ class WayAhead(NamedTuple):
     far: Tensor
     """`[..., 2]` a point further along the way, m."""
     away: Tensor
-    """`[..., 2]` away from the obstacle that is nearest to the object; 1 long in it, 0 long at `REACH`."""
+    """`[..., 2]` away from the obstacle that is nearest to the object; 1 long at its edge, 0 at `REACH`."""
     narrow: Tensor
     """`[..., 1]` such a length at the point `far`."""
     own: Tensor

@@ -1,0 +1,116 @@
+"""Ways around obstacles: arrival times against their equation and scikit-fmm, and planners that lead to the goal."""
+
+import math
+
+import pytest
+import torch
+
+from mapush_stack.errors import UserError
+from mapush_stack.guidance import courses, grid
+from mapush_stack.guidance.planners import PLANNERS
+from mapush_stack.task.obstacles import distances
+from tests.conftest import small_config
+
+ARENA = ["task.obstacles.arena=[14,14]", "task.target_distance=[8,12]", "task.placement=apart"]
+
+
+def drawn(*changes, layouts=24):
+    config = small_config(*ARENA, f"task.obstacles.layouts={layouts}", *(f"task.obstacles.{one}" for one in changes))
+    return config.task, courses.solvable_courses(config.task, config.object.task, 1)
+
+
+def fields(task, course):
+    cells = grid.shape(task.obstacles.arena)
+    room = grid.clearance(course, cells)
+    pace = grid.speed(room, task.obstacles.slow)
+    return room, pace, grid.arrival_time(pace, course.goal - course.corner)
+
+
+def test_at_one_speed_the_arrival_time_is_the_distance():
+    goal = torch.tensor([[3.1, 4.3], [0.1, 9.9]])
+    time = grid.arrival_time(torch.ones(2, 56, 40), goal)
+    middles = [grid.CELL * (torch.arange(count) + 0.5) for count in (56, 40)]
+    points = torch.stack(torch.meshgrid(*middles, indexing="ij"), dim=-1)
+    exact = (points - goal.view(2, 1, 1, 2)).norm(dim=-1)
+    assert (time - exact).abs().max() < 0.35  # the scheme is of first order
+    assert ((time - exact).abs() / exact.clamp_min(1.0)).max() < 0.06
+    x, y = grid.cell_of(goal, torch.zeros_like(goal), (56, 40))
+    assert torch.allclose(time[range(2), x, y], exact[range(2), x, y], atol=1e-5)
+
+
+def test_arrival_times_solve_the_eikonal_equation():
+    task, course = drawn("boxes=5", "cylinders=3")
+    _, pace, time = fields(task, course)
+    padded = torch.nn.functional.pad(time, (1, 1, 1, 1), value=grid.NEVER)
+    a = torch.minimum(padded[:, :-2, 1:-1], padded[:, 2:, 1:-1])
+    b = torch.minimum(padded[:, 1:-1, :-2], padded[:, 1:-1, 2:])
+    slope = ((time - a).clamp_min(0) ** 2 + (time - b).clamp_min(0) ** 2).sqrt() / grid.CELL
+    middles = grid.CELL * (torch.stack(torch.meshgrid(torch.arange(56), torch.arange(56), indexing="ij"), -1) + 0.5)
+    far = (middles - (course.goal - course.corner).view(-1, 1, 1, 2)).norm(dim=-1) > 1.0
+    assert ((slope * pace)[far] - 1).abs().max() < 0.1
+
+
+def test_arrival_times_are_those_of_scikit_fmm():
+    skfmm = pytest.importorskip("skfmm")
+    task, course = drawn("boxes=5", "cylinders=3", "slow=[0.3, 2.5]", layouts=6)
+    _, _, time = fields(task, course)
+    fine = 6  # of its cells in a cell
+    side = grid.CELL / fine
+    middles = side * (torch.arange(56 * fine) + 0.5)
+    points = torch.stack(torch.meshgrid(middles, middles, indexing="ij"), dim=-1)
+    for number in range(6):
+        goal = (course.goal - course.corner)[number]
+        one = course.layout.at(slice(number, number + 1))
+        room = distances(one, (points + course.corner[number]).view(1, -1, 2)).amin(-1).view(len(middles), -1)
+        pace = grid.speed(room, task.obstacles.slow).double()
+        inner = 0.06
+        nearest = pace[int(goal[0] / side), int(goal[1] / side)]
+        phi = (points - goal).norm(dim=-1).double().numpy() - inner
+        exact = torch.tensor(skfmm.travel_time(phi, pace.numpy(), dx=side, order=2)) + inner / nearest
+        exact = exact.view(56, fine, 56, fine)[:, 2:4, :, 2:4].mean((1, 3))
+        start = grid.cell_of(torch.zeros(2), course.corner[number], (56, 56))
+        assert abs(float(time[number][start] / exact[start]) - 1) < 0.2  # on a coarse grid
+        # What counts is the direction of the way.
+        ours, theirs = (torch.stack(torch.gradient(field.double()), dim=-1) for field in (time[number], exact))
+        cosine = torch.nn.functional.cosine_similarity(ours, theirs, dim=-1)
+        open_cells = grid.clearance(course, (56, 56))[number] > 0.6
+        assert math.degrees(math.acos(float(cosine[open_cells].median()))) < 6
+
+
+@pytest.mark.parametrize("changes", [("boxes=5", "cylinders=3"), ("gates=1", "gap=[1.5,1.5]")])
+def test_the_fastest_way_leads_to_the_goal_and_keeps_clear(changes):
+    task, course = drawn(*changes, "planner=fast_marching")
+    planner = PLANNERS["fast_marching"](task, course, 1)
+    numbers, place = torch.arange(24), torch.zeros(24, 2)
+    narrowest = torch.full((24,), 9.0)
+    for _ in range(160):
+        narrowest = torch.minimum(narrowest, distances(course.layout, place[:, None])[:, 0].amin(-1))
+        target, _ = planner.target(numbers, place, numbers)
+        assert ((target - place).norm(dim=-1) < task.obstacles.look_ahead + 0.02).all()
+        place = place + 0.25 * (target - place)
+    assert (place - course.goal).norm(dim=-1).max() < 0.05
+    assert narrowest.min() > (0.55 if "gates=1" in changes else 0.75)
+
+
+def test_every_course_has_a_way_of_the_clearance_that_was_asked_for():
+    task, course = drawn("boxes=10", "cylinders=6", "clearance=1.2")
+    cells = grid.shape(task.obstacles.arena)
+    room = grid.clearance(course, cells)
+    start, goal = (grid.cell_of(point, course.corner, cells) for point in (torch.zeros_like(course.goal), course.goal))
+    assert grid.widest_way(room, start, goal).min() >= 1.2
+    with pytest.raises(UserError, match=r"have no way of clearance 3 m after 400 attempts; ask for fewer"):
+        drawn("boxes=20", "clearance=3", layouts=2)
+
+
+def test_the_other_planners():
+    task, course = drawn("boxes=5", "cylinders=3", "planner=straight")
+    numbers, place, none = torch.arange(24), torch.zeros(24, 2), torch.zeros(24, dtype=torch.int64)
+    straight, _ = PLANNERS["straight"](task, course, 1).target(numbers, place, none)
+    assert torch.allclose(straight, course.goal / course.goal.norm(dim=-1, keepdim=True), atol=1e-5)
+    assert torch.equal(PLANNERS["direct"](task, course, 1).target(numbers, place, none)[0], course.goal)
+    tree = PLANNERS["rrt"](task, course, 1)
+    passed = none
+    for _ in range(40):
+        target, passed = tree.target(numbers, place, passed)
+        place = target
+    assert torch.allclose(place, course.goal, atol=1e-4) and (passed == 12).all()

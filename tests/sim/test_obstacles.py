@@ -1,0 +1,193 @@
+"""Obstacles in the simulators, and in an environment over them."""
+
+import copy
+
+import pytest
+import torch
+
+from mapush_stack.envs.factory import make_env
+from mapush_stack.errors import UserError
+from mapush_stack.task.geometry import rotate
+from mapush_stack.task.obstacles import gaps
+from tests.conftest import outcome, small_config
+
+pytestmark = pytest.mark.usefixtures("mujoco")
+WAY = [
+    "task.obstacles.arena=[14,14]",
+    "task.obstacles.boxes=4",
+    "task.obstacles.cylinders=3",
+    "task.obstacles.layouts=12",
+    "task.target_distance=[8,12]",
+    "task.placement=apart",
+]
+
+
+def make(*changes, auto_reset=True):
+    config = small_config(*WAY, *changes)
+    return make_env(config.task, config.object, config.sim, 5, auto_reset=auto_reset, team=config.team_kinds)
+
+
+def push_ahead(env, decisions):
+    """All robots drive ahead at full speed."""
+    action = torch.zeros(env.num_envs, env.spec.num_agents, env.spec.action_size)
+    action[..., 0] = 1.0
+    return [env.step(action) for _ in range(decisions)]
+
+
+@pytest.mark.parametrize("robot", ["planar", "go1", "rover"])
+@pytest.mark.parametrize("backend", ["mujoco", "warp"])
+def test_nothing_goes_through_an_obstacle(backend, robot):
+    if backend == "warp":
+        pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    if (backend, robot) == ("warp", "go1"):
+        pytest.skip("takes minutes on a CPU")
+    env = make(f"sim.robot={robot}", f"sim.backend={backend}", "sim.device=cpu", "sim.num_envs=4", auto_reset=False)
+    env.reset()
+    # Robot 0 walks against the nearest obstacle, robot 1 beside it.
+    layout = env.obstacles.layout
+    state = env.sim_state
+    nearest = layout.centre[:, 4:].norm(dim=-1).argmin(-1) + 4
+    centre = layout.centre[torch.arange(4), nearest]
+    direction = centre / centre.norm(dim=-1, keepdim=True)
+    aside = torch.stack((-direction[:, 1], direction[:, 0]), dim=-1)
+    places = centre[:, None] - 1.6 * direction[:, None]
+    places = torch.stack((places[:, 0], places[:, 0] - 3.0 * aside), dim=1)
+    yaw = torch.atan2(direction[:, 1], direction[:, 0])
+    rpy = torch.zeros_like(state.robot_rpy)
+    rpy[..., 2] = yaw[:, None]
+    pos = torch.cat((places, state.robot_pos[..., 2:]), dim=-1)
+    away = state.object_pos.clone()
+    away[:, :2] = centre + 3.0 * direction
+    start = state._replace(robot_pos=pos, robot_rpy=rpy, object_pos=away)
+    env.simulator.reset(torch.arange(4), start)
+    commands = torch.zeros(4, 2, 3)
+    commands[..., 0] = 0.5
+    path = env.simulator.step(commands, 150)
+    assert path.healthy.all() and int(env.simulator.overflows()) == 0
+    outline, radius = env.obstacles._robots[0]
+    placed = path.robot_pos[:, :, 0, None, :2] + rotate(outline, path.robot_rpy[:, :, 0, 2:])
+    gap = (gaps(layout, placed) - radius).amin(0)
+    assert (gap > -0.05).all() and (gap < 0.03).all()
+    assert (path.robot_pos[-1, :, 1, :2] - pos[:, 1, :2]).norm(dim=-1).max() > 1.0
+
+
+def test_the_object_is_stopped_by_a_wall():
+    env = make("sim.num_envs=4", auto_reset=False)
+    env.reset()
+    state = env.sim_state
+    fast = torch.zeros_like(state.object_lin_vel)
+    fast[:, 0] = 9.0
+    far = state.robot_pos.clone()
+    far[..., 0] -= 200.0
+    env.simulator.reset(torch.arange(4), state._replace(object_lin_vel=fast, robot_pos=far))
+    path = env.simulator.step(torch.zeros(4, 2, 3), 250)
+    walls = env.obstacles.layout.centre[:, 1, 0]
+    assert (path.object_pos[..., 0].amax(0) < walls - 0.4).all()
+    assert path.healthy.all()
+
+
+def test_both_engines_agree():
+    pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    envs = [make(f"sim.backend={backend}", "sim.device=cpu", "sim.num_envs=4") for backend in ("mujoco", "warp")]
+    for env in envs:
+        env.reset()
+    one, other = (push_ahead(env, 12)[-1] for env in envs)
+    assert torch.allclose(one.final.object_pos, other.final.object_pos, atol=0.02)
+    assert torch.allclose(one.final_target, other.final_target, atol=0.05)
+    assert torch.equal(envs[0].obstacles.layout.centre, envs[1].obstacles.layout.centre)
+
+
+def test_the_next_target_is_on_the_way_and_success_is_at_the_goal():
+    env = make("task.obstacles.planner=fast_marching", "task.success_distance=0.25", auto_reset=False)
+    env.reset()
+    assert ((env.target.norm(dim=-1) - 0.9).abs() < 0.11).all()
+    assert (env.goal.norm(dim=-1) > 8).all()
+    state = env.sim_state
+    place = state.object_pos.clone()
+    place[:4, :2] = env.goal[:4]
+    away = state.robot_pos.clone()
+    away[..., 0] += 100
+    env.simulator.reset(torch.arange(8), state._replace(object_pos=place, robot_pos=away))
+    step = env.step(torch.zeros(8, 2, 3))
+    assert step.episode.success.tolist() == [True] * 4 + [False] * 4
+
+
+def test_contacts_and_the_way_are_counted_from_the_start_of_the_episode():
+    env = make("task.episode_seconds=2.0", "task.rewards.obstacle=-1.0")
+    env.reset()
+    steps = push_ahead(env, 19)
+    assert not any(bool(step.episode.done.any()) for step in steps)
+    layout = env.obstacles.layout
+    state = env.sim_state
+    touching = state.robot_pos.clone()
+    touching[:, 1, :2] = layout.centre[:, 5]
+    env.simulator.reset(torch.arange(8), state._replace(robot_pos=touching))
+    env._look()
+    last = push_ahead(env, 1)[0]
+    assert last.episode.done.all() and (last.episode.touched[:, 2] > 0).all()
+    assert (last.episode.touched[:, 0] == 0).all() and (last.episode.travelled >= 0).all()
+    assert (last.rewards[:, 1] < last.rewards[:, 0] - 1).sum() >= 6
+    assert (env.obstacles.touched == 0).all() and (env.obstacles.travelled == 0).all()
+
+
+def test_courses_belong_to_environment_and_episode():
+    env, rest = make(), make("sim.num_envs=4")
+    env.reset()
+    rest.reset()
+    assert torch.equal(env.obstacles.layout.centre[:4], rest.obstacles.layout.centre)
+    first = env.obstacles.layout.centre.clone()
+    env.reset(episode=1)
+    assert not torch.equal(env.obstacles.layout.centre, first)
+
+
+@pytest.mark.parametrize("planner", ["fast_marching", "rrt"])
+def test_a_saved_environment_goes_on_to_the_same_bits(planner):
+    changes = [f"task.obstacles.planner={planner}", "task.episode_seconds=1.0", "task.obstacles.observed=true"]
+    env, other = make(*changes), make(*changes)
+    env.reset()
+    push_ahead(env, 7)
+    other.load_state_dict(env.state_dict())
+    assert torch.equal(other.observe()[0], env.observe()[0])
+    for one, same in zip(push_ahead(env, 12), push_ahead(other, 12)):
+        assert all(torch.equal(a, b) for a, b in zip(outcome(one), outcome(same)))
+
+
+def test_a_copied_simulator_has_the_obstacles():
+    env = make()
+    env.reset()
+    simulator = env.simulator
+    twin = copy.deepcopy(simulator)
+    commands = torch.full((8, 2, 3), 0.4)
+    assert all(torch.equal(a, b) for a, b in zip(simulator.step(commands, 100), twin.step(commands, 100)))
+
+
+def test_what_robots_see_of_the_way_is_mirrored():
+    from mapush_stack.task.observations import observe
+    from mapush_stack.task.way import WayAhead
+
+    env = make("task.obstacles.planner=fast_marching", "task.obstacles.observed=true")
+    env.reset()
+    flip = torch.tensor([1.0, -1.0])
+    state, target = env.sim_state, env.target
+    way = WayAhead.of(target)
+    turned = way._replace(far=way.far * flip, away=way.away * flip, own=way.own * flip)
+    mirrored = state._replace(
+        robot_pos=state.robot_pos * torch.tensor([1.0, -1.0, 1.0]),
+        robot_rpy=-state.robot_rpy,
+        object_pos=state.object_pos * torch.tensor([1.0, -1.0, 1.0]),
+        object_rpy=-state.object_rpy,
+    )
+    seen = observe(env.config, env.object, state, target)
+    other = observe(env.config, env.object, mirrored, turned.appended(target[:, :2] * flip))
+    signs = torch.tensor(env.spec.agents[0].mirror.observation)
+    assert seen.shape[-1] == len(signs) == env.spec.observation_size
+    assert torch.allclose(other, seen * signs, atol=1e-4)
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(UserError, match=r"arena must be given, such as \[14, 14\], with obstacles or a planner"):
+        small_config("task.obstacles.boxes=3")
+    with pytest.raises(UserError, match=r"task.goal must be position with obstacles.arena"):
+        small_config(*WAY, "task.goal=pose")
+    with pytest.raises(UserError, match=r"gap must be two lengths, low <= high, not \[3, 2\]"):
+        small_config(*WAY, "task.obstacles.gap=[3,2]")
