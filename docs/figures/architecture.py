@@ -32,7 +32,8 @@ LAYERS = (
         (
             ("task", "resets, observations, rewards,\nends: tensor functions"),
             ("sim", "scene, robots, objects on MuJoCo,\nMuJoCo Warp, Isaac Gym"),
-            ("locomotion, gym_api", "legs; Isaac Gym's names\nover MuJoCo"),
+            ("locomotion, gym_api", "legs; Isaac Gym's\nnames over MuJoCo"),
+            ("guidance", "ways around\nobstacles"),
         ),
     ),
     (
