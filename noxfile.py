@@ -108,12 +108,27 @@ def slow(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def browser(session: nox.Session) -> None:
-    """The report in Chromium, with screenshots for docs/; CHROMIUM names one that is not on the PATH."""
+    """The report and the site in Chromium, with screenshots for docs/; CHROMIUM names one that is not on the PATH."""
     if not any(map(shutil.which, [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser"])):
         session.skip("there is no Chromium: install it (apt-get install chromium), or name one in CHROMIUM")
     install(session)
-    session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock")
+    session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock", "-r", "env/docs.lock")
     session.run("pytest", "-rs", "tests/browser", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def docs(session: nox.Session) -> None:
+    """Write the documentation's site to site/; any warning is an error. `docs_commands` runs what it tells to run."""
+    session.install("--no-deps", "--require-hashes", "-r", "env/docs.lock")
+    session.run("mkdocs", "build", "--quiet", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session(python=MAIN)
+def docs_commands(session: nox.Session) -> None:
+    """The commands and the notebook of the documentation, a few minutes."""
+    install(session, "--extras")
+    session.install("--no-deps", "--require-hashes", "-r", "env/docs.lock")
+    session.run("pytest", "-rs", "tests/test_docs_commands.py", *session.posargs)
 
 
 @nox.session(python=MODERN, reuse_venv=False)

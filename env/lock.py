@@ -67,6 +67,8 @@ def main() -> None:
                 compile_lock(HERE / f"adapters-py{tag}.lock", "env/adapters.in", *more)
                 libraries = [HERE / f"{name}-py{tag}.lock" for name in ("openrl", "harl")]
                 compile_lock(HERE / f"upstream-py{tag}.lock", "env/upstream.in", *more, *beside(*libraries))
+    agree = [option for path in sorted(HERE.glob("requirements-py31*.lock")) for option in ("-c", str(path))]
+    compile_lock(HERE / "docs.lock", "env/docs.in", "--universal", "--python-version", "3.11", *agree)
 
 
 if __name__ == "__main__":

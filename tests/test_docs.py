@@ -2,18 +2,21 @@
 
 import ast
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
 import mapush_stack
+from mapush_stack.cli.main import cli
 from mapush_stack.settings import check_path
 from mapush_stack.training.config import ExperimentConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md"), ROOT / "env" / "README.md", ROOT / "patches" / "README.md"])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "env" / "README.md", ROOT / "patches" / "README.md"])
 PRESETS = ROOT / "mapush_stack" / "presets"
 SKIPPED = {"build", "dist", "results", "node_modules"}
 """Folders that hold no sources of this project; hidden ones are skipped too."""
@@ -133,15 +136,65 @@ def test_the_task_page_lists_the_weights_of_the_presets():
     assert told == weights
 
 
-def test_the_task_page_shows_the_figures_that_its_script_draws(tmp_path):
+def test_pages_show_the_figures_that_scripts_draw(tmp_path):
     pytest.importorskip("matplotlib")
-    namespace = {"__file__": str(DOCS / "figures" / "task.py"), "__name__": "figures"}
-    exec(compile((DOCS / "figures" / "task.py").read_text(), "task.py", "exec"), namespace)
-    namespace["main"](tmp_path)
+    for script in (DOCS / "figures").glob("*.py"):
+        namespace = {"__file__": str(script), "__name__": "figures"}
+        exec(compile(script.read_text(), script.name, "exec"), namespace)
+        namespace["main"](tmp_path)
     drawn = {path.name for path in tmp_path.iterdir()}
-    shown = re.findall(r'<img src="figures/([^"]+)"', (DOCS / "task.md").read_text(encoding="utf-8"))
-    assert drawn == set(shown) == {path.name for path in (DOCS / "figures").glob("*.svg")}
+    shown = [re.findall(r'<img src="figures/([^"]+)"', page.read_text(encoding="utf-8")) for page in DOCS.glob("*.md")]
+    assert drawn == set(sum(shown, [])) == {path.name for path in (DOCS / "figures").glob("*.svg")}
     assert all((tmp_path / name).stat().st_size > 10_000 for name in drawn)
+
+
+def test_the_architecture_figure_shows_every_folder():
+    named = {word.strip() for word in re.findall(r'\("([a-z_, ]+)", "', (DOCS / "figures" / "architecture.py").read_text())}
+    folders = {path.parent.name for path in (ROOT / "mapush_stack").glob("*/__init__.py")}
+    assert folders <= set(", ".join(named).split(", "))
+
+
+def test_the_site_has_every_page():
+    listed = set(re.findall(r"([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} <= listed
+
+
+def commands():
+    """(page, words) of every `mapush` command in a block of code; what its shell does with it is left out."""
+    for page in PAGES:
+        for block in re.findall(r"^ *```\w*\n(.*?)^ *```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                match = re.match(r"\s*(?:\$ )?(?:[A-Z_]+=\S+ )*mapush ([a-z][^#│]*)", line)
+                if match and " ..." not in line and "…" not in match[1]:
+                    yield page, shlex.split(re.split(r" (?:&&|\|\|?|>) |  or |;", match[1])[0])
+
+
+def test_commands_that_pages_tell_exist():
+    """Verbs, options and choices, as the command line itself reads them."""
+    seen = 0
+    for page, words in commands():
+        context, command = click.Context(cli, info_name="mapush"), cli
+        while isinstance(command, click.Group) and words:
+            command = command.get_command(context, words.pop(0))
+            assert command, f"{page.name}: {context.info_name} has no such command"
+            context = click.Context(command, parent=context, info_name=command.name)
+        try:
+            given, _, _ = command.make_parser(context).parse_args(list(words))
+            for option in command.params:
+                for value in [given[option.name]] if isinstance(given.get(option.name), str) else ():
+                    if isinstance(option.type, click.Choice):
+                        option.type.convert(value, option, context)
+        except click.UsageError as error:
+            pytest.fail(f"{page.name}: mapush {command.name} {' '.join(words)}: {error.format_message()}")
+        seen += 1
+    assert seen > 100
+
+
+def test_the_tutorials_say_of_every_command_where_it_runs():
+    """Their commands are in blocks of `sh`, which tests/test_docs_commands.py runs or which say what they need."""
+    for page in (DOCS / "tutorials").glob("*.md"):
+        kinds = re.findall(r"^ *```(\w*)\n.*?^ *```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        assert set(kinds) <= {"sh", "python", "yaml", "text"} and "sh" in kinds, page
 
 
 def lint_commands():
