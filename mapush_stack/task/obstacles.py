@@ -124,7 +124,7 @@ def gaps(layout: Layout, outline: Tensor) -> Tensor:
     yaw = layout.yaw.unsqueeze(-1)
     reach = torch.where(layout.round.unsqueeze(-1), torch.zeros_like(layout.half), layout.half)
     x, y = reach.unbind(-1)
-    signed = torch.stack((x, y, x, -y, -x, -y, -x, y), dim=-1).unflatten(-1, (4, 2))
+    signed = torch.stack((x, y, x, -y, -x, -y, -x, y), dim=-1).view(*x.shape, 4, 2)
     corners = layout.centre.unsqueeze(-2) + rotate_by(signed, torch.cos(yaw), torch.sin(yaw))
     radius = torch.where(layout.round, layout.half[..., 0], torch.zeros_like(layout.yaw))
     start = outline.unsqueeze(-3).unsqueeze(-3)
