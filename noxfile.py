@@ -120,7 +120,7 @@ def browser(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Write the documentation's site to site/; any warning is an error. `docs_commands` runs what it tells to run."""
     session.install("--no-deps", "--require-hashes", "-r", "env/docs.lock")
-    session.run("mkdocs", "build", "--quiet", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("mkdocs", "build", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session(python=MAIN)
@@ -140,7 +140,7 @@ def wheel(session: nox.Session, kind: str) -> None:
     session.run(*fill, "none", external=False)
     dist = ROOT / "dist"
     shutil.rmtree(dist, ignore_errors=True)
-    build = ["uv", "build", "--quiet", "--no-build-isolation", "--python", python, "--out-dir", str(dist)]
+    build = ["uv", "build", "--no-build-isolation", "--python", python, "--out-dir", str(dist)]
     session.run(*build, external=True, env={"UV_OFFLINE": "1"})
     (path,) = dist.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     session.run(*fill, str(path), external=False, env={"UV_OFFLINE": "1"})

@@ -23,7 +23,7 @@ READY = "article h1"
 def site(tmp_path_factory):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed: run nox -s browser")
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(folder)]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -82,7 +82,7 @@ def test_a_broken_link_stops_the_build(site, tmp_path):
     (tmp_path / "mapush_stack").symlink_to(ROOT / "mapush_stack")
     with (tmp_path / "docs" / "legs.md").open("a") as file:
         file.write("\n[gone](gpu.md#no-such-heading)\n")
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1 and "no-such-heading" in done.stderr
 
