@@ -1,7 +1,8 @@
-"""Draw the figures of docs/task.md: `python docs/figures/task.py` (needs the extra `report`).
+"""Draw the figures of docs/task.md and docs/concepts.md: `python docs/figures/task.py` (needs the extra `report`).
 
 Lengths, outlines and start ranges come from `mapush_stack/presets`, the occlusion term from `mapush_stack/task`.
-Writes world.svg, objects.svg, observation.svg and occlusion.svg into this folder, or into the one that is named.
+Writes setting.svg, world.svg, objects.svg, observation.svg and occlusion.svg into this folder, or into the one that is
+named.
 """
 
 import math
@@ -191,6 +192,37 @@ def draw_observation():
     return figure
 
 
+def draw_setting():
+    """The task in one picture: who pushes what where, what a robot sees, and what it commands."""
+    figure = Figure(figsize=(7.6, 3.7), layout="constrained")
+    axes = figure.subplots()
+    axes.set_aspect("equal")
+    axes.set(xlim=(-2.2, 5.3), ylim=(-1.7, 1.9), xticks=[], yticks=[])
+    axes.spines[:].set_color("#cccccc")
+    robot, other, target, thing = np.array([-0.9, 0.45]), np.array([-0.75, -0.75]), np.array([3.6, 0.1]), np.zeros(2)
+    draw_object(axes, "cuboid", math.radians(8), alpha=0.45)
+    draw_robot(axes, robot, math.radians(-5), ROBOTS[0], "0")
+    draw_robot(axes, other, math.radians(12), ROBOTS[1], "1")
+    axes.add_patch(Circle(target, TASK["success_distance"], fc=TARGET, alpha=0.12, zorder=0))
+    axes.add_patch(Circle(target, TASK["success_distance"], fill=False, ec=TARGET, ls="--", lw=1.2))
+    axes.plot(*target, "x", color=TARGET, ms=9, mew=2, zorder=6)
+    axes.plot(*thing, "o", color=INK, ms=3.5, zorder=8)
+    for seen in (target, thing, other):
+        arrow(axes, robot, seen, GREY, lw=1.0, ls=":")
+    small = {"fontsize": 8.5, "ha": "left"}
+    text(axes, (-0.35, -1.2), "robot 0 sees target, object and robot 1 in its own frame", GREY, **small)
+    arrow(axes, (0.75, 0.0), (2.3, 0.0), INK, lw=1.2)
+    text(axes, (1.55, -0.22), "push", INK, fontsize=8.5)
+    text(axes, target, "success: the object's\ncentre is in here", TARGET, shift=(0, -0.5), fontsize=8.5)
+    corner = np.array([-1.85, 1.1])
+    for way in ((0.6, 0.0), (0.0, 0.6)):
+        arrow(axes, corner, corner + way, ROBOTS[0], lw=1.4)
+    axes.add_patch(Arc(corner, 0.6, 0.6, theta1=10, theta2=80, color=ROBOTS[0], lw=1.4, zorder=6))
+    text(axes, (-1.15, 1.1), "it commands a velocity ahead, one to its left, and a turning rate", ROBOTS[0], **small)
+    scale_bar(axes)
+    return figure
+
+
 def occlusion_at(name, points):
     """The occlusion term n . u of robots at `points` `[..., 2]` (m); the target is far away in the direction of x."""
     vertices = torch.tensor(OBJECTS[name]["task"]["vertices"], dtype=torch.float64)
@@ -248,6 +280,7 @@ def draw_occlusion():
 
 
 FIGURES = {
+    "setting": draw_setting,
     "world": draw_world,
     "objects": draw_objects,
     "observation": draw_observation,
