@@ -180,6 +180,8 @@ def write_urdf(body: ObjectBody, path: Path) -> None:
     centre of mass is there too, as in all of MAPush's objects.
     """
     robot = ElementTree.Element("robot", name="object")
+    if any(part.shape == "prism" for part in body.parts):
+        raise UserError("sim.backend=isaacgym knows boxes and cylinders, not prisms; choose mujoco or warp")
     for number, part in enumerate(body.parts):
         _add_link(robot, f"part{number}", part)
         if number:

@@ -111,6 +111,8 @@ class Stage:
 
 
 def _radius(part: PartConfig) -> float:
+    if part.shape == "prism":
+        return float(max(np.hypot(x, y) for x, y in part.vertices))
     half = scene.half_sizes(part)
     return half[0] if part.shape == "cylinder" else float(np.hypot(half[0], half[1]))
 
@@ -129,7 +131,7 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
     draw.cylinder(goal, [0, 0, 0.4], 0.012, 0.4, _GOAL, name="goal_pin")
     draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
     # A mark over the point that must come into the disc.
-    top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
+    top = max(0.5 * part.size[-1] for part in body.parts)  # the height is the last length of all shapes
     draw.cylinder(spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)
     for group in team.groups:
         for number in group.members:
@@ -139,8 +141,12 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
 def _add_outline(spec: Any, body: ObjectBody) -> None:
     """Draw where the object's parts are to be, on the floor around the goal."""
     for number, part in enumerate(body.parts):
-        radius, width, _ = scene.half_sizes(part)
         place, name = [*part.position[:2], 0.0015 - 0.1], f"goal_part{number}"
+        if part.shape == "prism":
+            mesh = scene.prism_mesh(spec, name, part.vertices, 0.1)
+            Draw(spec).mesh(spec.body("goal"), place, mesh, _GOAL, np.radians(part.yaw), name)
+            continue
+        radius, width, _ = scene.half_sizes(part)
         if part.shape == "cylinder":
             Draw(spec).cylinder(spec.body("goal"), place, radius, 0.1, _GOAL, name=name)
         else:

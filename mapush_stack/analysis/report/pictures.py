@@ -109,7 +109,8 @@ def _part_outline(part: Any) -> np.ndarray:
         angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         corners = part.size[0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
     else:
-        corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * part.size[:2]
+        square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+        corners = np.array(part.vertices) if part.shape == "prism" else square * part.size[:2]
         corners = _placed(corners, (0.0, 0.0, np.radians(part.yaw)))
     return np.asarray(corners + np.array(part.position[:2]))
 
