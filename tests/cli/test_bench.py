@@ -2,9 +2,10 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from tests.cli.runner import mapush, train_small
+from tests.cli.runner import mapush, start, train_small
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 QUICK = ["--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
@@ -60,3 +61,18 @@ def test_a_file_of_something_else_cannot_be_added(tmp_path):
     _, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)
     assert "holds no results of the long way" in err and err.count("\n") == 1
     assert "give a PATH, or --pretrained" in mapush("bench", "long-way", code=2)[1]
+
+
+def test_obstacles_are_drawn(run, tmp_path):
+    """In a picture of the scene, and from above in a report."""
+    image = pytest.importorskip("PIL.Image")
+    shares = []
+    none = ["--set", "task.obstacles.boxes=0", "--set", "task.obstacles.cylinders=0", "--set", "task.obstacles.gates=0"]
+    for name, changes in (("with", []), ("without", none)):
+        process = start("play", run, "--episodes", 1, "--stills", tmp_path / name, "--size", "320x180", *changes)
+        assert process.wait(timeout=200) == 0, process.communicate()
+        picture = np.asarray(image.open(tmp_path / f"{name}-1.png")).astype(int)
+        shares.append(float(((picture[..., 0] - picture[..., 2]) > 20).mean()))
+    assert abs(shares[0] - shares[1]) > 0.001
+    mapush("compare", run, "--html", tmp_path / "report.html", "--episodes", 2)
+    assert (tmp_path / "report.html").read_text().count('<polygon class="obstacle"') >= 8
