@@ -65,19 +65,12 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
     finally:
         env.close()
     path = torch.cat(poses)
-    trajectories = [
-        _turned(
-            path[: round(seconds / CONTROL_DT) + 1, index],
-            target[index],
-            CAUSES[cause],
-            seconds,
-            success,
-            around[index],
-        )
-        for index, (seconds, cause, success) in enumerate(
-            zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
-        )
-    ]
+    trajectories = []
+    for index, (seconds, cause, success) in enumerate(
+        zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
+    ):
+        own = path[: round(seconds / CONTROL_DT) + 1, index]
+        trajectories.append(_turned(own, target[index], CAUSES[cause], seconds, success, around[index]))
     return Played(ended, trajectories)
 
 
