@@ -30,6 +30,7 @@ ALLOWED = {
 HEAVY = {
     "mujoco": {
         "sim/mujoco.py",
+        "sim/obstacles.py",
         "sim/planar_engine.py",
         "sim/warp.py",
         "sim/scene.py",

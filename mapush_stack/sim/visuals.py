@@ -6,11 +6,13 @@ positions that a simulation has had. Nothing here is simulated.
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 
-from . import scene
+from ..task.obstacle_config import ObstacleConfig
+from ..task.obstacles import Layout
+from . import obstacles, scene
 from .config import ObjectBody, PartConfig
 from .drawing import HIDDEN, SHOWN, Colour, Draw
 from .team import Team
@@ -27,6 +29,7 @@ ACCENTS: Tuple[Colour, ...] = (
 )
 """A robot's own colour, by its number in the team."""
 _OBJECT: Colour = (0.93, 0.68, 0.22)
+_OBSTACLE: Colour = (0.50, 0.36, 0.32)
 _GOAL: Colour = (0.98, 0.99, 1.00)
 _MARK: Colour = (0.20, 0.16, 0.12)
 _GREEN: Colour = (0.20, 0.76, 0.36)
@@ -53,15 +56,16 @@ class Stage:
         goal_radius: float,
         size: Tuple[int, int] = (1280, 720),
         posed: bool = False,
+        around: Optional[ObstacleConfig] = None,
     ) -> None:
         """The scene of `scene.build` with its looks.
 
         `goal_radius` is in m; `size` is the width and height of the largest picture, pixels. If the goal is a pose
-        (`posed`) the place of the object's parts is drawn on the floor.
+        (`posed`) the place of the object's parts is drawn on the floor. `around`: there are obstacles.
         """
         import mujoco
 
-        spec = scene.build(body, team)
+        spec = scene.build(body, team, around=around)
         dress(spec, body, team, goal_radius)
         if posed:
             _add_outline(spec, body)
@@ -72,6 +76,8 @@ class Stage:
         self.object_radius = max(np.hypot(*part.position[:2]) + _radius(part) for part in body.parts)
         self._object_body = self.model.body("object").id
         self._robot_bodies = [self.model.body(f"robot{number}").id for number in range(len(team))]
+        self._goal = self.model.body("goal").mocapid[0]
+        self._obstacles = obstacles.columns(self.model)
         self._object_geoms = [self.model.geom(f"object{part}").id for part in range(len(body.parts))]
 
     def pose(self, qpos: np.ndarray) -> None:
@@ -95,8 +101,14 @@ class Stage:
     def place_goal(self, goal: Sequence[float]) -> None:
         """Move the disc that the object's centre must enter; `goal` is x and y, m, and perhaps yaw, rad."""
         x, y, yaw = (*goal, 0.0)[:3]
-        self.data.mocap_pos[0] = [x, y, 0.0]
-        self.data.mocap_quat[0] = [np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
+        self.data.mocap_pos[self._goal] = [x, y, 0.0]
+        self.data.mocap_quat[self._goal] = [np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
+
+    def place_obstacles(self, layout: Layout) -> None:
+        """Move the obstacles to a layout `[K]`."""
+        holders = self.data.mocap_pos, self.data.mocap_quat, self.model.geom_size
+        for holder, columns, values in zip(holders, self._obstacles, obstacles.fields(layout)):
+            holder[columns] = values.cpu().numpy()
 
     def set_mood(self, mood: str) -> None:
         """Colour object and goal for `pushing`, or for an end in `success` or `failure`."""
@@ -120,7 +132,9 @@ def _radius(part: PartConfig) -> float:
 def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
     """Add looks to the `mujoco.MjSpec` of `scene.build`; `goal_radius` in m."""
     for geom in spec.geoms:
-        geom.group = SHOWN if geom.name == "floor" or geom.name.startswith("object") else HIDDEN
+        geom.group = SHOWN if geom.name == "floor" or geom.name.startswith(("object", obstacles.NAME)) else HIDDEN
+        if geom.name.startswith(obstacles.NAME):
+            geom.rgba = [*_OBSTACLE, 1.0]
     _add_surroundings(spec)
     draw = Draw(spec)
     # A disc with a rim, and a pin that is seen over the object. The discs reach deep into the floor: shadows are
