@@ -149,7 +149,9 @@ def test_pages_show_the_figures_that_scripts_draw(tmp_path):
 
 
 def test_the_architecture_figure_shows_every_folder():
-    named = {word.strip() for word in re.findall(r'\("([a-z_, ]+)", "', (DOCS / "figures" / "architecture.py").read_text())}
+    named = {
+        word.strip() for word in re.findall(r'\("([a-z_, ]+)", "', (DOCS / "figures" / "architecture.py").read_text())
+    }
     folders = {path.parent.name for path in (ROOT / "mapush_stack").glob("*/__init__.py")}
     assert folders <= set(", ".join(named).split(", "))
 

@@ -63,6 +63,8 @@ def test_the_tutorials_notebook_runs(shell, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     book = nbformat.read(DOCS / "tutorials" / "results.ipynb", as_version=4)
     nbclient.NotebookClient(book, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    drawn = [output for cell in book.cells for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})]
+    drawn = [
+        output for cell in book.cells for output in cell.get("outputs", ()) if "image/png" in output.get("data", {})
+    ]
     assert len(drawn) == 2
     assert "episodes succeeded" in str(book.cells)

@@ -155,5 +155,9 @@ def test_what_could_not_be_saved_is_refused_before_it_is_recorded(file, tmp_path
         with pytest.raises(UserError, match=words):
             demonstrations.check_file(path, config, episodes)
     with pytest.raises(UserError, match="is a family"):
-        demonstrations.check_file(tmp_path / "demo2.npz", small_config("task.observation=sets", "task.placement=apart", object_name="random"), 3)
+        demonstrations.check_file(
+            tmp_path / "demo2.npz",
+            small_config("task.observation=sets", "task.placement=apart", object_name="random"),
+            3,
+        )
     demonstrations.check_file(tmp_path / "demo2.npz", config, 1000)
