@@ -14,7 +14,7 @@ LAYERS = (
         "#d3e8df",
         (
             ("training", "configuration, loop,\ncheckpoints, resuming"),
-            ("evaluation, export", "protocol, video,\npolicies as ONNX"),
+            ("evaluation, export, web", "protocol, video, ONNX,\ndemo in a browser"),
             ("analysis, sweep", "compare, diagnose,\nmany runs"),
             ("harness", "doctor, triage,\nsmoke test, memory"),
         ),
@@ -61,7 +61,12 @@ def main(folder=HERE):
         y = row * (HEIGHT + GAP)
         for column, (name, words) in enumerate(boxes):
             x = column * (width + GAP)
-            looks = {"boxstyle": "round,pad=0,rounding_size=0.08", "facecolor": colour, "edgecolor": "#999999", "lw": 0.8}
+            looks = {
+                "boxstyle": "round,pad=0,rounding_size=0.08",
+                "facecolor": colour,
+                "edgecolor": "#999999",
+                "lw": 0.8,
+            }
             axes.add_patch(FancyBboxPatch((x, y), width, HEIGHT, **looks))
             axes.text(x + width / 2, y + 0.76 * HEIGHT, name, ha="center", va="center", weight="bold", fontsize=9)
             axes.text(x + width / 2, y + 0.34 * HEIGHT, words, ha="center", va="center", fontsize=8, color="#333333")

@@ -34,7 +34,7 @@ _GOAL: Colour = (0.98, 0.99, 1.00)
 _MARK: Colour = (0.20, 0.16, 0.12)
 _GREEN: Colour = (0.20, 0.76, 0.36)
 _RED: Colour = (0.88, 0.22, 0.20)
-_MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
+MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
 """Colours of the object and of the goal."""
 _FLOOR: Colour = (0.465, 0.515, 0.565)
 _DISC_OPACITY = 0.38
@@ -112,7 +112,7 @@ class Stage:
 
     def set_mood(self, mood: str) -> None:
         """Colour object and goal for `pushing`, or for an end in `success` or `failure`."""
-        thing, goal = _MOODS[mood]
+        thing, goal = MOODS[mood]
         self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
         mixed = _DISC_OPACITY * np.array(goal) + (1.0 - _DISC_OPACITY) * np.array(_FLOOR)
         for geom in range(self.model.ngeom):

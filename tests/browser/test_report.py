@@ -3,21 +3,16 @@
 `nox -s browser` runs this; the screenshots of docs/report.md are written here.
 """
 
-import io
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.analysis import foreign, runs
+from tests.browser.chromium import CHROMIUM, IMAGES, browser, keep  # noqa: F401 - a fixture
 from tests.cli.runner import ROOT, mapush, the_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: run nox -s browser")
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-IMAGES = ROOT / "docs" / "images"
-MOST_BYTES = 200_000
 HOSTILE = "<img src=x onerror=document.title='taken'></script><script>document.title='taken'</script>"
 
 pytestmark = [
@@ -47,16 +42,8 @@ def report(folder):
     return folder / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def visit(browser):
+def visit(browser):  # noqa: F811
     """Opens a file in a new page of some size and scheme; afterwards nothing may have gone wrong in it."""
     contexts, wrong = [], []
 
@@ -77,23 +64,6 @@ def visit(browser):
     for context in contexts:
         context.close()
     assert wrong == []
-
-
-def keep(name, shot, width=None):
-    """Write a screenshot into docs/images, as small as it can be read."""
-    from PIL import Image
-
-    picture = Image.open(io.BytesIO(shot)).convert("RGB")
-    if width is not None and picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.LANCZOS)
-    IMAGES.mkdir(exist_ok=True)
-    file = IMAGES / f"report-{name}.png"
-    for colours in (256, 128, 64, 32):
-        few = picture.quantize(colours, Image.Quantize.MEDIANCUT, kmeans=3, dither=Image.Dither.NONE)
-        few.save(str(file), optimize=True)
-        if file.stat().st_size < MOST_BYTES:
-            return
-    raise AssertionError(f"{file} has {file.stat().st_size} bytes")
 
 
 def wait_until(page, expression):
@@ -122,7 +92,7 @@ def test_it_draws_everything_on_a_desktop(report, visit, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert shade == {"light": "rgb(255, 255, 255)", "dark": "rgb(18, 22, 28)"}[scheme]
-    keep(scheme, page.screenshot(), 1000)
+    keep(f"report-{scheme}", page.screenshot(), 1000)
 
 
 def test_it_follows_the_theme_while_it_is_open(report, visit):
@@ -137,7 +107,7 @@ def test_it_can_be_read_on_a_phone(report, visit):
     page = visit(report, (390, 1500), is_mobile=True, has_touch=True, device_scale_factor=2)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     show(page, "checkpoints")
-    keep("phone", page.screenshot(), 480)
+    keep("report-phone", page.screenshot(), 480)
 
 
 def test_hovering_tells_a_value(report, visit):
@@ -152,7 +122,7 @@ def test_hovering_tells_a_value(report, visit):
             break
     text = page.locator("#plot-success .hovertext").first.text_content()
     assert "steps" in text
-    keep("hover", page.screenshot(), 1000)
+    keep("report-hover", page.screenshot(), 1000)
 
 
 def test_the_legend_takes_a_run_out_of_every_figure_and_back(report, visit):
@@ -164,7 +134,7 @@ def test_the_legend_takes_a_run_out_of_every_figure_and_back(report, visit):
     wait_until(page, "document.getElementById('plot-entropy').data.every(trace => !trace.name.startsWith('ill'))")
     assert all(traces(page, f"plot-{name}") < count for name, count in before.items())
     show(page, "curves")
-    keep("legend", page.screenshot(), 1000)
+    keep("report-legend", page.screenshot(), 1000)
     key.click()
     wait_until(page, "document.getElementById('plot-entropy').data.some(trace => trace.name.startsWith('ill'))")
     assert {name: traces(page, f"plot-{name}") for name in before} == before
@@ -241,7 +211,7 @@ def test_episodes_are_drawn_from_above(report, visit):
     assert 2 <= shown.count() <= 8
     assert page.locator("#episodes svg polyline.robot").count() == 2 * shown.count()
     show(page, "episodes")
-    keep("episodes", page.screenshot(), 1000)
+    keep("report-episodes", page.screenshot(), 1000)
 
 
 def test_what_a_log_is_called_stays_text(folder, visit):
