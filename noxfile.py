@@ -131,6 +131,17 @@ def docs_commands(session: nox.Session) -> None:
     session.run("pytest", "-rs", "tests/test_docs_commands.py", *session.posargs)
 
 
+@nox.session(python=MAIN)
+def demo(session: nox.Session) -> None:
+    """Build the demo in the browser (build/demo; needs npm), and try it in Chromium, a few minutes."""
+    install(session, "--extras")
+    session.install("--no-deps", "--require-hashes", "-r", "env/browser.lock")
+    folder = ROOT / "build" / "demo"
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run("mapush", "play", "--web", "--out", str(folder))
+    session.run("pytest", "-rs", "-s", "tests/browser/test_demo.py", *session.posargs, env={"DEMO": str(folder)})
+
+
 @nox.session(python=MODERN, reuse_venv=False)
 @nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
 def wheel(session: nox.Session, kind: str) -> None:

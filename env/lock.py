@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
-EXTRAS = ["--extra", "sweep", "--extra", "walk", "--extra", "warp", "--extra", "pettingzoo"]
+EXTRAS = [word for name in ("sweep", "walk", "warp", "pettingzoo", "export") for word in ("--extra", name)]
 PLATFORM = "x86_64-manylinux_2_28"
 # Pythons with locks for OpenRL and HARL: Isaac Gym's, and a current one.
 LIBRARIES = ["3.8", "3.11"]

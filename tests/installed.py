@@ -33,6 +33,10 @@ VERBS = {
     "compare": [["compare", RUN, RUN], ["compare", RUN, "--html", "report.html"]],
     "reproduce": [["reproduce", RUN, "--results", "again"]],
     "play": [["play", "--pretrained", "cuboid-go1", "--episodes", "1", "--record", "play.mp4", "--size", "64x64"]],
+    "export": [["export", "cuboid-planar", "--onnx", "exported", "--check"], ["export", "go1", "--onnx", "walker"]],
+    "deploy": [["deploy", "cuboid-planar", "--dry-run", "--seconds", "1"]],
+    "convert": [["convert", "absent.pt", "actor.npz"]],
+    "pretrained": [["pretrained"], ["pretrained", "cuboid-go1"]],
     "walk": [["walk", "test", "--robots", "2", "--minutes", "0.02", "--set", "sim.backend=mujoco"]],
     "vram-probe": [["vram-probe", *PROBE, *[word for word in SMALL if not word.startswith("sim.num_envs")]]],
     "gym": [["gym", "test"]],
@@ -46,8 +50,8 @@ VERBS = {
 }
 """The commands of each verb, in an order in which each finds what it needs."""
 PLUGIN = ["train", "--object", "plank", "--robot", "cart", "--backend", "mujoco", "task.rewards.calm=0.01", *SMALL]
-OTHER_CODES = {"diagnose": {1}, "doctor": {1}, "vram-probe": {1}}
-"""Exit codes besides 0 that mean an answer: something was found, a warning."""
+OTHER_CODES = {"convert": {2}, "diagnose": {1}, "doctor": {1}, "vram-probe": {1}}
+"""Exit codes besides 0 that mean an answer: something was found, a warning, no such file."""
 
 
 def run(python: str, arguments: "list[str]") -> None:

@@ -23,6 +23,7 @@ ALLOWED = {
     "harness": {*LOW, "presets", "training", "sim", "task", "__version__"},
     "evaluation": {*LOW, "presets", "training", "learning", "envs", "sim", "task"},
     "export": {"__version__", "errors", "system", "evaluation", "envs", "learning", "locomotion", "sim", "task"},
+    "web": {"errors", "system", "evaluation", "envs", "export", "sim"},
     "analysis": {*LOW, "presets", "training", "evaluation", "__version__"},
     "sweep": {*LOW, "training", "task", "__version__"},
 }
@@ -30,6 +31,7 @@ ALLOWED = {
 HEAVY = {
     "mujoco": {
         "sim/mujoco.py",
+        "sim/obstacles.py",
         "sim/planar_engine.py",
         "sim/warp.py",
         "sim/scene.py",

@@ -316,6 +316,14 @@ def arrays_of_upstream(folder):
     return folder / "a.npz", folder / "a.npz"
 
 
+def shown(folder):
+    from mapush_stack.training import demonstrations
+    from tests.training.test_demonstrations import recorded
+
+    demonstrations.save(recorded(each=1)[0], folder / "demo.npz")
+    return folder / "demo.npz", folder / "demo.npz"
+
+
 def walking(folder):
     from mapush_stack.locomotion import policy
 
@@ -373,6 +381,13 @@ def arrays_read(path):
     read_npz(path)
 
 
+def demonstrated(path):
+    from mapush_stack.training import demonstrations
+    from tests.training.test_demonstrations import EASY
+
+    demonstrations.examples(demonstrations.load(path), configuration.load(overrides=EASY), path)
+
+
 def walked(path):
     from mapush_stack.locomotion import policy
 
@@ -408,6 +423,7 @@ FORMATS = {
     "module.pt of MAPush": Format(module(1), edited_zip, [module_read]),
     "module.pt of OpenRL": Format(module(3), edited_zip, [module_read]),
     "npz": Format(arrays_of_upstream, edited_zip, [arrays_read]),
+    "demonstrations": Format(shown, edited_zip, [demonstrated]),
     "walking policy": Format(walking, edited_tensors, [walked]),
     "model.safetensors": in_a_run(f"{LAST}/model.safetensors", edited_tensors, restored, make=old_run),
     "training.safetensors": in_a_run(f"{LAST}/training.safetensors", edited_tensors, restored, make=old_run),

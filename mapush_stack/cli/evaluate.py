@@ -205,7 +205,9 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
     title = f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}"
     title += "".join(f", robot {robot} {name}" for name in ("absent", "frozen") for robot in first.get(name, ()))
     posed = any(row["angle_error"] is not None for row in rows)
+    around = any(row["contact_free"] is not None for row in rows)
     headings = ["success", "95 % interval", "of valid resets", "finish time", "collaboration"]
+    headings += ["contact-free"] * around
     numbers = right(*headings, "work %", "even", *(["angle"] if posed else []))
     table = Table("policy", *numbers, "not finished", title=title)
     one_run = len({Path(row["path"]).parent.parent for row in rows}) == 1
@@ -219,6 +221,7 @@ def _table(rows: List[Dict[str, Any]]) -> Table:
             f"{row['valid_success_rate']:.1%}",
             f"{row['finished_time']:.2f} s",
             f"{row['collaboration_degree']:.3f}",
+            *([f"{row['contact_free']:.1%}" if row["contact_free"] is not None else "-"] if around else []),
             *_work(row),
             *([_degrees(row["angle_error"])] if posed else []),
             ", ".join(others).replace("_", " "),

@@ -10,16 +10,19 @@ import click
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, say
-from .given import check_fields
+from .given import check_fields, other_team
 
 
 @click.command(name="export")
 @click.argument("policy", metavar="POLICY")
 @click.option("--onnx", "out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="New folder.")
-@click.option("--object", "object_name", default="", help="Object for a policy that brings none.  [default: cuboid]")
+@click.option("--object", "object_name", default="", help="Object, where the policy takes others.  [default: its own]")
+@click.option("--team", default=None, help="Kind of each robot, such as planar,planar,planar.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--check", is_flag=True, help="Compare with torch on 10,000 states; refuse a difference above 1e-5.")
-def command(policy: str, out: Path, object_name: str, overrides: Tuple[str, ...], check: bool) -> None:
+def command(
+    policy: str, out: Path, object_name: str, team: Optional[str], overrides: Tuple[str, ...], check: bool
+) -> None:
     """Write a policy as ONNX graphs, with policy.json, which says what they mean, and run.py, which runs them.
 
     POLICY is the name of one that comes with the project (`mapush pretrained`), a run (its last checkpoint), a
@@ -27,12 +30,13 @@ def command(policy: str, out: Path, object_name: str, overrides: Tuple[str, ...]
     """
     from ..export import check as checking
 
-    check_fields({"object_name": "object"}, overrides)
+    check_fields({"object_name": "object", "team": "team"}, overrides)
+    overrides = (*other_team(team), *overrides)
     walker = _walker(policy)
     if walker is None:
         difference = _team(policy, out, object_name, overrides, check)
     elif object_name or overrides:
-        raise UserError(f"--object and --set are for teams; {policy} is a walking policy")
+        raise UserError(f"--object, --team and --set are for teams; {policy} is a walking policy")
     else:
         difference = _alone(policy, walker, out, check)
     console = make_console()
@@ -57,7 +61,7 @@ def _alone(policy: str, walker: str, out: Path, check: bool) -> Optional[float]:
     from ..export import check as checking
     from ..export import folder
 
-    graph = folder.of_walker(walker)
+    graph = folder.of_walker(walker, policy if walker != policy else "go1")
     about = folder.about_walker(Path(policy).name)
     compare = (lambda path: checking.graph(path, "walker.onnx", graph)) if check else None
     return folder.write(out, {"walker.onnx": graph}, about, compare)

@@ -22,6 +22,7 @@ _VERBS = {
     "bench": "Measure a team on a suite of tasks.",
     "play": "Watch a policy, or record it.",
     "export": "Write a policy as ONNX graphs that run without this package.",
+    "deploy": "Try the control loop for robots against the simulator.",
     "convert": "Write a policy of OpenRL as plain arrays.",
     "pretrained": "List the policies that come with the project, or show one.",
     "runs": "List runs, and how far each is.",

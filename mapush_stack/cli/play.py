@@ -16,6 +16,7 @@ from rich.progress import track
 from ..errors import UserError
 from ..system import closing
 from ..task.config import CONTROL_DT
+from . import play_web
 from .console import make_console
 from .given import check_fields, other_team
 
@@ -62,6 +63,8 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: Optio
 )
 @click.option("--size", callback=_parse_size, metavar="WxH", help="Pixels.  [default: 1280x720; .gif: 640x360]")
 @click.option("--fps", type=click.IntRange(1, 60), default=None, help="Frames a second.  [default: 50; .gif: 25]")
+@click.option("--web", is_flag=True, help="In a browser, with PATH, --pretrained or all shipped teams; needs npm.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="--web: write a static folder and end.")
 def command(
     path: Optional[Path],
     pretrained: Optional[str],
@@ -78,6 +81,8 @@ def command(
     save: Optional[Path],
     size: Optional[Tuple[int, int]],
     fps: Optional[int],
+    web: bool,
+    out: Optional[Path],
 ) -> None:
     """Watch a policy in MuJoCo's viewer, or record it where there is no display.
 
@@ -87,6 +92,10 @@ def command(
     With --drive you steer one robot with the arrow keys, comma and period; the policy steers the others. --save keeps
     the episodes that ended, for `mapush train --demonstrations`.
     """
+    if web or out is not None:
+        chosen = _source(path, pretrained, scripted) if path or pretrained or scripted else None
+        play_web.show(web, chosen, object_name, [*_ON_THE_CPU, *other_team(team), *overrides], out)
+        return
     from ..evaluation import camera, driving, performance, policies
     from ..sim.opengl import choose_gl
     from ..training import demonstrations

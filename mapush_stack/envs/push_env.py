@@ -105,7 +105,8 @@ class PushEnv(TeamEnv):
         self.config = config
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
-        self.statistics.configure(rewards.active_terms(config), config.episode_seconds, config.goal == "pose")
+        posed, around = config.goal == "pose", config.obstacles.active
+        self.statistics.configure(rewards.active_terms(config), config.episode_seconds, posed, around)
         # A CUDA graph cannot hold the starts of episodes if their number has to be known.
         capturable = self.simulator.masked_reset
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision

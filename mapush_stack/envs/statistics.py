@@ -24,12 +24,13 @@ class EnvStatistics:
         self._terms: Tuple[str, ...] = ()
         self._sums = torch.zeros(0, device=device)
 
-    def configure(self, terms: Sequence[str], time_limit: float, posed: bool = False) -> None:
+    def configure(self, terms: Sequence[str], time_limit: float, posed: bool = False, around: bool = False) -> None:
         """Start anew, for these reward terms.
 
-        The finish time of an unsuccessful episode counts as `time_limit`, s. `posed`: the goal is a pose.
+        The finish time of an unsuccessful episode counts as `time_limit`, s. `posed`: the goal is a pose;
+        `around`: there are obstacles.
         """
-        self._terms, self._limit, self._posed = tuple(terms), time_limit, posed
+        self._terms, self._limit, self._posed, self._around = tuple(terms), time_limit, posed, around
         self._sums = torch.zeros(len(self.names), dtype=torch.float64, device=self._device)
 
     @property
@@ -38,10 +39,10 @@ class EnvStatistics:
 
         `episodes`, `successes`, `valid` (episodes whose reset broke no rule), `valid_successes`, `steps`,
         `finish_time` (s, failures as the time limit), `collaboration` (over successes), `reward` (of whole episodes,
-        mean of the team), `angle_error` (at the end, rad; if the goal is a pose), `control_steps`, `cause/<name>` and
-        `term/<name>`.
+        mean of the team), `angle_error` (at the end, rad; if the goal is a pose), `contacts` (episodes in which an
+        obstacle was touched; if there are any), `control_steps`, `cause/<name>` and `term/<name>`.
         """
-        own = (*self._NAMES, "angle_error") if self._posed else self._NAMES
+        own = (*self._NAMES, *["angle_error"] * self._posed, *["contacts"] * self._around)
         causes, terms = (f"cause/{name}" for name in CAUSES[1:]), (f"term/{name}" for name in self._terms)
         return (*own, "control_steps", *causes, *terms)
 
@@ -60,6 +61,8 @@ class EnvStatistics:
         rows = [torch.ones_like(share), success, valid, success & valid, ended.steps, seconds, share, ended.reward]
         if self._posed:
             rows.append(ended.angle_error)
+        if self._around:
+            rows.append((ended.touched > 0).any(-1))
         seen = ended.done & ended.counted
         sums = (torch.stack([row.to(torch.float64) for row in rows]) * seen).sum(1)
         # A value error is counted in every episode; the other causes only where the statistics look.

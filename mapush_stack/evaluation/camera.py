@@ -99,6 +99,8 @@ class Film:
 
 def _show(stage: Stage, camera: Camera, shot: Shot) -> None:
     stage.place_goal(shot.goal)
+    if shot.layout is not None:
+        stage.place_obstacles(shot.layout)
     stage.set_mood(shot.mood)
     stage.pose(shot.qpos)
     camera.follow(shot, *stage.positions())

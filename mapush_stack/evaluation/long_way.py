@@ -18,7 +18,7 @@ from .policies import Candidate
 SEED = 19_000_000
 """Of the layouts, starts and frictions; no training has it, because seeds of runs are small."""
 SUCCESS_DISTANCE, SECONDS = 0.25, 160.0
-_ARENA = ["task.obstacles.arena=[14, 14]", "task.target_distance=[8, 12]"]
+_ARENA = ["task.obstacles.arena=[14, 14]", "task.target_distance=[8, 12]", "task.placement=apart"]
 _STUCK = 20
 """Decisions with contact after which a failure counts as one of contact."""
 SETS = (

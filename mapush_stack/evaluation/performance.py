@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..sim.scene_simulator import SceneSimulator
 from ..sim.visuals import Stage
 from ..task.config import CONTROL_DT
+from ..task.obstacles import Layout
 from ..task.terminations import CAUSES
 from .policies import Candidate
 from .protocol import Act
@@ -34,6 +35,8 @@ class Shot(NamedTuple):
     """x and y, m; if the goal is a pose its yaw too, rad."""
     cause: str
     """How the episode ended, one of `CAUSES`; `running` before it did."""
+    layout: Optional[Layout] = None
+    """Obstacles `[K]`; None without."""
 
     @property
     def mood(self) -> str:
@@ -53,9 +56,10 @@ def perform(act: Act, env: PushEnv, episodes: int, on_step: Optional[Callable[[S
     """
     observations, _ = env.reset()
     for episode in range(episodes):
-        goal, age, cause = env.target[0].tolist(), 0, CAUSES[0]
+        goal, age, cause = env.goal[0].tolist(), 0, CAUSES[0]
+        layout = None if env.obstacles is None else env.obstacles.layout.at(0)
         qpos = _first_env(env.joint_positions)
-        yield Shot(episode, 0.0, qpos, goal, cause)
+        yield Shot(episode, 0.0, qpos, goal, cause, layout)
         while cause == CAUSES[0]:
             step = env.step(act(observations))
             if on_step is not None:
@@ -66,9 +70,9 @@ def perform(act: Act, env: PushEnv, episodes: int, on_step: Optional[Callable[[S
                 path, cause = path[: int(ended.steps[0]) - age], CAUSES[int(ended.cause[0])]
             for qpos in path:
                 age += 1
-                yield Shot(episode, age * CONTROL_DT, qpos, goal, CAUSES[0])
+                yield Shot(episode, age * CONTROL_DT, qpos, goal, CAUSES[0], layout)
         for _ in range(_HOLD_STEPS):
-            yield Shot(episode, age * CONTROL_DT, qpos, goal, cause)
+            yield Shot(episode, age * CONTROL_DT, qpos, goal, cause, layout)
 
 
 def _first_env(positions: Optional[Tensor]) -> np.ndarray:
@@ -90,7 +94,8 @@ def make_stage(candidate: Candidate, env: PushEnv, size: Tuple[int, int]) -> Sta
     task, body, shapes = candidate.config.task, candidate.config.object.body, env.simulator.request.shapes
     if shapes is not None:
         body = body.model_copy(update={"parts": shapes.parts(0)})  # environment 0 is shown
-    return Stage(body, env.simulator.team, task.goal_distance, size, task.goal == "pose")
+    around = env.simulator.request.around
+    return Stage(body, env.simulator.team, task.goal_distance, size, task.goal == "pose", around)
 
 
 def _no_scene() -> UserError:

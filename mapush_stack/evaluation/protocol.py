@@ -68,6 +68,8 @@ class Evaluation(NamedTuple):
     """Likewise of `metrics.work_evenness`."""
     angle_error: Optional[float]
     """Mean at the end of all episodes, degrees; None if the goal is a position."""
+    contact_free: Optional[float]
+    """Share of all episodes that succeed without touching an obstacle; None without obstacles."""
     causes: Dict[str, int]
     """How many episodes ended in which way."""
 
@@ -144,8 +146,14 @@ def summarize(episodes: Episodes, time_limit: float, posed: bool = False) -> Eva
         work_share=(metrics.work_share(work).sum(0) / here.sum(0).clamp_min(1)).tolist() if measured else None,
         work_evenness=float(metrics.work_evenness(work, here.sum(-1)).mean()) if measured else None,
         angle_error=math.degrees(episodes.angle_error.double().mean()) if posed else None,
+        contact_free=contact_free(episodes) if episodes.touched.shape[-1] else None,
         causes={name: count for name, count in zip(CAUSES, counts) if count},
     )
+
+
+def contact_free(episodes: Episodes) -> float:
+    """Share of the episodes that succeed without touching an obstacle."""
+    return float((episodes.success & ~(episodes.touched > 0).any(-1)).double().mean())
 
 
 def wilson_interval(successes: int, total: int, z: float = 1.959964) -> Tuple[float, float]:

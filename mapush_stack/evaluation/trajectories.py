@@ -11,6 +11,7 @@ from torch import Tensor
 from ..envs.push_env import Step
 from ..task.config import CONTROL_DT
 from ..task.geometry import rotate
+from ..task.obstacles import outlines
 from ..task.state import SimState
 from ..task.terminations import CAUSES
 from . import policies, protocol
@@ -32,6 +33,8 @@ class Trajectory(NamedTuple):
     success: bool
     target_yaw: Optional[float]
     """Of the target, turned likewise, rad; None if the goal is a position."""
+    obstacles: List[np.ndarray]
+    """Outlines `[K, 2]` of obstacles and walls, m."""
 
 
 class Played(NamedTuple):
@@ -56,25 +59,29 @@ def play(candidate: Candidate, count: int, seed: int) -> Played:
     try:
         env.reset()
         poses.append(_planar_poses(env.sim_state).unsqueeze(0))
-        target = env.target.cpu().clone()
+        target = env.goal.cpu().clone()
+        around = [[] if env.obstacles is None else outlines(env.obstacles.layout.at(row)) for row in range(count)]
         ended = protocol.run_episodes(policies.policy(candidate, env).act, env, on_step=keep)
     finally:
         env.close()
     path = torch.cat(poses)
-    trajectories = [
-        _turned(path[: round(seconds / CONTROL_DT) + 1, index], target[index], CAUSES[cause], seconds, success)
-        for index, (seconds, cause, success) in enumerate(
-            zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
-        )
-    ]
+    trajectories = []
+    for index, (seconds, cause, success) in enumerate(
+        zip(ended.seconds.tolist(), ended.cause.tolist(), ended.success.tolist())
+    ):
+        own = path[: round(seconds / CONTROL_DT) + 1, index]
+        trajectories.append(_turned(own, target[index], CAUSES[cause], seconds, success, around[index]))
     return Played(ended, trajectories)
 
 
-def _turned(poses: Tensor, target: Tensor, cause: str, seconds: float, success: bool) -> Trajectory:
+def _turned(
+    poses: Tensor, target: Tensor, cause: str, seconds: float, success: bool, around: List[Tensor]
+) -> Trajectory:
     turn = -torch.atan2(target[1], target[0])
     yaw = float(target[2] + turn) if len(target) == 3 else None
     turned = torch.cat((rotate(poses[..., :2], turn.expand(poses.shape[:-1])), poses[..., 2:] + turn), dim=-1)
-    return Trajectory(float(target[:2].norm()), turned.numpy(), cause, seconds, success, yaw)
+    shapes = [rotate(outline, turn.expand(len(outline))).numpy() for outline in around]
+    return Trajectory(float(target[:2].norm()), turned.numpy(), cause, seconds, success, yaw, shapes)
 
 
 def _planar_poses(state: SimState) -> Tensor:

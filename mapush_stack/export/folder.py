@@ -92,9 +92,13 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
     Robots of one kind with the same network have one graph.
 
     Raises:
-        UserError: the policy cannot be taken apart, or a walking policy cannot be read.
+        UserError: the policy or the task cannot be taken apart, or a walking policy cannot be read.
 
     """
+    if candidate.config.task.obstacles.active:
+        raise UserError(f"{candidate.path} cannot be exported: a planner leads its team around obstacles")
+    if candidate.config.object.family is not None:
+        raise UserError(f"{candidate.path} pushes random objects; name the one to export it for with --object")
     settings, path, robots = candidate.config, candidate.path, []
     graphs: Dict[str, Graph] = {}
     names: Dict[Tuple[int, str], str] = {}
@@ -106,7 +110,7 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
         walker = f"{kind}_walker.onnx"
         section: Any = settings.sim.of_kind(kind)
         if hasattr(section, "walking_policy"):
-            graphs.setdefault(walker, of_walker(section.walking_policy))
+            graphs.setdefault(walker, of_walker(section.walking_policy, kind))
         robots.append({"kind": kind, "graph": name, "walker": walker if walker in graphs else None})
     task, thing = settings.task, settings.object
     about = {
@@ -121,9 +125,9 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
     return graphs, about
 
 
-def of_walker(name: str) -> Graph:
-    """The graph of a walking policy, `shipped` or a file's path."""
-    return Graph(WalkerGraph(walking.load(name)), WalkerGraph.values())
+def of_walker(name: str, kind: str) -> Graph:
+    """The graph of a walking policy, `shipped` or a file's path, for a kind of robot."""
+    return Graph(WalkerGraph(walking.load(name, kind)), WalkerGraph.values())
 
 
 def about_walker(name: str) -> Dict[str, Any]:

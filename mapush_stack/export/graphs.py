@@ -61,6 +61,9 @@ class RobotGraph(nn.Module):
         self._task, self._object, task = env.config, env.object, env.simulator.robots[robot]
         self._limit: Tensor
         self.register_buffer("_limit", torch.tensor(env.config.command_limit))
+        self._outline: Tensor
+        vertices = torch.tensor(env.object.vertices, dtype=torch.float32)
+        self.register_buffer("_outline", observations.outline_of(env.config, vertices))
         self._columns = actions.command_columns([task], env.device)
         self._senses = len(task.sense_mirror)
         self._kind = kind_of(env, robot)
@@ -87,8 +90,8 @@ class RobotGraph(nn.Module):
         robots, thing, target, *rest = inputs
         senses = rest[0].unsqueeze(-2).expand(-1, robots.shape[-2], -1) if rest else None
         state = planar_state(robots, thing, senses)
-        seen = observations.observe(self._task, self._object, state, target)[:, 0]
-        action = self.network(seen).unsqueeze(-2)
+        seen = observations.observe(self._task, self._object, state, target, outline=self._outline)
+        action = self.network(seen[:, 0]).unsqueeze(-2)
         return velocities(self._kind, actions.command(self._task, self._limit, action, self._columns))[:, 0]
 
 

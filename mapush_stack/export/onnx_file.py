@@ -44,7 +44,12 @@ def draw(values: Dict[str, Value], rows: int, seed: int) -> List[Tensor]:
 
 
 def write(module: nn.Module, values: Tuple[Dict[str, Value], Dict[str, Value]], path: Path) -> None:
-    """Write a module with these inputs and outputs as one ONNX file; the first axis of each is free."""
+    """Write a module with these inputs and outputs as one ONNX file; the first axis of each is free.
+
+    Raises:
+        UserError: ONNX cannot express the module.
+
+    """
     onnx = require_onnx()
     inputs, outputs = values
     rows = torch.export.Dim("N")
@@ -61,6 +66,9 @@ def write(module: nn.Module, values: Tuple[Dict[str, Value], Dict[str, Value]], 
             traced = torch.export.export(module.eval(), tuple(examples), dynamic_shapes=shapes)
             names: Dict[str, Any] = {"input_names": list(inputs), "output_names": list(outputs)}
             program = torch.onnx.export(traced, dynamo=True, verbose=False, **names)
+    except Exception as error:  # whatever torch raises about an operation, such as one of a plug-in's layout
+        why = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise UserError(f"{path.stem} cannot be written as ONNX: {why[:300]}") from None
     finally:
         logger.setLevel(level)
     assert program is not None

@@ -71,14 +71,14 @@ def part_layers(plain: Mapping[str, Any], parts: Sequence[str]) -> List[Layer]:
 
 
 def load_object(name: str) -> Layer:
-    """An object by name or path of a YAML file, with its name.
+    """An object by name or path of a YAML file, with its name and all that it takes from the one that it extends.
 
     Raises:
         UserError: no such object, or a file that is not a mapping.
 
     """
     path = _find(name, OBJECTS)
-    return Layer(str(path), {"name": path.stem if name not in OBJECTS else name, **_read(path)})
+    return Layer(str(path), {"name": path.stem if name not in OBJECTS else name, **_whole_object(path, [])})
 
 
 def description(preset: str) -> str:
@@ -93,6 +93,19 @@ def merge(base: Dict[str, Any], changes: Mapping[str, Any]) -> Dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def _whole_object(path: Path, above: List[Path]) -> Dict[str, Any]:
+    """What an object's file says, over the object that it extends."""
+    if path in above:
+        raise UserError(f"{above[0].name} extends itself through {above[-1].name}")
+    content = _read(path)
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    if not isinstance(base, str):
+        raise UserError(f"{path}: extends must be the name or the file of one object, not {shown(base)}")
+    return merge(_whole_object(_find(base, OBJECTS), [*above, path]), content)
 
 
 def _named_object(found: List[Layer]) -> str:

@@ -6,7 +6,8 @@ Defaults here are neutral; `presets/default.yaml` says what is good.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional, Tuple
+import math
+from typing import TYPE_CHECKING, Any, Dict, List, Literal, Optional, Sequence, Tuple
 
 from pydantic import ConfigDict, Field, create_model, field_validator, model_validator
 from typing_extensions import Annotated
@@ -32,8 +33,13 @@ RobotName = Annotated[str, name_in(_robots)]
 class PartConfig(Settings):
     """One rigid primitive of an object, in the object's frame."""
 
-    shape: Literal["box", "cylinder"] = Field(description="a cylinder stands upright")
-    size: Tuple[float, ...] = Field(description="box: length, width, height; cylinder: radius, height; m")
+    shape: Literal["box", "cylinder", "prism"] = Field(description="cylinders and prisms stand upright")
+    size: Tuple[float, ...] = Field(
+        description="box: length, width, height; cylinder: radius, height; prism: height; m"
+    )
+    vertices: List[Tuple[float, float]] = Field(
+        [], description="of a prism: its convex outline about the part's position, counter-clockwise, m"
+    )
     position: Tuple[float, float, float] = Field(description="centre of the part, m")
     yaw: float = Field(0.0, description="turn about the vertical, degrees")
     mass: float = Field(gt=0, description="kg")
@@ -41,12 +47,35 @@ class PartConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> PartConfig:
-        wanted = {"box": 3, "cylinder": 2}[self.shape]
+        wanted = {"box": 3, "cylinder": 2, "prism": 1}[self.shape]
         if len(self.size) != wanted or min(self.size) <= 0:
-            raise ValueError(f"size of a {self.shape} must be {wanted} positive lengths, not {list(self.size)}")
+            lengths = "one positive length" if wanted == 1 else f"{wanted} positive lengths"
+            raise ValueError(f"size of a {self.shape} must be {lengths}, not {list(self.size)}")
+        if self.shape == "prism":
+            corner = first_dent(self.vertices)
+            if corner is not None:
+                raise ValueError(
+                    f"vertices of a prism must be 3 or more around a convex outline, counter-clockwise; at {corner} it "
+                    "turns to the other side or goes straight on: make it of several parts"
+                )
+        elif self.vertices:
+            raise ValueError(f"vertices are those of a prism, not of a {self.shape}; leave them out")
         if min(self.inertia) <= 0:
             raise ValueError(f"inertia must be three positive numbers, not {list(self.inertia)}")
         return self
+
+
+def first_dent(vertices: Sequence[Tuple[float, float]]) -> Optional[List[float]]:
+    """The first corner at which a polygon does not turn left; None for one that is convex and counter-clockwise."""
+    count, turned = len(vertices), 0.0
+    for index, (x, y) in enumerate(vertices):
+        (before_x, before_y), (after_x, after_y) = vertices[index - 1], vertices[(index + 1) % count]
+        one, other = (x - before_x, y - before_y), (after_x - x, after_y - y)
+        angle = math.atan2(one[0] * other[1] - one[1] * other[0], one[0] * other[0] + one[1] * other[1])
+        turned += angle
+        if angle < 1e-3 or turned > 2 * math.pi + 1e-3:
+            return [x, y]
+    return None if count > 2 else []
 
 
 class ObjectBody(Settings):

@@ -49,6 +49,12 @@ class Draw:
         """A box with sharp edges, turned by `yaw` rad."""
         self._add(body, "BOX", colour, pos=list(pos), size=list(half), euler=[0, 0, yaw], name=name)
 
+    def mesh(
+        self, body: Any, pos: Sequence[float], mesh: str, colour: Colour, yaw: float = 0.0, name: str = ""
+    ) -> None:
+        """A mesh of the scene, turned by `yaw` rad."""
+        self._add(body, "MESH", colour, pos=list(pos), meshname=mesh, euler=[0, 0, yaw], name=name)
+
     def cylinder(
         self,
         body: Any,

@@ -8,6 +8,7 @@ configuration classes are derived from and stay as published.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -179,6 +180,8 @@ def write_urdf(body: ObjectBody, path: Path) -> None:
     centre of mass is there too, as in all of MAPush's objects.
     """
     robot = ElementTree.Element("robot", name="object")
+    if any(part.shape == "prism" for part in body.parts):
+        raise UserError("sim.backend=isaacgym knows boxes and cylinders, not prisms; choose mujoco or warp")
     for number, part in enumerate(body.parts):
         _add_link(robot, f"part{number}", part)
         if number:
@@ -192,7 +195,8 @@ def _add_link(robot: ElementTree.Element, name: str, part: PartConfig) -> None:
     link = ElementTree.SubElement(robot, "link", name=name)
     for kind in ("visual", "collision", "inertial"):
         element = ElementTree.SubElement(link, kind)
-        ElementTree.SubElement(element, "origin", xyz=" ".join(map(repr, part.position)), rpy="0 0 0")
+        turn = repr(math.radians(part.yaw)) if part.yaw else "0"
+        ElementTree.SubElement(element, "origin", xyz=" ".join(map(repr, part.position)), rpy=f"0 0 {turn}")
         if kind == "inertial":
             ElementTree.SubElement(element, "mass", value=repr(part.mass))
             ixx, iyy, izz = map(repr, part.inertia)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -79,11 +79,12 @@ def build(
     holder = spec.worldbody.add_body(name="object")
     holder.add_freejoint(name="object")
     combined_inertia(body).assign(holder)
+    kinds = {"box": "BOX", "cylinder": "CYLINDER", "prism": "MESH"}
     for number, part in enumerate(body.parts):
         holder.add_geom(
             name=f"object{number}",
-            type=mujoco.mjtGeom.mjGEOM_CYLINDER if part.shape == "cylinder" else mujoco.mjtGeom.mjGEOM_BOX,
-            size=half_sizes(part),
+            type=mujoco.mjtGeom.__members__[f"mjGEOM_{kinds[part.shape]}"],
+            **_shape(spec, part, number),
             pos=list(part.position),
             euler=[0.0, 0.0, np.radians(part.yaw)],
             friction=friction(mean_friction(FLOOR_FRICTION, middle)),
@@ -95,6 +96,20 @@ def build(
     if measure_work:
         work.add_sensors(spec, len(team))
     return spec
+
+
+def _shape(spec: Any, part: PartConfig, number: int) -> Dict[str, Any]:
+    """What says the shape of a part's geom; the mesh of a prism is added to the `mujoco.MjSpec`."""
+    if part.shape != "prism":
+        return {"size": half_sizes(part)}
+    return {"meshname": prism_mesh(spec, f"prism{number}", part.vertices, 0.5 * part.size[0])}
+
+
+def prism_mesh(spec: Any, name: str, vertices: Sequence[Tuple[float, float]], half_height: float) -> str:
+    """Add a mesh: the outline `vertices` from below to above the origin; returns its name."""
+    corners = [(x, y, z) for z in (-half_height, half_height) for x, y in vertices]
+    spec.add_mesh(name=name, uservert=np.array(corners).flatten())
+    return name
 
 
 def half_sizes(part: PartConfig) -> List[float]:

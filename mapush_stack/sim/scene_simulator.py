@@ -151,10 +151,10 @@ class SceneKind(SimulatorKind):
         contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
             contacts, fields = contacts + 16 + 4 * len(team), (*fields, "geom_size")
-        return self.engine_type(team, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
+        return self.engine_type(team, body, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
-    def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
-        """The engine that steps a team, among obstacles."""
+    def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
+        """The engine that steps a team and an object, among obstacles."""
         return self.engine
 
     def make(self, request: SimulationRequest) -> SceneSimulator:

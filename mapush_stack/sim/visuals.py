@@ -6,11 +6,13 @@ positions that a simulation has had. Nothing here is simulated.
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Tuple
+from typing import Any, Optional, Sequence, Tuple
 
 import numpy as np
 
-from . import scene
+from ..task.obstacle_config import ObstacleConfig
+from ..task.obstacles import Layout
+from . import obstacles, scene
 from .config import ObjectBody, PartConfig
 from .drawing import HIDDEN, SHOWN, Colour, Draw
 from .team import Team
@@ -27,11 +29,12 @@ ACCENTS: Tuple[Colour, ...] = (
 )
 """A robot's own colour, by its number in the team."""
 _OBJECT: Colour = (0.93, 0.68, 0.22)
+_OBSTACLE: Colour = (0.50, 0.36, 0.32)
 _GOAL: Colour = (0.98, 0.99, 1.00)
 _MARK: Colour = (0.20, 0.16, 0.12)
 _GREEN: Colour = (0.20, 0.76, 0.36)
 _RED: Colour = (0.88, 0.22, 0.20)
-_MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
+MOODS = {"pushing": (_OBJECT, _GOAL), "success": (_GREEN, _GREEN), "failure": (_RED, _RED)}
 """Colours of the object and of the goal."""
 _FLOOR: Colour = (0.465, 0.515, 0.565)
 _DISC_OPACITY = 0.38
@@ -53,15 +56,16 @@ class Stage:
         goal_radius: float,
         size: Tuple[int, int] = (1280, 720),
         posed: bool = False,
+        around: Optional[ObstacleConfig] = None,
     ) -> None:
         """The scene of `scene.build` with its looks.
 
         `goal_radius` is in m; `size` is the width and height of the largest picture, pixels. If the goal is a pose
-        (`posed`) the place of the object's parts is drawn on the floor.
+        (`posed`) the place of the object's parts is drawn on the floor. `around`: there are obstacles.
         """
         import mujoco
 
-        spec = scene.build(body, team)
+        spec = scene.build(body, team, around=around)
         dress(spec, body, team, goal_radius)
         if posed:
             _add_outline(spec, body)
@@ -72,6 +76,8 @@ class Stage:
         self.object_radius = max(np.hypot(*part.position[:2]) + _radius(part) for part in body.parts)
         self._object_body = self.model.body("object").id
         self._robot_bodies = [self.model.body(f"robot{number}").id for number in range(len(team))]
+        self._goal = self.model.body("goal").mocapid[0]
+        self._obstacles = obstacles.columns(self.model)
         self._object_geoms = [self.model.geom(f"object{part}").id for part in range(len(body.parts))]
 
     def pose(self, qpos: np.ndarray) -> None:
@@ -95,12 +101,18 @@ class Stage:
     def place_goal(self, goal: Sequence[float]) -> None:
         """Move the disc that the object's centre must enter; `goal` is x and y, m, and perhaps yaw, rad."""
         x, y, yaw = (*goal, 0.0)[:3]
-        self.data.mocap_pos[0] = [x, y, 0.0]
-        self.data.mocap_quat[0] = [np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
+        self.data.mocap_pos[self._goal] = [x, y, 0.0]
+        self.data.mocap_quat[self._goal] = [np.cos(0.5 * yaw), 0.0, 0.0, np.sin(0.5 * yaw)]
+
+    def place_obstacles(self, layout: Layout) -> None:
+        """Move the obstacles to a layout `[K]`."""
+        holders = self.data.mocap_pos, self.data.mocap_quat, self.model.geom_size
+        for holder, columns, values in zip(holders, self._obstacles, obstacles.fields(layout)):
+            holder[columns] = values.cpu().numpy()
 
     def set_mood(self, mood: str) -> None:
         """Colour object and goal for `pushing`, or for an end in `success` or `failure`."""
-        thing, goal = _MOODS[mood]
+        thing, goal = MOODS[mood]
         self.model.geom_rgba[self._object_geoms] = [*thing, 1.0]
         mixed = _DISC_OPACITY * np.array(goal) + (1.0 - _DISC_OPACITY) * np.array(_FLOOR)
         for geom in range(self.model.ngeom):
@@ -111,6 +123,8 @@ class Stage:
 
 
 def _radius(part: PartConfig) -> float:
+    if part.shape == "prism":
+        return float(max(np.hypot(x, y) for x, y in part.vertices))
     half = scene.half_sizes(part)
     return half[0] if part.shape == "cylinder" else float(np.hypot(half[0], half[1]))
 
@@ -118,7 +132,9 @@ def _radius(part: PartConfig) -> float:
 def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
     """Add looks to the `mujoco.MjSpec` of `scene.build`; `goal_radius` in m."""
     for geom in spec.geoms:
-        geom.group = SHOWN if geom.name == "floor" or geom.name.startswith("object") else HIDDEN
+        geom.group = SHOWN if geom.name == "floor" or geom.name.startswith(("object", obstacles.NAME)) else HIDDEN
+        if geom.name.startswith(obstacles.NAME):
+            geom.rgba = [*_OBSTACLE, 1.0]
     _add_surroundings(spec)
     draw = Draw(spec)
     # A disc with a rim, and a pin that is seen over the object. The discs reach deep into the floor: shadows are
@@ -129,7 +145,7 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
     draw.cylinder(goal, [0, 0, 0.4], 0.012, 0.4, _GOAL, name="goal_pin")
     draw.sphere(goal, [0, 0, 0.82], 0.045, _GOAL, name="goal_head")
     # A mark over the point that must come into the disc.
-    top = max(scene.half_sizes(part)[1 if part.shape == "cylinder" else 2] for part in body.parts)
+    top = max(0.5 * part.size[-1] for part in body.parts)  # the height is the last length of all shapes
     draw.cylinder(spec.body("object"), [0, 0, top], 0.05, 0.003, _MARK)
     for group in team.groups:
         for number in group.members:
@@ -139,8 +155,12 @@ def dress(spec: Any, body: ObjectBody, team: Team, goal_radius: float) -> None:
 def _add_outline(spec: Any, body: ObjectBody) -> None:
     """Draw where the object's parts are to be, on the floor around the goal."""
     for number, part in enumerate(body.parts):
-        radius, width, _ = scene.half_sizes(part)
         place, name = [*part.position[:2], 0.0015 - 0.1], f"goal_part{number}"
+        if part.shape == "prism":
+            mesh = scene.prism_mesh(spec, name, part.vertices, 0.1)
+            Draw(spec).mesh(spec.body("goal"), place, mesh, _GOAL, np.radians(part.yaw), name)
+            continue
+        radius, width, _ = scene.half_sizes(part)
         if part.shape == "cylinder":
             Draw(spec).cylinder(spec.body("goal"), place, radius, 0.1, _GOAL, name=name)
         else:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..device.replay import no_garbage_collection
 from ..task.obstacle_config import ObstacleConfig
 from . import gpu, work
+from .config import ObjectBody
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
 from .robots.planar import Planar
@@ -258,11 +259,13 @@ class WarpKind(SceneKind):
     bytes_per_env = 80_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
-    def engine_type(self, team: Team, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
-        """See `SceneKind.engine_type`: a kernel of its own for planar robots that ask for it, without obstacles."""
-        fused = around is None and all(
-            type(group.robots) is Planar and group.robots.settings.fused for group in team.groups
-        )
+    def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
+        """See `SceneKind.engine_type`.
+
+        A kernel of its own for planar robots that ask for it, with boxes and cylinders, without obstacles.
+        """
+        plain = around is None and all(part.shape != "prism" for part in body.parts)
+        fused = plain and all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
         return PlanarEngine if fused else self.engine
 
     def place(self, device: str) -> Backend:

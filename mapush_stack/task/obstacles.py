@@ -97,6 +97,19 @@ def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
     )  # fmt: skip
 
 
+def outlines(layout: Layout) -> List[Tensor]:
+    """Polygons `[P, 2]` around the obstacles of one layout `[K]` that are there, on the host."""
+    angle = torch.arange(48) * (2 * math.pi / 48)
+    circle = torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+    square = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
+    found = []
+    for centre, yaw, half, is_round in zip(*(tensor.cpu() for tensor in layout)):
+        if float(centre.abs().max()) < 0.5 * _NOWHERE:
+            corners = (circle if is_round else square) * half
+            found.append(centre + rotate_by(corners, torch.cos(yaw), torch.sin(yaw)))
+    return found
+
+
 def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
     """Vectors `[..., P, 2]` away from the obstacle that is nearest to each point `[..., P, 2]`.
 

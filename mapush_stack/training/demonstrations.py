@@ -84,11 +84,9 @@ class Recorder:
 
     def demonstrations(self, config: ExperimentConfig) -> Demonstrations:
         """The episodes that have ended, of a task with this configuration; there must be one."""
-        parts, whole = self._parts(), self._decisions
-        joined = {
-            name: torch.cat([torch.stack([one[name][env] for one in whole[rows]]) for rows, env in parts])
-            for name in whole[0]
-        }
+        parts, whole = self._parts(), self._decisions[: len(self._done)]
+        stacked = {name: torch.stack([one[name] for one in whole]) for name in whole[0]}
+        joined = {name: torch.cat([values[rows, env] for rows, env in parts]) for name, values in stacked.items()}
         state = SimState(*(joined.pop(name) for name in SimState._fields))
         lengths = torch.tensor([rows.stop - rows.start for rows, _ in parts])
         success = torch.stack([self._success[rows.stop - 1][env] for rows, env in parts])

@@ -80,6 +80,8 @@ class EpisodeWindow:
         metrics.update({f"mapush/{name}": total[name] / episodes for name in total if name.startswith("cause/")})
         if "angle_error" in total:
             metrics["mapush/angle_error"] = math.degrees(total["angle_error"] / episodes)
+        if "contacts" in total:
+            metrics["mapush/obstacle_contact"] = total["contacts"] / episodes
         if total["valid"]:
             metrics["mapush/success_rate_valid"] = total["valid_successes"] / total["valid"]
         if total["successes"]:

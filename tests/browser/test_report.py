@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.analysis import foreign, runs
-from tests.browser.conftest import IMAGES, NO_BROWSER, keep
+from tests.browser.chromium import IMAGES, NO_BROWSER, keep
 from tests.cli.runner import ROOT, mapush, the_run
 
 HOSTILE = "<img src=x onerror=document.title='taken'></script><script>document.title='taken'</script>"

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import mapush_stack
-from tests.browser.conftest import IMAGES, NO_BROWSER, keep
+from tests.browser.chromium import IMAGES, NO_BROWSER, keep
 from tests.cli.runner import ROOT
 
 pytestmark = [

@@ -17,6 +17,7 @@ def episodes(success, seconds, collaboration, causes, valid=None):
         torch.ones(len(success), 0, dtype=torch.bool),
         torch.zeros(len(success), 0),
         torch.zeros(len(success)),
+        *[torch.zeros(len(success), 0)] * 2,
     )
 
 

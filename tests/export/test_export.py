@@ -19,6 +19,16 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 MOST = 1e-5
+LAYOUT = """
+import torch
+from mapush_stack.api import register_observation_layout
+from mapush_stack.task.observations import Field
+
+@register_observation_layout
+def sorted_places(seen, thing):
+    found = torch.searchsorted(torch.tensor([0.0, 1.0]), seen.target.contiguous()).float()
+    return [Field(found, None), Field(seen.target, None), Field(seen.object, None)]
+"""
 ROBOT = {"robots", "object", "target"}
 
 
@@ -92,6 +102,15 @@ def test_a_team_on_legs_brings_its_walking_policy(tmp_path):
         ),
         pytest.param("cos_sin", ["task.observation=cos_sin", "learner.policy.squash=false"], marks=pytest.mark.slow),
         ("shared", ["learner.algorithm=mappo", "learner.share_actor=true"]),
+        (
+            "sets",
+            [
+                "learner.policy.encoder=sets",
+                "task.observation=sets",
+                "learner.algorithm=mappo",
+                "learner.share_actor=true",
+            ],
+        ),
         ("mixed", ["--team", "rover,planar-fast,planar"]),
     ],
 )
@@ -100,13 +119,27 @@ def test_every_kind_of_run(tmp_path, name, options):
     about, difference = export(tmp_path / "out", folder)
     assert difference < MOST
     graphs, inputs = list(about["graphs"]), about["graphs"]["robot0.onnx"]["inputs"]
-    assert (len(graphs) == 1) == (name == "shared")
+    assert (len(graphs) == 1) == (name in ("shared", "sets"))
     assert len(inputs["target"]["unit"]) == (3 if name == "pose" else 2)
     if name == "mixed":
         assert set(inputs) == {*ROBOT, "senses"} and set(about["graphs"]["robot1.onnx"]["inputs"]) == ROBOT
         poses = {"robots": [[2.0, 0.0, 3.1], [0.0, 2.0, -1.5], [-2.0, 0, 0]], "object": [0, 0, 0], "target": [2, 2]}
         (answer,) = run(tmp_path / "out", {**poses, "senses0": [0.1, 0.2]})
         assert len(answer["commands"]) == 3 and answer["commands"][0][1] == 0.0
+
+
+def test_tasks_that_need_more_than_poses(tmp_path):
+    _, err = mapush("export", "cuboid-planar", "--onnx", tmp_path, "--set", "task.obstacles.arena=[8,8]", code=2)
+    assert "a planner leads its team around obstacles" in err and err.count("\n") == 1
+
+
+def test_what_onnx_cannot_express(tmp_path):
+    (tmp_path / "plugin.py").write_text(LAYOUT)
+    options = ["--plugin", tmp_path / "plugin.py", "task.observation=sorted_places", "learner.policy.mirror=false"]
+    _, folder = train_small(tmp_path, "--no-evaluation", *options)
+    _, err = mapush("export", folder, "--onnx", tmp_path / "out", *options[:2], code=2)
+    assert "robot0 cannot be written as ONNX: " in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_actor_of_openrl(tmp_path, monkeypatch):

@@ -106,3 +106,14 @@ def test_a_robot_behind_the_object_has_occlusion_one():
     )
     found = measure(config.task, torch.tensor(config.object.task.vertices), state, target)
     assert torch.allclose(found.occlusion, torch.tensor([1.0, -1.0]).expand_as(found.occlusion), atol=1e-6)
+
+
+def test_the_nearest_edge_of_each_environments_own_outline():
+    square = torch.tensor([[-0.6, -0.6], [0.6, -0.6], [0.6, 0.6], [-0.6, 0.6]])
+    repeated = torch.cat((square, square[:1].expand(3, 2)))
+    wide = repeated * torch.tensor([2.0, 1.0])
+    point = torch.randn(5, 2, 40, 2, generator=torch.Generator().manual_seed(0)) * 2
+    point[..., 0, :] = torch.tensor([-1.0, -1.2])  # the repeated corner is nearest
+    found = nearest_edge_normal(torch.stack((repeated, wide)), point)
+    assert torch.equal(found[:, 0], nearest_edge_normal(square, point[:, 0]))
+    assert torch.equal(found[:, 1], nearest_edge_normal(square * torch.tensor([2.0, 1.0]), point[:, 1]))

@@ -7,6 +7,7 @@ import torch
 
 from mapush_stack.api import make_env
 from mapush_stack.errors import UserError
+from mapush_stack.task import resets
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.resets import draw_start, draw_team
 from tests.conftest import kinematic_env, small_config
@@ -44,6 +45,10 @@ def test_robots_stand_apart_from_the_object_and_from_each_other(name, robots):
     # Each direction is as likely as any other.
     bearing = torch.atan2(place[..., 1], place[..., 0])
     assert abs(float(torch.cos(bearing).mean())) < 0.03 and abs(float(torch.sin(bearing[:, 0]).mean())) < 0.03
+
+
+def test_equal_draws_stand_in_different_places():
+    assert resets._rank(torch.tensor([[0.5, 0.5, 0.2, 0.5]])).tolist() == [[1, 2, 0, 3]]
 
 
 def test_a_start_depends_on_seed_environment_and_episode_alone():

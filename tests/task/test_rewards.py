@@ -21,7 +21,8 @@ BEFORE = measures(1.9, [1.5, 0.8], [1.4, 0.75], [0.5], [0.5, -0.1], 0.0, 0.75)
 
 def transition(preset="default", finished=False, exceptional=0, now=NOW, before=BEFORE):
     config = small_config(preset=preset).task
-    return rewards.Transition(config, now, before, torch.tensor([finished]), torch.tensor([exceptional]), None, None)
+    ends = torch.tensor([finished]), torch.tensor([exceptional])
+    return rewards.Transition(config, now, before, *ends, None, None, torch.tensor([[0.3, 1.2]]))
 
 
 def test_each_term_is_its_formula():
@@ -36,6 +37,7 @@ def test_each_term_is_its_formula():
         "approach_progress": [0.2, -0.1],
         "collision": [1 / (0.02 + 0.4 / 3)] * 2,
         "separation": [0.1, 0.1],
+        "obstacle": [0.3, 1.2],
         "push": [1, 1],
         "ocb": [0.6, -0.2],
         "ocb_progress": [0.1, -0.1],

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from mapush_stack import presets
@@ -136,6 +138,24 @@ def test_a_broken_preset_file_is_refused(tmp_path, content):
     file = tmp_path / "broken.yaml"
     file.write_text(content)
     refusal(preset=str(file))
+
+
+def test_an_object_extends_another(tmp_path):
+    heavy, plain = (config.load("default", name).object for name in ("cuboid-24kg", "cuboid"))
+    assert heavy.task == plain.task and heavy.body.friction == plain.body.friction
+    assert heavy.body.parts[0].mass == 24.0 and heavy.name == "cuboid-24kg"
+    file = tmp_path / "light.yaml"
+    file.write_text("extends: cuboid-24kg\ntask: {num_robots: 3}\n")
+    light = config.load("default", str(file)).object
+    assert light.body == heavy.body and light.task.num_robots == 3
+    for text, words in (
+        (f"extends: {file}", "extends itself"),
+        ("extends: cubod", "did you mean cuboid?"),
+        ("extends: [cuboid]", "extends must be the name"),
+    ):
+        file.write_text(text)
+        with pytest.raises(UserError, match=re.escape(words)):
+            config.load("default", str(file))
 
 
 def test_a_preset_that_extends_itself_is_refused(tmp_path):

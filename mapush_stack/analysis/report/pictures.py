@@ -36,6 +36,8 @@ class Picture(NamedTuple):
     radius: float
     goal: List[Shape]
     """Outline of the object at the target; empty if the goal is a position."""
+    obstacles: List[str]
+    """Points of each obstacle's outline."""
     objects: List[Shape]
     path: str
     """Path of the object."""
@@ -52,8 +54,9 @@ def pictures(trajectories: Sequence[Trajectory], settings: ExperimentConfig) -> 
         return []
     low = np.min([one.poses[..., :2].min((0, 1)) for one in trajectories], axis=0)
     high = np.max([np.maximum(one.poses[..., :2].max((0, 1)), (one.target + reach, reach)) for one in trajectories], 0)
-    low = np.minimum(low, (-0.85, -reach)) - _MARGIN
-    high = high + _MARGIN
+    walls = [outline for one in trajectories for outline in one.obstacles] or [low[None]]
+    low = np.minimum(np.minimum(low, (-0.85, -reach)), np.min([wall.min(0) for wall in walls], axis=0)) - _MARGIN
+    high = np.maximum(high, np.max([wall.max(0) for wall in walls], axis=0)) + _MARGIN
     box = " ".join(f"{number:.2f}" for number in (low[0], -high[1], high[0] - low[0], high[1] - low[1]))
     return [_picture(one, settings, box) for one in trajectories]
 
@@ -67,6 +70,7 @@ def _picture(episode: Trajectory, settings: ExperimentConfig, box: str) -> Pictu
         target=round(episode.target, 3),
         radius=settings.task.goal_distance,
         goal=[] if episode.target_yaw is None else _shapes(parts, "goal", (episode.target, 0.0, episode.target_yaw)),
+        obstacles=[_points(outline) for outline in episode.obstacles],
         objects=[shape for name, pose in moments.items() for shape in _shapes(parts, name, pose[0])],
         path=_path(poses[:, 0]),
         robots=[
@@ -109,7 +113,8 @@ def _part_outline(part: Any) -> np.ndarray:
         angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
         corners = part.size[0] * np.stack((np.cos(angle), np.sin(angle)), axis=-1)
     else:
-        corners = 0.5 * np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * part.size[:2]
+        square = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
+        corners = np.array(part.vertices) if part.shape == "prism" else square * part.size[:2]
         corners = _placed(corners, (0.0, 0.0, np.radians(part.yaw)))
     return np.asarray(corners + np.array(part.position[:2]))
 

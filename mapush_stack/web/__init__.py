@@ -1,0 +1,1 @@
+"""The demo: MuJoCo, policies and pictures in a browser."""

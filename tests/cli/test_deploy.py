@@ -1,0 +1,34 @@
+"""`mapush deploy --dry-run`: exported graphs drive the simulator in real time."""
+
+import json
+
+import pytest
+
+from tests.cli.runner import mapush
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytestmark = pytest.mark.usefixtures("mujoco")
+
+
+@pytest.mark.parametrize(("name", "seconds"), [("cuboid-planar", 20.0), ("cuboid-go1", 1.0)])
+def test_the_loop_keeps_time_and_pushes(name, seconds):
+    told = json.loads(mapush("deploy", name, "--dry-run", "--seconds", seconds, "--seed", 3, "--json")[0])
+    parts = told["parts"]
+    assert told["ticks"] == parts["tick"]["count"] == sum(count for _, _, count in told["histogram"])
+    assert parts["decide"]["count"] == -(-told["ticks"] // 5) and 0 <= told["missed"] <= told["ticks"]
+    for part in parts.values():
+        assert 0 <= part["p50"] <= part["p95"] <= part["p99"] <= part["max"]
+    if name == "cuboid-planar":
+        assert 1.0 < told["succeeded_after"] < 20.0
+    else:
+        assert told["ticks"] == 50 and told["succeeded_after"] is None
+
+
+def test_it_says_what_it_did():
+    told, _ = mapush("deploy", "tblock-planar", "--dry-run", "--seconds", 0.5)
+    assert "missed deadlines: " in told and "of 25" in told and "the object did not arrive" in told and "p99 ms" in told
+
+
+def test_there_are_no_robots():
+    _, err = mapush("deploy", "cuboid-planar", code=2)
+    assert err == "mapush: mapush deploy knows no robots, only the simulator; add --dry-run\n"
