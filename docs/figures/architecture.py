@@ -14,7 +14,7 @@ LAYERS = (
         "#d3e8df",
         (
             ("training", "configuration, loop,\ncheckpoints, resuming"),
-            ("evaluation, export", "protocol, video,\npolicies as ONNX"),
+            ("evaluation, export, web", "protocol, video, ONNX,\nthe demo in a browser"),
             ("analysis, sweep", "compare, diagnose,\nmany runs"),
             ("harness", "doctor, triage,\nsmoke test, memory"),
         ),
