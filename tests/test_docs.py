@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), ROOT / "env" / "README.md", ROOT / "patches" / "README.md"])
 PRESETS = ROOT / "mapush_stack" / "presets"
-SKIPPED = {"build", "dist", "results", "node_modules"}
+SKIPPED = {"build", "dist", "results", "node_modules", "site"}
 """Folders that hold no sources of this project; hidden ones are skipped too."""
 
 pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="images hold no docs/")
