@@ -10,7 +10,7 @@ from torch import Tensor
 from ..guidance.courses import solvable_courses
 from ..guidance.planners import PLANNERS
 from ..sim.simulator import Simulator
-from ..task.config import ObjectTask, TaskConfig
+from ..task.config import CONTROL_DT, ObjectTask, TaskConfig
 from ..task.geometry import rotate
 from ..task.obstacles import Course, Layout, away, gaps, nearest
 from ..task.state import SimState
@@ -22,9 +22,11 @@ _EPISODE_STRIDE = 7919
 """Courses by which an environment goes on from episode to episode; a prime, so that it meets all of them."""
 _LOOKED_AT = 3
 """So many obstacles, the nearest ones, are looked at for contact."""
+_STILL, _RETREAT = 0.2, 3.0
+"""An object stands still within so many m; if it has for `patience`, its target is behind it for so many seconds."""
 _NEAR = 0.2
 """Distance from which the reward term counts, m."""
-_SAVED = ("course", "passed", "touched", "travelled")
+_SAVED = ("course", "passed", "touched", "travelled", "anchor", "waited", "back")
 
 
 class Passage(NamedTuple):
@@ -60,6 +62,10 @@ class Obstacles:
         self.passed = torch.zeros_like(self.course)
         self.touched = torch.zeros(count, 1 + simulator.num_robots, dtype=torch.int64, device=device)
         self.travelled = torch.zeros(count, 1, device=device)
+        self.anchor = torch.zeros(count, 2, device=device)
+        self.waited, self.back = torch.zeros_like(self.course), torch.zeros_like(self.course)
+        decision = CONTROL_DT * config.action_repeat
+        self._patience, self._retreat = config.obstacles.patience / decision, round(_RETREAT / decision)
 
     @property
     def goal(self) -> Tensor:
@@ -78,7 +84,7 @@ class Obstacles:
         """
         course = torch.where(mask, (ids + _EPISODE_STRIDE * episodes) % len(self.courses.goal), self.course[rows])
         self.course.index_copy_(0, rows, course)
-        for memory in (self.passed, self.touched, self.travelled):
+        for memory in (self.passed, self.touched, self.travelled, self.anchor, self.waited, self.back):
             kept = memory[rows]
             memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
@@ -88,6 +94,8 @@ class Obstacles:
         place = state.object_pos[..., :2]
         target, passed = self._planner.target(self.course, place, self.passed)
         self.passed.copy_(passed)
+        if self._patience:
+            target = torch.where((self.back > 0).unsqueeze(-1), 2 * place - target, target)
         if not self._observed:
             return target
         far = self._planner.follow(self.course, target, FAR - self._planner.look_ahead)
@@ -112,6 +120,7 @@ class Obstacles:
         """
         steps = path.object_pos[1:, :, :2] - path.object_pos[:-1, :, :2]
         self.travelled += (torch.linalg.vector_norm(steps, dim=-1) * counts).sum(0).unsqueeze(-1)
+        self._wait(final.object_pos[:, :2])
         places = [(self._outline, 0.0, final.object_pos, final.object_rpy)]
         for number, (outline, radius) in enumerate(self._robots):
             places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
@@ -123,6 +132,15 @@ class Obstacles:
         self.touched += gap < CONTACT
         near = (1.0 - gap / _NEAR).clamp(0.0, 1.0)
         return Passage(self.touched.clone(), self.travelled.clone(), near[:, :1] + near[:, 1:])
+
+    def _wait(self, place: Tensor) -> None:
+        """Count how long the object has stood still, and how long it still goes back."""
+        moved = torch.linalg.vector_norm(place - self.anchor, dim=-1) > _STILL
+        self.anchor.copy_(torch.where(moved.unsqueeze(-1), place, self.anchor))
+        self.waited.copy_((self.waited + 1) * ~moved * (self.back == 0))
+        stuck = self.waited > self._patience
+        self.back.copy_(torch.where(stuck, torch.full_like(self.back, self._retreat), (self.back - 1).clamp_min(0)))
+        self.waited.mul_(~stuck)
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What an episode needs to go on."""

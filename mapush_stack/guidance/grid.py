@@ -28,9 +28,13 @@ def shape(arena: Tuple[float, float]) -> Tuple[int, int]:
 
 def clearance(course: Course, cells: Tuple[int, int]) -> Tensor:
     """Distance of each cell to the nearest obstacle, m; negative inside."""
-    steps = [CELL * (torch.arange(count) + 0.5) for count in cells]
+    steps = [CELL * (torch.arange(count, device=course.goal.device) + 0.5) for count in cells]
     points = torch.stack(torch.meshgrid(*steps, indexing="ij"), dim=-1).flatten(0, 1)
-    field = distances(course.layout, points + course.corner.unsqueeze(1)).amin(-1)
+    points = points + course.corner.unsqueeze(1)
+    field = torch.full_like(points[..., 0], NEVER)
+    for number in range(course.layout.yaw.shape[1]):  # one by one: all together are slow, because they fill no cache
+        one = course.layout.at((slice(None), slice(number, number + 1)))
+        field = torch.minimum(field, distances(one, points)[..., 0])
     return field.view(-1, *cells)
 
 
@@ -60,11 +64,16 @@ def widest_way(room: Tensor, start: Tuple[Tensor, Tensor], goal: Tuple[Tensor, T
     way = torch.full_like(room, -NEVER)
     way[(rows, *start)] = room[(rows, *start)]
     while True:
-        near = torch.nn.functional.max_pool2d(way.unsqueeze(1), 3, stride=1, padding=1).squeeze(1)
-        wider = torch.minimum(near, room)
-        if torch.equal(torch.maximum(way, wider), way):
+        near = way.clone()
+        near[:, 1:] = torch.maximum(near[:, 1:], way[:, :-1])
+        near[:, :-1] = torch.maximum(near[:, :-1], way[:, 1:])
+        around = near.clone()
+        around[..., 1:] = torch.maximum(around[..., 1:], near[..., :-1])
+        around[..., :-1] = torch.maximum(around[..., :-1], near[..., 1:])
+        wider = torch.maximum(way, torch.minimum(around, room))
+        if torch.equal(wider, way):
             return way[(rows, *goal)]
-        way = torch.maximum(way, wider)
+        way = wider
 
 
 def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:
@@ -94,8 +103,13 @@ def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:
             _sweep(skewed, costs[turned])
             time = skewed.transpose(0, 1).flatten(1)[:, back].view_as(cost)
             time = time.flip(1) if turned else time
-        if float((before - time).abs().max()) < _SETTLED:
+        if settled(before, time):
             return time[:, 1:-1, 1:-1].contiguous()
+
+
+def settled(before: Tensor, time: Tensor) -> bool:
+    """Whether arrival times have changed so little that they are final."""
+    return float((before - time).abs().max()) < _SETTLED
 
 
 def _diagonals(width: int, depth: int, device: torch.device) -> Tuple[Tensor, Tensor]:

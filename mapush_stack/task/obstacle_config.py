@@ -33,6 +33,9 @@ class ObstacleConfig(Settings):
     slow: Tuple[float, float] = Field(
         (0.85, 2.5), description="clearance at which the planned speed begins to rise, and is full, m"
     )
+    patience: float = Field(
+        0.0, ge=0, le=3600, description="an object that has stood still for so long is taken back a little, s; 0: never"
+    )
     observed: bool = Field(False, description="robots see the way ahead and what is near (docs/long_way.md)")
 
     @model_validator(mode="after")

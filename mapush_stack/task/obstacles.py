@@ -78,12 +78,13 @@ def largest(config: ObstacleConfig) -> List[Tuple[float, float]]:
 
 def distances(layout: Layout, points: Tensor) -> Tensor:
     """Signed distances of points `[..., P, 2]` to the obstacles `[..., K]`, negative inside; `[..., P, K]` m."""
-    offset = points.unsqueeze(-2) - layout.centre.unsqueeze(-3)
-    yaw = layout.yaw.unsqueeze(-2)
-    beyond = rotate_by(offset, torch.cos(yaw), -torch.sin(yaw)).abs() - layout.half.unsqueeze(-3)
-    box = torch.linalg.vector_norm(beyond.clamp_min(0.0), dim=-1) + beyond.amax(-1).clamp_max(0.0)
-    cylinder = torch.linalg.vector_norm(offset, dim=-1) - layout.half[..., 0].unsqueeze(-2)
-    return torch.where(layout.round.unsqueeze(-2), cylinder, box)
+    x, y = (points.unsqueeze(-2) - layout.centre.unsqueeze(-3)).unbind(-1)
+    cos, sin = torch.cos(layout.yaw).unsqueeze(-2), torch.sin(layout.yaw).unsqueeze(-2)
+    half_x, half_y = layout.half.unsqueeze(-3).unbind(-1)
+    beyond_x, beyond_y = (cos * x + sin * y).abs() - half_x, (cos * y - sin * x).abs() - half_y
+    inside = torch.maximum(beyond_x, beyond_y).clamp_max(0.0)
+    box = (beyond_x.clamp_min(0.0) ** 2 + beyond_y.clamp_min(0.0) ** 2).sqrt() + inside
+    return torch.where(layout.round.unsqueeze(-2), (x * x + y * y).sqrt() - half_x, box)
 
 
 def nearest(layout: Layout, point: Tensor, count: int) -> Layout:

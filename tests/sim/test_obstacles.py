@@ -142,7 +142,12 @@ def test_courses_belong_to_environment_and_episode():
 
 @pytest.mark.parametrize("planner", ["fast_marching", "rrt"])
 def test_a_saved_environment_goes_on_to_the_same_bits(planner):
-    changes = [f"task.obstacles.planner={planner}", "task.episode_seconds=1.0", "task.obstacles.observed=true"]
+    changes = [
+        f"task.obstacles.planner={planner}",
+        "task.episode_seconds=1.0",
+        "task.obstacles.observed=true",
+        "task.obstacles.patience=0.4",
+    ]
     env, other = make(*changes), make(*changes)
     env.reset()
     push_ahead(env, 7)
@@ -159,6 +164,20 @@ def test_a_copied_simulator_has_the_obstacles():
     twin = copy.deepcopy(simulator)
     commands = torch.full((8, 2, 3), 0.4)
     assert all(torch.equal(a, b) for a, b in zip(simulator.step(commands, 100), twin.step(commands, 100)))
+
+
+def test_an_object_that_stands_still_is_taken_back():
+    env = make("task.obstacles.planner=fast_marching", "task.obstacles.patience=0.5")
+    env.reset()
+    ahead, still = env.target.clone(), torch.zeros(8, 2, 3)
+    for _ in range(5):
+        env.step(still)
+    assert torch.allclose(env.target, ahead, atol=0.05)
+    env.step(still)
+    assert torch.allclose(env.target, -ahead, atol=0.05)
+    for _ in range(30):
+        env.step(still)
+    assert torch.allclose(env.target, ahead, atol=0.05)
 
 
 def test_what_robots_see_of_the_way_is_mirrored():

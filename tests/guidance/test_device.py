@@ -1,0 +1,42 @@
+"""What runs on a GPU makes no tensor on the host: with torch's device `meta`, which mixes with no other either."""
+
+import pytest
+import torch
+
+from mapush_stack.envs import obstacles
+from mapush_stack.guidance import grid
+from mapush_stack.task.obstacles import Course, Layout
+from mapush_stack.task.state import SimState
+from tests.conftest import small_config
+from tests.guidance.test_guidance import ARENA
+from tests.kinematic import KinematicSimulator
+
+META = torch.device("meta")
+
+
+def zeros(*shape, dtype=torch.float32):
+    return torch.zeros(shape, dtype=dtype, device=META)
+
+
+@pytest.mark.parametrize("planner", ["fast_marching", "straight"])
+def test_a_decision_stays_on_its_device(planner, monkeypatch):
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        torch.minimum(zeros(2), torch.zeros(2))
+    changes = [f"planner={planner}", "boxes=3", "gates=1", "cylinders=2", "observed=true", "patience=1", "layouts=6"]
+    config = small_config(*ARENA, *(f"task.obstacles.{one}" for one in changes))
+    slots = len(config.task.obstacles.slots)
+    monkeypatch.setattr(grid, "settled", lambda before, time: True)
+    pair = (6, slots, 2)
+    layout = Layout(*(torch.zeros(shape) for shape in (pair, pair[:2], pair)), torch.zeros(pair[:2]).bool())
+    course = Course(layout, torch.zeros(6, 2), torch.zeros(6, 2))
+    monkeypatch.setattr(obstacles, "solvable_courses", lambda *_: course)
+    simulator = KinematicSimulator(4, 2)
+    simulator.device, simulator.place_obstacles = META, lambda *_: None
+    around = obstacles.Obstacles(config.task, config.object.task, simulator, 1)
+    shapes = [(6, 4, 2, 3) if name.startswith("robot") else (6, 4, 3) for name in SimState._fields[:8]]
+    path = SimState(*(zeros(*shape) for shape in shapes), zeros(6, 4, 2, 0), zeros(6, 4, dtype=torch.bool))
+    rows, mask = zeros(4, dtype=torch.int64), zeros(4, dtype=torch.bool)
+    around.start(rows, rows, rows, mask)
+    passage = around.follow(path, zeros(5, 4, dtype=torch.bool), path.at(-1))
+    found = (*passage, around.target(path.at(-1)), around.goal_distance(path), around.goal)
+    assert all(tensor.device == META for tensor in found)
