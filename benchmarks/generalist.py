@@ -15,6 +15,7 @@ from mapush_stack.evaluation import policies, protocol
 from mapush_stack.presets import load_object
 from mapush_stack.sim.config import FamilyConfig
 from mapush_stack.sim.family import Shapes, draw_shapes
+from mapush_stack.training import config
 
 OBJECTS, SEED = 20, 20_001
 """Held-out objects, and the seed of their family: training seeds are small numbers."""
@@ -61,7 +62,7 @@ def evaluate(candidate, shapes, robots, episodes, seed, load):
 def main():
     """Evaluate the last checkpoint and print a markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="run directory or checkpoint of a policy with encoder and sets")
+    parser.add_argument("run", type=Path, help="run directory or checkpoint of a policy with an encoder; or scripted")
     parser.add_argument("--episodes", type=int, default=100, help="of each object and team size")
     parser.add_argument("--sizes", default="2,3,4,5,6,7,8")
     parser.add_argument("--seed", type=int, default=1_000_003, help="of the starts")
@@ -69,7 +70,10 @@ def main():
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--json", type=Path, help="write success and finish time here too")
     options = parser.parse_args()
-    candidate = policies.find(options.run, "random", options.set)[-1]
+    if options.run == policies.SCRIPTED:
+        candidate = policies.Candidate(policies.SCRIPTED, -1, config.load("generalist", "random", options.set))
+    else:
+        candidate = policies.find(options.run, "random", options.set)[-1]
     shapes, names = held_out()
     sizes = [int(size) for size in options.sizes.split(",")]
     found = {size: evaluate(candidate, shapes, size, options.episodes, options.seed, options.load) for size in sizes}

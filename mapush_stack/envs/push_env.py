@@ -341,6 +341,8 @@ class PushEnv(TeamEnv):
         start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights, vertices, self._radius)
         mass = None if self._mass is None else self._mass[rows]
         here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents, mass), start.state
+        # The same resets are valid with `absent` robots as without, so that both can be compared.
+        valid = metrics.valid_start(self.object, placed.robot_pos, here)
         if self._some_away:
             for robot in self.absent:
                 here[:, robot] = False
@@ -353,7 +355,7 @@ class PushEnv(TeamEnv):
             "here": here,
             "age": torch.zeros_like(rows),
             "collaboration": torch.zeros_like(rows),
-            "valid": metrics.valid_start(self.object, start.state.robot_pos, here),
+            "valid": valid,
             "counted": torch.ones_like(mask),
         }
         if self.simulator.measures_work:

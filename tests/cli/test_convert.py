@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mapush_stack.errors import UserError
 from mapush_stack.learning.openrl.actor import read_module, read_npz
 from tests import hostile
 from tests.cli.runner import mapush
@@ -51,4 +52,5 @@ def test_refusals(tmp_path, monkeypatch):
     refused(module, out)
     assert not out.exists()
     np.savez(str(out), activation=np.frombuffer(b"Evil", np.uint8))
-    assert "its activation is Evil" in mapush("evaluate", out, code=2)[1]
+    with pytest.raises(UserError, match="its activation is Evil"):
+        read_npz(out)

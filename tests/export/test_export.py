@@ -19,6 +19,7 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 MOST = 1e-5
+NETWORKS = ["learner.policy.network.hidden=[16,16]", "learner.critic.hidden=[16,16]"]
 LAYOUT = """
 import torch
 from mapush_stack.api import register_observation_layout
@@ -101,7 +102,7 @@ def test_a_team_on_legs_brings_its_walking_policy(tmp_path):
             marks=pytest.mark.slow,
         ),
         pytest.param("cos_sin", ["task.observation=cos_sin", "learner.policy.squash=false"], marks=pytest.mark.slow),
-        ("shared", ["learner.algorithm=mappo", "learner.share_actor=true"]),
+        pytest.param("shared", ["learner.algorithm=mappo", "learner.share_actor=true"], marks=pytest.mark.slow),
         (
             "sets",
             [
@@ -207,3 +208,10 @@ def test_actors_of_harl(tmp_path, harl):
     _, folder = train_small(tmp_path, "--learner", "harl", "--no-evaluation")
     about, difference = export(tmp_path / "out", folder)
     assert difference < MOST and sorted(about["graphs"]) == ["robot0.onnx", "robot1.onnx"]
+
+
+def test_actors_of_a_run_of_openrl(tmp_path):
+    pytest.importorskip("openrl", reason="OpenRL is not installed: run nox -s openrl")
+    _, folder = train_small(tmp_path, "--learner", "openrl", "--no-evaluation", *NETWORKS)
+    about, difference = export(tmp_path / "out", folder)
+    assert difference < MOST and list(about["graphs"]) == ["robot0.onnx"]

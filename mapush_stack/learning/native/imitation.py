@@ -14,36 +14,44 @@ from torch.nn.functional import mse_loss
 from ..contract import Examples
 
 if TYPE_CHECKING:
+    from .optimizer import ClippedAdam
     from .ppo import MultiAgentPPO
+
+_LAST_RATE = 0.05
+"""What is left of the learning rate in the last epoch."""
 
 
 def imitate(learner: MultiAgentPPO, examples: Examples) -> float:
     """Fit actors to examples, and the critic to their returns; returns how far actions are from theirs (RMS).
 
     An actor maximises the likelihood of the actions, so that its deviation becomes what its mean cannot explain, within
-    the configured bounds. Afterwards optimisers begin anew; the learner's random generators are not used.
+    the configured bounds. The learning rates fall over the epochs. Afterwards optimisers begin anew. The learner's own
+    generators are not used.
     """
     config, errors = learner.config.demonstrations, []
     generator = torch.Generator().manual_seed(0)
 
-    def batches(tensors: Tuple[Tensor, ...], epochs: int) -> Iterator[Tuple[Tensor, ...]]:
-        for _ in range(epochs):
+    def batches(optimizer: ClippedAdam, tensors: Tuple[Tensor, ...], epochs: int) -> Iterator[Tuple[Tensor, ...]]:
+        for epoch in range(epochs):
+            optimizer.set_lr_factor(1.0 - (1.0 - _LAST_RATE) * epoch / epochs)
             order = torch.randperm(len(tensors[0]), generator=generator).to(learner.device)
             for rows in torch.split(order, config.batch):
                 yield tuple(tensor[rows] for tensor in tensors)
 
     for index, actor in enumerate(learner.actors):
+        optimizer = learner.optimizers[f"actor{index}"]
         decisions = learner.decisions(index, examples.observations, examples.actions)
-        for observations, actions in batches(decisions, config.epochs):
-            learner.optimizers[f"actor{index}"].step(-learner.log_probs(index, observations, actions).mean())
+        for observations, actions in batches(optimizer, decisions, config.epochs):
+            optimizer.step(-learner.log_probs(index, observations, actions).mean())
             actor.project()
         with torch.no_grad():
             errors.append(mse_loss(actor(decisions[0]), decisions[1]).sqrt())
     if config.critic_epochs:
         learner.value_norm.update(examples.returns)
-        target = learner.value_norm.normalize(examples.returns)
-        for states, returns in batches((examples.states, target), config.critic_epochs):
-            learner.optimizers["critic"].step(mse_loss(learner.critic(states), returns))
+        optimizer, target = learner.optimizers["critic"], learner.value_norm.normalize(examples.returns)
+        for states, returns in batches(optimizer, (examples.states, target), config.critic_epochs):
+            optimizer.step(mse_loss(learner.critic(states), returns))
     for optimizer in learner.optimizers.values():
+        optimizer.set_lr_factor(1.0)
         optimizer.load_state_dict({name: torch.zeros_like(value) for name, value in optimizer.state_dict().items()})
     return float(torch.stack(errors).mean())
