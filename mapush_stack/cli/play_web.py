@@ -29,6 +29,8 @@ def show(web: bool, source: Optional[Path], object_name: str, overrides: List[st
     names = pretrained.names() if source is None else [source.name]
     paths = [pretrained.path(name) for name in names] if source is None else [source]
     teams = {name: policies.find(path, object_name, overrides)[-1] for name, path in zip(names, paths)}
+    if source is None:  # a team for random objects is shown with --object
+        teams = {name: team for name, team in teams.items() if team.config.object.family is None}
     console = make_console()
     if out is not None:
         build.build(out, teams, functools.partial(say, console))

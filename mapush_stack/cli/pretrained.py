@@ -53,6 +53,7 @@ def _card(name: str) -> Dict[str, Any]:
         "what": introduction,
         "limits": [line[2:] for line in limits.splitlines()],
         "object": settings.object.name,
+        "any_object": settings.object.family is not None,
         "team": list(settings.team_kinds),
         "steps": run.checkpoints()[-1][0],
         "learner": f"{settings.learner.library} {settings.learner.algorithm}",
@@ -63,7 +64,7 @@ def _card(name: str) -> Dict[str, Any]:
         "command": shlex.join(manifest.get("command", [])),
         "started": manifest.get("started"),
         "made_by": {"mapush_stack": manifest.get("mapush_stack"), **manifest.get("packages", {})},
-        "processor": f"{manifest.get('cpus')} x {manifest.get('processor')}",
+        "processor": manifest.get("gpu") or f"{manifest.get('cpus')} x {manifest.get('processor')}",
         "evaluation": {"seed": settings.evaluation.seed, **reached.model_dump()},
         "evaluation_command": f"mapush evaluate --pretrained {name}",
     }
@@ -89,7 +90,7 @@ def _show(card: Dict[str, Any]) -> None:
         f"           finish time {reached['finished_time']:.2f} s, collaboration "
         f"{reached['collaboration_degree']:.3f}; ends: {causes}",
         f"Use        mapush play --pretrained {card['name']} --record out.mp4",
-        f"           mapush export {card['name']} --onnx DIR",
+        f"           mapush export {card['name']} --onnx DIR{' --object NAME' if card['any_object'] else ''}",
         "Limits",
         *(f"  - {limit}" for limit in card["limits"]),
     ]
