@@ -78,7 +78,7 @@ class Learner(ABC):
         """Look at the environment after its reset, before the first rollout or `load_training_state`."""
 
     def imitate(self, examples: Examples) -> float:
-        """Learn from examples before the first rollout; returns how far actions are from theirs at the end (RMS)."""
+        """Learn from examples before the first rollout; returns how far actions are from theirs, on average."""
         raise NotImplementedError("a learner whose kind imitates must have this method")
 
     @abstractmethod

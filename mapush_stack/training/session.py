@@ -90,7 +90,7 @@ def start(
             path = str(RunDirectory.create(results, config, command, weights).path)
         if shown is not None:
             count = len(shown.actions)
-            display.line(f"{demonstrations}: learned {count:,} decisions; actions differ by {error:.2f} (RMS)")
+            display.line(f"{demonstrations}: learned {count:,} decisions; actions differ by {error:.2f} on average")
         return _train(config, RunDirectory(Path(world.say(path))), env, learner, display, world, wandb)
 
 

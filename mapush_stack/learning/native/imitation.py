@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Iterator, Tuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import l1_loss, mse_loss
 
 from ..contract import Examples
 
@@ -22,10 +22,11 @@ _LAST_RATE = 0.05
 
 
 def imitate(learner: MultiAgentPPO, examples: Examples) -> float:
-    """Fit actors to examples, and the critic to their returns; returns how far actions are from theirs (RMS).
+    """Fit actors to examples, and the critic to their returns; returns how far actions are from theirs, on average.
 
-    An actor maximises the likelihood of the actions, so that its deviation becomes what its mean cannot explain, within
-    the configured bounds. The learning rates fall over the epochs. Afterwards optimisers begin anew. The learner's own
+    An actor's mean minimises the absolute error, so that it is the median of what was done: where a demonstrator
+    changes its mind, the average would be neither of both. Its deviation maximises the likelihood, within the
+    configured bounds. Learning rates fall over the epochs. Afterwards optimisers begin anew. The learner's own
     generators are not used.
     """
     config, errors = learner.config.demonstrations, []
@@ -39,13 +40,16 @@ def imitate(learner: MultiAgentPPO, examples: Examples) -> float:
                 yield tuple(tensor[rows] for tensor in tensors)
 
     for index, actor in enumerate(learner.actors):
-        optimizer = learner.optimizers[f"actor{index}"]
+        optimizer, present = learner.optimizers[f"actor{index}"], learner.spec.agents[index].present
         decisions = learner.decisions(index, examples.observations, examples.actions)
         for observations, actions in batches(optimizer, decisions, config.epochs):
-            optimizer.step(-learner.log_probs(index, observations, actions).mean())
+            mean = actor(observations)
+            loss = (mean - actions).abs().sum(-1) - actor.log_prob(mean.detach(), actions)
+            here = 1.0 if present is None else observations[:, present]
+            optimizer.step((loss * here).mean())
             actor.project()
         with torch.no_grad():
-            errors.append(mse_loss(actor(decisions[0]), decisions[1]).sqrt())
+            errors.append(l1_loss(actor(decisions[0]), decisions[1]))
     if config.critic_epochs:
         learner.value_norm.update(examples.returns)
         optimizer, target = learner.optimizers["critic"], learner.value_norm.normalize(examples.returns)

@@ -202,7 +202,7 @@ class MultiAgentPPO(Learner):
     ) -> Tensor:
         """One gradient step of actor `index`, if it is `live`; returns the KL divergence from the policy that acted."""
         actor, config = self.actors[index], self.config
-        log_ratio = self.log_probs(index, observations, actions) - log_probs
+        log_ratio = self._log_probs(index, observations, actions) - log_probs
         ratio = log_ratio.exp()
         # L^CLIP, equation 7 of Schulman et al., "Proximal policy optimization algorithms", 2017.
         clipped = ratio.clamp(1.0 - config.clip, 1.0 + config.clip)
@@ -229,9 +229,9 @@ class MultiAgentPPO(Learner):
     def _probability_ratio(self, index: int) -> Tensor:
         """New over old probability of every sample's action under actor `index`, `[B]`."""
         observations, actions, log_probs = self._samples(index)
-        return (self.log_probs(index, observations, actions) - log_probs).exp()
+        return (self._log_probs(index, observations, actions) - log_probs).exp()
 
-    def log_probs(self, index: int, observations: Tensor, actions: Tensor) -> Tensor:
+    def _log_probs(self, index: int, observations: Tensor, actions: Tensor) -> Tensor:
         """Log densities `[B]` of actions `[B, K]` under actor `index`; 0 for a robot that is not here, as when acting.
 
         So its ratio is 1, and its samples have no gradient.

@@ -44,6 +44,16 @@ def test_actors_do_what_they_saw_and_the_critic_expects_what_followed(shared):
             assert not value.any(), name
 
 
+def test_a_demonstrator_who_changes_its_mind_is_not_averaged():
+    settings = config("none", algorithm="mappo", share_actor=True)
+    changes = {"epochs": 100, "critic_epochs": 0, "batch": 64}
+    settings = settings.model_copy(update={"demonstrations": settings.demonstrations.model_copy(update=changes)})
+    learner, shown = native(settings, Team(spec())), examples(spec(), 20)
+    often = torch.rand(shown.actions.shape, generator=torch.Generator().manual_seed(2)) < 0.75
+    learner.imitate(shown._replace(actions=torch.where(often, 0.8, -0.8)))
+    assert (learner.team.act(shown.observations)[:, 0, 0].mean() - 0.8).abs() < 0.1
+
+
 def test_it_repeats_itself_and_zero_epochs_leave_the_weights():
     runs = []
     for epochs in (2, 2, 0):
