@@ -19,6 +19,8 @@ from .scripted import ScriptedTeam
 SCRIPTED = Path("scripted")
 """Stands for the team that pushes by rule, which is no file."""
 
+_LAYOUTS = 64
+
 
 class Candidate(NamedTuple):
     """A policy and the task it is for."""
@@ -63,13 +65,17 @@ def find(path: Path, object_name: str, overrides: List[str]) -> List[Candidate]:
 def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     """`episodes` environments with the candidate's task, which measure the robots' work where they can.
 
+    Of layouts of obstacles no more are drawn than their first episodes need, and a few for those that follow.
+
     Raises:
         UserError: the simulator is missing.
 
     """
     settings = candidate.config
-    sim = settings.sim.model_copy(update={"num_envs": episodes})
-    return make_env(settings.task, settings.object, sim, seed, team=settings.team_kinds, measure_work=True)
+    task, sim = settings.task, settings.sim.model_copy(update={"num_envs": episodes})
+    layouts = min(task.obstacles.layouts, max(episodes, _LAYOUTS))
+    task = task.model_copy(update={"obstacles": task.obstacles.model_copy(update={"layouts": layouts})})
+    return make_env(task, settings.object, sim, seed, team=settings.team_kinds, measure_work=True)
 
 
 def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:
