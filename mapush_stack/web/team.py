@@ -12,6 +12,9 @@ from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..evaluation.policies import Candidate
 from ..sim import scene, visuals
+from ..sim.robots import ROBOTS
+from ..sim.robots.planar import Sliding
+from ..sim.robots.quadruped import Quadruped
 
 STARTS = 20
 
@@ -20,14 +23,14 @@ def check(candidate: Candidate) -> None:
     """Refuse teams that the page cannot show.
 
     Raises:
-        UserError: the goal is a pose, or a robot senses something of itself.
+        UserError: the goal is a pose, or a robot is of a kind that the page cannot steer.
 
     """
     if candidate.config.task.goal == "pose":
         raise UserError(f"{candidate.path} cannot be shown in a browser: task.goal must be position, not pose")
-    sensing = [kind for kind in candidate.config.team_kinds if kind.startswith("rover")]
-    if sensing:
-        raise UserError(f"{candidate.path} cannot be shown in a browser: the page knows no robots of kind {sensing[0]}")
+    for kind in candidate.config.team_kinds:
+        if ROBOTS[kind].task.sense_mirror or not issubclass(ROBOTS[kind], (Sliding, Quadruped)):
+            raise UserError(f"{candidate.path} cannot be shown in a browser: the page knows no robots of kind {kind}")
 
 
 def mjcf(candidate: Candidate, env: PushEnv) -> str:

@@ -5,7 +5,6 @@
 
 import functools
 import http.server
-import json
 import os
 import re
 import shutil
@@ -165,15 +164,3 @@ def test_pushing_the_object_moves_it(visit):
         }"""
     )
     assert moved[0] > 0.3
-
-
-def test_teams_that_cannot_be_shown_are_refused(tmp_path):
-    _, err = mapush(
-        "play", "--web", "--pretrained", "cuboid-planar", "--out", tmp_path, "--set", "team=[rover]", code=2
-    )
-    assert err.startswith("mapush: ") and err.count("\n") == 1
-    (tmp_path / "mine").write_text(json.dumps({}))
-    _, err = mapush("play", "--web", "--pretrained", "cuboid-planar", "--out", tmp_path, code=2)
-    assert "exists already; choose another folder" in err
-    _, err = mapush("play", "--out", tmp_path / "x", code=2)
-    assert "--out is for --web" in err

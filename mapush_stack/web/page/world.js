@@ -75,11 +75,6 @@ export class World {
     return this.mujoco.mj_name2id(this.model, this.mujoco.mjtObj.mjOBJ_BODY.value, name);
   }
 
-  free() {
-    this.data.delete();
-    this.model.delete();
-  }
-
   /** Put everything where start number `number` has it. */
   reset(number) {
     const start = this.facts.starts[number % this.facts.starts.length];
