@@ -24,7 +24,9 @@ def main():
     parser.add_argument("policies", nargs="*", type=Path)
     arguments = parser.parse_args()
     cases = [(path, robot) for path in arguments.policies for robot in ("planar", "go1")]
-    cases += [(pretrained.path(name), name.rsplit("-", 1)[1]) for name in pretrained.names() if "generalist" not in name]
+    cases += [
+        (pretrained.path(name), name.rsplit("-", 1)[1]) for name in pretrained.names() if "generalist" not in name
+    ]
     table = Table(title=f"{arguments.episodes} first episodes, seed {arguments.seed}")
     for heading in ("policy", "robots", "success, mujoco", "success, warp", "difference", "finish time"):
         table.add_column(heading, justify="left" if heading in ("policy", "robots") else "right")

@@ -244,6 +244,7 @@ def _initial(initial: Optional[Path], pretrained: Optional[str]) -> Optional[Pat
 
 def _introduction(settings: Any, processes: int) -> List[str]:
     """Lines that say what is trained, and where."""
+    from ..device import process_group
     from ..learning.registry import LEARNERS
     from ..sim import simulators
 
@@ -262,6 +263,11 @@ def _introduction(settings: Any, processes: int) -> List[str]:
         lines.append(f"trains {-(-settings.total_steps // update) * update:,} steps: whole updates of {update:,}")
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
         lines.append(f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
+    if process_group.restarts_may_hang():
+        lines.append(
+            "warning: a restart on several nodes may hang; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun "
+            "(docs/clusters.md)"
+        )
     return lines
 
 

@@ -117,6 +117,17 @@ class ProcessGroup(World):
             dist.destroy_process_group()
 
 
+def restarts_may_hang() -> bool:
+    """Whether torch's launchers on several nodes may start processes again that never find each other.
+
+    Where they share a store, processes look for each other under the number of restarts, which every launcher counts
+    for itself (`TORCHELASTIC_RESTART_COUNT` in torch/distributed/rendezvous.py).
+    """
+    several = int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1
+    restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
+    return several and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+
+
 def join() -> World:
     """The processes that torchrun started, or this one alone."""
     return ProcessGroup() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ALONE

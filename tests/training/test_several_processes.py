@@ -15,7 +15,7 @@ import psutil
 import pytest
 import torch
 
-from mapush_stack.device.process_group import join
+from mapush_stack.device.process_group import join, restarts_may_hang
 from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
@@ -193,3 +193,38 @@ def test_the_same_command_starts_a_run_and_goes_on_with_it(tmp_path):
     assert "left alone: " in out and "nothing is left to do" in out  # and the evaluation that was missing is made
     (other,) = (run for run in runs if run != half)
     assert (other / "evaluations.json").exists() and len(list(tmp_path.glob("mapush/*/*/*/seed-*"))) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mujoco")
+def test_two_nodes_go_on_when_a_process_of_one_is_killed(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    where = ["--nnodes=2", "--nproc-per-node=1", "--max-restarts=2", "--rdzv-backend=c10d", f"--rdzv-id={port}"]
+    where += [f"--rdzv-endpoint=localhost:{port}", "-m", "mapush_stack", "train", "--continue", "--no-evaluation"]
+    sizes = ["--results", str(tmp_path), *SMALL, "training.total_steps=40000", "training.checkpoint_interval=4000"]
+    nodes = [processes("-m", "torch.distributed.run", *where, *sizes) for _ in range(2)]
+    due = time.monotonic() + 120
+    while not list(tmp_path.glob("mapush/*/*/*/seed-*/models/*/progress.json")):
+        assert time.monotonic() < due
+        time.sleep(0.5)
+    psutil.Process(nodes[0].pid).children()[0].kill()
+    said = [node.communicate(timeout=180)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert not any("may hang" in text for text in said)
+    (run,) = tmp_path.glob("mapush/*/*/*/seed-*")
+    starts = [one["from_steps"] for one in json.loads((run / "manifest.json").read_text())["sessions"]]
+    assert starts[0] == 0 and starts[1] >= 4000
+
+
+def test_a_restart_that_may_hang_is_known(monkeypatch):
+    several = {"GROUP_WORLD_SIZE": "2", "TORCHELASTIC_MAX_RESTARTS": "3", "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for name, value in several.items():
+        monkeypatch.setenv(name, value)
+    assert restarts_may_hang()
+    for name, harmless in (("GROUP_WORLD_SIZE", "1"), ("TORCHELASTIC_USE_AGENT_STORE", "False")):
+        monkeypatch.setenv(name, harmless)
+        assert not restarts_may_hang()
+        monkeypatch.setenv(name, several[name])
