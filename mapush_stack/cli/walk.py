@@ -33,8 +33,8 @@ _robot = click.option("--robot", default="go1", show_default=True, help="go1, go
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(
     robot: str, out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: Tuple[str, ...]
-) -> None:
-    """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU."""
+) -> int:
+    """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU. Ctrl-C saves what it has learned."""
     from ..training import config
     from ..walking import training as walking
     from ..walking.env import check_legs, make_walking_env
@@ -57,8 +57,9 @@ def train(
                 f"falls {means['reward/fall'] / -100.0:.4f}/step",
             )
 
-    weights, record = walking.train(env, out, robot, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    weights, record, code = walking.train(env, out, robot, iterations, seed, ["mapush", *sys.argv[1:]], report)
     say(console, f"policy: {weights}\nrecord: {record}")
+    return code
 
 
 @command.command(name="test")

@@ -5,6 +5,7 @@ Rudin et al., "Learning to walk in minutes using massively parallel deep reinfor
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -19,6 +20,7 @@ from ..errors import FaultError, UserError, refuse
 from ..locomotion import policy
 from ..locomotion.gait import CONTROL_DT, NUM_JOINTS
 from ..system.atomic import errors_name, scratch_directory, write_json
+from ..system.signals import StopRequest
 from ..training.manifest import manifest
 from .env import EPISODE_STEPS, WalkingEnv
 
@@ -58,15 +60,19 @@ def ppo_config() -> Dict[str, Any]:
     }
 
 
+class _StopError(Exception):
+    """A signal asked the training to stop."""
+
+
 class RslRlEnv:
     """`WalkingEnv` as rsl_rl's `VecEnv`: a walker is one of its environments."""
 
     num_actions = NUM_JOINTS
     max_episode_length = EPISODE_STEPS
 
-    def __init__(self, env: WalkingEnv, report: Callable[[int, Dict[str, float]], None]) -> None:
-        """`report` is called after every iteration with its number and its means."""
-        self._env, self._report = env, report
+    def __init__(self, env: WalkingEnv, report: Callable[[int, Dict[str, float]], None], stop: StopRequest) -> None:
+        """`report` is called after every iteration with its number and its means; `stop` ends the training then."""
+        self._env, self._report, self._stop = env, report, stop
         self.num_envs, self.device = env.num_walkers, env.device
         self.cfg: Dict[str, Any] = {}
         self.curve: List[Dict[str, float]] = []
@@ -102,6 +108,8 @@ class RslRlEnv:
             _check_finite(self.curve[-1], len(self.curve))
             self._sums = {}
             self._report(len(self.curve), self.curve[-1])
+            if self._stop.signal_number:
+                raise _StopError
         extras = {"time_outs": result.timed_out, "log": log}
         return self.get_observations(), result.rewards, result.done.long(), extras
 
@@ -114,10 +122,11 @@ def train(
     seed: int,
     command: List[str],
     report: Callable[[int, Dict[str, float]], None],
-) -> Tuple[Path, Path]:
-    """Train for so many iterations; returns the files of the policy and of the record that tells how it was made.
+) -> Tuple[Path, Path, int]:
+    """Train for so many iterations; returns the policy's file, the record of how it was made, and the exit code.
 
-    `report` is called after every iteration with its number and its means.
+    Ctrl-C, SIGTERM or a lost terminal ends the training early, and what it has learned is written. `report` is called
+    after every iteration with its number and its means.
 
     Raises:
         UserError: rsl_rl is not installed, or the folder cannot be written.
@@ -136,12 +145,14 @@ def train(
     except OSError as error:
         refuse(error, f"nothing can be written to {folder}")
     torch.manual_seed(seed)
-    adapter = RslRlEnv(env, report)
+    stop = StopRequest()
+    adapter = RslRlEnv(env, report, stop)
     settings = {"class_name": "OnPolicyRunner", **ppo_config()}
     begun = time.monotonic()
     runner = OnPolicyRunner(adapter, json.loads(json.dumps(settings)), log_dir=None, device=str(env.device))
-    runner.learn(iterations, init_at_random_ep_len=True)
-    seconds = time.monotonic() - begun
+    with stop, contextlib.suppress(_StopError):
+        runner.learn(iterations, init_at_random_ep_len=True)
+    iterations, seconds = len(adapter.curve), time.monotonic() - begun
     weights = folder / f"{robot}_walk.safetensors"
     walker = exported(runner.alg.get_policy().mlp)
     _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
@@ -166,7 +177,7 @@ def train(
             "curve": adapter.curve[:: max(len(adapter.curve) // 80, 1)],
         },
     )
-    return weights, record
+    return weights, record, stop.exit_code
 
 
 def _check_finite(numbers: Dict[str, float], iteration: int) -> None:

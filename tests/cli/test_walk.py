@@ -1,5 +1,8 @@
 import importlib.util
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -62,3 +65,22 @@ def test_training_writes_a_policy_and_its_record(tmp_path):
     mapush(
         "walk", "test", "--robot", "go2", "--policy", tmp_path / "go2_walk.safetensors", "--robots", 2, "--minutes", 0
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
+def test_a_stopped_training_writes_what_it_has(tmp_path):
+    command = [sys.executable, "-m", "mapush_stack", "walk", "train", "--backend", "mujoco", "--scenes", "1"]
+    command += ["--iterations", "100000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        while "10 / 100000 iterations" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    record = json.loads((tmp_path / "go1_walk.json").read_text())
+    assert 10 <= record["iterations"] < 100000 and record["walker_steps"] == record["iterations"] * 24 * 2
+    assert (tmp_path / "go1_walk.safetensors").is_file()
