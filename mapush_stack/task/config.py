@@ -16,6 +16,8 @@ from ..registry import Registry
 from ..settings import NamesOf, Settings, name_in
 from .obstacle_config import ObstacleConfig
 
+MOST_ROBOTS = 8
+"""Robots in a team."""
 CONTROL_DT = 0.02
 """Seconds per control step, 50 Hz (docs/task.md section 2)."""
 
@@ -58,7 +60,7 @@ class Quirks(Settings):
 class ObjectTask(Settings):
     """What the task knows about the object that is pushed (docs/task.md section 1)."""
 
-    num_robots: int = Field(2, ge=1, le=8, description="robots in the team")
+    num_robots: int = Field(2, ge=1, le=MOST_ROBOTS, description="robots in the team")
     vertices: List[Tuple[float, float]] = Field(
         min_length=3, description="convex outline in the object's frame, counter-clockwise, m"
     )

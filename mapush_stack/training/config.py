@@ -14,7 +14,7 @@ from ..presets import Layer
 from ..settings import FolderName, Settings, check_names, check_path
 from ..sim.config import ObjectConfig, RobotName, SimConfig
 from ..system.limits import check_plain, parse_yaml, shown
-from ..task.config import TaskConfig
+from ..task.config import MOST_ROBOTS, TaskConfig
 
 MOST_TORCH_THREADS = 4
 """More threads do not make networks of this size faster."""
@@ -242,6 +242,8 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
         return plain
     if "sim.robot" in overridden_paths:
         raise UserError(f"sim.robot has no effect on a team ({', '.join(map(str, team))}); set team=[...] instead")
+    if len(team) > MOST_ROBOTS:
+        raise UserError(f"team has {len(team)} robots; a team has 1 to {MOST_ROBOTS}")
     if "object.task.num_robots" not in overridden_paths:
         plain = presets.merge(plain, {"object": {"task": {"num_robots": len(team)}}})
     from ..sim.robots import ROBOTS
@@ -268,7 +270,8 @@ def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
             try:
                 value = value[name]
             except (LookupError, TypeError):
-                break
+                if not isinstance(value, list):
+                    break
         else:
             return f"{layer.source}: " if layer.source else ""
     return ""
@@ -276,14 +279,21 @@ def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
 
 def sentence(error: ValidationError) -> str:
     """The first error of a validation as one sentence with field, value and what is allowed."""
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    first, parent = errors[0], errors[0]["loc"][:-1]
     field = ".".join(str(part) for part in first["loc"])
     message = first["msg"].replace("Value error, ", "")
     if first["type"] == "extra_forbidden":
         return f"there is no field {field}"
+    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
+        places = [one["loc"][-1] for one in errors if one["type"] == "missing" and one["loc"][:-1] == parent]
+        field = ".".join(str(part) for part in parent)
+        return f"{field}={shown(first['input'])} is not allowed: it must have {max(places) + 1} values"
     if first["type"] == "missing":
         return f"{field} is missing"
-    if first["type"] in ("list_type", "tuple_type") and not isinstance(first["input"], dict):
+    if first["type"] == "tuple_type" and not isinstance(first["input"], dict):
+        return f"{field}={shown(first['input'])} is not allowed: give a list of values in brackets"
+    if first["type"] == "list_type" and not isinstance(first["input"], dict):
         return f"{field}={shown(first['input'])} is not allowed: give a list, such as {field}=[{shown(first['input'])}]"
     # A check of several fields begins its message with the field to change.
     if first["type"] == "value_error" and isinstance(first["input"], dict):

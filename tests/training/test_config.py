@@ -140,6 +140,20 @@ def test_a_broken_preset_file_is_refused(tmp_path, content):
     refusal(preset=str(file))
 
 
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("task.team_size=[2]", "task.team_size=[2] is not allowed: it must have 2 values"),
+        ("task.team_size=2", "task.team_size=2 is not allowed: give a list of values in brackets"),
+        ("task.target_distance=[2]", "task.target_distance=[2] is not allowed: it must have 2 values"),
+        ("task.command_limit=[]", "task.command_limit=[] is not allowed: it must have 3 values"),
+        (f"team=[{','.join(['planar'] * 9)}]", "team has 9 robots; a team has 1 to 8"),
+    ],
+)
+def test_a_list_of_a_wrong_length_is_one_sentence_that_blames_no_file(override, words):
+    assert refusal(override, preset="generalist") == words
+
+
 def test_an_object_extends_another(tmp_path):
     heavy, plain = (config.load("default", name).object for name in ("cuboid-24kg", "cuboid"))
     assert heavy.task == plain.task and heavy.body.friction == plain.body.friction
