@@ -111,10 +111,7 @@ def check_file(path: Path, config: ExperimentConfig, episodes: int) -> None:
 
     """
     check_writable(path, [".npz"])
-    if config.object.family is not None:
-        raise UserError(
-            f"demonstrations are of one object, and {config.object.name} is a family; choose another --object"
-        )
+    _check_kind(config)
     if path.exists():
         raise UserError(f"{path} exists, and is not written over; give another name")
     shapes = _shapes(config, episodes, episodes * math.ceil(config.task.max_steps / config.task.action_repeat))

@@ -161,4 +161,6 @@ def test_what_could_not_be_saved_is_refused_before_it_is_recorded(file, tmp_path
             small_config("task.observation=sets", "task.placement=apart", object_name="random"),
             3,
         )
+    with pytest.raises(UserError, match="know no obstacles"):
+        demonstrations.check_file(tmp_path / "demo2.npz", small_config("task.obstacles.arena=[14,14]"), 3)
     demonstrations.check_file(tmp_path / "demo2.npz", config, 1000)
