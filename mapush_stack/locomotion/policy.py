@@ -61,8 +61,10 @@ def shipped(robot: str) -> Path:
     return Path(__file__).parent / f"{robot}_walk.safetensors"
 
 
-def load(name: str, robot: str = "go1") -> WalkingPolicy:
-    """The policy in a .safetensors file; the project's own for `shipped`, and one that stands still for `none`.
+def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
+    """The policy in a .safetensors file; that of kind `walker` for `shipped`, one that does nothing for `none`.
+
+    `robot` is the kind that is to walk by it, for messages.
 
     Raises:
         UserError: the file is missing, damaged, or holds something else.
@@ -70,7 +72,7 @@ def load(name: str, robot: str = "go1") -> WalkingPolicy:
     """
     if name == "none":
         return _standing()
-    path = shipped(robot) if name == "shipped" else Path(name)
+    path = shipped(walker) if name == "shipped" else Path(name)
     if not path.exists():
         raise UserError(f"sim.{robot}.walking_policy={name} is not allowed: there is no such file")
     tensors, header = read_tensors(path)

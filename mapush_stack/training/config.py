@@ -291,10 +291,9 @@ def sentence(error: ValidationError) -> str:
         return f"{field}={shown(first['input'])} is not allowed: it must have {max(places) + 1} values"
     if first["type"] == "missing":
         return f"{field} is missing"
-    if first["type"] == "tuple_type" and not isinstance(first["input"], dict):
-        return f"{field}={shown(first['input'])} is not allowed: give a list of values in brackets"
-    if first["type"] == "list_type" and not isinstance(first["input"], dict):
-        return f"{field}={shown(first['input'])} is not allowed: give a list, such as {field}=[{shown(first['input'])}]"
+    if first["type"] in ("list_type", "tuple_type") and not isinstance(first["input"], dict):
+        example = f", such as {field}=[{shown(first['input'])}]" if first["type"] == "list_type" else " in brackets"
+        return f"{field}={shown(first['input'])} is not allowed: give a list{example}"
     # A check of several fields begins its message with the field to change.
     if first["type"] == "value_error" and isinstance(first["input"], dict):
         return f"{field}.{message}" if field and not message.startswith(("task.", "learner.", "training.")) else message

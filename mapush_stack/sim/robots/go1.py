@@ -44,7 +44,7 @@ class Go1(Quadruped):
     """Go1 robots."""
 
     settings_model = Go1Settings
-    name = "go1"
+    name = walker = "go1"
     legs = kinematics.GO1
     trunk = Inertia(
         5.204,

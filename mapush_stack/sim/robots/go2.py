@@ -38,6 +38,8 @@ class Go2(Quadruped):
 
     settings_model = Go2Settings
     name = "go2"
+    walker = "go1"
+    """The Go1's policy walks it well (docs/walking.md)."""
     legs = _LEGS
     trunk = Inertia(
         6.921,

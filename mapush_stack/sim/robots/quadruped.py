@@ -59,7 +59,7 @@ class QuadrupedSettings(RobotSettings):
     """A legged machine that walks by a policy of its own."""
 
     walking_policy: str = Field(
-        "shipped", min_length=1, description="`shipped`, the path of a .safetensors file, or `none`: it stands still"
+        "shipped", min_length=1, description="`shipped`, the path of a .safetensors file, or `none`: actions of 0"
     )
     stiffness: float = Field(20.0, gt=0, le=500, description="of the joint position servos, N m/rad")
     damping: float = Field(0.8, ge=0, le=50, description="of the joint position servos, N m s/rad")
@@ -74,7 +74,9 @@ class Quadruped(RobotKind[QuadrupedSettings]):
     closed_loop = True
     own_friction = tuple(f"{leg}_foot" for leg in gait.LEGS)
     name: str
-    """Of the kind, and in the file names of its walking policy."""
+    """Of the kind."""
+    walker: str
+    """Name of the kind whose policy it walks by where `walking_policy` is `shipped`."""
     legs: Legs
     trunk: Inertia
     hull: Capsule
@@ -106,7 +108,7 @@ class Quadruped(RobotKind[QuadrupedSettings]):
         """
         super().__init__(settings, placement)
         device = placement.device
-        self._walker = policy.load(settings.walking_policy, self.name).to(device)
+        self._walker = policy.load(settings.walking_policy, self.name, self.walker).to(device)
         self._gait = gait.at_rest((placement.num_envs, placement.num_robots), device)
         self._starts = torch.zeros(placement.num_envs, dtype=torch.int64, device=device)
         self._stance = torch.tensor(gait.STANCE, device=device)
