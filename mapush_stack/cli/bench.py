@@ -104,8 +104,7 @@ def _others(file: Path) -> List[Dict[str, Any]]:
         first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ["rows"], "msg": str(error)}
         where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{file} holds no results of the long way ({where}: {first['msg']}); give a file that mapush bench long-way "
-            "--out wrote"
+            f"{file} holds no results of the long way ({where}: {first['msg']}); give a file that --out wrote"
         ) from None
 
 

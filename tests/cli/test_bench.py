@@ -62,9 +62,7 @@ def test_a_file_of_something_else_cannot_be_added(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": [{"set": 1}]}')
     options = ["--add", tmp_path / "other.json", "--layouts", 2]
     _, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)
-    assert (
-        "holds no results of the long way (rows.0.set: " in err.replace("(set", "(rows.0.set") and err.count("\n") == 1
-    )
+    assert "holds no results of the long way (set: " in err and err.count("\n") == 1
     (tmp_path / "other.json").write_text("[]")
     assert (
         "(rows: a list is missing)" in mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)[1]
