@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import click
+from pydantic import Field, ValidationError
 from rich.table import Table
 
 from ..errors import UserError
 from ..registry import closest
+from ..settings import Settings
 from .console import make_console, right, say
 
 
@@ -96,10 +98,38 @@ def _others(file: Path) -> List[Dict[str, Any]]:
 
     content = read_json(file)
     rows = content.get("rows") if isinstance(content, dict) else None
-    wanted = {"set", "row", "layouts", "successes", "contact_free", "object_contact", "robot_contact", "failures"}
-    if not isinstance(rows, list) or not all(isinstance(row, dict) and wanted <= {*row} for row in rows):
-        raise UserError(f"{file} holds no results of the long way: give a file that mapush bench long-way --out wrote")
+    try:
+        return [_Row.model_validate(row).model_dump() for row in _list(rows)]
+    except ValueError as error:
+        first = error.errors()[0] if isinstance(error, ValidationError) else {"loc": ["rows"], "msg": str(error)}
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{file} holds no results of the long way ({where}: {first['msg']}); give a file that --out wrote"
+        ) from None
+
+
+def _list(rows: Any) -> List[Any]:
+    if not isinstance(rows, list):
+        raise ValueError("a list is missing")
     return rows
+
+
+class _Row(Settings):
+    """A row that `evaluation.long_way.measure` returned."""
+
+    set: str
+    row: str
+    planner: str = ""
+    layouts: int = Field(ge=1)
+    successes: int
+    interval: Tuple[float, float]
+    contact_free: int
+    contact_free_interval: Tuple[float, float]
+    median_seconds: Optional[float]
+    efficiency: Optional[float]
+    object_contact: int
+    robot_contact: int
+    failures: Dict[str, int]
 
 
 def _write(out: Optional[Path], team: str, results: List[Dict[str, Any]], others: List[Dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import torch
@@ -60,14 +61,10 @@ def overrides(name: str, layouts: int) -> List[str]:
 
     """
     kind, _, text = name.partition("-")
-    try:
-        number = float(text)
-        if number < 0 or (kind != "gate" and number != int(number)):
-            raise ValueError
-    except ValueError:
-        kind = ""
-    if kind not in ("random", "gate", "maze", "heavy"):
+    known = {"random": r"\d{1,2}", "gate": r"\d{1,2}(\.\d+)?", "maze": r"[1-4]", "heavy": r"[1-9]\d{0,2}"}
+    if kind not in known or not re.fullmatch(known[kind], text):
         raise UserError(f"there is no set of layouts called {name}; {closest(name, list(SETS))}")
+    number = float(text)
     count = 8 if kind == "heavy" else int(number) if kind == "random" else 0
     changes = {
         "boxes": count - 3 * count // 8,

@@ -11,6 +11,9 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 QUICK = ["--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
 
 
+BAD_SETS = ["gate-wide", "gate-nan", "random-inf", "maze-5", "heavy-0", "random--1"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     pytest.importorskip("mujoco.batch")
@@ -40,7 +43,7 @@ def test_the_table_has_a_row_of_each_kind_for_each_set(run, tmp_path):
     "options, says",
     [
         (["--sets", "random"], "there is no set of layouts called random; "),
-        (["--sets", "gate-wide"], "there is no set of layouts called gate-wide; "),
+        *((["--sets", name], f"there is no set of layouts called {name}; ") for name in BAD_SETS),
         (["--rows", "our"], "there is no row called our; did you mean ours?"),
         (["--out", "results.txt"], "--out results.txt is not allowed: give a file that ends in .json"),
         (["--set", "task.obstacles.planner=best"], "task.obstacles.planner=best is not allowed"),
@@ -59,7 +62,11 @@ def test_a_file_of_something_else_cannot_be_added(tmp_path):
     (tmp_path / "other.json").write_text('{"rows": [{"set": 1}]}')
     options = ["--add", tmp_path / "other.json", "--layouts", 2]
     _, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)
-    assert "holds no results of the long way" in err and err.count("\n") == 1
+    assert "holds no results of the long way (set: " in err and err.count("\n") == 1
+    (tmp_path / "other.json").write_text("[]")
+    assert (
+        "(rows: a list is missing)" in mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)[1]
+    )
     assert "give a PATH, or --pretrained" in mapush("bench", "long-way", code=2)[1]
 
 
