@@ -24,7 +24,7 @@ def show(web: bool, source: Optional[Path], object_name: str, overrides: List[st
     if not web:
         raise UserError("--out is for --web; a recording goes to --record OUT.mp4")
     from ..evaluation import policies, pretrained
-    from ..web import build
+    from ..web import build, team
 
     names = pretrained.names() if source is None else [source.name]
     paths = [pretrained.path(name) for name in names] if source is None else [source]
@@ -32,6 +32,12 @@ def show(web: bool, source: Optional[Path], object_name: str, overrides: List[st
     if source is None:  # a team for random objects is shown with --object
         teams = {name: team for name, team in teams.items() if team.config.object.family is None}
     console = make_console()
+    for name, candidate in list(teams.items()) if source is None else []:
+        try:
+            team.check(candidate)
+        except UserError as error:
+            say(console, f"left out: {error}")
+            del teams[name]
     if out is not None:
         build.build(out, teams, functools.partial(say, console))
         say(console, f"{out} is a static folder; any web server shows it: python -m http.server -d {out}")

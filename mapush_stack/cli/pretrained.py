@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import click
 from rich.table import Table
@@ -30,10 +30,12 @@ def command(name: Optional[str], as_json: bool) -> None:
     else:
         table = Table("policy", "object", "team", *right("steps", "success", "of valid resets", "finish time"))
         for card in cards:
-            reached = card["evaluation"]
-            numbers = [f"{reached[key]:.1%}" for key in ("success_rate", "valid_success_rate")]
-            time = f"{reached['finished_time']:.2f} s"
-            table.add_row(card["name"], card["object"], " ".join(card["team"]), f"{card['steps']:,}", *numbers, time)
+            numbers = ["-"] * 3
+            if card["evaluation"] is not None:
+                reached = card["evaluation"]
+                numbers = [f"{reached[key]:.1%}" for key in ("success_rate", "valid_success_rate")]
+                numbers.append(f"{reached['finished_time']:.2f} s")
+            table.add_row(card["name"], card["object"], " ".join(card["team"]), f"{card['steps']:,}", *numbers)
         make_console().print(table)
 
 
@@ -46,7 +48,7 @@ def _card(name: str) -> Dict[str, Any]:
     path = pretrained.path(name)
     run = RunDirectory(path)
     settings, manifest = run.config(), run.manifest()
-    reached = evaluations.read(path, None)[0][-1]
+    figures = [one.model_dump() for one in evaluations.read(path, None)[0]]
     introduction, _, limits = pretrained.prose(name).partition("\n\n")
     return {
         "name": name,
@@ -65,15 +67,27 @@ def _card(name: str) -> Dict[str, Any]:
         "started": manifest.get("started"),
         "made_by": {"mapush_stack": manifest.get("mapush_stack"), **manifest.get("packages", {})},
         "processor": manifest.get("gpu") or f"{manifest.get('cpus')} x {manifest.get('processor')}",
-        "evaluation": {"seed": settings.evaluation.seed, **reached.model_dump()},
+        "evaluation": {"seed": settings.evaluation.seed, **figures[-1]} if figures else None,
         "evaluation_command": f"mapush evaluate --pretrained {name}",
     }
 
 
-def _show(card: Dict[str, Any]) -> None:
-    console, reached = make_console(), card["evaluation"]
+def _figures(reached: Optional[Dict[str, Any]]) -> List[str]:
+    """What an evaluation gave, in two lines."""
+    if reached is None:
+        return ["           no figures are kept"]
     low, high = reached["success_interval"]
     causes = ", ".join(f"{cause.replace('_', ' ')} {count}" for cause, count in reached["causes"].items())
+    return [
+        f"           {reached['episodes']} first episodes, seed {reached['seed']}: "
+        f"success {reached['success_rate']:.1%} ({low:.1%} - {high:.1%}), "
+        f"{reached['valid_success_rate']:.1%} of valid resets",
+        f"           finish time {reached['finished_time']:.2f} s, collaboration "
+        f"{reached['collaboration_degree']:.3f}; ends: {causes}",
+    ]
+
+
+def _show(card: Dict[str, Any]) -> None:
     packages = " ".join(f"{name} {version}" for name, version in card["made_by"].items())
     lines = [
         f"{card['name']}: {card['what']}",
@@ -84,14 +98,10 @@ def _show(card: Dict[str, Any]) -> None:
         f"           {card['steps']:,} steps, {card['learner']}, preset {card['preset']}, {card['started']}",
         f"           on {card['processor']}; {packages}",
         f"Evaluated  {card['evaluation_command']}",
-        f"           {reached['episodes']} first episodes, seed {reached['seed']}: "
-        f"success {reached['success_rate']:.1%} ({low:.1%} - {high:.1%}), "
-        f"{reached['valid_success_rate']:.1%} of valid resets",
-        f"           finish time {reached['finished_time']:.2f} s, collaboration "
-        f"{reached['collaboration_degree']:.3f}; ends: {causes}",
+        *_figures(card["evaluation"]),
         f"Use        mapush play --pretrained {card['name']} --record out.mp4",
         f"           mapush export {card['name']} --onnx DIR{' --object NAME' if card['any_object'] else ''}",
         "Limits",
         *(f"  - {limit}" for limit in card["limits"]),
     ]
-    say(console, "\n".join(lines))
+    say(make_console(), "\n".join(lines))

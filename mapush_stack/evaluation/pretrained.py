@@ -29,10 +29,11 @@ def path(name: str) -> Path:
 
 
 def prose(name: str) -> str:
-    """What a shipped policy does, and its limits, as Markdown.
+    """What a shipped policy does, and its limits, as Markdown; empty where nobody has written it down.
 
     Raises:
         UserError: there is no policy of that name.
 
     """
-    return (path(name) / "card.md").read_text(encoding="utf-8")
+    card = path(name) / "card.md"
+    return card.read_text(encoding="utf-8") if card.is_file() else ""

@@ -23,14 +23,24 @@ def check(candidate: Candidate) -> None:
     """Refuse teams that the page cannot show.
 
     Raises:
-        UserError: the goal is a pose, or a robot is of a kind that the page cannot steer.
+        UserError: the goal is a pose, there are obstacles or random objects, or the page cannot steer a kind of robot.
 
     """
-    if candidate.config.task.goal == "pose":
-        raise UserError(f"{candidate.path} cannot be shown in a browser: task.goal must be position, not pose")
-    for kind in candidate.config.team_kinds:
-        if ROBOTS[kind].task.sense_mirror or not issubclass(ROBOTS[kind], (Sliding, Quadruped)):
-            raise UserError(f"{candidate.path} cannot be shown in a browser: the page knows no robots of kind {kind}")
+    settings = candidate.config
+    strange = [
+        kind
+        for kind in settings.team_kinds
+        if ROBOTS[kind].task.sense_mirror or not issubclass(ROBOTS[kind], (Sliding, Quadruped))
+    ]
+    reasons = {
+        "task.goal must be position, not pose": settings.task.goal == "pose",
+        "the page knows no obstacles": settings.task.obstacles.active,
+        "it pushes random objects, name one with --object": settings.object.family is not None,
+        f"the page knows no robots of kind {', '.join(strange)}": bool(strange),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UserError(f"{candidate.path} cannot be shown in a browser: {reason}")
 
 
 def mjcf(candidate: Candidate, env: PushEnv) -> str:
