@@ -286,7 +286,7 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return f"there is no field {field}"
     if first["type"] == "missing" and isinstance(first["loc"][-1], int):
-        places = [one["loc"][-1] for one in errors if one["type"] == "missing" and one["loc"][:-1] == parent]
+        places = [int(one["loc"][-1]) for one in errors if one["type"] == "missing" and one["loc"][:-1] == parent]
         field = ".".join(str(part) for part in parent)
         return f"{field}={shown(first['input'])} is not allowed: it must have {max(places) + 1} values"
     if first["type"] == "missing":

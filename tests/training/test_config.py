@@ -144,7 +144,7 @@ def test_a_broken_preset_file_is_refused(tmp_path, content):
     "override, words",
     [
         ("task.team_size=[2]", "task.team_size=[2] is not allowed: it must have 2 values"),
-        ("task.team_size=2", "task.team_size=2 is not allowed: give a list of values in brackets"),
+        ("task.team_size=2", "task.team_size=2 is not allowed: give a list in brackets"),
         ("task.target_distance=[2]", "task.target_distance=[2] is not allowed: it must have 2 values"),
         ("task.command_limit=[]", "task.command_limit=[] is not allowed: it must have 3 values"),
         (f"team=[{','.join(['planar'] * 9)}]", "team has 9 robots; a team has 1 to 8"),
