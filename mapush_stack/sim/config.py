@@ -56,13 +56,30 @@ class PartConfig(Settings):
             if corner is not None:
                 raise ValueError(
                     f"vertices of a prism must be 3 or more around a convex outline, counter-clockwise; at {corner} it "
-                    "turns to the other side or goes straight on: make it of several parts"
+                    "turns to the right or goes straight on: turn the order round if it is clockwise, else make it of "
+                    "several parts"
                 )
         elif self.vertices:
             raise ValueError(f"vertices are those of a prism, not of a {self.shape}; leave them out")
         if min(self.inertia) <= 0:
             raise ValueError(f"inertia must be three positive numbers, not {list(self.inertia)}")
         return self
+
+    def reach(self, way: Tuple[float, float]) -> float:
+        """How far the part extends from the object's origin in the direction `way`, a unit vector, m."""
+        middle = self.position[0] * way[0] + self.position[1] * way[1]
+        if self.shape == "cylinder":
+            return middle + self.size[0]
+        angle = math.radians(self.yaw)
+        cos, sin = math.cos(angle), math.sin(angle)
+        own = (cos * way[0] + sin * way[1], cos * way[1] - sin * way[0])
+        if self.shape == "box":
+            return middle + 0.5 * (self.size[0] * abs(own[0]) + self.size[1] * abs(own[1]))
+        return middle + max(x * own[0] + y * own[1] for x, y in self.vertices)
+
+
+_NEAR_ENOUGH = 0.25
+"""So far an outline may be from the parts in any direction, m: upstream's hexagon is 0.2 m within its cylinder."""
 
 
 def first_dent(vertices: Sequence[Tuple[float, float]]) -> Optional[List[float]]:
@@ -101,7 +118,7 @@ class FamilyConfig(Settings):
     boxes: Tuple[int, int] = Field((1, 3), description="range of the number of boxes")
     cylinders: float = Field(0.1, ge=0, le=1, description="share of the objects that are a cylinder")
     size: Tuple[float, float] = Field((0.6, 3.0), description="range of the largest extent seen from above, m")
-    height: float = Field(0.5, gt=0, description="m")
+    height: float = Field(0.5, ge=0.1, le=2, description="m")
     mass: Tuple[float, float] = Field((2.0, 40.0), description="range of the mass, drawn by its logarithm, kg")
 
     @model_validator(mode="after")
@@ -110,6 +127,8 @@ class FamilyConfig(Settings):
             low, high = getattr(self, name)
             if not least <= low <= high:
                 raise ValueError(f"{name} must be two numbers, {least:g} <= low <= high, not [{low:g}, {high:g}]")
+        if self.size[1] > 20:
+            raise ValueError(f"size must be at most 20 m, not {list(self.size)}")
         if self.boxes[1] > 8:
             raise ValueError(f"boxes must be at most 8, not {list(self.boxes)}")
         return self
@@ -127,6 +146,23 @@ class ObjectConfig(Settings):
     family: Optional[FamilyConfig] = Field(
         None, description="null, or: every environment has an object of its own, and body.parts stands for all of them"
     )
+
+    def wrong_outline(self) -> str:
+        """What is wrong with `task.vertices` as the parts' convex outline; empty if nothing is, or for a family."""
+        corners = self.task.vertices
+        edges = [(x - a, y - b) for (a, b), (x, y) in zip([corners[-1], *corners], corners)]
+        if any(a * y - b * x < -1e-9 for (a, b), (x, y) in zip([edges[-1], *edges], edges)):
+            return "must be a convex outline, counter-clockwise"
+        for step in range(0 if self.family else 16):
+            way = (math.cos(math.pi * step / 8), math.sin(math.pi * step / 8))
+            shown = max(x * way[0] + y * way[1] for x, y in corners)
+            real = max(part.reach(way) for part in self.body.parts)
+            if abs(shown - real) > _NEAR_ENOUGH:
+                return (
+                    f"must be the outline of body.parts, which reach {real:.2f} m in the direction of {22.5 * step:g} "
+                    f"degrees, not {shown:.2f} m"
+                )
+        return ""
 
 
 class SimConfig(Settings):

@@ -109,6 +109,10 @@ class ExperimentConfig(Settings):
                 f"task.observation must be sets with {self.object.name}, whose objects differ in their shape, not "
                 f"{self.task.observation}"
             )
+        if self.task.placement == "apart" or self.task.observation == "sets":
+            wrong = self.object.wrong_outline()
+            if wrong:
+                raise ValueError(f"object.task.vertices {wrong}")
         if self.object.family is not None and self.task.obstacles.active:
             raise ValueError(
                 f"task.obstacles are not allowed with {self.object.name}: the way around them is planned for one object"

@@ -85,7 +85,7 @@ def test_both_simulators_push_a_prism_alike(mujoco, tmp_path):
 @pytest.mark.parametrize(
     "part, words",
     [
-        (prism(vertices=[[0, 0], [1, 0], [0.2, 0.2], [0, 1]]), "at [0.2, 0.2] it turns to the other side"),
+        (prism(vertices=[[0, 0], [1, 0], [0.2, 0.2], [0, 1]]), "at [0.2, 0.2] it turns to the right"),
         (prism(vertices=OCTAGON[::-1]), "counter-clockwise"),
         (prism(vertices=OCTAGON[:2]), "vertices of a prism must be 3 or more"),
         (prism(vertices=OCTAGON * 2), "counter-clockwise"),
@@ -97,6 +97,22 @@ def test_a_wrong_part_is_one_sentence(part, words, tmp_path):
     with pytest.raises(UserError) as error:
         configuration.load("default", str(object_file(tmp_path, part)))
     assert words in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "vertices, words",
+    [
+        ([[-0.1, -0.1], [0.1, -0.1], [0.1, 0.1], [-0.1, 0.1]], "must be the outline of body.parts, which reach 0.60 m"),
+        ([[-0.6, -0.6], [0.6, -0.6], [0.0, 0.0], [0.6, 0.6], [-0.6, 0.6]], "must be a convex outline"),
+    ],
+)
+def test_an_outline_that_is_not_that_of_the_parts_is_one_sentence(vertices, words, tmp_path):
+    file = object_file(tmp_path, prism(), vertices=vertices)
+    configuration.load("default", str(file))  # as before, where nobody looks at it
+    for change in ("task.placement=apart", "task.observation=sets"):
+        with pytest.raises(UserError) as error:
+            configuration.load("default", str(file), [change])
+        assert f"object.task.vertices {words}" in str(error.value)
 
 
 def test_a_prism_is_evaluated_and_drawn(mujoco, tmp_path):
