@@ -75,16 +75,7 @@ def draw_start(
     if config.obstacles.observed:  # room for what is seen of the way, which the episode fills
         target = torch.cat((target, target.new_zeros(len(target), 5 + 2 * robots)), dim=-1)
 
-    if config.placement == "published":
-        distance = _scale(per_robot[..., 0], target_object.robot_start_radius)
-        planar = _polar(distance, _scale(per_robot[..., 1], _ANGLE))
-    else:
-        vertices = torch.tensor(target_object.vertices, device=env_ids.device) if vertices is None else vertices
-        corners = rotate(vertices, object_rpy[:, 2:])  # `[N, V, 2]` with angles `[N, 1]`
-        if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them
-            corners = corners / math.cos(math.pi / corners.shape[-2])
-        nearest = max(2 * radius, target_object.min_robot_distance) + _MARGIN
-        planar = _apart(corners, radius, nearest, 2 * math.pi * shared[:, 6:7], per_robot[..., :2])
+    planar = _places(config, target_object, shared, per_robot, object_rpy[:, 2:], vertices, radius)
     robot_pos = torch.cat((planar, heights.expand_as(planar[..., 0]).unsqueeze(-1)), dim=-1)
     tilts = _scale(per_robot[..., 3:5], (-_ROBOT_TILT, _ROBOT_TILT))
     robot_rpy = torch.cat((tilts, _scale(per_robot[..., 2:3], _ANGLE)), dim=-1)
@@ -103,6 +94,27 @@ def draw_start(
         healthy=torch.ones_like(env_ids, dtype=torch.bool),
     )
     return Start(state, target)
+
+
+def _places(
+    config: TaskConfig,
+    target_object: ObjectTask,
+    shared: Tensor,
+    per_robot: Tensor,
+    object_yaw: Tensor,
+    vertices: Optional[Tensor],
+    radius: float,
+) -> Tensor:
+    """Places `[N, A, 2]` of robots from the draws of a start; other arguments as in `draw_start`."""
+    if config.placement == "published":
+        distance = _scale(per_robot[..., 0], target_object.robot_start_radius)
+        return _polar(distance, _scale(per_robot[..., 1], _ANGLE))
+    vertices = torch.tensor(target_object.vertices, device=shared.device) if vertices is None else vertices
+    corners = rotate(vertices, object_yaw)  # `[N, V, 2]` with angles `[N, 1]`
+    if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them
+        corners = corners / math.cos(math.pi / corners.shape[-2])
+    nearest = max(2 * radius, target_object.min_robot_distance) + _MARGIN
+    return _apart(corners, radius, nearest, 2 * math.pi * shared[:, 6:7], per_robot[..., :2])
 
 
 def _apart(corners: Tensor, radius: float, nearest: float, turn: Tensor, unit: Tensor) -> Tensor:
