@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..task.config import ObjectTask, TaskConfig
-from ..task.obstacles import AROUND, Course, Layout, Rooms, draw_course
+from ..task.obstacles import AROUND, Course, Layout, Rooms, draw_course, present
 from ..task.resets import farthest_apart
 from ..task.robot import RobotTask
 from . import grid
@@ -69,7 +69,9 @@ def _wanted(config: TaskConfig, course: Course) -> Tensor:
         lower, upper = AROUND + 2 * gate, AROUND + 2 * gate + 1
         centre, half = course.layout.centre[..., 1], course.layout.half[..., 1]
         gap = (centre[:, upper] - half[:, upper]) - (centre[:, lower] + half[:, lower])
-        wanted = torch.minimum(wanted, 0.5 * gap - 0.5 * grid.CELL - 1e-3)
+        in_gap = torch.minimum(wanted, 0.5 * gap - 0.5 * grid.CELL - 1e-3)
+        there = present(course.layout.at((slice(None), lower)))
+        wanted = torch.where(there, in_gap, wanted)
     return wanted
 
 

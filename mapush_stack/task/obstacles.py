@@ -98,14 +98,19 @@ def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
     )  # fmt: skip
 
 
+def present(layout: Layout) -> Tensor:
+    """Which obstacles a layout has, `[..., K]` bool; the others are far away."""
+    return layout.centre.abs().amax(-1) < 0.5 * _NOWHERE
+
+
 def outlines(layout: Layout) -> List[Tensor]:
     """Polygons `[P, 2]` around the obstacles of one layout `[K]` that are there, on the host."""
     angle = torch.arange(48) * (2 * math.pi / 48)
     circle = torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
     square = torch.tensor([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
     found = []
-    for centre, yaw, half, is_round in zip(*(tensor.cpu() for tensor in layout)):
-        if float(centre.abs().max()) < 0.5 * _NOWHERE:
+    for is_there, centre, yaw, half, is_round in zip(present(layout), *(tensor.cpu() for tensor in layout)):
+        if is_there:
             corners = (circle if is_round else square) * half
             found.append(centre + rotate_by(corners, torch.cos(yaw), torch.sin(yaw)))
     return found

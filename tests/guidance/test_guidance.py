@@ -8,7 +8,7 @@ import torch
 from mapush_stack.errors import UserError
 from mapush_stack.guidance import courses, grid
 from mapush_stack.guidance.planners import PLANNERS
-from mapush_stack.task.obstacles import distances
+from mapush_stack.task.obstacles import distances, present
 from tests.conftest import small_config
 
 ARENA = ["task.obstacles.arena=[14,14]", "task.target_distance=[8,12]", "task.placement=apart"]
@@ -100,6 +100,15 @@ def test_every_course_has_a_way_of_the_clearance_that_was_asked_for():
     assert grid.widest_way(room, start, goal).min() >= 1.2
     with pytest.raises(UserError, match=r"have no way of clearance 3 m after 400 attempts; ask for fewer"):
         drawn("boxes=20", "clearance=3", layouts=2)
+
+
+def test_a_gate_that_a_layout_does_not_have_asks_for_no_less_clearance():
+    changes = ["boxes=7", "cylinders=5", "gates=1", "gate_share=0.5", "gap=[1.3, 1.5]"]
+    task, course = drawn(*changes, "clearance=1.1", layouts=40)
+    gates = present(course.layout)[:, 4]
+    assert 8 < gates.sum() < 32
+    widest = courses._width(task, course)
+    assert widest[~gates].min() >= 1.1 and 0.5 < widest[gates].min() < 0.75
 
 
 def test_the_other_planners():
