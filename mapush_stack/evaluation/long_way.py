@@ -20,6 +20,8 @@ SEED = 19_000_000
 """Of the layouts, starts and frictions; no training has it, because seeds of runs are small."""
 SUCCESS_DISTANCE, SECONDS = 0.25, 160.0
 _ARENA = ["task.obstacles.arena=[14, 14]", "task.target_distance=[8, 12]", "task.placement=apart"]
+_LAYOUTS = {"size": [0.6, 1.2], "fewer": "false", "gate_share": 1, "clearance": 0.95}
+"""Fields of `task.obstacles` that are the same in all sets, whatever the team was trained with."""
 _STUCK = 20
 """Decisions with contact after which a failure counts as one of contact."""
 SETS = (
@@ -67,6 +69,7 @@ def overrides(name: str, layouts: int) -> List[str]:
     number = float(text)
     count = 8 if kind == "heavy" else int(number) if kind == "random" else 0
     changes = {
+        **_LAYOUTS,
         "boxes": count - 3 * count // 8,
         "cylinders": 3 * count // 8,
         "gates": {"gate": 1, "maze": int(number)}.get(kind, 0),

@@ -4,7 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from mapush_stack.evaluation import long_way
+from mapush_stack.guidance.courses import solvable_courses
+from mapush_stack.task.obstacles import present
+from mapush_stack.training.config import load, overridden
 from tests.cli.runner import mapush, start, train_small
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -37,6 +42,23 @@ def test_the_table_has_a_row_of_each_kind_for_each_set(run, tmp_path):
     same = [row for row in stored["rows"] if (row["set"], row["row"]) == ("random-2", "ours")]
     assert json.loads((tmp_path / "again.json").read_text())["rows"] == same
     assert "heavy-20" in again
+
+
+@pytest.mark.parametrize("name", long_way.SETS)
+def test_every_team_meets_the_same_layouts(name):
+    """Whatever obstacles its own configuration has."""
+    own = ["task.obstacles.size=[0.3,0.5]", "task.obstacles.clearance=0.5", "task.obstacles.arena=[16,15]"]
+    configs = [load("long-way", overrides=own), load()]
+    drawn = []
+    for config in configs:
+        changed = overridden(config, long_way.overrides(name, 6))
+        drawn.append(solvable_courses(changed.task, changed.object.task, long_way.SEED))
+        obstacles = present(drawn[-1].layout).sum(-1) - 4
+        kind, _, number = name.partition("-")
+        expected = {"random": number, "heavy": 8, "gate": 2, "maze": 2 * int(float(number))}[kind]
+        assert obstacles.tolist() == [int(expected)] * 6
+    for one, other in zip((*drawn[0].layout, drawn[0].goal), (*drawn[1].layout, drawn[1].goal)):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(
