@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import click
 from rich.table import Table
@@ -14,6 +14,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
+from .given import check_fields, other_team
 
 _BINS_MS = (0, 0.5, 1, 2, 5, 10, 20, math.inf)
 
@@ -21,11 +22,22 @@ _BINS_MS = (0, 0.5, 1, 2, 5, 10, 20, math.inf)
 @click.command(name="deploy")
 @click.argument("policy", metavar="POLICY")
 @click.option("--dry-run", is_flag=True, help="Against the simulator; nothing else is possible yet.")
+@click.option("--object", "object_name", default="", help="Object, where the policy takes others.  [default: its own]")
+@click.option("--team", default=None, help="Kind of each robot, such as planar,planar,planar.  [default: the run's]")
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=20.0, show_default=True, help="Longest run.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the start.")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def command(policy: str, dry_run: bool, seconds: float, seed: int, overrides: Tuple[str, ...], as_json: bool) -> None:
+def command(
+    policy: str,
+    dry_run: bool,
+    object_name: str,
+    team: Optional[str],
+    seconds: float,
+    seed: int,
+    overrides: Tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Run the exported graphs of POLICY 50 times a second on one core, and say how long each part of a tick took.
 
     POLICY is the name of one that comes with the project, a run or a checkpoint. The simulator stands for robots and
@@ -33,7 +45,8 @@ def command(policy: str, dry_run: bool, seconds: float, seed: int, overrides: Tu
     """
     if not dry_run:
         raise UserError("mapush deploy knows no robots, only the simulator; add --dry-run")
-    told = _dry_run(policy, seconds, seed, overrides)
+    check_fields({"object_name": "object", "team": "team"}, overrides)
+    told = _dry_run(policy, object_name, seconds, seed, (*other_team(team), *overrides))
     if as_json:
         print(json.dumps(told, indent=2))
         return
@@ -52,7 +65,7 @@ def command(policy: str, dry_run: bool, seconds: float, seed: int, overrides: Tu
     say(console, "the object did not arrive" if after is None else f"the object arrived after {after:.2f} s")
 
 
-def _dry_run(policy: str, seconds: float, seed: int, overrides: Tuple[str, ...]) -> Dict[str, Any]:
+def _dry_run(policy: str, object_name: str, seconds: float, seed: int, overrides: Tuple[str, ...]) -> Dict[str, Any]:
     """Export, run, and summarise."""
     import numpy as np
     import torch
@@ -60,9 +73,8 @@ def _dry_run(policy: str, seconds: float, seed: int, overrides: Tuple[str, ...])
     from ..evaluation import policies, pretrained
     from ..export import folder, loop
 
-    path = pretrained.path(policy) if policy in pretrained.names() else Path(policy)
     changes = ["sim.backend=mujoco", "sim.device=cpu", "sim.threads=1", *overrides]
-    candidate = policies.find(path, "", changes)[-1]
+    candidate = policies.find(pretrained.find(policy), object_name, changes)[-1]
     torch.set_num_threads(1)
     env = policies.environment(candidate, 1, seed)
     with closing.ensured("the simulation", env.close), tempfile.TemporaryDirectory() as place:

@@ -46,6 +46,10 @@ def command(
         say(console, f"largest difference from torch on {checking.STATES:,} states: {difference:.1e}")
 
 
+def _tell(step: str) -> None:
+    say(make_console(), f"{step} ...")
+
+
 def _walker(policy: str) -> Optional[str]:
     """The walking policy that POLICY names, `shipped` or a file; None if it names a team's."""
     from ..sim.config import SimConfig
@@ -64,7 +68,7 @@ def _alone(policy: str, walker: str, out: Path, check: bool) -> Optional[float]:
     graph = folder.of_walker(walker, policy if walker != policy else "go1")
     about = folder.about_walker(Path(policy).name)
     compare = (lambda path: checking.graph(path, "walker.onnx", graph)) if check else None
-    return folder.write(out, {"walker.onnx": graph}, about, compare)
+    return folder.write(out, {"walker.onnx": graph}, about, compare, _tell)
 
 
 def _team(policy: str, out: Path, object_name: str, overrides: Tuple[str, ...], check: bool) -> Optional[float]:
@@ -73,8 +77,9 @@ def _team(policy: str, out: Path, object_name: str, overrides: Tuple[str, ...], 
     from ..export import check as checking
     from ..export import folder
 
-    path = pretrained.path(policy) if policy in pretrained.names() else Path(policy)
-    candidate = policies.find(path, object_name, ["sim.backend=mujoco", "sim.device=cpu", *overrides])[-1]
+    candidate = policies.find(
+        pretrained.find(policy), object_name, ["sim.backend=mujoco", "sim.device=cpu", *overrides]
+    )[-1]
     env = policies.environment(candidate, 1, 0)
     with closing.ensured("the simulation", env.close):
         team = policies.policy(candidate, env)
@@ -86,4 +91,4 @@ def _team(policy: str, out: Path, object_name: str, overrides: Tuple[str, ...], 
             ]
             return max([checking.team(path, env, team), *walkers])
 
-        return folder.write(out, graphs, about, compare if check else None)
+        return folder.write(out, graphs, about, compare if check else None, _tell)

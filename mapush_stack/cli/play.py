@@ -93,8 +93,9 @@ def command(
     the episodes that ended, for `mapush train --demonstrations`.
     """
     if web or out is not None:
-        chosen = _source(path, pretrained, scripted) if path or pretrained or scripted else None
-        play_web.show(web, chosen, object_name, [*_ON_THE_CPU, *other_team(team), *overrides], out)
+        play_web.check(web)
+        chosen = _source(path, pretrained, scripted) if path or pretrained else None
+        play_web.show(chosen, object_name, [*_ON_THE_CPU, *other_team(team), *overrides], out)
         return
     from ..evaluation import camera, driving, performance, policies
     from ..sim.opengl import choose_gl

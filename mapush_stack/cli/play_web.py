@@ -8,21 +8,35 @@ import tempfile
 from pathlib import Path
 from typing import List, Optional
 
+import click
+from click.core import ParameterSource
+
 from ..errors import UserError
 from .console import make_console, say
 
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
+_FOLLOWED = ("web", "out", "path", "pretrained", "object_name", "team", "overrides")
+"""Parameters of `mapush play` that count with --web."""
 
 
-def show(web: bool, source: Optional[Path], object_name: str, overrides: List[str], out: Optional[Path]) -> None:
+def check(web: bool) -> None:
+    """Refuse `--out` without `--web`, and options that `--web` would not follow."""
+    if not web:
+        raise UserError("--out is for --web; a recording goes to --record OUT.mp4")
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(str(parameter.name)) == ParameterSource.COMMANDLINE
+        if given and parameter.expose_value and parameter.name not in _FOLLOWED:
+            raise UserError(f"--web does not go with {parameter.opts[0]}; leave one of them out")
+
+
+def show(source: Optional[Path], object_name: str, overrides: List[str], out: Optional[Path]) -> None:
     """Write the demo to `out`, or serve it on this machine until Ctrl-C; without a source with all shipped teams.
 
     Raises:
-        UserError: `out` without `web`, or the team cannot be shown.
+        UserError: the team cannot be shown.
 
     """
-    if not web:
-        raise UserError("--out is for --web; a recording goes to --record OUT.mp4")
     from ..evaluation import policies, pretrained
     from ..web import build, team
 

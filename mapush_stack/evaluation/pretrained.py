@@ -28,6 +28,21 @@ def path(name: str) -> Path:
     return _FOLDER / name
 
 
+def find(policy: str) -> Path:
+    """The path of a policy, given by the name of a shipped one or as a path.
+
+    Raises:
+        UserError: it is neither.
+
+    """
+    if policy not in names() and not Path(policy).exists():
+        raise UserError(
+            f"{policy} does not exist; give a run directory, a checkpoint, or the name of a shipped policy: "
+            f"{closest(policy, names())}"
+        )
+    return path(policy) if policy in names() else Path(policy)
+
+
 def prose(name: str) -> str:
     """What a shipped policy does, and its limits, as Markdown; empty where nobody has written it down.
 

@@ -39,7 +39,11 @@ class Graph(NamedTuple):
 
 
 def write(
-    folder: Path, graphs: Dict[str, Graph], about: Dict[str, Any], check: Optional[Callable[[Path], float]] = None
+    folder: Path,
+    graphs: Dict[str, Graph],
+    about: Dict[str, Any],
+    check: Optional[Callable[[Path], float]] = None,
+    tell: Callable[[str], None] = lambda step: None,
 ) -> Optional[float]:
     """Write graphs by file name, policy.json and run.py; the folder appears when all is in it.
 
@@ -48,6 +52,7 @@ def write(
         graphs: by the name of the file.
         about: what policy.json says beside the graphs.
         check: measures how much the graphs in a folder differ from torch.
+        tell: is told of each step that takes seconds.
 
     Returns:
         What `check` returned.
@@ -63,13 +68,18 @@ def write(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with new_directory(folder) as temporary:
-            described = {name: _described(temporary / name, graph) for name, graph in graphs.items()}
+            described = {}
+            for name, graph in graphs.items():
+                tell(f"writing {name}")
+                described[name] = _described(temporary / name, graph)
             shutil.copyfile(RUNNER, temporary / RUNNER.name)
             write_json(
                 temporary / "policy.json",
                 {"format": FORMAT, "mapush_stack": __version__, **about, "frames": FRAMES, "graphs": described},
             )
-            difference = check and check(temporary)
+            if check:
+                tell("comparing with torch")
+                difference = check(temporary)
             if difference is not None and not difference <= MOST_DIFFERENCE:
                 raise UserError(
                     f"{folder} is not written: it differs from torch by {difference:.1e}, more than {MOST_DIFFERENCE:g}"

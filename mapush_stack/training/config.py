@@ -266,11 +266,12 @@ def _object(name: str) -> Layer:
 def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
     """The file that a wrong value comes from, for the start of a message; empty for the command line."""
     first = error.errors(include_url=False)[0]
-    if isinstance(first["input"], dict):
-        return ""  # a check of several fields, which may come from several files
+    place = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
+    if isinstance(first["input"], dict) and not any(isinstance(name, int) for name in place):
+        return ""  # a check of several fields, which may come from several files; an element of a list comes from one
     for layer in reversed(layers):
         value: Any = layer.content
-        for name in first["loc"]:
+        for name in place:
             try:
                 value = value[name]
             except (LookupError, TypeError):

@@ -13,6 +13,7 @@ from ..errors import UserError, refuse
 from ..evaluation import policies
 from ..evaluation.policies import Candidate
 from ..export import folder as exported
+from ..export import onnx_file
 from ..system import closing
 from ..system.atomic import new_directory, write_json
 from . import team
@@ -37,6 +38,7 @@ def build(out: Path, teams: Dict[str, Candidate], tell: Callable[[str], None]) -
         raise UserError(f"{out} exists already; choose another folder, or delete it")
     for candidate in teams.values():
         team.check(candidate)
+    onnx_file.require_onnx()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with new_directory(out) as temporary:

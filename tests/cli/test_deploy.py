@@ -25,10 +25,12 @@ def test_the_loop_keeps_time_and_pushes(name, seconds):
 
 
 def test_it_says_what_it_did():
-    told, _ = mapush("deploy", "tblock-planar", "--dry-run", "--seconds", 0.5)
+    told, _ = mapush("deploy", "generalist-planar", "--object", "tblock", "--dry-run", "--seconds", 0.5)
     assert "missed deadlines: " in told and "of 25" in told and "the object did not arrive" in told and "p99 ms" in told
 
 
-def test_there_are_no_robots():
+def test_refusals():
+    _, err = mapush("deploy", "cuboid-plana", "--dry-run", code=2)
+    assert "cuboid-plana does not exist" in err and "did you mean cuboid-planar?" in err and err.count("\n") == 1
     _, err = mapush("deploy", "cuboid-planar", code=2)
     assert err == "mapush: mapush deploy knows no robots, only the simulator; add --dry-run\n"

@@ -36,6 +36,7 @@ ROBOT = {"robots", "object", "target"}
 def export(out, policy, *options):
     """Export and compare; returns policy.json and the difference that was printed."""
     told, _ = mapush("export", policy, "--onnx", out, "--check", *options)
+    assert told.startswith("writing ") and "comparing with torch ...\n" in told
     difference = float(told.split("10,000 states: ")[1])
     about = json.loads((out / "policy.json").read_text())
     for name, graph in about["graphs"].items():
@@ -196,7 +197,10 @@ def test_refusals(tmp_path, monkeypatch):
 
     assert "full exists already; choose another folder" in refused("go1", "--onnx", full)
     assert "mine/out cannot be written" in refused("go1", "--onnx", full / "mine" / "out")
-    assert "no-such does not exist" in refused("no-such", "--onnx", tmp_path / "out")
+    assert "no-such does not exist; give a run directory, a checkpoint, or" in refused(
+        "no-such", "--onnx", tmp_path / "out"
+    )
+    assert "did you mean cuboid-planar?" in refused("cuboid-plana", "--onnx", tmp_path / "out")
     assert "--set are for teams" in refused("go1", "--onnx", tmp_path / "out", "--set", "sim.threads=1")
     monkeypatch.setenv("PYTHONPATH", str(blocked))
     needs = "mapush export needs onnxruntime, on Python 3.11 or newer: pip install 'mapush_stack[export]'"

@@ -94,9 +94,11 @@ def test_both_simulators_push_a_prism_alike(mujoco, tmp_path):
     ],
 )
 def test_a_wrong_part_is_one_sentence(part, words, tmp_path):
+    file = object_file(tmp_path, part)
     with pytest.raises(UserError) as error:
-        configuration.load("default", str(object_file(tmp_path, part)))
-    assert words in str(error.value) and "\n" not in str(error.value)
+        configuration.load("default", str(file))
+    assert str(error.value).startswith(f"{file}: object.body.parts.0.") and words in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

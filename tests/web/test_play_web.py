@@ -43,6 +43,8 @@ def test_refusals(tmp_path):
     (tmp_path / "mine").write_text("")
     assert "exists already; choose another folder" in refused(*WEB, "--out", tmp_path)
     assert "--out is for --web" in refused("play", "--out", tmp_path / "x")
+    for option in (["--record", "x.mp4"], ["--stills", "x"], ["--drive", 0], ["--save", "x.npz"], ["--scripted"]):
+        assert f"--web does not go with {option[0]}; leave one of them out" in refused("play", "--web", *option)
     rovers = ["--set", "object.team=[rover,rover]"]
     assert "the page knows no robots of kind rover" in refused(*WEB, "--out", tmp_path / "x", *rovers)
     assert "must be position, not pose" in refused(*WEB, "--out", tmp_path / "x", "--set", "task.goal=pose")
@@ -50,6 +52,7 @@ def test_refusals(tmp_path):
 
 
 def test_it_says_that_npm_is_missing(tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "needs npm to fetch its JavaScript libraries: install Node.js" in refused(*WEB, "--out", tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
