@@ -21,7 +21,7 @@ ALLOWED = {
     "learning": {"errors", "settings", "registry", "system", "device"},
     "training": {*LOW, "presets", "learning", "envs", "sim", "task", "__version__"},
     "harness": {*LOW, "presets", "training", "sim", "task", "__version__"},
-    "evaluation": {*LOW, "presets", "training", "learning", "envs", "sim", "task"},
+    "evaluation": {*LOW, "presets", "training", "learning", "envs", "sim", "task", "guidance"},
     "export": {"__version__", "errors", "system", "evaluation", "envs", "learning", "locomotion", "sim", "task"},
     "web": {"errors", "system", "evaluation", "envs", "export", "sim"},
     "analysis": {*LOW, "presets", "training", "evaluation", "__version__"},

@@ -55,6 +55,7 @@ def long_way(
     from ..evaluation import long_way as suite
     from ..evaluation import policies
     from ..evaluation import pretrained as shipped
+    from ..system.atomic import check_writable
     from ..training.session import set_torch_threads
 
     if (path is None) == (pretrained is None):
@@ -63,28 +64,30 @@ def long_way(
     for name in chosen_rows:
         if name not in suite.ROWS:
             raise UserError(f"there is no row called {name}; {closest(name, list(suite.ROWS))}")
-    for name in chosen_sets:
-        suite.overrides(name, layouts)
     others = [row for file in add for row in _others(file)]
-    if out is not None and (out.suffix != ".json" or not out.parent.is_dir()):
-        raise UserError(f"--out {out} is not allowed: give a file that ends in .json, in a folder that exists")
+    if out is not None:
+        check_writable(out, [".json"])
     team = policies.find(path or shipped.path(str(pretrained)), "", [])[-1]
     alone = policies.find(single, "", [])[-1] if single is not None else team
+    robots = len(alone.config.team_kinds)
+    if single is not None and robots > 1:
+        raise UserError(f"--single {single} is not allowed: it has {robots} robots; give a run of one robot")
     set_torch_threads(team.config.training.torch_threads)
+    going = [(alone if suite.ROWS[row].alone else team, name, row) for name in chosen_sets for row in chosen_rows]
+    for way in going:
+        suite.check(*way, overrides)
     console = make_console()
     results: List[Dict[str, Any]] = []
-    for name in chosen_sets:
-        for row in chosen_rows:
-            candidate = alone if suite.ROWS[row].alone else team
-            results.append(suite.measure(candidate, name, row, layouts, overrides))
-            done = results[-1]
-            say(console, f"{name}, {row}: {done['successes']} of {layouts}, {done['contact_free']} without contact")
-            _write(out, pretrained or str(path), results, others)
+    for candidate, name, row in going:
+        results.append(suite.measure(candidate, name, row, layouts, overrides))
+        done = results[-1]
+        say(console, f"{name}, {row}: {done['successes']} of {layouts}, {done['contact_free']} without contact")
+        _write(out, pretrained or str(path), results, others)
     console.print(_table([*others, *results]))
 
 
 def _names(text: Optional[str], known: List[str]) -> List[str]:
-    return known if text is None else [name.strip() for name in text.split(",")]
+    return known if text is None else list(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def _others(file: Path) -> List[Dict[str, Any]]:

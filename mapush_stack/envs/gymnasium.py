@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from .arrays import begin, finite
-from .push_env import PushEnv, Step
+from .decision import Step
+from .push_env import PushEnv
 
 # At module level, unlike other optional packages, because the class below extends one of its classes.
 try:

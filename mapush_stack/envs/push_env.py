@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Dict, Optional, Sequence, Tuple
 
 import torch
@@ -13,30 +12,16 @@ from ..device.state import flatten, unflatten
 from ..errors import UserError
 from ..learning.vec_env import TeamEnv, TeamStep, checked
 from ..sim.simulator import Simulator
-from ..task import actions, metrics, observations, rewards, terminations
+from ..task import actions, metrics, observations, rewards
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
 from ..task.resets import draw_ages, draw_start, draw_team, taken_away
 from ..task.state import SimState
+from .decision import Decision, Step, judged, seen_after_reset
 from .obstacles import Obstacles
 from .spec import team_spec, with_senses
 from .statistics import EnvStatistics
-
-
-@dataclass
-class Step(TeamStep):
-    """What a decision led to, with the results of episodes; rewards are sums over its control steps."""
-
-    episode: metrics.EpisodeResult
-    """The results of the episodes that ended."""
-    path: SimState
-    """`[T, N, ...]` after each control step of the decision. Where an episode ended before the last of them, the rest
-    is what the simulator did after the end."""
-    final: SimState
-    """`[N, ...]` before any reset: where an episode ended, else the present state."""
-    final_target: Tensor
-    """`[N, 2]` likewise."""
 
 
 class PushEnv(TeamEnv):
@@ -157,48 +142,10 @@ class PushEnv(TeamEnv):
     def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
         path = SimState(*states)
-        whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
-        here = self._here.clone()
-        counting = here if self._some_away else None
-        measures = self._measure(whole_path, self._target)
-        now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
-        ages = self._age + self._clock
-        reached = now if self.obstacles is None else now._replace(target_distance=self.obstacles.goal_distance(path))
-        ending = terminations.evaluate(
-            self.config, self.object, self._heights, path, reached, ages, ~path.healthy, counting
-        )
-        # A control step counts unless the episode ended on an earlier one of the same decision.
-        counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
-        steps = counts.sum(0)
-        done, last = ending.done.any(0), (steps - 1, self._rows)
-        final, final_target = path.at(last), self._target.clone()
-        touched, travelled = self._work.new_zeros(self.num_envs, 0), self._work.new_zeros(self.num_envs, 0)
-        near = None
-        if self.obstacles is not None:
-            touched, travelled, close = self.obstacles.follow(whole_path, counts, final)
-            near = close.expand_as(now.robot_distance)
-        self._age += steps
-        self._collaboration += (metrics.collaborating(self.config, now, counting) & counts).sum(0)
-        if work is not None:
-            self._work += (work * counts.unsqueeze(-1)).sum(0)
-        ended = metrics.EpisodeResult(
-            done=done,
-            success=ending.finished[last],
-            steps=self._age.clone(),
-            collaboration_steps=self._collaboration.clone(),
-            reward=self._return.clone(),
-            cause=ending.cause[last],
-            here=here,
-            work=self._work.clone(),
-            angle_error=now.angle_error[last],
-            valid=self._valid.clone(),
-            counted=self._counted.clone(),
-            touched=touched,
-            travelled=travelled,
-        )
-        truncated = done & ~(ending.finished | (ending.exceptional > 0))[last]
-        if self.config.quirks.terminal_time_limit:
-            truncated = torch.zeros_like(truncated)
+        here, final_target = self._here.clone(), self._target.clone()
+        decision = self._judge(path, here)
+        done, final = decision.done, decision.final
+        ended, near = self._account(decision, work, here)
         if self.auto_reset:
             self._start_again(done)
         else:
@@ -206,18 +153,13 @@ class PushEnv(TeamEnv):
                 memory.copy_(now_final)
         self._aim()
         final_target = torch.where(done.unsqueeze(-1), final_target, self._target)
-        if self.config.quirks.reset_step_reward:
-            now, previous = self._as_seen_after_reset(done, final, now, previous)
-        before = whole_path.at(slice(None, -1))
-        transition = rewards.Transition(
-            self.config, now, previous, ending.finished, ending.exceptional, path, before, near
-        )
-        reward, ended = self._reward(transition, counts, ended)
+        reward, ended = self._reward(self._transition(decision, path, near), decision.counts, ended)
         yaw = self._state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:
             yaw = torch.where(done.unsqueeze(-1), final.robot_rpy[..., 2], yaw)
         both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
         state, final_state = self._global_state(*both, torch.stack((self._here, here))).unbind(0)
+        truncated = decision.truncated(never=self.config.quirks.terminal_time_limit)
         return Step(
             observations=self._observe(self._state, self._target, self._here, yaw),
             state=state,
@@ -230,6 +172,58 @@ class PushEnv(TeamEnv):
             final=final,
             final_target=final_target,
         )
+
+    def _judge(self, path: SimState, here: Tensor) -> Decision:
+        """The decision that led to this path: how episodes ended."""
+        whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
+        measures = self._measure(whole_path, self._target)
+        to_goal = None if self.obstacles is None else self.obstacles.goal_distance(path)
+        counting = here if self._some_away else None
+        ages = self._age + self._clock
+        return judged(self.config, self.object, self._heights, whole_path, measures, to_goal, ages, counting)
+
+    def _account(
+        self, decision: Decision, work: Optional[Tensor], here: Tensor
+    ) -> Tuple[metrics.EpisodeResult, Optional[Tensor]]:
+        """Count the decision into the episodes: their results, and how near obstacles are `[T, N, A]`."""
+        ending, counts, last = decision.ending, decision.counts, decision.last
+        touched, travelled = self._work.new_zeros(self.num_envs, 0), self._work.new_zeros(self.num_envs, 0)
+        near = None
+        if self.obstacles is not None:
+            touched, travelled, close = self.obstacles.follow(decision.whole_path, counts, decision.final)
+            near = close.expand_as(decision.now.robot_distance)
+        self._age += counts.sum(0)
+        counting = here if self._some_away else None
+        self._collaboration += (metrics.collaborating(self.config, decision.now, counting) & counts).sum(0)
+        if work is not None:
+            self._work += (work * counts.unsqueeze(-1)).sum(0)
+        ended = metrics.EpisodeResult(
+            done=decision.done,
+            success=ending.finished[last],
+            steps=self._age.clone(),
+            collaboration_steps=self._collaboration.clone(),
+            reward=self._return.clone(),
+            cause=ending.cause[last],
+            here=here,
+            work=self._work.clone(),
+            angle_error=decision.now.angle_error[last],
+            valid=self._valid.clone(),
+            counted=self._counted.clone(),
+            touched=touched,
+            travelled=travelled,
+        )
+        return ended, near
+
+    def _transition(self, decision: Decision, path: SimState, near: Optional[Tensor]) -> rewards.Transition:
+        """The decision's control steps as the reward terms see them, after new episodes have started."""
+        now, previous = decision.now, decision.previous
+        if self.config.quirks.reset_step_reward:
+            fresh = self._measure(self._state, self._target)
+            old_object = self._measure(decision.final, self._target).target_distance
+            now, previous = seen_after_reset(decision, fresh, old_object)
+        before = decision.whole_path.at(slice(None, -1))
+        ending = decision.ending
+        return rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional, path, before, near)
 
     @property
     def target(self) -> Tensor:
@@ -365,22 +359,6 @@ class PushEnv(TeamEnv):
             started = mask.view(-1, *[1] * (value.dim() - 1))
             memory.index_copy_(0, rows, torch.where(started, value, memory[rows]))
         self._look()
-
-    def _as_seen_after_reset(
-        self, done: Tensor, final: SimState, now: Measures, previous: Measures
-    ) -> Tuple[Measures, Measures]:
-        """The measures of upstream's reward on the step of a reset: those of the new episode.
-
-        docs/task.md section 9, quirk a.
-        """
-        fresh = self._measure(self._state, self._target)
-        old_object = self._measure(final, self._target).target_distance
-
-        def where_done(new: Tensor, old: Tensor) -> Tensor:
-            return torch.where(done.view(-1, *[1] * (new.dim() - 1)), new, old[0]).unsqueeze(0)
-
-        seen = Measures(*(where_done(new, old) for new, old in zip(fresh, now)))
-        return seen, previous._replace(target_distance=where_done(old_object, previous.target_distance))
 
     def _reward(
         self, transition: rewards.Transition, counts: Tensor, ended: metrics.EpisodeResult

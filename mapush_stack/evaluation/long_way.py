@@ -9,6 +9,7 @@ import torch
 
 from ..envs.factory import make_env
 from ..errors import UserError
+from ..guidance.courses import solvable_courses
 from ..registry import closest
 from ..system import closing
 from ..task.terminations import CAUSES
@@ -63,7 +64,7 @@ def overrides(name: str, layouts: int) -> List[str]:
 
     """
     kind, _, text = name.partition("-")
-    known = {"random": r"\d{1,2}", "gate": r"\d{1,2}(\.\d+)?", "maze": r"[1-4]", "heavy": r"[1-9]\d{0,2}"}
+    known = {"random": r"\d{1,2}", "gate": r"\d{1,2}(\.\d+)?", "maze": r"[1-3]", "heavy": r"[1-9]\d{0,2}"}
     if kind not in known or not re.fullmatch(known[kind], text):
         raise UserError(f"there is no set of layouts called {name}; {closest(name, list(SETS))}")
     number = float(text)
@@ -81,6 +82,35 @@ def overrides(name: str, layouts: int) -> List[str]:
     return [*_ARENA, *far, *plain, *(f"task.obstacles.{field}={value}" for field, value in changes.items())]
 
 
+def configured(candidate: Candidate, name: str, row: str, layouts: int, changes: Sequence[str]) -> ExperimentConfig:
+    """A team's configuration for a row of a set; see `measure`.
+
+    Raises:
+        UserError: there is no such set, or the team cannot go that way.
+
+    """
+    own = candidate.config.task.obstacles.planner
+    planner = ROWS[row].planner or (own if own != "direct" else "fast_marching")
+    wanted = [*overrides(name, layouts), f"task.obstacles.planner={planner}", *changes]
+    config = overridden(candidate.config, wanted)
+    return _of_mass(config, float(name.partition("-")[2])) if name.startswith("heavy-") else config
+
+
+def check(candidate: Candidate, name: str, row: str, changes: Sequence[str]) -> None:
+    """Refuse what `measure` would refuse, from one layout.
+
+    Raises:
+        UserError: as `measure`.
+
+    """
+    overrides(name, 1)
+    try:
+        config = configured(candidate, name, row, 1, changes)
+        solvable_courses(config.task, config.object.task, SEED)
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
+
+
 def measure(candidate: Candidate, name: str, row: str, layouts: int, changes: Sequence[str] = ()) -> Dict[str, Any]:
     """The figures of a team on a set of layouts: a row of the table, as plain data.
 
@@ -95,17 +125,12 @@ def measure(candidate: Candidate, name: str, row: str, layouts: int, changes: Se
         UserError: there is no such set, or the team cannot go that way.
 
     """
-    who = ROWS[row]
-    own = candidate.config.task.obstacles.planner
-    planner = who.planner or (own if own != "direct" else "fast_marching")
-    wanted = [*overrides(name, layouts), f"task.obstacles.planner={planner}", *changes]
-    config = overridden(candidate.config, wanted)
-    if name.startswith("heavy-"):
-        config = _of_mass(config, float(name.partition("-")[2]))
+    config = configured(candidate, name, row, layouts, changes)
+    planner = config.task.obstacles.planner
     sim = config.sim.model_copy(update={"num_envs": layouts})
     env = make_env(config.task, config.object, sim, SEED, team=config.team_kinds)
     with closing.ensured("the simulation", env.close):
-        if who.alone and env.spec.num_agents > 1:
+        if ROWS[row].alone and env.spec.num_agents > 1:
             env.absent = range(1, env.spec.num_agents)
         team = policies.policy(candidate._replace(config=config), env)
         episodes = protocol.run_episodes(team.act, env)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv, Step
+from ..envs.decision import Step
+from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..sim.scene_simulator import SceneSimulator
 from ..sim.visuals import Stage

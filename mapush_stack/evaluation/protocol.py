@@ -8,7 +8,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
-from ..envs.push_env import PushEnv, Step
+from ..envs.decision import Step
+from ..envs.push_env import PushEnv
 from ..task import metrics
 from ..task.config import CONTROL_DT
 from ..task.terminations import CAUSES

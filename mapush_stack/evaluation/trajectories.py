@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..envs.push_env import Step
+from ..envs.decision import Step
 from ..task.config import CONTROL_DT
 from ..task.geometry import rotate
 from ..task.obstacles import outlines

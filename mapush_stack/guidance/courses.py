@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+from typing import Sequence, Tuple
+
 import torch
 from torch import Tensor
 
@@ -12,7 +16,8 @@ from ..task.resets import farthest_apart
 from ..task.robot import RobotTask
 from . import grid
 
-_ATTEMPTS = 400
+_SURE, _RARE = 300, 100
+"""So many layouts are drawn before one must be solvable; then one in so many."""
 _AT_ONCE = 256
 """Courses in a batch, for memory's sake."""
 
@@ -31,9 +36,10 @@ def solvable_courses(config: TaskConfig, target_object: ObjectTask, seed: int) -
     """The `config.obstacles.layouts` courses that belong to a seed, on the host.
 
     Raises:
-        UserError: the arena has no room for them.
+        UserError: the arena has no room for them, or the object does not fit through the gaps.
 
     """
+    _check_gaps(config, target_object)
     numbers = torch.arange(config.obstacles.layouts)
     parts = [_solvable(config, target_object, seed, part) for part in torch.split(numbers, _AT_ONCE)]
     layouts = [part.layout for part in parts]
@@ -47,18 +53,43 @@ def solvable_courses(config: TaskConfig, target_object: ObjectTask, seed: int) -
 def _solvable(config: TaskConfig, target_object: ObjectTask, seed: int, numbers: Tensor) -> Course:
     obstacles, free = config.obstacles, rooms(config, target_object)
     found, _ = draw_course(obstacles, config.target_distance, free, seed, numbers, 0)
-    left = torch.arange(len(numbers))
-    for attempt in range(_ATTEMPTS):
+    left, attempt, drawings = torch.arange(len(numbers)), 0, 0
+    while len(left):
+        solved = len(numbers) - len(left)
+        if drawings > _SURE + _RARE * solved:
+            raise UserError(
+                f"task.obstacles: of {drawings} layouts that were drawn, {solved} have room for all obstacles and a "
+                f"way of clearance {obstacles.clearance:g} m; ask for fewer or smaller obstacles, a larger arena, or "
+                "less clearance"
+            )
         drawn, placed = draw_course(obstacles, config.target_distance, free, seed, numbers[left], attempt)
         for kept, new in zip((*found.layout, found.goal, found.corner), (*drawn.layout, drawn.goal, drawn.corner)):
             kept[left] = new
+        attempt, drawings = attempt + 1, drawings + len(left)
         left = left[~(placed & (_width(config, drawn) >= _wanted(config, drawn)))]
-        if not len(left):
-            return found
-    raise UserError(
-        f"task.obstacles: {len(left)} of {len(numbers)} layouts have no way of clearance {obstacles.clearance:g} m "
-        f"after {_ATTEMPTS} attempts; ask for fewer or smaller obstacles, a larger arena, or less clearance"
-    )
+    return found
+
+
+def _check_gaps(config: TaskConfig, target_object: ObjectTask) -> None:
+    """Refuse gaps that the object does not fit through."""
+    low, high = config.obstacles.gap
+    width = narrowest(target_object.vertices)
+    if config.obstacles.gates and low < width:
+        raise UserError(
+            f"task.obstacles.gap=[{low:g}, {high:g}] is not allowed: the object is {width:.4g} m wide; give gaps that "
+            "are wider, or task.obstacles.gates=0"
+        )
+
+
+def narrowest(outline: Sequence[Tuple[float, float]]) -> float:
+    """Least width of a polygon, m: that of the narrowest gap it fits through."""
+    widths = []
+    for (x, y), (other_x, other_y) in combinations(outline, 2):
+        length = math.hypot(other_x - x, other_y - y)
+        if length > 0:
+            across = [((other_x - x) * v - (other_y - y) * u) / length for u, v in outline]
+            widths.append(max(across) - min(across))
+    return min(widths)
 
 
 def _wanted(config: TaskConfig, course: Course) -> Tensor:

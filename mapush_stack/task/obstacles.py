@@ -205,7 +205,7 @@ def _start_and_goal(
     free_x, free_y = (side - rooms.start - rooms.goal for side in config.arena)
     gates_need = rooms.start + rooms.goal + (config.gates - 1) * _BETWEEN_GATES if config.gates else 0.0
     if min(free_x, free_y) <= 0 or high > math.hypot(free_x, free_y) or gates_need > min(free_x, low):
-        gates = f" and {config.gates} gates" if config.gates else ""
+        gates = f" and {config.gates} gate{'s' * (config.gates > 1)}" if config.gates else ""
         raise UserError(
             f"task.obstacles.arena={list(config.arena)} is too small for targets up to {high:g} m away{gates}: make it "
             "larger, or task.target_distance smaller"

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from .. import __version__
-from ..envs.push_env import PushEnv, Step
+from ..envs.decision import Step
+from ..envs.push_env import PushEnv
 from ..envs.spec import team_spec
 from ..errors import UserError, refuse
 from ..learning.contract import Examples

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 QUICK = ["--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
 
 
-BAD_SETS = ["gate-wide", "gate-nan", "random-inf", "maze-5", "heavy-0", "random--1"]
+BAD_SETS = ["gate-wide", "gate-nan", "random-inf", "maze-4", "heavy-0", "random--1"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_the_table_has_a_row_of_each_kind_for_each_set(run, tmp_path):
         assert row["successes"] + sum(row["failures"].values()) == row["layouts"] == 4
     assert out.with_suffix(".md").read_text().count("\n") == 17
     # The same again, with the results of others in the table.
-    options = ["--sets", "random-2", "--rows", "ours", "--add", out]
+    options = ["--sets", "random-2, random-2", "--rows", "ours,ours", "--add", out]
     again, _ = mapush("bench", "long-way", run, *options, *QUICK, "--out", tmp_path / "again.json")
     same = [row for row in stored["rows"] if (row["set"], row["row"]) == ("random-2", "ours")]
     assert json.loads((tmp_path / "again.json").read_text())["rows"] == same
@@ -67,7 +67,12 @@ def test_every_team_meets_the_same_layouts(name):
         (["--sets", "random"], "there is no set of layouts called random; "),
         *((["--sets", name], f"there is no set of layouts called {name}; ") for name in BAD_SETS),
         (["--rows", "our"], "there is no row called our; did you mean ours?"),
-        (["--out", "results.txt"], "--out results.txt is not allowed: give a file that ends in .json"),
+        (["--out", "results.txt"], "results.txt must end in .json"),
+        (["--out", "nowhere/results.json"], "nowhere/results.json cannot be written: nowhere is not a folder"),
+        # Nothing is played before all sets are checked.
+        (["--sets", "random-0,random-99"], "random-99: task.obstacles.boxes=62 is not allowed"),
+        (["--sets", "random-0,gate-1.0"], "gate-1.0: task.obstacles.gap=[1, 1] is not allowed: the object is 1.2 m"),
+        (["--set", "task.obstacles.clearance=6"], "random-0: task.obstacles: of 301 layouts that were drawn, 0 have"),
         (["--set", "task.obstacles.planner=best"], "task.obstacles.planner=best is not allowed"),
         (
             ["--set", "task.obstacles.arena=[6,6]"],
@@ -76,8 +81,14 @@ def test_every_team_meets_the_same_layouts(name):
     ],
 )
 def test_mistakes_are_one_sentence(options, says):
-    _, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", "--layouts", 2, *options, code=2)
-    assert says in err and err.count("\n") == 1
+    out, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", "--layouts", 2, *options, code=2)
+    assert says in err and err.count("\n") == 1 and not out
+
+
+def test_the_row_of_one_robot_needs_a_run_of_one_robot(run):
+    """Which is here the team's own run, of two."""
+    _, err = mapush("bench", "long-way", run, "--single", run, *QUICK, code=2)
+    assert f"--single {run} is not allowed: it has 2 robots; give a run of one robot" in err
 
 
 def test_a_file_of_something_else_cannot_be_added(tmp_path):

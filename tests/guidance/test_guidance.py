@@ -1,6 +1,7 @@
 """Ways around obstacles: arrival times against their equation and scikit-fmm, and planners that lead to the goal."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -98,8 +99,24 @@ def test_every_course_has_a_way_of_the_clearance_that_was_asked_for():
     room = grid.clearance(course, cells)
     start, goal = (grid.cell_of(point, course.corner, cells) for point in (torch.zeros_like(course.goal), course.goal))
     assert grid.widest_way(room, start, goal).min() >= 1.2
-    with pytest.raises(UserError, match=r"have no way of clearance 3 m after 400 attempts; ask for fewer"):
-        drawn("boxes=20", "clearance=3", layouts=2)
+
+
+@pytest.mark.parametrize("layouts", [1, 1024])
+def test_a_clearance_that_cannot_be_met_is_refused_soon(layouts):
+    began = time.process_time()
+    with pytest.raises(UserError, match=r"of (301|512) layouts that were drawn, 0 have room .* clearance 3 m; ask for"):
+        drawn("boxes=9", "clearance=3", layouts=layouts)
+    assert time.process_time() - began < 20
+
+
+def test_a_gap_that_the_object_does_not_fit_through_is_refused():
+    assert courses.narrowest([(0, 0), (3, 0), (3, 1), (0, 1)]) == 1
+    assert courses.narrowest([(0, 0), (2, 0), (1, 3**0.5)]) == pytest.approx(3**0.5)
+    assert courses.narrowest([(0, 0), (2, 2), (1, 3), (-1, 1)]) == pytest.approx(2**0.5)
+    says = r"task.obstacles.gap=\[1.1, 2\] is not allowed: the object is 1.2 m wide; give gaps that are wider"
+    with pytest.raises(UserError, match=says):
+        drawn("gates=1", "gap=[1.1,2]")
+    drawn("gap=[1.1,2]", layouts=2)
 
 
 def test_a_gate_that_a_layout_does_not_have_asks_for_no_less_clearance():
