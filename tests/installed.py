@@ -33,6 +33,9 @@ VERBS = {
     "compare": [["compare", RUN, RUN], ["compare", RUN, "--html", "report.html"]],
     "reproduce": [["reproduce", RUN, "--results", "again"]],
     "play": [["play", "--pretrained", "cuboid-go1", "--episodes", "1", "--record", "play.mp4", "--size", "64x64"]],
+    "bench": [
+        ["bench", "long-way", "--pretrained", "cuboid-planar", "--rows", "ours", "--layouts", "1", "--sets", "random-0"]
+    ],
     "export": [["export", "cuboid-planar", "--onnx", "exported", "--check"], ["export", "go1", "--onnx", "walker"]],
     "deploy": [["deploy", "cuboid-planar", "--dry-run", "--seconds", "1"]],
     "convert": [["convert", "absent.pt", "actor.npz"]],

@@ -105,7 +105,7 @@ def _whole_object(path: Path, above: List[Path]) -> Dict[str, Any]:
         return content
     if not isinstance(base, str):
         raise UserError(f"{path}: extends must be the name or the file of one object, not {shown(base)}")
-    return merge(_whole_object(_find(base, OBJECTS), [*above, path]), content)
+    return merge(_whole_object(_found_from(path, base, OBJECTS), [*above, path]), content)
 
 
 def _named_object(found: List[Layer]) -> str:
@@ -149,11 +149,16 @@ def _extended(path: Path, above: List[Path]) -> List[Layer]:
         raise UserError(f"extends in {path} must be a name or a list of names")
     found: List[Layer] = []
     for name in extended:
-        try:
-            found += _extended(_find(str(name), PRESETS, PARTS), [*above, path])
-        except UserError as error:
-            raise UserError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
+        found += _extended(_found_from(path, str(name), PRESETS, PARTS), [*above, path])
     return [*found, Layer(str(path), content)]
+
+
+def _found_from(path: Path, name: str, *registries: Registry[Path]) -> Path:
+    """What a file extends, see `_find`."""
+    try:
+        return _find(name, *registries)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _find(name: str, *registries: Registry[Path]) -> Path:

@@ -105,7 +105,7 @@ def test_a_policy_for_another_object_is_refused(run):
 
 def test_presets_are_listed_and_shown():
     out, _ = mapush("presets")
-    assert "default" in out and "paper" in out and "cuboid, cylinder, tblock" in out and "rewards-rebalanced" in out
+    assert all(name in out for name in ("default", "paper", "cuboid", "cylinder", "tblock", "rewards-rebalanced"))
     out, _ = mapush("presets", "safe")
     assert "actor_lr: 0.0003" in out
     _, err = mapush("presets", "nope", code=2)
