@@ -61,6 +61,7 @@ def _card(name: str) -> Dict[str, Any]:
         "learner": f"{settings.learner.library} {settings.learner.algorithm}",
         "preset": settings.preset,
         "observation": settings.task.observation,
+        "obstacles": settings.task.obstacles.active,
         "decisions_per_second": 50 / settings.task.action_repeat,
         "command_limit": list(settings.task.command_limit),
         "command": shlex.join(manifest.get("command", [])),
@@ -87,6 +88,12 @@ def _figures(reached: Optional[Dict[str, Any]]) -> List[str]:
     ]
 
 
+def _export(card: Dict[str, Any]) -> List[str]:
+    """How to export it, unless a planner leads the team, which has no graph."""
+    command = f"mapush export {card['name']} --onnx DIR{' --object NAME' if card['any_object'] else ''}"
+    return [] if card["obstacles"] else [f"           {command}"]
+
+
 def _show(card: Dict[str, Any]) -> None:
     packages = " ".join(f"{name} {version}" for name, version in card["made_by"].items())
     lines = [
@@ -100,7 +107,7 @@ def _show(card: Dict[str, Any]) -> None:
         f"Evaluated  {card['evaluation_command']}",
         *_figures(card["evaluation"]),
         f"Use        mapush play --pretrained {card['name']} --record out.mp4",
-        f"           mapush export {card['name']} --onnx DIR{' --object NAME' if card['any_object'] else ''}",
+        *_export(card),
         "Limits",
         *(f"  - {limit}" for limit in card["limits"]),
     ]
