@@ -120,7 +120,8 @@ class Obstacles:
         """
         steps = path.object_pos[1:, :, :2] - path.object_pos[:-1, :, :2]
         self.travelled += (torch.linalg.vector_norm(steps, dim=-1) * counts).sum(0).unsqueeze(-1)
-        self._wait(final.object_pos[:, :2])
+        if self._patience:
+            self._wait(final.object_pos[:, :2])
         places = [(self._outline, 0.0, final.object_pos, final.object_rpy)]
         for number, (outline, radius) in enumerate(self._robots):
             places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))

@@ -46,6 +46,14 @@ class Layout(NamedTuple):
         """Every tensor indexed by `index` along its leading dimensions."""
         return Layout(*(tensor[index] for tensor in self))
 
+    def chosen(self, numbers: Tensor) -> Layout:
+        """The obstacles with these numbers `[..., P]`, of each layout its own."""
+        pairs = numbers.unsqueeze(-1).expand(*numbers.shape, 2)
+        return Layout(
+            self.centre.gather(-2, pairs), self.yaw.gather(-1, numbers), self.half.gather(-2, pairs),
+            self.round.gather(-1, numbers),
+        )  # fmt: skip
+
 
 class Course(NamedTuple):
     """Ways to go in `M` arenas: obstacles and goal; the object starts at the origin."""
@@ -90,12 +98,7 @@ def distances(layout: Layout, points: Tensor) -> Tensor:
 def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
     """The `count` obstacles of each layout `[..., K]` that are nearest to a point `[..., 2]`, `[..., count]`."""
     away = distances(layout, point.unsqueeze(-2)).squeeze(-2)
-    chosen = away.topk(min(count, away.shape[-1]), dim=-1, largest=False, sorted=False).indices
-    pair = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
-    return Layout(
-        layout.centre.gather(-2, pair), layout.yaw.gather(-1, chosen), layout.half.gather(-2, pair),
-        layout.round.gather(-1, chosen),
-    )  # fmt: skip
+    return layout.chosen(away.topk(min(count, away.shape[-1]), dim=-1, largest=False, sorted=False).indices)
 
 
 def present(layout: Layout) -> Tensor:
@@ -121,10 +124,7 @@ def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
 
     They are 1 long at its edge, and 0 at `reach` (m); inside a box they are 0 too.
     """
-    chosen = distances(layout, points).argmin(-1)
-    rows = chosen.unsqueeze(-1).expand(*chosen.shape, 2)
-    yaw, is_round = layout.yaw.gather(-1, chosen), layout.round.gather(-1, chosen)
-    centre, half = layout.centre.gather(-2, rows), layout.half.gather(-2, rows)
+    centre, yaw, half, is_round = layout.chosen(distances(layout, points).argmin(-1))
     cos, sin = torch.cos(yaw), torch.sin(yaw)
     offset = rotate_by(points - centre, cos, -sin)
     # To the nearest point of a box, or to the middle of a cylinder.
