@@ -166,12 +166,11 @@ def docker(session: nox.Session) -> None:
     session.run("pytest", "-m", "docker", "-rs", "tests/containers", *session.posargs)
 
 
-@nox.session(python="3.8")
+@nox.session(python="3.11")
 def isaacgym(session: nox.Session) -> None:
-    """MAPush's own code on a stand-in for Isaac Gym; MAPUSH_SRC names its source tree, or it is fetched."""
+    """The backend isaacgym: MAPush's code over MuJoCo; MAPUSH_SRC names its source tree, or it is fetched."""
     source = os.environ.get("MAPUSH_SRC") or fetch(session, "MAPush")
-    install(session)
-    session.install("--no-deps", "--require-hashes", "-r", "env/isaacgym/requirements.lock")
+    install(session, "--upstream")
     names = ["tests/harness/test_patches_mapush.py", *map(str, sorted((ROOT / "tests/sim").glob("test_isaacgym*.py")))]
     session.run("pytest", "-rs", *(session.posargs or names), env={"MAPUSH_SRC": source})
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..gym_api import activation
 from ..task.random import STREAM_JOINTS, uniform
 from ..task.state import SimState
 from . import gpu, mqe
@@ -61,8 +62,8 @@ def spent() -> bool:
 
 
 def contact_pairs() -> Optional[ContactPairs]:
-    """How this process's simulation uses its room for contact pairs; None without a simulation."""
-    return None if _simulation is None else _simulation.contact_pairs()
+    """How this process's simulation uses its room for contact pairs; None without one, or over MuJoCo."""
+    return None if _simulation is None or activation.engine() else _simulation.contact_pairs()
 
 
 class IsaacGymSimulator(Simulator):

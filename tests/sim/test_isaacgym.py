@@ -1,9 +1,11 @@
-"""Isaac Gym as a simulator: MAPush's real code over a stand-in for Isaac Gym (tests/isaacgym_standin)."""
+"""Isaac Gym as a simulator: MAPush's real code over MuJoCo by this project's Isaac Gym API (docs/gym_api.md)."""
 
 import math
 import runpy
+import types
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 
@@ -30,7 +32,7 @@ def simulator(*overrides, object_name="cuboid", num_envs=4, friction=None):
 
 @pytest.fixture
 def another(monkeypatch):
-    """Allow a second simulation, as the stand-in does."""
+    """Allow a second simulation, as MuJoCo does."""
     from mapush_stack.sim import isaacgym
 
     return lambda: monkeypatch.setattr(isaacgym, "_spent", False)
@@ -130,14 +132,15 @@ def test_commands_are_velocities_in_the_heading_frame(heading):
     config, sim = simulator()
     placed(config, sim, FAR[:2], robot_yaw=heading)
     sim.step(command(sim, 0.5, -0.2), 50)
-    path = sim.step(command(sim, 0.5, -0.2), 51)
-    # While the joints find their stance the robots turn a little.
-    assert same_angles(path.robot_rpy[..., 2], torch.tensor(heading), 0.1)
-    wanted = rotate(torch.tensor([0.5, -0.2]), path.robot_rpy[-1, ..., 2])
-    assert torch.allclose(path.robot_lin_vel[-1, ..., :2], wanted, atol=1e-3)
-    assert torch.allclose((path.robot_pos[-1] - path.robot_pos[0])[..., :2], wanted, atol=1e-3)
+    path = sim.step(command(sim, 0.5, -0.2), 101)
+    # While the robots find their gait they turn a little.
+    assert same_angles(path.robot_rpy[..., 2], torch.tensor(heading), 0.2)
+    wanted = rotate(torch.tensor([0.5, -0.2]), path.robot_rpy[..., 2]).mean(0)
+    assert torch.allclose(path.robot_lin_vel[..., :2].mean(0), wanted, atol=0.05)
+    assert torch.allclose((path.robot_pos[-1] - path.robot_pos[0])[..., :2] / 2, wanted, atol=0.05)
+    sim.step(command(sim, 0.0, 0.0, 0.5), 50)
     turning = sim.step(command(sim, 0.0, 0.0, 0.5), 100)
-    assert torch.allclose(turning.robot_ang_vel[-1, ..., 2], torch.tensor(0.5), atol=1e-3)
+    assert torch.allclose(turning.robot_ang_vel[..., 2].mean(0), torch.tensor(0.5), atol=0.05)
 
 
 def test_velocities_are_the_derivatives_of_positions():
@@ -149,15 +152,16 @@ def test_velocities_are_the_derivatives_of_positions():
         mean = 0.5 * (velocity[1:] + velocity[:-1])
         assert ((position[1:] - position[:-1]) / 0.02 - mean).abs().median() < 5e-3
     turned = torch.remainder(path.robot_rpy[1:, ..., 2] - path.robot_rpy[:-1, ..., 2] + 3, 2 * math.pi) - 3
-    assert (turned / 0.02 - path.robot_ang_vel[1:, ..., 2]).abs().median() < 5e-3
+    spin = 0.5 * (path.robot_ang_vel[1:, ..., 2] + path.robot_ang_vel[:-1, ..., 2])
+    assert (turned / 0.02 - spin).abs().median() < 0.02
 
 
 def test_a_robot_pushes_the_object():
     config, sim = simulator()
     placed(config, sim, [[-1.2, 0.0], [5.0, 5.0]])
-    path = sim.step(command(sim, 0.5), 150)
-    assert (path.object_pos[-1, :, 0] > 0.5).all() and (path.object_lin_vel[-1, :, 0] > 0.4).all()
-    assert torch.allclose(path.object_pos[-1, :, 2], torch.tensor(0.25), atol=1e-3)
+    path = sim.step(command(sim, 0.5), 250)
+    assert (path.object_pos[-1, :, 0] > 0.5).all()
+    assert torch.allclose(path.object_pos[-1, :, 2], torch.tensor(0.25), atol=0.05)
 
 
 def test_repeat_is_so_many_single_steps(another):
@@ -181,9 +185,10 @@ def test_a_saved_simulation_goes_on(another):
     another()
     _, other = simulator()
     other.load_state_dict(saved)
-    # The stand-in has no contacts to forget, so that nothing at all may differ.
-    for a, b in zip(path, other.step(command(other, 0.5), 20)):
-        assert torch.equal(a, b)
+    # The contacts of the last step are forgotten, and their solver's first guess.
+    again = other.step(command(other, 0.5), 20)
+    assert (path.robot_pos - again.robot_pos).abs().max() < 1e-3
+    assert (path.object_pos - again.object_pos).abs().max() < 1e-3
 
 
 def test_an_episode_does_not_depend_on_the_one_before(another):
@@ -216,19 +221,20 @@ def test_the_object_that_mapush_trained_last_does_not_matter(mapush, monkeypatch
 def test_mapush_ends_no_episode_by_itself():
     config, sim = simulator()
     # Nearer to each other than MAPush's rule allows, and older than its time limit.
-    placed(config, sim, [[-3.0, 0.1], [-3.0, -0.1]])
+    placed(config, sim, [[-3.0, 0.17], [-3.0, -0.17]])
     sim.task.episode_length_buf[:] = 2000
     path = sim.step(command(sim), 10)
     assert torch.allclose(path.robot_pos[-1, ..., 0], torch.tensor(-3.0), atol=0.2)
-    assert (path.robot_pos[-1, :, 0] - path.robot_pos[-1, :, 1]).norm(dim=-1).max() < 0.3
+    assert (path.robot_pos[-1, :, 0] - path.robot_pos[-1, :, 1]).norm(dim=-1).max() < 0.45
 
 
 def test_a_diverged_environment_is_reported_and_harms_no_other():
     config, sim = simulator()
     sim.reset(torch.arange(4), start(config, 4))
     sim.step(command(sim))
-    sim.task.sim.roots[2, 0, 0] = float("nan")
-    sim.task.sim.roots[1, 2, 2] = 1e5  # the height of an object that was thrown: it falls at an unbelievable speed
+    state = sim.task.sim.layouts[0].engine.state
+    state["qpos"][2, 0] = float("nan")
+    state["qvel"][1, -6] = 1e5  # of an object that was thrown
     path = sim.step(command(sim), 3)
     assert path.healthy.all(0).tolist() == [True, False, False, True]
     assert all(tensor.isfinite().all() for tensor in path[:-1])
@@ -270,7 +276,7 @@ def test_closing_releases_it_once():
     task = sim.task
     sim.close()
     sim.close()
-    assert task.sim.destroyed
+    assert not task.sim.layouts
 
 
 def test_a_tree_without_its_networks_is_named(mapush, monkeypatch):
@@ -308,8 +314,10 @@ def test_the_objects_file_is_mapushs_in_all_that_physics_sees(mapush, tmp_path, 
 def test_contact_pairs_are_those_of_this_process_simulation(monkeypatch, another):
     monkeypatch.setenv("MAPUSH_CONTACT_PAIR_MULTIPLIER", "3")
     _, sim = simulator(num_envs=4)
-    available, used, exact = isaacgym.contact_pairs()
-    # The stand-in has four feet of two robots on the floor, and one contact that is none.
-    assert (available, used, exact) == (3 * 2**23, 4 * 2 * 4, True)
+    assert isaacgym.contact_pairs() is None  # MuJoCo's contacts have room as they need it
+    contacts = np.array([(0,), (3,), (-1,)], dtype=[("env0", "i4")])  # the last one is none
+    monkeypatch.setattr(sim.task, "gym", types.SimpleNamespace(get_rigid_contacts=lambda sim: contacts))
+    assert sim.contact_pairs() == (3 * 2**23, 2, True)
+    monkeypatch.undo()
     sim.close()
     assert isaacgym.contact_pairs() is None

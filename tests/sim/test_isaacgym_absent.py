@@ -13,9 +13,18 @@ from mapush_stack.errors import UserError
 from mapush_stack.sim import isaacgym_import, mqe, simulators
 from tests.cli import runner
 from tests.conftest import kinematic_env, small_config
-from tests.isaacgym_standin import FOLDER
 
 ASKED_FOR = ("sim.backend=isaacgym", "sim.robot=go1")
+
+
+@pytest.fixture
+def strict(tmp_path):
+    """A folder with a package `isaacgym` that, as the real one, refuses to be imported after torch."""
+    folder = tmp_path / "strict"
+    folder.mkdir()
+    refusal = "raise ImportError('torch was first')"
+    (folder / "isaacgym.py").write_text(f"import sys\nif 'torch' in sys.modules:\n    {refusal}\n")
+    return folder
 
 
 def test_without_isaac_gym_one_sentence_says_where_it_is_from(tmp_path, monkeypatch, capsys):
@@ -28,14 +37,14 @@ def test_without_isaac_gym_one_sentence_says_where_it_is_from(tmp_path, monkeypa
 
 
 @pytest.mark.skipif(sys.version_info >= (3, 9), reason="Isaac Gym has no binaries for this Python")
-def test_without_mapush_one_sentence_names_the_variable(tmp_path):
-    # The stand-in refuses to come after torch: to get this far the process has started again.
-    environment = {**runner.environment(), "PYTHONPATH": f"{runner.ROOT}:{FOLDER}"}
+def test_without_mapush_one_sentence_names_the_variable(tmp_path, strict):
+    # To get this far the process has started again.
+    environment = {**runner.environment(), "PYTHONPATH": f"{runner.ROOT}:{strict}"}
     environment.pop("MAPUSH_SRC", None)
     command = [sys.executable, "-m", "mapush_stack", "train", "--backend", "isaacgym", "--robot", "go1"]
     options = {"stderr": subprocess.PIPE, "text": True, "timeout": 120}
     done = subprocess.run([*command, "sim.device=cpu"], cwd=str(tmp_path), env=environment, **options)
-    assert done.returncode == 2 and "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+    assert done.returncode == 2 and "Traceback" not in done.stderr and list(tmp_path.iterdir()) == [strict]
     said = done.stderr.splitlines()[-1]
     assert said.startswith("mapush: sim.backend=isaacgym needs MAPush, which is not installed in this Python: set MAPU")
 
@@ -46,8 +55,8 @@ def test_a_wrong_source_tree_is_named(tmp_path, monkeypatch):
         mqe.find_source()
 
 
-def test_a_program_that_has_imported_torch_is_told_the_order(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(FOLDER)
+def test_a_program_that_has_imported_torch_is_told_the_order(monkeypatch, capsys, strict):
+    monkeypatch.syspath_prepend(str(strict))
     monkeypatch.delitem(sys.modules, "isaacgym", raising=False)
     with pytest.raises(isaacgym_import.TorchFirstError, match="put `import isaacgym` first"):
         isaacgym_import.require()

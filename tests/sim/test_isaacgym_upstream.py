@@ -1,7 +1,7 @@
 """What MAPush itself computes, against this project's task, on the same states; and the eight bugs of the field notes.
 
-MAPush's real code runs over the stand-in for Isaac Gym, with its own rewards, resets and statistics where a test
-compares them.
+MAPush's real code runs over MuJoCo, by this project's Isaac Gym API, with its own rewards, resets and statistics where
+a test compares them.
 """
 
 import argparse
@@ -19,11 +19,10 @@ from mapush_stack.errors import UserError
 from mapush_stack.sim import isaacgym, mqe
 from mapush_stack.sim.simulator import SimulationRequest
 from mapush_stack.task import observations, rewards, terminations
-from mapush_stack.task.geometry import measure, wrap_to_pi
+from mapush_stack.task.geometry import measure, rotate, wrap_to_pi
 from mapush_stack.task.state import SimState
 from tests.cli import runner
 from tests.conftest import SMALL, outcome, small_config
-from tests.isaacgym_standin import FOLDER, tree
 
 pytestmark = pytest.mark.usefixtures("mapush")
 
@@ -43,7 +42,8 @@ TERMS = {
 class Published:
     """MAPush's own environment with its wrapper, and what there is to see of a step of it."""
 
-    def __init__(self, config, num_envs, monkeypatch, expanded):
+    def __init__(self, config, num_envs, expanded):
+        root = mqe.find_source()
         from isaacgym import gymapi
         from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
         from mqe.envs.npc.go1_object import Go1Object
@@ -51,7 +51,6 @@ class Published:
         from mqe.utils import make_env
 
         self.config, self.vertices = config, torch.tensor(config.object.task.vertices)
-        root = mqe.find_source()
         box = root / "resources" / "objects" / "cuboid" / "SmallBox.urdf"
         settings = mqe.derive(Go1PushMidCfg, root, box, num_envs, 2)
         settings.rewards = type("rewards", (settings.rewards,), {"expanded_ocb_reward": expanded})
@@ -67,10 +66,7 @@ class Published:
             subscenes=0,
         )
         self.task, _ = make_env(Go1Object, settings, arguments)
-        tensor = torch.tensor
-        with monkeypatch.context() as patch:  # the wrapper's constructor has "cuda" written into it
-            patch.setattr(torch, "tensor", lambda *a, **k: tensor(*a, **dict(k, device="cpu")))
-            self.wrapper = Go1PushMidWrapper(self.task)
+        self.wrapper = Go1PushMidWrapper(self.task)
         self.before_reset = None
         check = self.task.check_termination
 
@@ -91,7 +87,9 @@ class Published:
 
     def place(self, env_ids, distance, apart=0.6):
         """Put the target `distance` m beyond the object, and robots so far apart behind it that look at it."""
-        roots = self.task.sim.roots
+        from isaacgym import gymtorch
+
+        roots = self.task.all_root_states.view(self.task.num_envs, -1, 13)
         for env in env_ids:
             box = roots[env, 2, :2]
             roots[env, 3, :2] = box + torch.tensor([distance, 0.0])
@@ -99,7 +97,8 @@ class Published:
             roots[env, 1, :2] = box + torch.tensor([-1.0, -0.5 * apart])
             roots[env, :2, 3:7] = torch.tensor([0.0, 0.0, 0.0, 1.0])
             roots[env, 2, 3:7] = torch.tensor([0.0, 0.0, 0.3827, 0.9239])
-        self.task.all_root_states.copy_(roots.flatten(0, 1))
+        roots[env_ids, ..., 7:] = 0.0
+        self.task.gym.set_actor_root_state_tensor(self.task.sim, gymtorch.unwrap_tensor(self.task.all_root_states))
 
 
 def compare_a_step(theirs, action):
@@ -146,9 +145,9 @@ def compare_a_step(theirs, action):
 
 
 @pytest.mark.parametrize("expanded", [False, True])
-def test_every_reward_term_is_mapushs(monkeypatch, expanded):
+def test_every_reward_term_is_mapushs(expanded):
     config = small_config(f"task.ocb_expanded={str(expanded).lower()}", preset="paper")
-    theirs = Published(config, 24, monkeypatch, expanded)
+    theirs = Published(config, 24, expanded)
     theirs.wrapper.reset()
     forward = torch.zeros(24, 2, 3)
     forward[..., 0] = 1.0
@@ -167,9 +166,9 @@ def test_every_reward_term_is_mapushs(monkeypatch, expanded):
     assert seen["success"] >= 24 and seen["exception"] >= 12 and seen["push"] > 100 and all(seen.values()), seen
 
 
-def test_mapushs_time_limit_is_ours(monkeypatch):
+def test_mapushs_time_limit_is_ours():
     config = small_config(preset="paper")
-    theirs = Published(config, 4, monkeypatch, False)
+    theirs = Published(config, 4, False)
     theirs.wrapper.reset()
     theirs.wrapper.step(torch.zeros(4, 2, 3))
     theirs.place(range(4), 2.5)
@@ -196,12 +195,12 @@ def test_1_contact_pairs_are_not_multiplied(monkeypatch, multiplier, pairs):
     assert make().simulator.task.sim_params.physx.max_gpu_contact_pairs == pairs
 
 
-def test_1_contact_pairs_mapush_as_published_is_refused(tmp_path):
-    unpatched = tree.make(tmp_path / "MAPush", patched=False)
-    environment = {**runner.environment(), "MAPUSH_SRC": str(unpatched), "PYTHONPATH": f"{runner.ROOT}:{FOLDER}"}
+def test_1_contact_pairs_mapush_as_published_is_refused(mapush_published):
+    environment = {**runner.environment(), "MAPUSH_SRC": str(mapush_published)}
     command = ["evaluate", "--pretrained", "cuboid-go1", "--set", "sim.backend=isaacgym", "--set", "sim.device=cpu"]
     out, err = run(command, environment, code=2)
-    assert err.splitlines()[-1].endswith(f"run: mapush patches apply contact-pairs --target {unpatched}") and not out
+    advice = f"run: mapush patches apply contact-pairs --target {mapush_published}"
+    assert err.splitlines()[-1].endswith(advice) and not out
 
 
 def test_1_contact_pairs_a_multiplier_that_is_none_is_refused(monkeypatch):
@@ -253,12 +252,13 @@ def test_4_commands_are_envs_by_agents_by_3():
     env = make(5)
     env.reset()
     commands = (torch.arange(30.0).view(5, 2, 3) - 15.0) / 40.0
-    path = env.simulator.step(commands, 40)
+    env.simulator.step(commands, 50)
+    path = env.simulator.step(commands, 100)
     scales = torch.tensor([2.0, 2.0, 0.25])
     assert torch.allclose(env.simulator.task.locomotion_obs[:, 3:6].view(5, 2, 3), commands * scales)
-    assert torch.allclose(path.robot_ang_vel[-1, ..., 2], commands[..., 2], atol=2e-3)
-    speed = path.robot_lin_vel[-1, ..., :2].norm(dim=-1)
-    assert torch.allclose(speed, commands[..., :2].norm(dim=-1), atol=2e-3)
+    assert torch.allclose(path.robot_ang_vel[..., 2].mean(0), commands[..., 2], atol=0.15)
+    ahead = rotate(path.robot_lin_vel[..., :2], -path.robot_rpy[..., 2]).mean(0)
+    assert torch.allclose(ahead, commands[..., :2], atol=0.15)
 
 
 def test_5_and_6_a_step_is_tensors_without_info_dicts_or_available_actions():
@@ -297,7 +297,7 @@ def run(command, environment, code=0, cwd=None):
 
 def test_7_and_8_a_training_logs_by_itself_under_the_tasks_name(mapush, tmp_path):
     tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    environment = {**runner.environment(), "MAPUSH_SRC": str(mapush), "PYTHONPATH": f"{runner.ROOT}:{FOLDER}"}
+    environment = {**runner.environment(), "MAPUSH_SRC": str(mapush)}
     small = [override for override in SMALL if not override.startswith("sim.backend")]
     overrides = [*small, "sim.device=cpu", "task.episode_seconds=2"]
     asked_for = ["train", "--backend", "isaacgym", "--robot", "go1", "--results", "results"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import mapush_source
 from tests.cli import runner
 
 MAPUSH = [sys.executable, "-m", "mapush_stack"]
@@ -20,11 +21,6 @@ def _source(name):
     pytest.importorskip("mujoco")
     pytest.importorskip("treelib", reason="upstream's programs need env/install.py --upstream")
     return Path(os.environ[name]).resolve()
-
-
-def _copy(source, folder):
-    ignored = shutil.ignore_patterns("results", "logs", "log", ".git", "__pycache__")
-    return Path(shutil.copytree(str(source), str(folder), ignore=ignored))
 
 
 def run(*words, cwd=None, code=0, path=(), **variables):
@@ -55,22 +51,15 @@ def mapush(mapush_copy):
 @pytest.fixture(scope="session")
 def mapush_copy(tmp_path_factory):
     """A copy of MAPush, unedited; with this project's walking networks where the checkout lacks its own."""
-    from mapush_stack.gym_api.walker import files
-
-    folder = _copy(_source("MAPUSH_SRC"), tmp_path_factory.mktemp("upstream") / "MAPush")
-    nets = [folder / "mqe/utils/locomotion_checkpoints/walk_these_ways" / name for name in files.NAMES.values()]
-    if not all(path.is_file() for path in nets):
-        for path in filter(Path.exists, nets):
-            path.unlink()
-        files.write(nets[0].parent, files.load())
-    return folder
+    return mapush_source.copy(_source("MAPUSH_SRC"), tmp_path_factory.mktemp("upstream") / "MAPush")
 
 
 @pytest.fixture(scope="session")
 def legged_gym(tmp_path_factory):
     """The folders that legged_gym needs on the path: a copy of it, and rsl_rl 1.0.2."""
     rsl_rl = _source("RSL_RL_SRC")
-    return [_copy(_source("LEGGED_GYM_SRC"), tmp_path_factory.mktemp("upstream") / "legged_gym"), rsl_rl]
+    folder = tmp_path_factory.mktemp("upstream") / "legged_gym"
+    return [Path(shutil.copytree(str(_source("LEGGED_GYM_SRC")), str(folder), ignore=mapush_source.LEFT_OUT)), rsl_rl]
 
 
 @pytest.fixture(scope="session")
