@@ -16,10 +16,11 @@ from ..task import actions, metrics, observations, rewards
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
-from ..task.resets import draw_ages, draw_start, draw_team, taken_away
+from ..task.resets import draw_start
 from ..task.state import SimState
 from .decision import Decision, Step, judged, seen_after_reset
-from .obstacles import Obstacles
+from .episodes import Episodes, overwrite
+from .obstacles import Obstacles, Passage
 from .spec import team_spec, with_senses
 from .statistics import EnvStatistics
 
@@ -55,33 +56,26 @@ class PushEnv(TeamEnv):
         self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
         self.spec = team_spec(config, target_object, robots)
         self._columns = actions.command_columns(robots, self.device)
-        self._radius = max(robot.radius for robot in robots)
-        self._heights = torch.tensor([robot.start_height for robot in robots], device=self.device)
         self.statistics = EnvStatistics(self.device)
         self._rows = torch.arange(self.num_envs, device=self.device)
-        self._first_env = first_env
         self.auto_reset = auto_reset
         """Whether an episode that ends is followed by the next one."""
         self.absent: Sequence[int] = ()
         """Robots that are taken away when an episode starts, see `resets.taken_away`."""
-        self._mass = None if mass is None else mass.to(self.device)
         outlines = simulator.outlines
         if outlines is None:
             outlines = torch.tensor(target_object.vertices, dtype=torch.float32, device=self.device)
         self.vertices = outlines
         """The outline of the object `[V, 2]`, or of each environment's `[N, V, 2]`, m."""
         self._outline = observations.outline_of(config, self.vertices)
+        self.episodes = Episodes(target_object, simulator, self.vertices, seed, first_env, mass)
+        """The present episodes."""
         self._started = self._closed = False
         self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
         """What stands in the way; None for nothing."""
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
-        self._episode, self._age, self._collaboration = zeros, zeros.clone(), zeros.clone()
-        self._return = torch.zeros(self.num_envs, device=self.device)
-        self._valid, self._counted = zeros.bool(), zeros.bool()
-        self._here = torch.ones(self.num_envs, len(robots), dtype=torch.bool, device=self.device)
-        self._work = torch.zeros(self.num_envs, len(robots) if simulator.measures_work else 0, device=self.device)
-        start = draw_start(config, target_object, seed, self._rows, zeros, self._heights)
+        start = draw_start(config, target_object, seed, self._rows, zeros, self.episodes.heights)
         self._state, self._target = with_senses(start.state, robots), torch.zeros_like(start.target)
 
     def configure(self, config: TaskConfig) -> None:
@@ -100,18 +94,17 @@ class PushEnv(TeamEnv):
         """See `TeamEnv.reset`; `episode` is the episode's number, and no statistics count those of random ages."""
         self._check_open()
         self._started = True
-        self._episode.fill_(episode)
-        self._start(self._rows, torch.ones_like(self._counted))
+        self.episodes.number.fill_(episode)
+        self._start(self._rows, torch.ones_like(self.episodes.valid))
         if random_ages:
-            self._age.copy_(draw_ages(self.config, self.seed, self._rows + self._first_env))
-            self._counted.zero_()
+            self.episodes.grow_old(self.config)
         self._aim()
         return self.observe()
 
     def observe(self) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.observe`."""
         self._check_started()
-        seen = self._state, self._target, self._here
+        seen = self._state, self._target, self.episodes.here
         return self._observe(*seen), self._global_state(*seen)
 
     def step(self, action: Tensor) -> Step:
@@ -129,7 +122,7 @@ class PushEnv(TeamEnv):
         action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         if self._some_away:
-            commands = commands * self._here.unsqueeze(-1)
+            commands = commands * self.episodes.here.unsqueeze(-1)
         path = self.simulator.step(commands, self.config.action_repeat)
         healthy = path.healthy & action.isfinite().flatten(1).all(-1)
         return self._conclude(self.simulator.work_path, *path._replace(healthy=healthy))
@@ -142,10 +135,13 @@ class PushEnv(TeamEnv):
     def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
         path = SimState(*states)
-        here, final_target = self._here.clone(), self._target.clone()
-        decision = self._judge(path, here)
+        final_target = self._target.clone()
+        decision = self._judge(path)
         done, final = decision.done, decision.final
-        ended, near = self._account(decision, work, here)
+        passage = None
+        if self.obstacles is not None:
+            passage = self.obstacles.follow(decision.whole_path, decision.counts, final)
+        ended = self.episodes.count(self.config, decision, work, passage, self._some_away)
         if self.auto_reset:
             self._start_again(done)
         else:
@@ -153,15 +149,15 @@ class PushEnv(TeamEnv):
                 memory.copy_(now_final)
         self._aim()
         final_target = torch.where(done.unsqueeze(-1), final_target, self._target)
-        reward, ended = self._reward(self._transition(decision, path, near), decision.counts, ended)
+        reward, ended = self._reward(self._transition(decision, path, passage), decision.counts, ended)
         yaw = self._state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:
             yaw = torch.where(done.unsqueeze(-1), final.robot_rpy[..., 2], yaw)
         both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
-        state, final_state = self._global_state(*both, torch.stack((self._here, here))).unbind(0)
+        state, final_state = self._global_state(*both, torch.stack((self.episodes.here, ended.here))).unbind(0)
         truncated = decision.truncated(never=self.config.quirks.terminal_time_limit)
         return Step(
-            observations=self._observe(self._state, self._target, self._here, yaw),
+            observations=self._observe(self._state, self._target, self.episodes.here, yaw),
             state=state,
             rewards=reward,
             terminated=done & ~truncated,
@@ -173,50 +169,19 @@ class PushEnv(TeamEnv):
             final_target=final_target,
         )
 
-    def _judge(self, path: SimState, here: Tensor) -> Decision:
+    def _judge(self, path: SimState) -> Decision:
         """The decision that led to this path: how episodes ended."""
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
         to_goal = None if self.obstacles is None else self.obstacles.goal_distance(path)
-        counting = here if self._some_away else None
-        ages = self._age + self._clock
-        return judged(self.config, self.object, self._heights, whole_path, measures, to_goal, ages, counting)
+        ages, heights = self.episodes.age + self._clock, self.episodes.heights
+        here = self.episodes.here if self._some_away else None
+        return judged(self.config, self.object, heights, whole_path, measures, to_goal, ages, here)
 
-    def _account(
-        self, decision: Decision, work: Optional[Tensor], here: Tensor
-    ) -> Tuple[metrics.EpisodeResult, Optional[Tensor]]:
-        """Count the decision into the episodes: their results, and how near obstacles are `[T, N, A]`."""
-        ending, counts, last = decision.ending, decision.counts, decision.last
-        touched, travelled = self._work.new_zeros(self.num_envs, 0), self._work.new_zeros(self.num_envs, 0)
-        near = None
-        if self.obstacles is not None:
-            touched, travelled, close = self.obstacles.follow(decision.whole_path, counts, decision.final)
-            near = close.expand_as(decision.now.robot_distance)
-        self._age += counts.sum(0)
-        counting = here if self._some_away else None
-        self._collaboration += (metrics.collaborating(self.config, decision.now, counting) & counts).sum(0)
-        if work is not None:
-            self._work += (work * counts.unsqueeze(-1)).sum(0)
-        ended = metrics.EpisodeResult(
-            done=decision.done,
-            success=ending.finished[last],
-            steps=self._age.clone(),
-            collaboration_steps=self._collaboration.clone(),
-            reward=self._return.clone(),
-            cause=ending.cause[last],
-            here=here,
-            work=self._work.clone(),
-            angle_error=decision.now.angle_error[last],
-            valid=self._valid.clone(),
-            counted=self._counted.clone(),
-            touched=touched,
-            travelled=travelled,
-        )
-        return ended, near
-
-    def _transition(self, decision: Decision, path: SimState, near: Optional[Tensor]) -> rewards.Transition:
+    def _transition(self, decision: Decision, path: SimState, passage: Optional[Passage]) -> rewards.Transition:
         """The decision's control steps as the reward terms see them, after new episodes have started."""
         now, previous = decision.now, decision.previous
+        near = None if passage is None else passage.near.expand_as(now.robot_distance)
         if self.config.quirks.reset_step_reward:
             fresh = self._measure(self._state, self._target)
             old_object = self._measure(decision.final, self._target).target_distance
@@ -243,7 +208,7 @@ class PushEnv(TeamEnv):
     @property
     def next_episode(self) -> int:
         """Number of the first episode that has begun in no environment yet."""
-        return int(self._episode.max()) + 1 if self._started else 0
+        return int(self.episodes.number.max()) + 1 if self._started else 0
 
     @property
     def joint_positions(self) -> Optional[Tensor]:
@@ -257,7 +222,7 @@ class PushEnv(TeamEnv):
 
     def state_dict(self) -> Dict[str, Tensor]:
         """See `TeamEnv.state_dict`."""
-        own = {name: getattr(self, f"_{name}").clone() for name in self._saved}
+        own = {name: tensor.clone() for name, tensor in self._saved.items()}
         around = {} if self.obstacles is None else {"obstacles": self.obstacles}
         return {**own, **flatten({"simulator": self.simulator, **around})}
 
@@ -265,8 +230,8 @@ class PushEnv(TeamEnv):
         """See `TeamEnv.load_state_dict`."""
         self._check_open()
         self._started = True
-        for name in self._saved:
-            getattr(self, f"_{name}").copy_(state[name])
+        for name, tensor in self._saved.items():
+            tensor.copy_(state[name])
         unflatten({"simulator": self.simulator}, state)
         if self.obstacles is not None:
             unflatten({"obstacles": self.obstacles}, state)
@@ -288,9 +253,8 @@ class PushEnv(TeamEnv):
             raise UserError("no episode has begun; call reset first")
 
     @property
-    def _saved(self) -> Tuple[str, ...]:
-        some = ["work"] * self.simulator.measures_work + ["here"] * self._some_away
-        return ("episode", "age", "collaboration", "return", "target", "valid", "counted", *some)
+    def _saved(self) -> Dict[str, Tensor]:
+        return {"target": self._target, **self.episodes.tensors(self._some_away)}
 
     @property
     def _some_away(self) -> bool:
@@ -304,7 +268,7 @@ class PushEnv(TeamEnv):
         return global_state(self.config, self.object, state, target, self._outline, here.to(target.dtype))
 
     def _measure(self, state: SimState, target: Tensor) -> Measures:
-        here = self._here if self._some_away else None
+        here = self.episodes.here if self._some_away else None
         return measure(self.config, self.vertices, state, target, self.object.symmetry_fold, here)
 
     def _aim(self) -> None:
@@ -318,7 +282,7 @@ class PushEnv(TeamEnv):
             memory.copy_(now)
 
     def _start_again(self, done: Tensor) -> None:
-        self._episode += done
+        self.episodes.number += done
         if self.simulator.masked_reset:
             self._start(self._rows, done)
             return
@@ -330,34 +294,11 @@ class PushEnv(TeamEnv):
 
     def _start(self, rows: Tensor, mask: Tensor) -> None:
         """Start the present episode of environments `rows` `[n]` where `mask` `[n]` is true."""
-        ids, episodes = rows + self._first_env, self._episode[rows]
-        vertices = self.vertices[rows] if self.vertices.dim() == 3 else self.vertices
-        start = draw_start(self.config, self.object, self.seed, ids, episodes, self._heights, vertices, self._radius)
-        mass = None if self._mass is None else self._mass[rows]
-        here, placed = draw_team(self.config, self.seed, ids, episodes, self.spec.num_agents, mass), start.state
-        # The same resets are valid with `absent` robots as without, so that both can be compared.
-        valid = metrics.valid_start(self.object, placed.robot_pos, here)
-        if self._some_away:
-            for robot in self.absent:
-                here[:, robot] = False
-            placed = taken_away(self.config, placed, here)
+        begun = self.episodes.begin(self.config, rows, mask, self.absent if self._some_away else None)
+        overwrite(self._target, rows, mask, begun.target)
         if self.obstacles is not None:
-            self.obstacles.start(rows, ids, episodes, mask)
-        self.simulator.reset(rows, placed, mask)
-        fresh = {
-            "target": start.target,
-            "here": here,
-            "age": torch.zeros_like(rows),
-            "collaboration": torch.zeros_like(rows),
-            "valid": valid,
-            "counted": torch.ones_like(mask),
-        }
-        if self.simulator.measures_work:
-            fresh["work"] = torch.zeros_like(self._work[rows])
-        for name, value in fresh.items():
-            memory = getattr(self, f"_{name}")
-            started = mask.view(-1, *[1] * (value.dim() - 1))
-            memory.index_copy_(0, rows, torch.where(started, value, memory[rows]))
+            self.obstacles.start(rows, begun.ids, begun.numbers, mask)
+        self.simulator.reset(rows, begun.state, mask)
         self._look()
 
     def _reward(
@@ -371,6 +312,6 @@ class PushEnv(TeamEnv):
             terms = torch.where(ended.here, terms, of_others)
         total = terms.sum(0)
         ended = ended._replace(reward=ended.reward + total.mean(-1))
-        self._return.copy_(torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward))
+        self.episodes.earned.copy_(torch.where(ended.done, torch.zeros_like(ended.reward), ended.reward))
         self.statistics.add(ended, terms.sum((1, 2)), counts.sum())
         return total, ended

@@ -172,7 +172,7 @@ def test_no_reset_with_random_objects_breaks_a_rule_or_touches(mujoco):
     for robots in (2, 8):
         env = env_of("mujoco", 10_000, "task.action_repeat=1", robots=robots)
         env.reset()
-        assert bool(env._valid.all())
+        assert bool(env.episodes.valid.all())
         before = env.sim_state.robot_pos[..., :2].clone()
         step = env.step(torch.zeros(10_000, robots, 3))
         assert not bool(step.episode.done.any())

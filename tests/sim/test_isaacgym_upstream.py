@@ -225,7 +225,7 @@ def test_2_statistics_do_not_grow():
     for _ in range(3):
         for _ in range(12):
             env.step(action)
-        env._age += 10_000  # episodes end, and new ones begin
+        env.episodes.age += 10_000  # episodes end, and new ones begin
         env.step(action)
         sizes.append(held())
     assert sizes[0] == sizes[1] == sizes[2]

@@ -26,7 +26,7 @@ def pushed(backend, robot, places, commands, seconds=4.0, friction=0.5):
     env = make_env(config.task, config.object, config.sim, 0, measure_work=True)
     env.reset()
     zero = torch.zeros(1, dtype=torch.int64)
-    start = draw_start(config.task, config.object.task, 0, zero, zero, env._heights).state
+    start = draw_start(config.task, config.object.task, 0, zero, zero, env.episodes.heights).state
     place = torch.tensor([places], dtype=torch.float32)
     still = {name: torch.zeros_like(getattr(start, name)) for name in ("robot_rpy", "robot_lin_vel", "robot_ang_vel")}
     still["robot_rpy"][..., 2] = place[..., 2]

@@ -71,7 +71,7 @@ def test_no_reset_breaks_a_rule_or_touches(mujoco, name, kinds, size):
     config = of_team(*kinds, object_name=name, overrides=[f"sim.num_envs={size}", "task.action_repeat=1"])
     env = make_env(config, seed=3)
     env.reset()
-    assert bool(env._valid.all())
+    assert bool(env.episodes.valid.all())
     step = env.step(torch.zeros(size, len(kinds), env.spec.action_size))
     assert not bool(step.episode.done.any())
     env.close()
@@ -101,13 +101,13 @@ def test_robots_that_are_not_here_stand_far_away_and_count_for_nothing():
     config = of_team(*["planar"] * 4, overrides=overrides)
     env = kinematic_env(config, seed=2)
     observations, _ = env.reset()
-    here = env._here
+    here = env.episodes.here
     assert set(here.sum(-1).tolist()) == {1, 2}
     distance = env.sim_state.robot_pos[..., :2].norm(dim=-1)
     assert (distance[~here] - 6.0).abs().max() < 1e-4 and distance[here].max() < 2.0
     ended = 0
     for _ in range(150):
-        before, took_part = env.sim_state.robot_pos.clone(), env._here.clone()
+        before, took_part = env.sim_state.robot_pos.clone(), env.episodes.here.clone()
         step = env.step(toward_object(observations))
         assert torch.equal(step.episode.here, took_part)
         goes_on = ~step.episode.done
@@ -129,17 +129,19 @@ def test_tokens_and_own_number_say_who_is_here():
     env = kinematic_env(config, seed=2)
     observations, _ = env.reset()
     agent = env.spec.agents[0]
-    assert torch.equal(observations[..., agent.present].bool(), env._here)
+    assert torch.equal(observations[..., agent.present].bool(), env.episodes.here)
     robots = agent.sets[0]
     tokens = observations[..., robots.first : robots.first + 21].unflatten(-1, (3, 7))
-    assert torch.equal(tokens[..., robots.present].sum(-1), env._here.sum(-1, keepdim=True) - env._here.float())
-    saved, episode = env.state_dict(), env._here.clone()
-    while torch.equal(env._here, episode):
+    assert torch.equal(
+        tokens[..., robots.present].sum(-1), env.episodes.here.sum(-1, keepdim=True) - env.episodes.here.float()
+    )
+    saved, episode = env.state_dict(), env.episodes.here.clone()
+    while torch.equal(env.episodes.here, episode):
         step = env.step(torch.zeros(64, 4, 3))
     final = env.final_observations(step)
     assert torch.equal(final[..., agent.present].bool(), step.episode.here)
     env.load_state_dict(saved)
-    assert torch.equal(env._here, episode)
+    assert torch.equal(env.episodes.here, episode)
 
 
 @pytest.mark.parametrize(
