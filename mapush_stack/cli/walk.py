@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import click
 from rich.table import Table
@@ -30,11 +30,22 @@ _robot = click.option("--robot", default="go1", show_default=True, help="go1, go
 @click.option("--scenes", type=click.IntRange(1), default=4096, show_default=True, help="Pairs of robots.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
+@click.option("--blind", is_flag=True, help="A policy that is not told its velocity; noise, delays and worse bodies.")
+@click.option("--frames", type=click.IntRange(1, 50), default=6, show_default=True, help="That a blind policy sees.")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(
-    robot: str, out: Path, iterations: int, scenes: int, seed: int, backend: str, overrides: Tuple[str, ...]
+    robot: str,
+    out: Path,
+    iterations: int,
+    scenes: int,
+    seed: int,
+    backend: str,
+    blind: bool,
+    frames: int,
+    overrides: Tuple[str, ...],
 ) -> int:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU. Ctrl-C saves what it has learned."""
+    from ..locomotion.gait import SIGHTED, View
     from ..training import config
     from ..walking import training as walking
     from ..walking.env import check_legs, make_walking_env
@@ -43,7 +54,8 @@ def train(
     check_legs(robot)
     given = [f"sim.robot={robot}", f"sim.num_envs={scenes}", f"sim.backend={backend}"]
     settings = config.load("default", "cuboid", [f"sim.{robot}.walking_policy=none", *given, *overrides])
-    env = make_walking_env(settings.sim, settings.object.body, seed)
+    view = View(frames, linear_velocity=False) if blind else SIGHTED
+    env = make_walking_env(settings.sim, settings.object.body, seed, view)
     console = make_console()
     begun = time.monotonic()
 
@@ -64,14 +76,26 @@ def train(
 
 @command.command(name="test")
 @_robot
-@click.option("--policy", "policy_path", default="shipped", show_default=True, help="Policy's .safetensors file.")
+@click.option(
+    "--policy", "policy_path", default="shipped", show_default=True, help="shipped, blind, or a .safetensors file."
+)
 @click.option("--robots", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Of random commands.")
-@click.option("--dt", default="0.01", show_default=True, help="Physics step, s.")
+@click.option("--dt", default=None, help="Physics step, s.  [default: 0.01]")
+@click.option(
+    "--hard", is_flag=True, help="Noisy sensors, a delay of 20 ms, elliptic friction cones, steps of 0.005 s."
+)
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def test(
-    robot: str, policy_path: str, robots: int, minutes: float, dt: str, overrides: Tuple[str, ...], as_json: bool
+    robot: str,
+    policy_path: str,
+    robots: int,
+    minutes: float,
+    dt: Optional[str],
+    hard: bool,
+    overrides: Tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Print how well it follows commands, alone and while pushing the box, and how often it falls."""
     import torch
@@ -86,7 +110,14 @@ def test(
     check_fields({"policy_path": f"{section}.walking_policy", "dt": f"{section}.physics_dt"}, overrides)
     check_legs(robot)
     scenes = robots // 2
-    changes = [f"{section}.walking_policy={policy_path}", f"{section}.physics_dt={dt}", f"sim.num_envs={scenes}"]
+    changes = [
+        f"{section}.walking_policy={policy_path}",
+        f"sim.num_envs={scenes}",
+        f"{section}.physics_dt={dt or 0.01}",
+    ]
+    if hard:
+        changes += ["sim.cone=elliptic", f"{section}.noise=1", f"{section}.delay=0.02"]
+        changes += [] if dt else [f"{section}.physics_dt=0.005"]
     settings = config.load("default", "cuboid", [f"sim.robot={robot}", *changes, *overrides])
     set_torch_threads(settings.training.torch_threads)
     friction = torch.full((scenes,), 0.55)

@@ -16,6 +16,7 @@ from ..evaluation.policies import Candidate
 from ..learning.contract import TeamPolicy
 from ..locomotion import gait
 from ..locomotion import policy as walking
+from ..sim.robots import ROBOTS
 from ..system.atomic import new_directory, write_json
 from ..task.config import CONTROL_DT
 from . import onnx_file
@@ -137,7 +138,9 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
 
 def of_walker(name: str, kind: str) -> Graph:
     """The graph of a walking policy, `shipped` or a file's path, for a kind of robot."""
-    return Graph(WalkerGraph(walking.load(name, kind)), WalkerGraph.values())
+    machine: Any = ROBOTS[kind]
+    module = WalkerGraph(walking.load(name, kind, machine.walker))
+    return Graph(module, module.values())
 
 
 def about_walker(name: str) -> Dict[str, Any]:

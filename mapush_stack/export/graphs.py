@@ -116,18 +116,21 @@ class WalkerGraph(nn.Module):
     def __init__(self, policy: WalkingPolicy) -> None:
         """The graph of a walking policy."""
         super().__init__()
-        self.net = policy.net
+        self.net, self.view = policy.net, policy.view
 
-    @staticmethod
-    def values() -> Tuple[Dict[str, Value], Dict[str, Value]]:
+    def values(self) -> Tuple[Dict[str, Value], Dict[str, Value]]:
         """Inputs and outputs by name."""
         joints = "FL, FR, RL, RR; hip, thigh, calf"
         memory = {
             "action": Value(("N", gait.NUM_JOINTS), "1", "the network's last output; zeros at the start"),
             "phase": Value(("N",), "1", "of the stride, 0 to 1; zero at the start"),
         }
+        past = self.view.size - self.view.frame_size
+        if past:
+            memory["history"] = Value(("N", past), "1", "what it saw before, the oldest first; zeros at the start")
+        velocity = Value(("N", 3), "m/s", "of the base, in its frame; a real robot has to estimate it")
         inputs = {
-            "linear_velocity": Value(("N", 3), "m/s", "of the base, in its frame; a real robot has to estimate it"),
+            **({"linear_velocity": velocity} if self.view.linear_velocity else {}),
             "angular_velocity": Value(("N", 3), "rad/s", "of the base, in its frame"),
             "gravity": Value(("N", 3), "1", "direction of gravity in the base's frame"),
             "joint_pos": Value(("N", gait.NUM_JOINTS), "rad", joints),
@@ -138,9 +141,13 @@ class WalkerGraph(nn.Module):
         targets = Value(("N", gait.NUM_JOINTS), "rad", f"of the joints' position servos; {joints}")
         return inputs, {"joint_targets": targets, **{f"next_{name}": value for name, value in memory.items()}}
 
-    def forward(self, *inputs: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> Tuple[Tensor, ...]:
         """Joint targets `[N, 12]` and the gait after them; see `values`."""
-        body, (command, *memory) = gait.Proprioception(*inputs[:5]), inputs[5:]
-        before = gait.Gait(*memory)
-        action: Tensor = self.net(gait.observe(body, command, before))
-        return (gait.joint_targets(action), *gait.advance(before, action, command))
+        if not self.view.linear_velocity:
+            inputs = (torch.zeros_like(inputs[0]), *inputs)
+        body, (command, action, phase, *history) = gait.Proprioception(*inputs[:5]), inputs[5:]
+        before = gait.Gait(action, phase, history[0] if history else action[..., :0])
+        seen = gait.observe(body, command, before, self.view)
+        action = self.net(seen)
+        after = gait.advance(before, action, command, seen)
+        return (gait.joint_targets(action), *after[: 2 + len(history)])

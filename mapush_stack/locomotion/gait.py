@@ -27,7 +27,32 @@ STANDING_SPEED = 0.05
 """A command whose norm (over m/s, m/s, rad/s) is below this means standing still."""
 CONTROL_DT = 0.02
 """Seconds per decision of a walking policy."""
-OBSERVATION_SIZE = 3 + 3 + 3 + 3 + 3 * NUM_JOINTS + 2
+FRAME_SIZE = 3 + 3 + 3 + 3 + 3 * NUM_JOINTS + 2
+MOST_FRAMES = 50
+"""Of a policy, 1 s."""
+
+
+class View(NamedTuple):
+    """What a policy sees."""
+
+    frames: int = 1
+    """The present one and those just before it; a frame from before the start is zero."""
+    linear_velocity: bool = True
+    """Whether the base's linear velocity is in a frame: a robot can hardly measure it."""
+
+    @property
+    def size(self) -> int:
+        """Numbers in an observation."""
+        return self.frames * self.frame_size
+
+    @property
+    def frame_size(self) -> int:
+        """Numbers in a frame."""
+        return FRAME_SIZE if self.linear_velocity else FRAME_SIZE - 3
+
+
+SIGHTED = View()
+"""The present alone, with the velocity."""
 
 
 class Proprioception(NamedTuple):
@@ -52,11 +77,14 @@ class Gait(NamedTuple):
     """`[..., 12]` its last output."""
     phase: Tensor
     """`[...]` of the stride, in [0, 1)."""
+    history: Tensor
+    """`[..., k]` the frames before the present one that it sees, the oldest first."""
 
 
-def at_rest(leading: Tuple[int, ...], device: torch.device) -> Gait:
+def at_rest(leading: Tuple[int, ...], device: torch.device, view: View = SIGHTED) -> Gait:
     """A gait that has not begun."""
-    return Gait(torch.zeros(*leading, NUM_JOINTS, device=device), torch.zeros(leading, device=device))
+    past = view.size - view.frame_size
+    return Gait(*(torch.zeros(*leading, *shape, device=device) for shape in ((NUM_JOINTS,), (), (past,))))
 
 
 def is_standing(command: Tensor) -> Tensor:
@@ -65,23 +93,27 @@ def is_standing(command: Tensor) -> Tensor:
     return speed < STANDING_SPEED
 
 
-def advance(gait: Gait, action: Tensor, command: Tensor) -> Gait:
-    """The gait after `action` `[..., 12]` under `command` `[..., 3]`.
+def advance(gait: Gait, action: Tensor, command: Tensor, observation: Tensor) -> Gait:
+    """The gait after `action` `[..., 12]` on `observation` under `command` `[..., 3]`.
 
     The clock rests while the command is to stand.
     """
     phase = torch.remainder(gait.phase + STEP_FREQUENCY * CONTROL_DT, 1.0)
-    return Gait(action, torch.where(is_standing(command), torch.zeros_like(phase), phase))
+    oldest = observation.shape[-1] - gait.history.shape[-1]
+    return Gait(action, torch.where(is_standing(command), torch.zeros_like(phase), phase), observation[..., oldest:])
 
 
-def observe(body: Proprioception, command: Tensor, gait: Gait) -> Tensor:
-    """A policy's input `[..., 50]`, scaled to about one."""
+def observe(body: Proprioception, command: Tensor, gait: Gait, view: View = SIGHTED) -> Tensor:
+    """A policy's input `[..., view.size]`: frames scaled to about one, the oldest first."""
     moving = (~is_standing(command)).to(command.dtype).unsqueeze(-1)
     clock = 2 * math.pi * gait.phase.unsqueeze(-1)
     stance = _stance(command.dtype, command.device)
+    past = (gait.history,) if view.frames > 1 else ()
+    velocity = (2.0 * body.linear_velocity,) if view.linear_velocity else ()
     return torch.cat(
         (
-            2.0 * body.linear_velocity,
+            *past,
+            *velocity,
             0.5 * body.angular_velocity,
             body.gravity,
             command * moving * 2.0,

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from ..errors import UserError, of_safetensors
 from ..system.limits import parse_json, shown
 from ..system.tensor_file import check_state, read_tensors
-from .gait import NUM_JOINTS, OBSERVATION_SIZE
+from .gait import MOST_FRAMES, NUM_JOINTS, SIGHTED, View
 
-_FORMAT = "mapush walking policy 1"
+_FORMAT, _FIRST_FORMAT = "mapush walking policy 2", "mapush walking policy 1"
+"""The first did not say what the policy sees: it was `SIGHTED`."""
 _WIDEST = 1024
 """Of a hidden layer."""
 
@@ -24,19 +25,19 @@ _WIDEST = 1024
 class WalkingPolicy(nn.Module):
     """A multilayer perceptron with ELU from `gait.observe`'s numbers to joint offsets."""
 
-    def __init__(self, hidden: List[int]) -> None:
+    def __init__(self, hidden: List[int], view: View = SIGHTED) -> None:
         """Layers of the given widths, untrained."""
         super().__init__()
-        widths = [OBSERVATION_SIZE, *hidden]
+        widths = [view.size, *hidden]
         layers: List[nn.Module] = []
         for inputs, outputs in zip(widths, widths[1:]):
             layers += [nn.Linear(inputs, outputs), nn.ELU()]
         self.net = nn.Sequential(*layers, nn.Linear(widths[-1], NUM_JOINTS))
-        self.hidden = list(hidden)
+        self.hidden, self.view = list(hidden), view
 
     @torch.no_grad()
     def forward(self, observation: Tensor) -> Tensor:
-        """Actions `[..., 12]` for observations `[..., 50]`."""
+        """Actions `[..., 12]` for observations `[..., view.size]`."""
         action: Tensor = self.net(observation)
         return action
 
@@ -48,7 +49,7 @@ def save(policy: WalkingPolicy, path: Path) -> None:
         OSError: it cannot be written.
 
     """
-    header = {"format": _FORMAT, "hidden": json.dumps(policy.hidden)}
+    header = {"format": _FORMAT, "hidden": json.dumps(policy.hidden), "view": json.dumps(policy.view._asdict())}
     tensors: Dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in policy.net.state_dict().items()}
     try:
         save_file(tensors, str(path), metadata=header)
@@ -56,13 +57,13 @@ def save(policy: WalkingPolicy, path: Path) -> None:
         raise of_safetensors(error, path) from None
 
 
-def shipped(robot: str) -> Path:
-    """The policy of a kind of robot that comes with the project; the .json beside it is the record of its training."""
-    return Path(__file__).parent / f"{robot}_walk.safetensors"
+def shipped(robot: str, name: str = "shipped") -> Path:
+    """A policy of a kind of robot that comes with the project; the .json beside it is the record of its training."""
+    return Path(__file__).parent / f"{robot}{'' if name == 'shipped' else f'_{name}'}_walk.safetensors"
 
 
 def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
-    """The policy in a .safetensors file; that of kind `walker` for `shipped`, one that does nothing for `none`.
+    """The policy in a .safetensors file, or of kind `walker` by name; one that does nothing for `none`.
 
     `robot` is the kind that is to walk by it, for messages.
 
@@ -72,11 +73,15 @@ def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
     """
     if name == "none":
         return _standing()
-    path = shipped(walker) if name == "shipped" else Path(name)
+    named = shipped(walker, name)
+    path = named if name.isidentifier() and named.exists() else Path(name)
     if not path.exists():
-        raise UserError(f"sim.{robot}.walking_policy={name} is not allowed: there is no such file")
+        raise UserError(
+            f"sim.{robot}.walking_policy={name} is not allowed: there is no such file; give shipped, blind, none or "
+            "the path of a .safetensors file"
+        )
     tensors, header = read_tensors(path)
-    if header.get("format") != _FORMAT:
+    if header.get("format") not in (_FORMAT, _FIRST_FORMAT):
         raise UserError(f"{path} is not a walking policy of this project; `mapush walk train` makes one")
     try:
         hidden = parse_json(header.get("hidden", ""))
@@ -84,7 +89,7 @@ def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
             raise ValueError(f"hidden={shown(hidden)} in its header is not a list of widths up to {_WIDEST}")
         if len(tensors) != 2 * len(hidden) + 2:
             raise ValueError(f"its header names {len(hidden)} hidden layers, and it holds {len(tensors)} tensors")
-        policy = WalkingPolicy(hidden)
+        policy = WalkingPolicy(hidden, _view(header))
         check_state("", policy.net.state_dict(), tensors)
         if not all(value.isfinite().all() for value in tensors.values()):
             raise ValueError("it holds numbers that are not finite")
@@ -92,6 +97,19 @@ def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
         raise UserError(f"{path} cannot be read as a walking policy: {error}; restore a copy of it") from None
     policy.net.load_state_dict(tensors)
     return policy
+
+
+def _view(header: Dict[str, str]) -> View:
+    """What the policy with this header sees."""
+    if header["format"] == _FIRST_FORMAT:
+        return SIGHTED
+    told = parse_json(header.get("view", ""))
+    if not isinstance(told, dict) or set(told) != set(View._fields):
+        raise ValueError(f"view={shown(told)} in its header does not say {' and '.join(View._fields)}")
+    view = View(**told)
+    if type(view.frames) is not int or not 0 < view.frames <= MOST_FRAMES or type(view.linear_velocity) is not bool:
+        raise ValueError(f"view={shown(told)} in its header is not a number of frames up to {MOST_FRAMES} and a bool")
+    return view
 
 
 def _standing() -> WalkingPolicy:

@@ -45,6 +45,7 @@ def build(
     solver_iterations: int = 30,
     measure_work: bool = False,
     around: Optional[ObstacleConfig] = None,
+    cone: str = "pyramidal",
 ) -> Any:
     """The `mujoco.MjSpec` of one environment: the object, then the robots as `Team` orders them.
 
@@ -64,7 +65,7 @@ def build(
     option.timestep = team.physics_dt
     option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     option.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    option.cone = mujoco.mjtCone.__members__[f"mjCONE_{cone.upper()}"]
     option.jacobian = mujoco.mjtJacobian.mjJAC_DENSE
     option.iterations = option.ls_iterations = solver_iterations
     option.tolerance = 1e-4

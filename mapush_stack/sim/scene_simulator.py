@@ -144,14 +144,16 @@ class SceneKind(SimulatorKind):
         around: Optional[ObstacleConfig] = None,
     ) -> Engine:
         """The engine for the scene of an object and a team; arguments and errors as for `Engine`."""
-        spec = scene.build(body, team, sim.solver_iterations, measure_work, around)
+        spec = scene.build(body, team, sim.solver_iterations, measure_work, around, sim.cone)
         # Four contacts under each part of the object, and two of a robot with each further part. A scene that needs
         # more is unhealthy.
         parts = len(body.parts)
         contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
         if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
             contacts, fields = contacts + 16 + 4 * len(team), (*fields, "geom_size")
-        return self.engine_type(team, body, around)(spec, sim.num_envs, device, contacts, fields, sim.threads)
+        pyramids = sim.cone == "pyramidal"  # all that an engine for special scenes knows
+        engine = self.engine_type(team, body, around) if pyramids else self.engine
+        return engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
         """The engine that steps a team and an object, among obstacles."""

@@ -26,6 +26,8 @@ STREAM_OBJECT = 5
 """Stream of the objects of a family, drawn once per environment."""
 STREAM_TEAM = 4
 """Stream of which robots are here in an episode."""
+STREAM_SENSORS = 6
+"""Stream of the noise of the sensors of legged robots."""
 STREAM_OBSTACLES = 19
 """Stream of the layouts of obstacles."""
 

@@ -1,7 +1,7 @@
 """The environment in which a quadruped learns to walk: two of them beside the box.
 
-Some push the box, others walk freely. Every scene has its own friction, masses and motor strengths; forces push the
-robots, and commands change every few seconds. A fall or the time limit starts the scene again.
+Some push the box, others walk freely. Every scene has its own friction, masses and motor strengths (`bodies`); forces
+push the robots, and commands change every few seconds. A fall or the time limit starts the scene again.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..envs.factory import scene_kind
 from ..errors import UserError
-from ..locomotion import gait
-from ..locomotion.gait import CONTROL_DT, Gait
+from ..locomotion import gait, hardware
+from ..locomotion.gait import CONTROL_DT, NUM_JOINTS, Gait, View
 from ..locomotion.kinematics import foot_positions
 from ..sim.config import ObjectBody, SimConfig
 from ..sim.engine import Engine
@@ -25,29 +25,29 @@ from ..sim.robots.quadruped import Quadruped, proprioception
 from ..sim.rotation import quaternion_from_rpy, rotate_by_quaternion, rpy_from_quaternion
 from ..sim.simulators import choose
 from ..sim.team import OBJECT_QPOS, OBJECT_QVEL, Team
-from . import rewards
+from . import bodies, rewards
 
 EPISODE_STEPS = 500
 """Control steps of an episode, 10 s."""
 MAX_SPEED = (1.0, 0.75, 1.25)
 """Commands are drawn up to this, m/s, m/s, rad/s."""
 SECONDS_BETWEEN_COMMANDS = (2.0, 5.0)
-STANDING_SHARE, PUSHING_SHARE = 0.15, 0.45
+SECONDS_TO_STAND = 0.5
+"""After so long without a command or a push the feet should stay where they are."""
+STANDING_SHARE, PUSHING_SHARE = 0.2, 0.45
 """Shares of the commands that are to stand still, and of the robots that start in front of the box and push it."""
 PUSH_FORCE = 80.0
 """Largest force of a short push on the trunk, N; a push begins every 2 s on average and lasts 0.2 s on average."""
 LOAD_FORCE = 40.0
 """Largest steady force on the trunk, N, while a command lasts; a third of the robots feel one."""
 OBJECT_HEIGHT = 0.25
-FIELDS = ("geom_friction", "body_mass", "body_inertia", "actuator_gainprm", "actuator_biasprm")
-"""Model fields that every scene has of its own."""
 
 
 class WalkingStepResult(NamedTuple):
     """What a control step led to; `W` walkers, two to a scene."""
 
     observations: Tensor
-    """`[W, 50]` of the new episode where one ended."""
+    """`[W, view.size]` of the new episode where one ended."""
     rewards: Tensor
     """`[W]`"""
     done: Tensor
@@ -61,8 +61,11 @@ class WalkingStepResult(NamedTuple):
 class WalkingEnv:
     """`engine.num_envs` scenes with `num_robots` walkers each, all on the engine's device."""
 
-    def __init__(self, engine: Engine, team: Team, seed: int) -> None:
-        """`engine` simulates a scene with `team`, quadrupeds of one kind."""
+    def __init__(self, engine: Engine, team: Team, seed: int, view: View = gait.SIGHTED) -> None:
+        """`engine` simulates a scene with `team`, quadrupeds of one kind, whose policy sees `view`.
+
+        Robots that are not told their velocity have noisy sensors, late motors, and bodies that differ more.
+        """
         machine = team.groups[0].robots
         assert isinstance(machine, Quadruped)
         num_robots = len(team)
@@ -70,8 +73,9 @@ class WalkingEnv:
         self.num_scenes, self.num_robots, self.num_walkers = engine.num_envs, num_robots, engine.num_envs * num_robots
         self._team, self._robots, self._legs = team, team.groups[0], machine.legs
         self._random = torch.Generator(device=self.device).manual_seed(seed)
-        shape = (self.num_scenes, num_robots)
-        self._gait = gait.at_rest(shape, self.device)
+        shape, self.view = (self.num_scenes, num_robots), view
+        self._gait = gait.at_rest(shape, self.device, view)
+        self._sent = torch.zeros(*shape, hardware.STEPS_LATE, NUM_JOINTS, device=self.device)
         self._command = torch.zeros(*shape, 3, device=self.device)
         self._pushes_box = torch.zeros(shape, dtype=torch.bool, device=self.device)
         self._command_steps = torch.zeros(shape, device=self.device)
@@ -79,33 +83,50 @@ class WalkingEnv:
         self._push = torch.zeros(*shape, 2, device=self.device)
         self.ages = torch.zeros(self.num_scenes, dtype=torch.int64, device=self.device)
         self._stance = torch.tensor(gait.STANCE, device=self.device)
-        self._randomize_bodies()
+        self._calm = torch.zeros(shape, device=self.device)
+        self._anchor = torch.zeros(*shape, 4, 3, device=self.device)
+        self._drift = torch.zeros(*shape, 4, device=self.device)
+        self._stiffness = float(engine.model.actuator_gainprm[0, 0])
+        self._damping = -float(engine.model.actuator_biasprm[0, 2])
+        bodies.randomize(engine, team, self._uniform, widely=not view.linear_velocity)
+        self._hardware = bodies.draw_hardware(self._uniform, *shape, perfect=view.linear_velocity)
         self._restart(torch.arange(self.num_scenes, device=self.device))
+        self.observe()
 
     def observe(self) -> Tensor:
-        """Observations `[W, 50]`."""
-        return gait.observe(proprioception(self._joints), self._command, self._gait).flatten(0, 1)
+        """Observations `[W, view.size]`; their noise is drawn anew."""
+        body, wrong = proprioception(self._joints), self._hardware
+        draws = self._uniform(0, 1, self.num_scenes, self.num_robots, hardware.NUMBERS)
+        body = hardware.noisy(body._replace(joint_pos=body.joint_pos + wrong.offset), draws, wrong.noise)
+        self._seen = gait.observe(body, self._command, self._gait, self.view)
+        return self._seen.flatten(0, 1)
 
     def privileged(self) -> Tensor:
-        """What only the critic sees, `[W, 9]`.
+        """What only the critic sees, `[W, 64]`.
 
-        Heights of base and feet (m), and the forces on the trunk (N / 50).
+        The present frame without noise; heights of base and feet, how far the feet have drifted (m), the forces on the
+        trunk (N / 50), and the delay of the motors (s).
         """
         joints = self._joints
-        parts = (joints.qpos[..., 2:3], self._feet[..., 2], self._load / 50.0, self._push / 50.0)
+        told = gait.observe(proprioception(joints), self._command, self._gait)
+        heights = (joints.qpos[..., 2:3], self._feet[..., 2])
+        forces = (self._load / 50.0, self._push / 50.0)
+        parts = (told, *heights, 20.0 * self._drift, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
         return torch.cat(parts, dim=-1).flatten(0, 1)
 
     def step(self, action: Tensor) -> WalkingStepResult:
         """Take an action `[W, 12]` for one control step."""
         action = action.view(self.num_scenes, self.num_robots, -1).clamp(-10.0, 10.0)
         self._apply_forces()
-        targets = gait.joint_targets(action)
+        actions = torch.cat((action.unsqueeze(-2), self._sent), dim=-2)
+        self._sent = actions[..., :-1, :]
+        targets = gait.joint_targets(hardware.late(actions, self._hardware.delay)) - self._hardware.offset
         path = self.engine.advance(targets.flatten(1), 1, self._team.substeps)
         step, joints = self._reckon(path.qpos[0], path.qvel[0], action, targets)
         terms = rewards.terms(step, CONTROL_DT)
         reward = torch.stack(list(terms.values())).sum(0).nan_to_num(0.0)
         self._joints, self._feet = joints, self._foot_positions(joints)
-        self._gait = gait.advance(self._gait, action, self._command)
+        self._gait = gait.advance(self._gait, action, self._command, self._seen)
         self.ages = self.ages + 1
         scene_done = step.fallen.any(-1) | (self.ages >= EPISODE_STEPS)
         done = scene_done.unsqueeze(-1).expand_as(step.fallen)
@@ -124,6 +145,10 @@ class WalkingEnv:
         joints = self._robots.joints(qpos.nan_to_num(0.0, 0.0, 0.0), qvel.nan_to_num(0.0, 0.0, 0.0))
         body, feet = proprioception(joints), self._foot_positions(joints)
         height = joints.qpos[..., 2]
+        calm = gait.is_standing(self._command) & (self._push == 0).all(-1)
+        self._calm = torch.where(calm, self._calm + CONTROL_DT, torch.zeros_like(self._calm))
+        self._anchor = torch.where(self._calm[..., None, None] > SECONDS_TO_STAND, self._anchor, feet)
+        self._drift = torch.linalg.vector_norm((feet - self._anchor)[..., :2], dim=-1)
         upset = (body.gravity[..., 2] > -0.7) | (height < 0.15)
         step = rewards.WalkingStep(
             body=body,
@@ -132,6 +157,7 @@ class WalkingEnv:
             height=height,
             foot_height=feet[..., 2] - self._legs.foot_radius,
             foot_speed=torch.linalg.vector_norm((feet - self._feet)[..., :2], dim=-1) / CONTROL_DT,
+            foot_drift=self._drift,
             torque=self._stiffness * (targets - body.joint_pos) - self._damping * body.joint_vel,
             action=action,
             last_action=self._gait.action,
@@ -149,33 +175,6 @@ class WalkingEnv:
 
     def _uniform(self, low: float, high: float, *shape: int) -> Tensor:
         return low + (high - low) * torch.rand(*shape, generator=self._random, device=self.device)
-
-    def _randomize_bodies(self) -> None:
-        """Every scene's own friction, masses and motor strength, drawn once."""
-        model, scenes = self.engine.model, self.num_scenes
-        named = {name: getattr(model, name) for name in FIELDS}
-        fields = {
-            name: torch.tensor(value, dtype=torch.float32, device=self.device).repeat(scenes, *[1] * value.ndim)
-            for name, value in named.items()
-        }
-        feet = self._team.own_friction()
-        for geom in range(model.ngeom):
-            name = model.geom(geom).name
-            if name in feet:
-                fields["geom_friction"][:, geom, 0] = self._uniform(0.3, 1.0, scenes)
-            elif name.startswith("object"):
-                fields["geom_friction"][:, geom, 0] = self._uniform(0.15, 0.5, scenes)
-        bodies = [("object", (0.4, 3.0)), *((f"robot{robot}", (0.85, 1.25)) for robot in range(self.num_robots))]
-        for name, scale in bodies:
-            factor = self._uniform(*scale, scenes)
-            fields["body_mass"][:, model.body(name).id] *= factor
-            fields["body_inertia"][:, model.body(name).id] *= factor.unsqueeze(-1)
-        self._stiffness, self._damping = float(model.actuator_gainprm[0, 0]), -float(model.actuator_biasprm[0, 2])
-        strength = self._uniform(0.85, 1.15, scenes, self.num_robots, 1).expand(-1, -1, gait.NUM_JOINTS).flatten(1)
-        fields["actuator_gainprm"] *= strength.unsqueeze(-1)
-        fields["actuator_biasprm"] *= strength.unsqueeze(-1)
-        for name, values in fields.items():
-            self.engine.set_field(name, values)
 
     def _restart(self, scenes: Tensor) -> None:
         """Start new episodes in these scenes."""
@@ -195,12 +194,12 @@ class WalkingEnv:
         pos = torch.stack((distance * torch.cos(around), distance * torch.sin(around), height), dim=-1)
         tilts = self._uniform(-0.1, 0.1, count, robots, 2)
         quaternion = quaternion_from_rpy(torch.cat((tilts, yaw.unsqueeze(-1)), dim=-1))
-        angles = self._stance * self._uniform(0.7, 1.3, count, robots, gait.NUM_JOINTS)
+        angles = self._stance * self._uniform(0.7, 1.3, count, robots, NUM_JOINTS)
         qpos = torch.cat((pos, quaternion, angles), dim=-1)
         qvel = torch.cat(
             (
                 self._uniform(-0.3, 0.3, count, robots, 6),
-                torch.zeros(count, robots, gait.NUM_JOINTS, device=self.device),
+                torch.zeros(count, robots, NUM_JOINTS, device=self.device),
             ),
             dim=-1,
         )
@@ -216,6 +215,9 @@ class WalkingEnv:
             torch.ones_like(scenes, dtype=torch.bool),
         )
         self._gait = Gait(*(memory.index_fill(0, scenes, 0.0) for memory in self._gait))
+        self._sent, self._calm, self._drift = (
+            memory.index_fill(0, scenes, 0.0) for memory in (self._sent, self._calm, self._drift)
+        )
         self.ages = self.ages.index_fill(0, scenes, 0)
         self._pushes_box = self._pushes_box.index_copy(0, scenes, pushes_box)
         fresh = torch.zeros_like(self._pushes_box).index_fill(0, scenes, True)
@@ -277,8 +279,8 @@ class WalkingEnv:
         }
 
 
-def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int) -> WalkingEnv:
-    """`sim.num_envs` pairs of `sim.robot` beside the object, to learn to walk.
+def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int, view: View = gait.SIGHTED) -> WalkingEnv:
+    """`sim.num_envs` pairs of `sim.robot` beside the object, to learn to walk by what `view` says.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
@@ -286,7 +288,7 @@ def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int) -> WalkingEnv:
     """
     device = choose(sim).device
     team = Team(sim, [sim.robot] * 2, seed, device)
-    return WalkingEnv(scene_kind(sim).engine_for(sim, body, team, device, FIELDS), team, seed)
+    return WalkingEnv(scene_kind(sim).engine_for(sim, body, team, device, bodies.FIELDS), team, seed, view)
 
 
 def check_legs(robot: str) -> None:

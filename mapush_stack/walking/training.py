@@ -18,19 +18,19 @@ from torch import Tensor
 
 from ..errors import FaultError, UserError, refuse
 from ..locomotion import policy
-from ..locomotion.gait import CONTROL_DT, NUM_JOINTS
+from ..locomotion.gait import CONTROL_DT, NUM_JOINTS, View
 from ..system.atomic import errors_name, scratch_directory, write_json
 from ..system.signals import StopRequest
 from ..training.manifest import manifest
 from .env import EPISODE_STEPS, WalkingEnv
 
-HIDDEN = [256, 128, 64]
-"""Widths of the actor's layers; the critic's are twice as wide."""
+HIDDEN, BLIND_HIDDEN, CRITIC_HIDDEN = [256, 128, 64], [384, 192, 96], [512, 256, 128]
+"""Widths of the layers: of an actor that is told its velocity, of one that is not, and of the critic."""
 STEPS_PER_ITERATION = 24
 
 
-def ppo_config() -> Dict[str, Any]:
-    """The settings of rsl_rl: those of its quadruped examples, with a smaller actor."""
+def ppo_config(view: View) -> Dict[str, Any]:
+    """The settings of rsl_rl: those of its quadruped examples, with a smaller actor, which sees `view`."""
 
     def network(hidden: List[int], **more: Any) -> Dict[str, Any]:
         return {"class_name": "MLPModel", "hidden_dims": hidden, "activation": "elu", **more}
@@ -41,8 +41,8 @@ def ppo_config() -> Dict[str, Any]:
         "save_interval": 10**9,
         "check_for_nan": False,
         "obs_groups": {"actor": ["policy"], "critic": ["policy", "privileged"]},
-        "actor": network(HIDDEN, distribution_cfg=noise),
-        "critic": network([2 * width for width in HIDDEN]),
+        "actor": network(HIDDEN if view.linear_velocity else BLIND_HIDDEN, distribution_cfg=noise),
+        "critic": network(CRITIC_HIDDEN),
         "algorithm": {
             "class_name": "PPO",
             "num_learning_epochs": 5,
@@ -91,9 +91,12 @@ class RslRlEnv:
 
     def get_observations(self) -> Any:
         """What actor and critic see."""
+        return self._given(self._env.observe())
+
+    def _given(self, observations: Tensor) -> Any:
         from tensordict import TensorDict
 
-        seen = {"policy": self._env.observe(), "privileged": self._env.privileged()}
+        seen = {"policy": observations, "privileged": self._env.privileged()}
         return TensorDict(seen, batch_size=[self.num_envs], device=self.device)
 
     def step(self, actions: Tensor) -> Tuple[Any, Tensor, Tensor, Dict[str, Any]]:
@@ -111,7 +114,7 @@ class RslRlEnv:
             if self._stop.signal_number:
                 raise _StopError
         extras = {"time_outs": result.timed_out, "log": log}
-        return self.get_observations(), result.rewards, result.done.long(), extras
+        return self._given(result.observations), result.rewards, result.done.long(), extras
 
 
 def train(
@@ -147,14 +150,14 @@ def train(
     torch.manual_seed(seed)
     stop = StopRequest()
     adapter = RslRlEnv(env, report, stop)
-    settings = {"class_name": "OnPolicyRunner", **ppo_config()}
+    settings = {"class_name": "OnPolicyRunner", **ppo_config(env.view)}
     begun = time.monotonic()
     runner = OnPolicyRunner(adapter, json.loads(json.dumps(settings)), log_dir=None, device=str(env.device))
     with stop, contextlib.suppress(_StopError):
         runner.learn(iterations, init_at_random_ep_len=True)
     iterations, seconds = len(adapter.curve), time.monotonic() - begun
-    weights = folder / f"{robot}_walk.safetensors"
-    walker = exported(runner.alg.get_policy().mlp)
+    weights = folder / policy.shipped(robot, "shipped" if env.view.linear_velocity else "blind").name
+    walker = exported(runner.alg.get_policy().mlp, env.view)
     _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
     with errors_name(weights), scratch_directory(folder) as scratch:
         policy.save(walker, scratch / weights.name)
@@ -172,7 +175,8 @@ def train(
             "walkers": env.num_walkers,
             "walker_steps": steps,
             "seconds": round(seconds, 1),
-            "ppo": ppo_config(),
+            "view": env.view._asdict(),
+            "ppo": ppo_config(env.view),
             "manifest": manifest(command),
             "curve": adapter.curve[:: max(len(adapter.curve) // 80, 1)],
         },
@@ -195,10 +199,10 @@ def _check_finite(numbers: Dict[str, float], iteration: int) -> None:
             )
 
 
-def exported(network: torch.nn.Module) -> policy.WalkingPolicy:
-    """rsl_rl's actor network as a walking policy."""
-    walker = policy.WalkingPolicy(HIDDEN)
+def exported(network: torch.nn.Module, view: View) -> policy.WalkingPolicy:
+    """rsl_rl's actor network as a walking policy that sees `view`."""
     linears = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    walker = policy.WalkingPolicy([layer.out_features for layer in linears[:-1]], view)
     own = [layer for layer in walker.net if isinstance(layer, torch.nn.Linear)]
     for mine, theirs in zip(own, linears):
         mine.load_state_dict(theirs.state_dict())

@@ -46,7 +46,7 @@ def check(candidate: Candidate) -> None:
 def mjcf(candidate: Candidate, env: PushEnv) -> str:
     """The dressed scene of a team, as MuJoCo 3.9 and newer reads it."""
     settings, team = candidate.config, vars(env.simulator)["team"]
-    spec = scene.build(settings.object.body, team, settings.sim.solver_iterations)
+    spec = scene.build(settings.object.body, team, settings.sim.solver_iterations, cone=settings.sim.cone)
     visuals.dress(spec, settings.object.body, team, settings.task.goal_distance)
     model = spec.compile()
     for body in spec.bodies[1:]:

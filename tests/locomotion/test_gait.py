@@ -10,9 +10,9 @@ def test_the_clock_runs_while_walking_and_rests_while_standing():
     state = gait.at_rest((2,), torch.device("cpu"))
     command = torch.tensor([[0.5, 0.0, 0.0], [0.0, 0.03, 0.02]])
     for _ in range(7):
-        state = gait.advance(state, torch.ones(2, 12), command)
+        state = gait.advance(state, torch.ones(2, 12), command, torch.zeros(2, 50))
     assert state.phase.tolist() == pytest.approx([7 * gait.CONTROL_DT * gait.STEP_FREQUENCY, 0.0])
-    stopped = gait.advance(state, torch.ones(2, 12), torch.zeros(2, 3))
+    stopped = gait.advance(state, torch.ones(2, 12), torch.zeros(2, 3), torch.zeros(2, 50))
     assert stopped.phase.tolist() == [0.0, 0.0]
 
 
@@ -20,7 +20,7 @@ def test_a_small_command_is_seen_as_none():
     body = gait.Proprioception(*(torch.zeros(1, size) for size in (3, 3, 3, 12, 12)))
     state = gait.at_rest((1,), torch.device("cpu"))
     seen = [gait.observe(body, torch.tensor([command]), state) for command in ([0.03, 0.0, 0.0], [0.0, 0.0, 0.0])]
-    assert seen[0].shape == (1, gait.OBSERVATION_SIZE) and torch.equal(*seen)
+    assert seen[0].shape == (1, gait.SIGHTED.size) and torch.equal(*seen)
     assert not torch.equal(gait.observe(body, torch.tensor([[0.06, 0.0, 0.0]]), state), seen[0])
 
 

@@ -6,7 +6,7 @@ import torch
 
 from mapush_stack.errors import UserError
 from mapush_stack.locomotion import policy
-from mapush_stack.locomotion.gait import OBSERVATION_SIZE
+from mapush_stack.locomotion.gait import SIGHTED
 
 
 def test_the_shipped_weights_are_those_of_the_recorded_training():
@@ -24,7 +24,7 @@ def test_a_policy_survives_its_file(tmp_path):
     made = policy.WalkingPolicy([16, 8])
     policy.save(made, tmp_path / "walk.safetensors")
     again = policy.load(str(tmp_path / "walk.safetensors"))
-    seen = torch.randn(5, OBSERVATION_SIZE)
+    seen = torch.randn(5, SIGHTED.size)
     assert again.hidden == [16, 8] and torch.equal(made(seen), again(seen))
 
 
@@ -41,7 +41,7 @@ def test_something_else_is_refused(tmp_path, content):
 
 
 def test_none_stands_still():
-    assert not policy.load("none").net(torch.randn(3, OBSERVATION_SIZE)).any()
+    assert not policy.load("none").net(torch.randn(3, SIGHTED.size)).any()
 
 
 def test_another_projects_safetensors_are_refused(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mapush_stack.locomotion.gait import NUM_JOINTS, OBSERVATION_SIZE, Proprioception
+from mapush_stack.locomotion.gait import NUM_JOINTS, SIGHTED, Proprioception
 from mapush_stack.locomotion.policy import load
 from mapush_stack.walking import rewards
 from tests.conftest import small_config
@@ -17,7 +17,7 @@ def env(mujoco):
 
 def test_walkers_are_the_robots_of_every_scene(env):
     assert env.num_walkers == 16
-    assert env.observe().shape == (16, OBSERVATION_SIZE) and env.privileged().shape == (16, 9)
+    assert env.observe().shape == (16, SIGHTED.size) and env.privileged().shape == (16, 64)
     result = env.step(torch.zeros(16, NUM_JOINTS))
     assert result.rewards.shape == result.done.shape == result.timed_out.shape == (16,)
     assert not result.done.any()
@@ -64,6 +64,7 @@ def step(**changes):
         "height": zero + rewards.HEIGHT,
         "foot_height": torch.zeros(1, 4),
         "foot_speed": torch.zeros(1, 4),
+        "foot_drift": torch.zeros(1, 4),
         "torque": torch.zeros(1, 12),
         "action": torch.zeros(1, 12),
         "last_action": torch.zeros(1, 12),

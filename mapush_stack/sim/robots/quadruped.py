@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ...locomotion import gait, policy
+from ...locomotion import gait, hardware, policy
 from ...locomotion.kinematics import ENDS, SIDES, Legs
-from ...task.random import STREAM_JOINTS, uniform
+from ...task.random import STREAM_JOINTS, STREAM_SENSORS, uniform
 from ...task.state import SimState
 from ..contacts import (
     FLOOR_FRICTION,
@@ -59,10 +59,15 @@ class QuadrupedSettings(RobotSettings):
     """A legged machine that walks by a policy of its own."""
 
     walking_policy: str = Field(
-        "shipped", min_length=1, description="`shipped`, the path of a .safetensors file, or `none`: actions of 0"
+        "shipped",
+        min_length=1,
+        description="`shipped`; `blind`, which is not told its velocity; the path of a .safetensors file; `none`: "
+        "actions of 0",
     )
     stiffness: float = Field(20.0, gt=0, le=500, description="of the joint position servos, N m/rad")
     damping: float = Field(0.8, ge=0, le=50, description="of the joint position servos, N m s/rad")
+    delay: float = Field(0.0, ge=0, le=hardware.LONGEST_DELAY, description="from sensing to acting, s")
+    noise: float = Field(0.0, ge=0, le=10, description="of the sensors, in units of `locomotion.hardware.NOISE`")
 
 
 class Quadruped(RobotKind[QuadrupedSettings]):
@@ -109,8 +114,17 @@ class Quadruped(RobotKind[QuadrupedSettings]):
         super().__init__(settings, placement)
         device = placement.device
         self._walker = policy.load(settings.walking_policy, self.name, self.walker).to(device)
-        self._gait = gait.at_rest((placement.num_envs, placement.num_robots), device)
+        shape = (placement.num_envs, placement.num_robots)
+        self._gait = gait.at_rest(shape, device, self._walker.view)
+        self._sent = torch.zeros(*shape, hardware.STEPS_LATE if settings.delay else 0, gait.NUM_JOINTS, device=device)
+        """Actions that the motors may not have followed yet, the newest first."""
+        self._delay, self._noise = (
+            torch.full(shape, value, device=device) for value in (settings.delay, settings.noise)
+        )
         self._starts = torch.zeros(placement.num_envs, dtype=torch.int64, device=device)
+        self._ticks = self._starts.clone() if settings.noise else self._starts[:0].clone()
+        """Control steps so far, which number the draws of noise."""
+        self._envs = torch.arange(placement.num_envs, device=device) + placement.first_env
         self._stance = torch.tensor(gait.STANCE, device=device)
         numbers = placement.numbers or range(placement.num_robots)
         self._drawn = max(numbers) + 1
@@ -176,16 +190,13 @@ class Quadruped(RobotKind[QuadrupedSettings]):
 
     def start(self, env_ids: Tensor, start: SimState, mask: Tensor) -> Joints:
         """See `RobotKind.start`; joints are at the stance times U(0.7, 1.3), at rest."""
-        place = self.placement
-        count = self._drawn * gait.NUM_JOINTS
-        draws = uniform(place.seed, STREAM_JOINTS, env_ids + place.first_env, self._starts[env_ids], count)
-        own = draws.view(-1, self._drawn, gait.NUM_JOINTS).index_select(1, self._numbers)
+        own = self._draws(STREAM_JOINTS, self._envs[env_ids], self._starts[env_ids], gait.NUM_JOINTS)
         low, high = _START_SCALE
         angles = self._stance * (low + (high - low) * own)
         quaternion = quaternion_from_rpy(start.robot_rpy)
         spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
         self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
-        for memory in self._gait:
+        for memory in (*self._gait, self._sent):
             kept = memory[env_ids]
             starting = mask.view(-1, *[1] * (kept.dim() - 1))
             memory.index_copy_(0, env_ids, torch.where(starting, torch.zeros_like(kept), kept))
@@ -196,10 +207,26 @@ class Quadruped(RobotKind[QuadrupedSettings]):
 
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
         """See `RobotKind.control`: joint targets `[N, R, 12]`, rad; the gait advances."""
-        action: Tensor = self._walker(gait.observe(proprioception(joints), commands, self._gait))
-        for memory, now in zip(self._gait, gait.advance(self._gait, action, commands)):
+        body = proprioception(joints)
+        if self.settings.noise:
+            body = hardware.noisy(
+                body, self._draws(STREAM_SENSORS, self._envs, self._ticks, hardware.NUMBERS), self._noise
+            )
+            self._ticks += 1
+        seen = gait.observe(body, commands, self._gait, self._walker.view)
+        action: Tensor = self._walker(seen)
+        for memory, now in zip(self._gait, gait.advance(self._gait, action, commands, seen)):
             memory.copy_(now)
+        if self.settings.delay:
+            actions = torch.cat((action.unsqueeze(-2), self._sent), dim=-2)
+            self._sent.copy_(actions[..., :-1, :])
+            action = hardware.late(actions, self._delay)
         return gait.joint_targets(action)
+
+    def _draws(self, stream: int, envs: Tensor, times: Tensor, count: int) -> Tensor:
+        """So many random numbers for each of these robots in environments numbered `envs` `[n]`, `[n, R, count]`."""
+        draws = uniform(self.placement.seed, stream, envs, times, self._drawn * count)
+        return draws.view(-1, self._drawn, count).index_select(1, self._numbers)
 
     def dress(self, draw: Draw, name: str, accent: Colour) -> None:
         """See `RobotKind.dress`: trunk and legs."""
@@ -208,7 +235,7 @@ class Quadruped(RobotKind[QuadrupedSettings]):
             _draw_leg(draw, f"{name}_{leg}", self.legs, side, end, accent)
 
     def state_dict(self) -> Dict[str, Tensor]:
-        """The gait, and how often each environment has started."""
+        """The gait, and how often each environment has started; late actions and ticks where there are any."""
         return {name: value.clone() for name, value in self._memory().items()}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
@@ -217,7 +244,8 @@ class Quadruped(RobotKind[QuadrupedSettings]):
             value.copy_(state[name])
 
     def _memory(self) -> Dict[str, Tensor]:
-        return {**self._gait._asdict(), "starts": self._starts}
+        memory = {**self._gait._asdict(), "starts": self._starts, "sent": self._sent, "ticks": self._ticks}
+        return {name: value for name, value in memory.items() if value.numel()}
 
 
 def proprioception(joints: Joints) -> gait.Proprioception:
