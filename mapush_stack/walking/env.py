@@ -32,8 +32,12 @@ EPISODE_STEPS = 500
 MAX_SPEED = (1.0, 0.75, 1.25)
 """Commands are drawn up to this, m/s, m/s, rad/s."""
 SECONDS_BETWEEN_COMMANDS = (2.0, 5.0)
-SECONDS_TO_STAND = 0.5
-"""After so long without a command or a push the feet should stay where they are."""
+"""Twice that after a command to stand."""
+SECONDS_TO_FOLLOW = 0.5
+"""After so long without a command or a push the feet should stay where they are, and after so long with a new command
+its velocity should be reached."""
+AVERAGED_SECONDS = 0.5
+"""Time constant of the mean of the velocity's error."""
 STANDING_SHARE, PUSHING_SHARE = 0.2, 0.45
 """Shares of the commands that are to stand still, and of the robots that start in front of the box and push it."""
 PUSH_FORCE = 80.0
@@ -86,6 +90,7 @@ class WalkingEnv:
         self._calm = torch.zeros(shape, device=self.device)
         self._anchor = torch.zeros(*shape, 4, 3, device=self.device)
         self._drift = torch.zeros(*shape, 4, device=self.device)
+        self._since, self._error = torch.zeros(shape, device=self.device), torch.zeros_like(self._command)
         self._stiffness = float(engine.model.actuator_gainprm[0, 0])
         self._damping = -float(engine.model.actuator_biasprm[0, 2])
         bodies.randomize(engine, team, self._uniform, widely=not view.linear_velocity)
@@ -102,16 +107,16 @@ class WalkingEnv:
         return self._seen.flatten(0, 1)
 
     def privileged(self) -> Tensor:
-        """What only the critic sees, `[W, 64]`.
+        """What only the critic sees, `[W, 67]`.
 
-        The present frame without noise; heights of base and feet, how far the feet have drifted (m), the forces on the
-        trunk (N / 50), and the delay of the motors (s).
+        The present frame without noise; heights of base and feet (m), what `hold` and `velocity_mean` depend on, the
+        forces on the trunk (N / 50), and the delay of the motors.
         """
         joints = self._joints
         told = gait.observe(proprioception(joints), self._command, self._gait)
         heights = (joints.qpos[..., 2:3], self._feet[..., 2])
-        forces = (self._load / 50.0, self._push / 50.0)
-        parts = (told, *heights, 20.0 * self._drift, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
+        past, forces = (20.0 * self._drift, 5.0 * self._error), (self._load / 50.0, self._push / 50.0)
+        parts = (told, *heights, *past, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
         return torch.cat(parts, dim=-1).flatten(0, 1)
 
     def step(self, action: Tensor) -> WalkingStepResult:
@@ -147,8 +152,12 @@ class WalkingEnv:
         height = joints.qpos[..., 2]
         calm = gait.is_standing(self._command) & (self._push == 0).all(-1)
         self._calm = torch.where(calm, self._calm + CONTROL_DT, torch.zeros_like(self._calm))
-        self._anchor = torch.where(self._calm[..., None, None] > SECONDS_TO_STAND, self._anchor, feet)
+        self._anchor = torch.where(self._calm[..., None, None] > SECONDS_TO_FOLLOW, self._anchor, feet)
         self._drift = torch.linalg.vector_norm((feet - self._anchor)[..., :2], dim=-1)
+        moved = torch.cat((body.linear_velocity[..., :2], body.angular_velocity[..., 2:]), dim=-1)
+        error = torch.lerp(self._error, moved - self._command, CONTROL_DT / AVERAGED_SECONDS)
+        self._since = self._since + CONTROL_DT
+        self._error = torch.where(self._since.unsqueeze(-1) > SECONDS_TO_FOLLOW, error, torch.zeros_like(error))
         upset = (body.gravity[..., 2] > -0.7) | (height < 0.15)
         step = rewards.WalkingStep(
             body=body,
@@ -158,6 +167,7 @@ class WalkingEnv:
             foot_height=feet[..., 2] - self._legs.foot_radius,
             foot_speed=torch.linalg.vector_norm((feet - self._feet)[..., :2], dim=-1) / CONTROL_DT,
             foot_drift=self._drift,
+            mean_error=self._error,
             torque=self._stiffness * (targets - body.joint_pos) - self._damping * body.joint_vel,
             action=action,
             last_action=self._gait.action,
@@ -215,8 +225,8 @@ class WalkingEnv:
             torch.ones_like(scenes, dtype=torch.bool),
         )
         self._gait = Gait(*(memory.index_fill(0, scenes, 0.0) for memory in self._gait))
-        self._sent, self._calm, self._drift = (
-            memory.index_fill(0, scenes, 0.0) for memory in (self._sent, self._calm, self._drift)
+        self._sent, self._calm, self._drift, self._error = (
+            memory.index_fill(0, scenes, 0.0) for memory in (self._sent, self._calm, self._drift, self._error)
         )
         self.ages = self.ages.index_fill(0, scenes, 0)
         self._pushes_box = self._pushes_box.index_copy(0, scenes, pushes_box)
@@ -245,7 +255,9 @@ class WalkingEnv:
         )
         self._command = torch.where(chosen.unsqueeze(-1), drawn, self._command)
         low, high = (seconds / CONTROL_DT for seconds in SECONDS_BETWEEN_COMMANDS)
-        self._command_steps = torch.where(chosen, self._uniform(low, high, *shape), self._command_steps)
+        steps = self._uniform(low, high, *shape) * (1.0 + gait.is_standing(self._command))
+        self._command_steps = torch.where(chosen, steps, self._command_steps)
+        self._since = torch.where(chosen, torch.zeros_like(self._since), self._since)
         loaded = (self._uniform(0, 1, *shape) < 1 / 3) & ~(self._command == 0).all(-1)
         load = self._planar_force(LOAD_FORCE, shape) * loaded.unsqueeze(-1)
         self._load = torch.where(chosen.unsqueeze(-1), load, self._load)

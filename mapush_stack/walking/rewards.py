@@ -37,6 +37,8 @@ class WalkingStep(NamedTuple):
     """`[..., 4]` of the feet over the floor, m/s."""
     foot_drift: Tensor
     """`[..., 4]` of the feet from where they were when the robot came to stand, m; 0 until then."""
+    mean_error: Tensor
+    """`[..., 3]` of the velocity, mean over some time, m/s, m/s, rad/s; 0 just after a new command."""
     torque: Tensor
     """`[..., 12]` of the servos, N m."""
     action: Tensor
@@ -81,6 +83,15 @@ def yaw_rate(step: WalkingStep) -> Tensor:
 def yaw_rate_fine(step: WalkingStep) -> Tensor:
     """exp(-(w - w*)^2 / 0.02)."""
     return torch.exp(-_yaw_error(step) / 0.02)
+
+
+def velocity_mean(step: WalkingStep) -> Tensor:
+    """exp(-e / 0.05), where e is the norm of the mean error of the velocity; turning counts half.
+
+    The velocity swings with every stride; this sees what is wrong with its mean.
+    """
+    planar = torch.linalg.vector_norm(step.mean_error[..., :2], dim=-1)
+    return torch.exp(-(planar + 0.5 * step.mean_error[..., 2].abs()) / 0.05)
 
 
 def bounce(step: WalkingStep) -> Tensor:
@@ -152,11 +163,11 @@ def creep(step: WalkingStep) -> Tensor:
 
 
 def hold(step: WalkingStep) -> Tensor:
-    """How far the feet have drifted while standing, m, mean of the feet.
+    """exp(-d / 0.004) while standing, where d is how far the feet have drifted, m, mean of the feet.
 
     A speed of 3 mm/s is lost in the noise of exploration; its sum over seconds is not.
     """
-    return step.foot_drift.clamp_max(0.05).mean(-1)
+    return step.standing * torch.exp(-step.foot_drift.mean(-1) / 0.004)
 
 
 def fall(step: WalkingStep) -> Tensor:
@@ -169,6 +180,7 @@ WEIGHTS: Dict[Callable[[WalkingStep], Tensor], float] = {
     velocity_fine: 0.8,
     yaw_rate: 0.5,
     yaw_rate_fine: 0.4,
+    velocity_mean: 0.6,
     bounce: -1.0,
     rocking: -0.05,
     tilt: -2.0,
@@ -180,7 +192,7 @@ WEIGHTS: Dict[Callable[[WalkingStep], Tensor], float] = {
     posture: -0.5,
     fidgeting: -0.02,
     creep: -4.0,
-    hold: -30.0,
+    hold: 1.0,
     fall: -100.0,
 }
 """Every term and its weight, per second."""

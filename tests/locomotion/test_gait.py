@@ -40,3 +40,18 @@ def test_feet_turn_about_the_hip_joint():
     # A quarter turn about x swings the left leg out to the left and up to the side's offset.
     assert left.tolist() == pytest.approx([0.1881, 0.04675 + 0.426, 0.08], abs=1e-6)
     assert right.tolist() == pytest.approx([0.1881, -0.04675 + 0.426, -0.08], abs=1e-6)
+
+
+def test_a_history_holds_the_frames_just_before_the_oldest_first():
+    view = gait.View(3, linear_velocity=False)
+    state = gait.at_rest((1,), torch.device("cpu"), view)
+    frames = []
+    for number in range(4):
+        senses = (torch.full((1, size), float(number + 1)) for size in (3, 3, 3, 12, 12))
+        seen = gait.observe(gait.Proprioception(*senses), torch.tensor([[0.5, 0.0, 0.0]]), state, view)
+        assert seen.shape == (1, view.size) and view.frame_size == gait.SIGHTED.size - 3
+        frames.append(seen[:, -view.frame_size :])
+        state = gait.advance(state, torch.full((1, 12), 10.0 + number), torch.tensor([[0.5, 0.0, 0.0]]), seen)
+        if number == 1:
+            assert not seen[:, : view.frame_size].any()
+    assert torch.equal(seen, torch.cat(frames[1:], dim=-1)) and (frames[2] != frames[3]).any()

@@ -3,10 +3,13 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mapush_stack.errors import UserError
 from mapush_stack.locomotion import policy
-from mapush_stack.locomotion.gait import SIGHTED
+from mapush_stack.locomotion.gait import SIGHTED, View
+
+BLIND = View(4, linear_velocity=False)
 
 
 def test_the_shipped_weights_are_those_of_the_recorded_training():
@@ -21,11 +24,34 @@ def test_the_shipped_weights_are_those_of_the_recorded_training():
 
 def test_a_policy_survives_its_file(tmp_path):
     torch.manual_seed(0)
-    made = policy.WalkingPolicy([16, 8])
-    policy.save(made, tmp_path / "walk.safetensors")
-    again = policy.load(str(tmp_path / "walk.safetensors"))
-    seen = torch.randn(5, SIGHTED.size)
-    assert again.hidden == [16, 8] and torch.equal(made(seen), again(seen))
+    for view in (SIGHTED, BLIND):
+        made = policy.WalkingPolicy([16, 8], view)
+        policy.save(made, tmp_path / "walk.safetensors")
+        again = policy.load(str(tmp_path / "walk.safetensors"))
+        seen = torch.randn(5, view.size)
+        assert again.view == view and again.hidden == [16, 8] and torch.equal(made(seen), again(seen))
+
+
+def test_a_file_of_the_first_format_sees_the_velocity(tmp_path):
+    made = policy.WalkingPolicy([8])
+    header = {"format": "mapush walking policy 1", "hidden": "[8]"}
+    save_file(made.net.state_dict(), str(tmp_path / "walk.safetensors"), metadata=header)
+    assert policy.load(str(tmp_path / "walk.safetensors")).view == SIGHTED
+
+
+@pytest.mark.parametrize(
+    "view",
+    ["", "[]", '{"frames": 4}', '{"frames": 0, "linear_velocity": true}', '{"frames": 1e9, "linear_velocity": true}',
+     '{"frames": 51, "linear_velocity": false}', '{"frames": true, "linear_velocity": false}',
+     '{"frames": 4, "linear_velocity": 1}', '{"frames": 4, "linear_velocity": true}'],
+)  # fmt: skip
+def test_a_file_that_does_not_say_what_it_sees_is_refused(tmp_path, view):
+    path = tmp_path / "walk.safetensors"
+    header = {"format": "mapush walking policy 2", "hidden": "[8]", "view": view}
+    save_file(policy.WalkingPolicy([8], BLIND).net.state_dict(), str(path), metadata=header)
+    with pytest.raises(UserError, match="cannot be read as a walking policy") as refused:
+        policy.load(str(path))
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors", b"\x80\x04."])
@@ -45,8 +71,6 @@ def test_none_stands_still():
 
 
 def test_another_projects_safetensors_are_refused(tmp_path):
-    from safetensors.torch import save_file
-
     save_file({"a": torch.zeros(1)}, str(tmp_path / "other.safetensors"))
     with pytest.raises(UserError, match="is not a walking policy of this project"):
         policy.load(str(tmp_path / "other.safetensors"))

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 
-from mapush_stack.locomotion import gait, kinematics
+from mapush_stack.locomotion import gait, kinematics, policy
 from mapush_stack.sim.robots import ROBOTS
 from mapush_stack.sim.robots.quadruped import proprioception
 from mapush_stack.task.resets import draw_start
@@ -116,18 +116,89 @@ def test_starts_do_not_depend_on_the_number_of_environments():
     assert torch.equal(*angles)
 
 
-def test_a_saved_team_walks_on_bit_for_bit():
-    config, one = simulator()
+@pytest.fixture(scope="module")
+def blind_file(tmp_path_factory):
+    """An untrained policy that sees four frames without the velocity."""
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("walker") / "blind.safetensors"
+    policy.save(policy.WalkingPolicy([8], gait.View(4, linear_velocity=False)), file)
+    return file
+
+
+@pytest.mark.parametrize("kind", ["shipped", "blind"])
+def test_a_saved_team_walks_on_bit_for_bit(kind, blind_file):
+    worse = [f"sim.go1.walking_policy={blind_file}", "sim.go1.delay=0.03", "sim.go1.noise=1"]
+    options = worse if kind == "blind" else []
+    config, one = simulator(*options)
     ids = torch.arange(4)
     one.reset(ids, draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state)
     command = torch.tensor([0.4, 0.0, 0.2]).expand(4, 2, 3)
     one.step(command, 30)
     saved = {name: tensor.clone() for name, tensor in one.state_dict().items()}
     path = one.step(command, 20)
-    _, other = simulator()
+    assert {"history", "sent", "ticks"} & set(saved_names(saved)) == (
+        {"history", "sent", "ticks"} if kind == "blind" else set()
+    )
+    _, other = simulator(*options)
     other.load_state_dict(saved)
     for a, b in zip(path, other.step(command, 20)):
         assert torch.equal(a, b)
+
+
+def saved_names(state):
+    return [name.rpartition(".")[2] for name in state]
+
+
+def test_a_reset_forgets_one_environments_past(blind_file):
+    config, sim = simulator(f"sim.go1.walking_policy={blind_file}", "sim.go1.delay=0.04", "sim.go1.noise=1")
+    ids = torch.arange(4)
+    start = draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state
+    sim.reset(ids, start)
+    sim.step(torch.tensor([0.4, 0.0, 0.2]).expand(4, 2, 3), 10)
+    robots = sim.team.groups[0].robots
+    before = robots.state_dict()
+    sim.reset(ids[1:3], type(start)(*(part[1:3] for part in start)), torch.tensor([False, True]))
+    after = robots.state_dict()
+    for name in ("action", "phase", "history", "sent"):
+        assert before[name][2].any() and not after[name][2].any(), name
+        assert torch.equal(before[name][[0, 1, 3]], after[name][[0, 1, 3]]), name
+
+
+def test_noise_is_each_environments_own_and_does_not_depend_on_their_number(blind_file):
+    histories = []
+    for size in (2, 3):
+        config, sim = simulator(f"sim.go1.walking_policy={blind_file}", "sim.go1.noise=1", num_envs=size)
+        ids = torch.arange(size)
+        sim.reset(ids, draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state)
+        sim.step(torch.zeros(size, 2, 3), 2)
+        histories.append(sim.team.groups[0].robots.state_dict()["history"][:2])
+    assert torch.equal(*histories)
+    quiet, noisy = (simulator(f"sim.go1.noise={level}", num_envs=2)[1] for level in (0, 1))
+    for sim in (quiet, noisy):
+        tracking.start(sim, at_object=False)
+        sim.step(torch.zeros(2, 2, 3), 1)
+    quiet, noisy = (sim.team.groups[0].robots.state_dict()["action"] for sim in (quiet, noisy))
+    assert not torch.equal(quiet, noisy)
+
+
+def test_a_delay_of_a_step_holds_the_action_back_for_a_step():
+    controls = []
+    for delay in (0.0, 0.02):
+        _, sim = simulator(f"sim.go1.delay={delay}")
+        tracking.start(sim, at_object=False)
+        robots = sim.team.groups[0].robots
+        joints = sim.team.groups[0].joints(*sim.engine.read())
+        commands = torch.tensor([0.5, 0.0, 0.0]).expand(4, 2, 3)
+        controls.append([robots.control(commands, joints) for _ in range(2)])
+    (first, _), (held, then) = controls
+    assert torch.allclose(held, torch.tensor(gait.STANCE).expand_as(held)) and torch.allclose(first, then)
+
+
+def test_the_friction_cone_can_be_chosen():
+    import mujoco
+
+    for cone, number in (("pyramidal", mujoco.mjtCone.mjCONE_PYRAMIDAL), ("elliptic", mujoco.mjtCone.mjCONE_ELLIPTIC)):
+        assert simulator(f"sim.cone={cone}")[1].engine.model.opt.cone == number
 
 
 @pytest.mark.parametrize("robot, dt", [("go1", "0.01"), ("go1", "0.005"), ("go2", "0.02"), ("go2", "0.005")])
