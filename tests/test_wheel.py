@@ -81,7 +81,8 @@ def test_the_sdist_builds_the_same_wheel(sources, wheel, tmp_path):
 
 def test_the_wheel_has_the_licences_of_what_it_holds(wheel):
     licences = {name.split("licenses/")[1]: text for name, text in members(wheel).items() if "licenses/" in name}
-    assert set(licences) == {"LICENSE", "mapush_stack/analysis/report/plotly-basic.LICENSE"}
+    theirs = {"mapush_stack/analysis/report/plotly-basic.LICENSE", "mapush_stack/web/page/licences.txt"}
+    assert set(licences) == {"LICENSE", *theirs}
 
 
 def test_verbs_run_from_the_wheel(wheel, tmp_path, monkeypatch):
