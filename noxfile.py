@@ -16,7 +16,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent
-MODERN = ["3.11", "3.12", "3.13"]
+MODERN = ["3.11", "3.12", "3.13", "3.14"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
 LIBRARIES = ["3.8", "3.11"]  # Pythons with locks for OpenRL and HARL
@@ -142,19 +142,30 @@ def demo(session: nox.Session) -> None:
     session.run("pytest", "-rs", "-s", "tests/browser/test_demo.py", *session.posargs, env={"DEMO": str(folder)})
 
 
+@nox.session(python=MAIN)
+def release(session: nox.Session) -> None:
+    """Build sdist and wheel into dist/ and check them; then `wheel` with every Python. Half an hour."""
+    session.install("--no-deps", "--require-hashes", "-r", "env/release.lock")
+    dist = ROOT / "dist"
+    shutil.rmtree(dist, ignore_errors=True)
+    # The wheel is built from the sdist; without isolation, by the setuptools of the lock.
+    build = ["uv", "build", "--no-build-isolation", "--python", str(Path(session.bin) / "python")]
+    session.run(*build, "--out-dir", str(dist), external=True)
+    session.run("twine", "check", "--strict", *map(str, dist.glob("mapush_stack-*")))
+    for version in MODERN:
+        session.notify(f"wheel-{version}", session.posargs)
+
+
 @nox.session(python=MODERN, reuse_venv=False)
-@nox.parametrize("kind", ["wheel", "sdist"], ids=["wheel", "sdist"])
-def wheel(session: nox.Session, kind: str) -> None:
-    """Build wheel and sdist, install one into a fresh environment, offline, and run every verb; minutes each."""
+def wheel(session: nox.Session) -> None:
+    """Install the wheel of `release` into a fresh environment, offline, and run every verb; minutes each."""
+    built = list((ROOT / "dist").glob("*.whl"))
+    if len(built) != 1:
+        session.error("there is no wheel in dist/: run `nox -s release`, which builds it and runs this session")
     python = str(Path(session.bin) / "python")
     fill = ["python", "env/install.py", python, "--extras", "--project"]
     session.run(*fill, "none", external=False)
-    dist = ROOT / "dist"
-    shutil.rmtree(dist, ignore_errors=True)
-    build = ["uv", "build", "--no-build-isolation", "--python", python, "--out-dir", str(dist)]
-    session.run(*build, external=True, env={"UV_OFFLINE": "1"})
-    (path,) = dist.glob("*.whl" if kind == "wheel" else "*.tar.gz")
-    session.run(*fill, str(path), external=False, env={"UV_OFFLINE": "1"})
+    session.run(*fill, str(built[0]), external=False, env={"UV_OFFLINE": "1"})
     with tempfile.TemporaryDirectory() as outside, session.chdir(outside):
         session.run("python", str(ROOT / "tests" / "installed.py"), python, str(ROOT / "examples"), *session.posargs)
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TORCH = {"3.8": "1.13.1", "3.11": "2.13.0", "3.12": "2.13.0", "3.13": "2.13.0"}
+TORCH = {"3.8": "1.13.1", **dict.fromkeys(["3.11", "3.12", "3.13", "3.14"], "2.13.0")}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
 EXTRAS = [word for name in ("sweep", "walk", "warp", "pettingzoo", "export") for word in ("--extra", name)]
@@ -36,8 +36,8 @@ def beside(*locks: Path) -> "list[str]":
 def main() -> None:
     """Write every lock file."""
     compile_lock(HERE / "nox.lock", "env/nox.in", "--universal", "--python-version", "3.8")
-    compile_lock(HERE / "lint.lock", "env/lint.in", "--universal", "--python-version", "3.11")
-    compile_lock(HERE / "browser.lock", "env/browser.in", "--universal", "--python-version", "3.11")
+    for name in ("lint", "browser"):
+        compile_lock(HERE / f"{name}.lock", f"env/{name}.in", "--universal", "--python-version", "3.11")
     with tempfile.TemporaryDirectory() as folder:
         for version, torch in TORCH.items():
             tag = version.replace(".", "")
@@ -68,7 +68,8 @@ def main() -> None:
                 libraries = [HERE / f"{name}-py{tag}.lock" for name in ("openrl", "harl")]
                 compile_lock(HERE / f"upstream-py{tag}.lock", "env/upstream.in", *more, *beside(*libraries))
     agree = [option for path in sorted(HERE.glob("requirements-py31*.lock")) for option in ("-c", str(path))]
-    compile_lock(HERE / "docs.lock", "env/docs.in", "--universal", "--python-version", "3.11", *agree)
+    for name in ("docs", "release"):
+        compile_lock(HERE / f"{name}.lock", f"env/{name}.in", "--universal", "--python-version", "3.11", *agree)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Every verb of an installed `mapush`, run outside of the checkout.
 
 `python tests/installed.py PYTHON EXAMPLES [VERB]...` runs them in the current, empty folder with the `mapush` of that
-Python's environment. EXAMPLES is the folder of the example plug-in. `nox -s wheel` calls it.
+Python's environment. EXAMPLES is the folder of the example plug-in. `nox -s release` calls it.
 """
 
 import os

@@ -239,7 +239,8 @@ def test_the_citation_file_is_complete():
 
 
 def test_the_changelog_knows_this_version():
-    assert f"## [{mapush_stack.__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    date = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["date-released"]
+    assert f"## [{mapush_stack.__version__}] - {date}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_nothing_refers_to_a_file_that_is_not_here():

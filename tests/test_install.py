@@ -45,7 +45,7 @@ def test_the_project_can_be_left_out(calls):
     assert calls("--project", "none", "--editable", code=2) == []
 
 
-@pytest.mark.parametrize("tag", ["py38", "py311", "py312", "py313"])
+@pytest.mark.parametrize("tag", ["py38", "py311", "py312", "py313", "py314"])
 def test_the_locks_hold_the_build_back_end(tag):
     text = (ROOT / "env" / f"requirements-{tag}.lock").read_text()
     assert re.search(r"^setuptools==(6[89]|[7-9]\d)\S* \\\n +--hash=sha256:", text, re.MULTILINE)

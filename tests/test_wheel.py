@@ -1,6 +1,6 @@
 """The wheel and the sdist: complete, and enough to run `mapush` outside of the checkout.
 
-`nox -s wheel` installs both into fresh environments and runs every verb; these tests unpack the wheel and run a few.
+`nox -s release` installs it into fresh environments and runs every verb; these tests unpack the wheel and run a few.
 """
 
 import email
@@ -54,9 +54,9 @@ def wheel(sources, tmp_path_factory):
 
 
 def members(path):
-    """The package's files in a wheel, and what is in them."""
+    """The files in a wheel, and what is in them."""
     with zipfile.ZipFile(str(path)) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name.startswith("mapush_stack/")}
+        return {name: archive.read(name) for name in archive.namelist()}
 
 
 def test_every_file_of_the_package_is_in_the_wheel_and_no_cache(wheel):
@@ -65,7 +65,7 @@ def test_every_file_of_the_package_is_in_the_wheel_and_no_cache(wheel):
     folders = [(Path(folder), names) for folder, _, names in os.walk(str(package), followlinks=True)]
     kept = [folder / name for folder, names in folders if folder.name != "__pycache__" for name in names]
     expected = {str(path.relative_to(ROOT)) for path in kept}
-    found = members(wheel)
+    found = {name: text for name, text in members(wheel).items() if name.startswith("mapush_stack/")}
     assert set(found) == expected
     assert "mapush_stack/py.typed" in found
     assert all(found[str(path.relative_to(ROOT))] == path.read_bytes() for path in kept)
@@ -79,8 +79,14 @@ def test_the_sdist_builds_the_same_wheel(sources, wheel, tmp_path):
     assert members(build("wheel", unpacked, tmp_path / "again")) == members(wheel)
 
 
+def test_the_wheel_has_the_licences_of_what_it_holds(wheel):
+    licences = {name.split("licenses/")[1]: text for name, text in members(wheel).items() if "licenses/" in name}
+    theirs = {"mapush_stack/analysis/report/plotly-basic.LICENSE", "mapush_stack/web/page/licences.txt"}
+    assert set(licences) == {"LICENSE", *theirs}
+
+
 def test_verbs_run_from_the_wheel(wheel, tmp_path, monkeypatch):
-    """Those that read data files; `nox -s wheel` runs them all."""
+    """Those that read data files; `nox -s release` runs them all."""
     with zipfile.ZipFile(str(wheel)) as archive:
         archive.extractall(str(tmp_path / "site"))
     shutil.copytree(str(ROOT / "tests" / "data" / "schema-1" / "run"), str(tmp_path / "run"))

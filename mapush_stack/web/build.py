@@ -43,7 +43,7 @@ def build(out: Path, teams: Dict[str, Candidate], tell: Callable[[str], None]) -
         out.parent.mkdir(parents=True, exist_ok=True)
         with new_directory(out) as temporary:
             for file in PAGE.iterdir():
-                if file.suffix in (".html", ".js", ".css"):
+                if file.suffix in (".html", ".js", ".css", ".txt"):
                     shutil.copyfile(file, temporary / file.name)
             _libraries(temporary / "lib")
             tell("libraries: " + ", ".join(_LIBRARIES))

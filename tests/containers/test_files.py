@@ -161,8 +161,10 @@ def test_workflows_name_actions_by_commit_and_keep_no_credentials(path):
 
 def test_a_release_publishes_what_may_be_published_by_digest_and_with_an_sbom():
     text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-    job = yaml.safe_load(text)["jobs"]["images"]
-    assert job["strategy"]["matrix"]["target"] == ["cpu", "warp"]
+    jobs = yaml.safe_load(text)["jobs"]
+    assert jobs["images"]["strategy"]["matrix"]["target"] == ["cpu", "warp"]
+    assert jobs["publish"]["needs"] == "distributions" and jobs["publish"]["permissions"] == {"id-token": "write"}
+    assert "password:" not in text and not any("id-token" in str(jobs[name]) for name in jobs if name != "publish")
     for words in ("--sbom=true", "--provenance=mode=max", "containerimage.digest", "rewrite-timestamp=true"):
         assert words in text
 

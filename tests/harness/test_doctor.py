@@ -108,9 +108,9 @@ STUBS = "LD_LIBRARY_PATH has /usr/local/cuda/lib64/stubs, whose libcuda.so is no
 NOT_THERE = "libx.so.1: cannot open shared object file: No such file or directory"
 CU12 = {"nvidia-cublas-cu12": "12.1.3.1", "nvidia-nccl-cu12": "2.18.1", "nvidia-cuda-nvcc-cu116": "11.6.124"}
 CASES = [
-    ("Python", ISAACGYM, {"python": {"version": (3, 10, 1), "executable": "p"}}, Status.WARNING, "3.11, 3.12 or 3.13"),
+    ("Python", ISAACGYM, {"python": {"version": (3, 10, 1), "executable": "p"}}, Status.WARNING, "3.11 to 3.14"),
     ("Python", ISAACGYM, {"python": {"version": (3, 7, 1), "executable": "p"}}, Status.BROKEN, "needs Python 3.8"),
-    ("Python", MODERN, {"python": {"version": (3, 14, 0), "executable": "p"}}, Status.WARNING, "no locks for it"),
+    ("Python", MODERN, {"python": {"version": (3, 15, 0), "executable": "p"}}, Status.WARNING, "no locks for it"),
     ("torch", ISAACGYM, {"torch": {"error": TORCH_ERROR}}, Status.BROKEN, "unset LD_LIBRARY_PATH"),
     ("torch", ISAACGYM, {"torch": {"error": "ImportError: no such thing"}}, Status.BROKEN, "install torch again"),
     ("torch", MODERN, {"torch": {"version": "2.13.0+cpu"}}, Status.WARNING, "MAPUSH_TORCH=cuda"),

@@ -7,9 +7,10 @@ import urllib.request
 
 import pytest
 
-from tests.cli.runner import mapush, start
+from tests.cli.runner import ROOT, mapush, start
 
 pytestmark = pytest.mark.usefixtures("mujoco")
+PAGE = ROOT / "mapush_stack" / "web" / "page"
 WEB = ["play", "--web", "--pretrained", "cuboid-planar"]
 
 
@@ -25,12 +26,23 @@ def test_it_serves_a_team_until_it_is_interrupted():
     for name, kind in (("", "text/html"), ("lib/mujoco.wasm", "application/wasm"), ("main.js", "text/javascript")):
         with urllib.request.urlopen(address + name, timeout=20) as answer:
             assert answer.headers["Content-Type"].startswith(kind) and len(answer.read()) > 500
+    with urllib.request.urlopen(address + "licences.txt", timeout=20) as answer:
+        assert answer.read() == (PAGE / "licences.txt").read_bytes()
     with urllib.request.urlopen(address + "teams/cuboid-planar/team.json", timeout=20) as answer:
         team = json.load(answer)
     assert len(team["robots"]) == 2 and len(team["starts"]) == 20
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130 and "Traceback" not in err
+
+
+def test_the_folder_has_the_licences_of_the_libraries():
+    locked = json.loads((PAGE / "package-lock.json").read_text())["packages"]
+    told = (PAGE / "licences.txt").read_text()
+    for name in locked[""]["dependencies"]:
+        licence = locked[f"node_modules/{name}"]["license"]
+        assert f"{name:19}SPDX-License-Identifier: {licence}\n" in told
+    assert "MIT License\n" in told and "Apache License\n" in told
 
 
 def refused(*arguments):

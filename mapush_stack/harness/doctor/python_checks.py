@@ -9,7 +9,7 @@ from typing import Dict, List, Optional
 from .machine_info import MachineInfo
 from .results import Check, Outcome, Status, last_line, triage_remedy
 
-_PYTHONS = ((3, 8), (3, 11), (3, 12), (3, 13))
+_PYTHONS = ((3, 8), (3, 11), (3, 12), (3, 13), (3, 14))
 """Versions with lock files under env/."""
 _CUDA_PACKAGE = re.compile(
     r"nvidia-(?:cublas|cuda-[a-z]+|cudnn|cufft|cufile|curand|cusolver|cusparse|cusparselt|nccl|npp|nvjitlink|nvjpeg"
@@ -25,11 +25,11 @@ def python(machine: MachineInfo) -> Outcome:
     found = "{}.{}.{}".format(*machine.python.version)
     minor = machine.python.version[:2]
     if minor < (3, 8):
-        return Status.BROKEN, found, "mapush_stack needs Python 3.8 or 3.11 to 3.13"
+        return Status.BROKEN, found, "mapush_stack needs Python 3.8 or 3.11 to 3.14"
     if minor in _PYTHONS:
         return Status.FINE, found + (", for Isaac Gym; MuJoCo needs 3.11 or later" if minor == (3, 8) else ""), ""
     reason = "MuJoCo 4 needs Python 3.11" if minor < (3, 11) else "nobody has tried it, and there are no locks for it"
-    return Status.WARNING, found, f"{reason}: use Python 3.11, 3.12 or 3.13"
+    return Status.WARNING, found, f"{reason}: use Python 3.11 to 3.14"
 
 
 def torch(machine: MachineInfo) -> Outcome:
