@@ -64,9 +64,9 @@ def test_nothing_goes_through_an_obstacle(backend, robot):
     commands[..., 0] = 0.5
     path = env.simulator.step(commands, 150)
     assert path.healthy.all() and int(env.simulator.overflows()) == 0
-    outline, radius = env.obstacles._robots[0]
-    placed = path.robot_pos[:, :, 0, None, :2] + rotate(outline, path.robot_rpy[:, :, 0, 2:])
-    gap = (gaps(layout, placed) - radius).amin(0)
+    kind = env.simulator.robots[0]
+    placed = path.robot_pos[:, :, 0, None, :2] + rotate(torch.tensor(kind.outline), path.robot_rpy[:, :, 0, 2:])
+    gap = (gaps(layout, placed) - kind.round).amin(0)
     assert (gap > -0.05).all() and (gap < 0.03).all()
     assert (path.robot_pos[-1, :, 1, :2] - pos[:, 1, :2]).norm(dim=-1).max() > 1.0
 
@@ -188,7 +188,7 @@ def test_what_robots_see_of_the_way_is_mirrored():
     env.reset()
     flip = torch.tensor([1.0, -1.0])
     state, target = env.sim_state, env.target
-    way = WayAhead.of(target)
+    way = WayAhead.of(target, 2)
     turned = way._replace(far=way.far * flip, away=way.away * flip, own=way.own * flip)
     mirrored = state._replace(
         robot_pos=state.robot_pos * torch.tensor([1.0, -1.0, 1.0]),
@@ -206,7 +206,7 @@ def test_what_robots_see_of_the_way_is_mirrored():
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match=r"arena must be given, such as \[14, 14\], with obstacles or a planner"):
         small_config("task.obstacles.boxes=3")
-    with pytest.raises(UserError, match=r"task.goal must be position with obstacles.arena"):
-        small_config(*WAY, "task.goal=pose")
+    with pytest.raises(UserError, match=r"reset_step_reward must be false with obstacles.arena"):
+        small_config(*WAY, "task.quirks.reset_step_reward=true", "task.action_repeat=1")
     with pytest.raises(UserError, match=r"gap must be two lengths, low <= high, not \[3, 2\]"):
         small_config(*WAY, "task.obstacles.gap=[3,2]")
