@@ -91,7 +91,7 @@ def _solvable(config: TaskConfig, free: Rooms, seed: int, numbers: Tensor) -> Co
         for kept, new in zip((*found.layout, found.goal, found.corner), (*drawn.layout, drawn.goal, drawn.corner)):
             kept[left] = new
         attempt, drawings = attempt + 1, drawings + len(left)
-        left = left[~(placed & (_width(config, drawn) >= _wanted(config, drawn)))]
+        left = left[~(placed & (_spare(config, drawn) >= 0))]
     return found
 
 
@@ -117,16 +117,19 @@ def _gaps(config: TaskConfig, course: Course) -> Tensor:
     return torch.stack(found, dim=-1)
 
 
-def _wanted(config: TaskConfig, course: Course) -> Tensor:
-    """The clearance that a way of each course must have on the grid; in a gap no more than the gap has."""
-    in_gap = 0.5 * _gaps(config, course).amin(-1) - 0.5 * grid.CELL - 1e-3
-    return in_gap.clamp_max(config.obstacles.clearance)
+def _spare(config: TaskConfig, course: Course) -> Tensor:
+    """How much more clearance than is asked for the widest way of each course has, m; less where negative.
 
-
-def _width(config: TaskConfig, course: Course) -> Tensor:
-    """Clearance of the widest way of each course, m."""
+    A gate asks for no more than its gap has.
+    """
     assert config.obstacles.arena is not None
-    cells = grid.shape(config.obstacles.arena)
-    room = grid.clearance(course, cells)
+    cells, wanted = grid.shape(config.obstacles.arena), config.obstacles.clearance
+    gates = slice(AROUND, AROUND + 2 * config.obstacles.gates)
+    others = [number for number in range(course.layout.yaw.shape[1]) if not gates.start <= number < gates.stop]
+    room = grid.clearance(course._replace(layout=course.layout.at((slice(None), others))), cells) - wanted
+    if config.obstacles.gates:
+        at_gates = grid.clearance(course._replace(layout=course.layout.at((slice(None), gates))), cells)
+        in_gap = 0.5 * _gaps(config, course).amin(-1) - 0.5 * grid.CELL - 1e-3
+        room = torch.minimum(room, at_gates - in_gap.clamp_max(wanted).view(-1, 1, 1))
     start = grid.cell_of(torch.zeros_like(course.goal), course.corner, cells)
     return grid.widest_way(room, start, grid.cell_of(course.goal, course.corner, cells))
