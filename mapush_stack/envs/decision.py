@@ -37,6 +37,8 @@ class Decision(NamedTuple):
     """`[T + 1, N, ...]` the states before and after each control step."""
     now: Measures
     """`[T, N]` after each control step."""
+    reached: Measures
+    """`[T, N]` as `now`, with distance and angle to the goal if that is not the target."""
     previous: Measures
     """`[T, N]` before it."""
     ending: terminations.Ending
@@ -62,7 +64,7 @@ def judged(
     heights: Tensor,
     whole_path: SimState,
     measures: Measures,
-    goal_distance: Optional[Tensor],
+    reached: Optional[Measures],
     ages: Tensor,
     here: Optional[Tensor],
 ) -> Decision:
@@ -74,19 +76,19 @@ def judged(
         heights: of the robots at a start, m.
         whole_path: the states before and after each control step.
         measures: of these states.
-        goal_distance: `[T, N]` of the object to the goal, if that is not the target; m.
+        reached: `[T, N]` see `Decision.reached`; None for `now`.
         ages: `[T, N]` control steps of the episodes.
         here: `[N, A]` bool: the robots that take part; None for all.
 
     """
     path = whole_path.at(slice(1, None))
     now, previous = measures.at(slice(1, None)), measures.at(slice(None, -1))
-    reached = now if goal_distance is None else now._replace(target_distance=goal_distance)
+    reached = now if reached is None else reached
     ending = terminations.evaluate(config, target_object, heights, path, reached, ages, ~path.healthy, here)
     # A control step counts unless the episode ended on an earlier one of the same decision.
     counts = (ending.done.cumsum(0) - ending.done.to(torch.int64)) == 0
     last = (counts.sum(0) - 1, torch.arange(counts.shape[1], device=counts.device))
-    return Decision(whole_path, now, previous, ending, counts, last, ending.done.any(0), path.at(last))
+    return Decision(whole_path, now, reached, previous, ending, counts, last, ending.done.any(0), path.at(last))
 
 
 def seen_after_reset(decision: Decision, fresh: Measures, old_distance: Tensor) -> Tuple[Measures, Measures]:

@@ -129,7 +129,7 @@ class Episodes:
             cause=decision.ending.cause[decision.last],
             here=self.here.clone(),
             work=self.work.clone(),
-            angle_error=decision.now.angle_error[decision.last],
+            angle_error=decision.reached.angle_error[decision.last],
             valid=self.valid.clone(),
             counted=self.counted.clone(),
             touched=nothing if passage is None else passage.touched,

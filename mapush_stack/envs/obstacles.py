@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from itertools import groupby
 from typing import Dict, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..guidance.courses import solvable_courses
+from ..guidance.courses import passable, solvable_courses
+from ..guidance.gaps import Fit, narrowest_gap
 from ..guidance.planners import PLANNERS
 from ..sim.simulator import Simulator
 from ..task.config import CONTROL_DT, ObjectTask, TaskConfig
-from ..task.geometry import rotate
+from ..task.geometry import Measures, angle_between, rotate
 from ..task.obstacles import Course, Layout, away, gaps, nearest
+from ..task.random import STREAM_OBSTACLES, uniform
 from ..task.state import SimState
 from ..task.way import FAR, REACH, WayAhead
 
@@ -24,8 +28,12 @@ _LOOKED_AT = 3
 """So many obstacles, the nearest ones, are looked at for contact."""
 _STILL, _RETREAT = 0.2, 3.0
 """An object stands still within so many m; if it has for `patience`, its target is behind it for so many seconds."""
-_NEAR = 0.2
-"""Distance from which the reward term counts, m."""
+_AHEAD = 6
+"""So many obstacles, those nearest to the target, are looked at for a narrow gap."""
+_PIECES = 3
+"""A gap is looked for at so many points between the target and `FAR`."""
+_YAWS = -1
+"""The yaw of a course's goal is drawn as this attempt at the course."""
 _SAVED = ("course", "passed", "touched", "travelled", "anchor", "waited", "back")
 
 
@@ -36,8 +44,8 @@ class Passage(NamedTuple):
     """`[N, 1 + A]` int64: in so many decisions the object, and each robot, touched an obstacle at the end."""
     travelled: Tensor
     """`[N, 1]` how far the object went, m."""
-    near: Tensor
-    """`[N, A]` the reward term `obstacle` of this decision."""
+    gap: Tensor
+    """`[N, 1 + A]` distance of the object, and of each robot, to the nearest obstacle at the end, m."""
 
 
 class Obstacles:
@@ -47,17 +55,31 @@ class Obstacles:
         """Draw and plan `config.obstacles.layouts` courses.
 
         Raises:
-            UserError: the arena has no room for them.
+            UserError: the arena has no room for them, or an object fits through none.
 
         """
-        device, count = simulator.device, simulator.num_envs
-        drawn = solvable_courses(config, target_object, seed)
+        device, count, outlines = simulator.device, simulator.num_envs, simulator.outlines
+        drawn = solvable_courses(config, target_object, seed, None if outlines is None else outlines.cpu())
+        fitting = torch.full((count,), len(drawn.goal))
+        if outlines is None:
+            outlines = torch.tensor(target_object.vertices, device=device)
+        else:
+            drawn, fitting = passable(config, drawn, outlines.cpu())
         layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
         self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
         self._planner = PLANNERS[config.obstacles.planner](config, self.courses, seed)
-        self._simulator, self._observed = simulator, config.obstacles.observed
-        self._outline = torch.tensor(target_object.vertices, device=device)
-        self._robots = [(torch.tensor(robot.outline, device=device), robot.round) for robot in simulator.robots]
+        numbers = torch.arange(len(drawn.goal), device=device)
+        yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
+        self._goals = torch.cat((self.courses.goal, yaw), dim=-1) if config.goal == "pose" else self.courses.goal
+        self._simulator, self._config = simulator, config
+        self._fitting, self._fold = fitting.to(device), target_object.symmetry_fold
+        self._fit = Fit(outlines, self._fold)
+        self._bodies = [(outlines.unsqueeze(-3), 0.0, slice(0, 1))]
+        first = 1
+        for (outline, radius), group in groupby((robot.outline, robot.round) for robot in simulator.robots):
+            last = first + len(list(group))
+            self._bodies.append((torch.tensor(outline, device=device), radius, slice(first, last)))
+            first = last
         self.course = torch.zeros(count, dtype=torch.int64, device=device)
         self.passed = torch.zeros_like(self.course)
         self.touched = torch.zeros(count, 1 + simulator.num_robots, dtype=torch.int64, device=device)
@@ -69,8 +91,8 @@ class Obstacles:
 
     @property
     def goal(self) -> Tensor:
-        """`[N, 2]` final goal of the present episodes, m."""
-        return self.courses.goal[self.course]
+        """`[N, 2]` final goal of the present episodes, m; of a pose `[N, 3]`, with its yaw, rad."""
+        return self._goals[self.course]
 
     @property
     def layout(self) -> Layout:
@@ -82,7 +104,7 @@ class Obstacles:
 
         `ids` and `episodes` `[n]`: number of each environment in a larger set, and of its episode.
         """
-        course = torch.where(mask, (ids + _EPISODE_STRIDE * episodes) % len(self.courses.goal), self.course[rows])
+        course = torch.where(mask, (ids + _EPISODE_STRIDE * episodes) % self._fitting[rows], self.course[rows])
         self.course.index_copy_(0, rows, course)
         for memory in (self.passed, self.touched, self.travelled, self.anchor, self.waited, self.back):
             kept = memory[rows]
@@ -90,24 +112,46 @@ class Obstacles:
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState) -> Tensor:
-        """The team's next target in these states, `[N, 2]` m; if it is observed with the way ahead behind it."""
-        place = state.object_pos[..., :2]
-        target, passed = self._planner.target(self.course, place, self.passed)
+        """The team's next target in these states, `[N, 2]` m; `TaskConfig` and `WayAhead` say what is behind it."""
+        place, around = state.object_pos[..., :2], self._config.obstacles
+        ahead, passed = self._planner.target(self.course, place, self.passed)
         self.passed.copy_(passed)
+        length = FAR - self._planner.look_ahead
+        yaw = self._goals[self.course, 2:]
+        if around.aligned:
+            way = [place, 0.5 * (place + ahead), ahead]
+            for _ in range(_PIECES):
+                way.append(self._planner.follow(self.course, way[-1], length / _PIECES))
+            gap = narrowest_gap(
+                nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0)), torch.stack(way, 1)
+            )
+            care = self._fit.care(gap)
+            ahead, far = gap.centred(ahead, care), gap.centred(way[-1], care)
+            turned = torch.stack((self._fit.yaw(gap, state.object_rpy[..., 2]), care), dim=-1)
+            if yaw.shape[-1]:
+                turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
+            yaw = turned
+        target = ahead
         if self._patience:
-            target = torch.where((self.back > 0).unsqueeze(-1), 2 * place - target, target)
-        if not self._observed:
+            target = torch.where((self.back > 0).unsqueeze(-1), 2 * place - ahead, ahead)
+        if around.observed and not around.aligned:
+            far = self._planner.follow(self.course, target, length)
+        target = torch.cat((target, yaw), dim=-1)
+        if not around.observed:
             return target
-        far = self._planner.follow(self.course, target, FAR - self._planner.look_ahead)
         points = torch.cat((torch.stack((far, place), dim=1), state.robot_pos[..., :2]), dim=1)
         vectors = away(self.layout, points, REACH)
         narrow = torch.linalg.vector_norm(vectors[:, 0], dim=-1, keepdim=True)
         return WayAhead(far, vectors[:, 1], narrow, vectors[:, 2:]).appended(target)
 
-    def goal_distance(self, state: SimState) -> Tensor:
-        """Distance of the object in these states `[..., N]` to its final goal, m."""
-        distance: Tensor = torch.linalg.vector_norm(state.object_pos[..., :2] - self.goal, dim=-1)
-        return distance
+    def reached(self, state: SimState, now: Measures) -> Measures:
+        """The measures `now` of states `[..., N]` with the distance and the angle to the final goal, not the target."""
+        goal = self.goal
+        distance = torch.linalg.vector_norm(state.object_pos[..., :2] - goal[:, :2], dim=-1)
+        if goal.shape[-1] == 2:
+            return now._replace(target_distance=distance)
+        turn = goal[:, 2] - state.object_rpy[..., 2]
+        return now._replace(target_distance=distance, angle_error=angle_between(self._fold, turn))
 
     def follow(self, path: SimState, counts: Tensor, final: SimState) -> Passage:
         """Count what happened in a decision, and return what happened in the episode so far.
@@ -122,17 +166,19 @@ class Obstacles:
         self.travelled += (torch.linalg.vector_norm(steps, dim=-1) * counts).sum(0).unsqueeze(-1)
         if self._patience:
             self._wait(final.object_pos[:, :2])
-        places = [(self._outline, 0.0, final.object_pos, final.object_rpy)]
-        for number, (outline, radius) in enumerate(self._robots):
-            places.append((outline, radius, final.robot_pos[:, number], final.robot_rpy[:, number]))
-        layout, apart = self.layout, []
-        for outline, radius, position, rpy in places:
-            around = nearest(layout, position[:, :2], _LOOKED_AT)
-            apart.append(gaps(around, position[:, None, :2] + rotate(outline, rpy[:, 2:])) - radius)
-        gap = torch.stack(apart, dim=-1)
+        gap = self._gap(final)
         self.touched += gap < CONTACT
-        near = (1.0 - gap / _NEAR).clamp(0.0, 1.0)
-        return Passage(self.touched.clone(), self.travelled.clone(), near[:, :1] + near[:, 1:])
+        return Passage(self.touched.clone(), self.travelled.clone(), gap)
+
+    def _gap(self, state: SimState) -> Tensor:
+        """Distance of the object, and of each robot, to the nearest obstacle, `[N, 1 + A]` m."""
+        position = torch.cat((state.object_pos.unsqueeze(1), state.robot_pos), dim=1)[..., :2]
+        yaw = torch.cat((state.object_rpy.unsqueeze(1), state.robot_rpy), dim=1)[..., 2]
+        around, apart = nearest(self.layout, position, _LOOKED_AT), []
+        for outline, radius, bodies in self._bodies:
+            placed = position[:, bodies, None] + rotate(outline, yaw[:, bodies, None])
+            apart.append(gaps(around.at((slice(None), bodies)), placed) - radius)
+        return torch.cat(apart, dim=1)
 
     def _wait(self, place: Tensor) -> None:
         """Count how long the object has stood still, and how long it still goes back."""

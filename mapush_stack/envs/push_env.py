@@ -173,22 +173,22 @@ class PushEnv(TeamEnv):
         """The decision that led to this path: how episodes ended."""
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
-        to_goal = None if self.obstacles is None else self.obstacles.goal_distance(path)
+        reached = None if self.obstacles is None else self.obstacles.reached(path, measures.at(slice(1, None)))
         ages, heights = self.episodes.age + self._clock, self.episodes.heights
         here = self.episodes.here if self._some_away else None
-        return judged(self.config, self.object, heights, whole_path, measures, to_goal, ages, here)
+        return judged(self.config, self.object, heights, whole_path, measures, reached, ages, here)
 
     def _transition(self, decision: Decision, path: SimState, passage: Optional[Passage]) -> rewards.Transition:
         """The decision's control steps as the reward terms see them, after new episodes have started."""
         now, previous = decision.now, decision.previous
-        near = None if passage is None else passage.near.expand_as(now.robot_distance)
+        gap = None if passage is None else passage.gap.expand(len(path.healthy), *passage.gap.shape)
         if self.config.quirks.reset_step_reward:
             fresh = self._measure(self._state, self._target)
             old_object = self._measure(decision.final, self._target).target_distance
             now, previous = seen_after_reset(decision, fresh, old_object)
         before = decision.whole_path.at(slice(None, -1))
         ending = decision.ending
-        return rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional, path, before, near)
+        return rewards.Transition(self.config, now, previous, ending.finished, ending.exceptional, path, before, gap)
 
     @property
     def target(self) -> Tensor:

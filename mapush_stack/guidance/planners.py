@@ -70,33 +70,40 @@ class FastMarching(Planner):
         self._cells = grid.shape(config.obstacles.arena)
         times = []
         for rows in torch.split(torch.arange(len(course.goal), device=course.goal.device), 1024):
-            part = Course(course.layout.at(rows), course.goal[rows], course.corner[rows])
+            part = course.at(rows)
             pace = grid.speed(grid.clearance(part, self._cells), config.obstacles.slow)
             times.append(grid.arrival_time(pace, part.goal - part.corner))
-        self._time = torch.cat(times).flatten()
+        self._slopes = _slopes(torch.cat(times))
+        self._last = torch.tensor([size - 2.0 for size in self._cells], device=course.goal.device)
 
     def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
         """See `Planner.follow`."""
-        corner, goal = self.course.corner[numbers], self.course.goal[numbers]
+        corner, (width, depth) = self.course.corner[numbers], self._cells
+        # In cells, seen from the middle of the first one.
+        at, goal = ((point - corner) / grid.CELL - 0.5 for point in (place, self.course.goal[numbers]))
+        first, step = numbers * (width * depth), _STRIDE / grid.CELL
         for _ in range(max(round(length / _STRIDE), 1)):
-            near = torch.linalg.vector_norm(goal - place, dim=-1, keepdim=True) < grid.CELL
-            ahead = place - _STRIDE * self._slope(numbers, place - corner)
-            place = torch.where(near, towards(place, goal, _STRIDE), ahead)
-        return place
+            cell = torch.minimum(at.floor().clamp_min(0.0), self._last)
+            within, (x, y) = (at - cell).clamp(0.0, 1.0), cell.to(torch.int64).unbind(-1)
+            slope = self._slopes[first + x * depth + y]
+            slope = torch.addcmul(slope[:, :2], slope[:, 2:], within.flip(-1))
+            way = goal - at
+            left = torch.linalg.vector_norm(way, dim=-1, keepdim=True)
+            downhill = slope * (-step / torch.linalg.vector_norm(slope, dim=-1, keepdim=True).clamp_min(1e-9))
+            straight = way * (step / left.clamp_min(1e-9)).clamp_max(1.0)
+            at = at + torch.where(left < 1.0, straight, downhill)
+        return corner + (at + 0.5) * grid.CELL
 
-    def _slope(self, numbers: Tensor, place: Tensor) -> Tensor:
-        """Gradient of the arrival time at `place` `[N, 2]`, seen from the corner, up to its length."""
-        (width, depth), at = self._cells, place / grid.CELL - 0.5
-        x = at[:, 0].floor().clamp(0, width - 2)
-        y = at[:, 1].floor().clamp(0, depth - 2)
-        u, v = (at[:, 0] - x).clamp(0, 1), (at[:, 1] - y).clamp(0, 1)
-        first = (numbers * width + x.to(torch.int64)) * depth + y.to(torch.int64)
-        low, right, above, both = (self._time[first + step] for step in (0, depth, 1, depth + 1))
-        along_x = (1 - v) * (right - low) + v * (both - above)
-        along_y = (1 - u) * (above - low) + u * (both - right)
-        slope = torch.stack((along_x, along_y), dim=-1)
-        unit: Tensor = slope / torch.linalg.vector_norm(slope, dim=-1, keepdim=True).clamp_min(1e-9)
-        return unit
+
+def _slopes(time: Tensor) -> Tensor:
+    """Gradients of arrival times `[M, X, Y]` interpolated between four cells' middles, `[M X Y, 3]`.
+
+    In the square that begins at a cell, at (u, v) in cells, the gradient is (first + third * v, second + third * u), in
+    seconds a cell.
+    """
+    low = time
+    right, above, both = (torch.roll(time, shift, (1, 2)) for shift in ((-1, 0), (0, -1), (-1, -1)))
+    return torch.stack((right - low, above - low, (both - above) - (right - low)), dim=-1).view(-1, 3)
 
 
 class Waypoints(Planner):

@@ -149,8 +149,9 @@ class SceneKind(SimulatorKind):
         # more is unhealthy.
         parts = len(body.parts)
         contacts = 4 * parts + team.contacts + (2 * (parts - 1) * len(team) if "geom_size" in fields else 0)
-        if around is not None:  # eight of each of two obstacles with the object, four of one with each robot
-            contacts, fields = contacts + 16 + 4 * len(team), (*fields, "geom_size")
+        if around is not None:  # eight of two obstacles, or of one with each part, and four of one with each robot
+            contacts += 8 * max(2, parts) + 4 * len(team)
+            fields = tuple(dict.fromkeys((*fields, "geom_size")))
         pyramids = sim.cone == "pyramidal"  # all that an engine for special scenes knows
         engine = self.engine_type(team, body, around) if pyramids else self.engine
         return engine(spec, sim.num_envs, device, contacts, fields, sim.threads)

@@ -166,9 +166,10 @@ class TaskConfig(Settings):
             raise ValueError(f"team_size must be null or two numbers of robots, 1 <= low <= high, not [{low}, {high}]")
         if self.goal == "pose" and self.ocb_expanded:
             raise ValueError("ocb_expanded must be false with goal=pose: it takes the target's yaw to be 0")
-        if self.obstacles.active and (self.goal == "pose" or self.quirks.reset_step_reward):
-            wrong = "goal must be position" if self.goal == "pose" else "quirks.reset_step_reward must be false"
-            raise ValueError(f"{wrong} with obstacles.arena: the team's target is a point on the way")
+        if self.obstacles.active and self.quirks.reset_step_reward:
+            raise ValueError(
+                "quirks.reset_step_reward must be false with obstacles.arena: the team's target is a point on the way"
+            )
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:
@@ -179,6 +180,11 @@ class TaskConfig(Settings):
     def goal_distance(self) -> float:
         """Success needs the object's centre this near the target, m."""
         return self.pose_distance if self.goal == "pose" else self.success_distance
+
+    @property
+    def turned(self) -> bool:
+        """Whether targets have a yaw: those of poses, and those that are aligned with gaps."""
+        return self.goal == "pose" or self.obstacles.aligned
 
     @property
     def max_steps(self) -> int:

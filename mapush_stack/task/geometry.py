@@ -78,7 +78,8 @@ class Measures(NamedTuple):
     object_speed: Tensor
     """`[...]` planar speed of the object's frame, m/s."""
     angle_error: Tensor
-    """`[...]` angle from the object's yaw to the nearest that looks like the target's, rad; 0 if the goal has none."""
+    """`[...]` angle from the object's yaw to the nearest that looks like the target's, times `urgency`, rad; 0 if the
+    target has none."""
 
     def at(self, index: Any) -> Measures:
         """Every tensor indexed by `index` along its leading dimensions."""
@@ -110,6 +111,18 @@ def turn_left(state: SimState, target: Tensor) -> Tensor:
     return target[..., 2] - state.object_rpy[..., 2]
 
 
+def angle_between(symmetry_fold: int, turn: Tensor) -> Tensor:
+    """Smallest angle by which an object must turn to look as after a turn by `turn` `[...]`, rad; 0 if it is round."""
+    if not symmetry_fold:
+        return torch.zeros_like(turn)
+    return wrap_to_pi(symmetry_fold * turn).abs() / symmetry_fold
+
+
+def urgency(config: TaskConfig, target: Tensor) -> Tensor:
+    """How much a target's yaw matters, `[...]`: 1 in a narrow gap and for a pose, 0 where anything does."""
+    return target[..., 3] if config.obstacles.aligned else torch.ones_like(target[..., 0])
+
+
 def measure(
     config: TaskConfig,
     vertices: Tensor,
@@ -124,17 +137,16 @@ def measure(
         config: has the goal, and switches of the occlusion measure.
         vertices: `[V, 2]` the object's outline in its own frame, m.
         state: `[...]`
-        target: `[..., 2]` in the arena frame, m; `[..., 3]` with the target's yaw, rad.
+        target: `[..., 2]` in the arena frame, m; `[..., 3]` with the target's yaw, rad; see `urgency`.
         symmetry_fold: rotations that leave the object unchanged, see `ObjectTask`.
         here: `[..., A]` bool, see `pair_distances`.
 
     """
     to_robot = state.robot_pos - state.object_pos.unsqueeze(-2)
     to_target = target[..., :2] - state.object_pos[..., :2]
-    if config.goal == "pose" and symmetry_fold:
-        turn = wrap_to_pi(symmetry_fold * turn_left(state, target)).abs() / symmetry_fold
-    else:
-        turn = torch.zeros_like(to_target[..., 0])
+    turn = torch.zeros_like(to_target[..., 0])
+    if config.turned:
+        turn = urgency(config, target) * angle_between(symmetry_fold, turn_left(state, target))
     return Measures(
         target_distance=torch.linalg.vector_norm(to_target, dim=-1),
         robot_distance=torch.linalg.vector_norm(to_robot, dim=-1),

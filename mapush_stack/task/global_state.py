@@ -31,15 +31,15 @@ def global_state(
       rates: 8 + 7A numbers.
     * `observation`: each robot's own observation, as upstream's critic has it (HARL: `state_type: FP`).
 
-    All have two more numbers if the goal is a pose, see `observations.turning`, and five more if obstacles are
+    All have two more numbers if targets have a yaw, see `observations.turning`, and five more if obstacles are
     observed. `outline` and `here` as in `observe`.
     """
     if config.global_state == "observation":
         return observe(config, target_object, state, target, None, outline, here)
     build = _published if config.global_state == "published" else _target_frame
     seen = build(target_object, state, target[..., :2])
-    if config.goal == "pose":
-        seen = torch.cat((seen, turning(target_object, state, target)), dim=-1)
+    if config.turned:
+        seen = torch.cat((seen, turning(config, target_object, state, target)), dim=-1)
     if config.obstacles.observed:
         seen = torch.cat((seen, seen_from_object(state, target)), dim=-1)
     return seen.unsqueeze(-2)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..registry import Registry
 from .config import ObjectTask, TaskConfig
-from .geometry import rotate, rotate_by, turn_left
+from .geometry import rotate, rotate_by, turn_left, urgency
 from .outline import evenly_spaced
 from .robot import RobotTask
 from .state import SimState
@@ -210,9 +210,9 @@ def observe(
 ) -> Tensor:
     """Observations `[..., A, D]` of a state with targets `[..., 2]`.
 
-    First the layout's numbers, then those of `turning` if the goal is a pose, those of `way.seen_by_robots` if
-    obstacles are observed, what the robot senses of itself, and zeros up to the widest robot's size. Targets of poses
-    are `[..., 3]`, with a yaw.
+    First the layout's numbers, then those of `turning` if targets have a yaw, those of `way.seen_by_robots` if
+    obstacles are observed, what the robot senses of itself, and zeros up to the widest robot's size. Targets with a yaw
+    are `[..., 3]`; `urgency` and `way` say what may follow.
 
     Args:
         config: has the layout.
@@ -229,8 +229,8 @@ def observe(
     here = torch.ones_like(yaw) if here is None else here
     fields = LAYOUTS[config.observation](relative(state, target, yaw, outline, here), target_object)
     values = [field.values for field in fields]
-    if config.goal == "pose":
-        values.append(turning(target_object, state, target).unsqueeze(-2).expand(*yaw.shape, -1))
+    if config.turned:
+        values.append(turning(config, target_object, state, target).unsqueeze(-2).expand(*yaw.shape, -1))
     if config.obstacles.observed:
         values.append(seen_by_robots(state, target, yaw))
     return torch.cat([*values, state.senses], dim=-1)
@@ -241,10 +241,10 @@ def outline_of(config: TaskConfig, vertices: Tensor) -> Tensor:
     return evenly_spaced(vertices, config.outline_points)
 
 
-def turning(target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
-    """How far the object has to turn: cosine and sine of its symmetry times the angle, `[..., 2]`."""
+def turning(config: TaskConfig, target_object: ObjectTask, state: SimState, target: Tensor) -> Tensor:
+    """How far the object has to turn: cosine and sine of its symmetry times the angle, times `urgency`, `[..., 2]`."""
     angle = target_object.symmetry_fold * turn_left(state, target)
-    return torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
+    return urgency(config, target).unsqueeze(-1) * torch.stack((torch.cos(angle), torch.sin(angle)), dim=-1)
 
 
 def fields_of(config: TaskConfig, target_object: ObjectTask, robots: int) -> List[Field]:
@@ -268,7 +268,7 @@ def mirror_signs(
         if field.mirror is None:
             return None
         signs += field.mirror
-    if config.goal == "pose":
+    if config.turned:
         signs += (1.0, -1.0)
     if config.obstacles.observed:
         signs += MIRROR

@@ -37,6 +37,10 @@ class ObstacleConfig(Settings):
         0.0, ge=0, le=3600, description="an object that has stood still for so long is taken back a little, s; 0: never"
     )
     observed: bool = Field(False, description="robots see the way ahead and what is near (docs/long_way.md)")
+    aligned: bool = Field(
+        False,
+        description="where the object hardly fits through a gap, targets are on the gap's axis, and turned as it fits",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> ObstacleConfig:
@@ -46,7 +50,7 @@ class ObstacleConfig(Settings):
                 raise ValueError(f"{name} must be two lengths above 0, not [{pair[0]:g}, {pair[1]:g}]")
             if name != "arena" and pair[0] > pair[1]:
                 raise ValueError(f"{name} must be two lengths, low <= high, not [{pair[0]:g}, {pair[1]:g}]")
-        wanted = self.boxes or self.cylinders or self.gates or self.observed or self.planner != "direct"
+        wanted = self.boxes or self.cylinders or self.gates or self.observed or self.aligned or self.planner != "direct"
         if self.arena is None and wanted:
             raise ValueError("arena must be given, such as [14, 14], with obstacles or a planner")
         return self

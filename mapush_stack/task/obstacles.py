@@ -64,6 +64,10 @@ class Course(NamedTuple):
     corner: Tensor
     """`[M, 2]` corner of the arena with the least x and y, m"""
 
+    def at(self, index: Any) -> Course:
+        """The courses with these indices."""
+        return Course(self.layout.at(index), self.goal[index], self.corner[index])
+
 
 class Rooms(NamedTuple):
     """What must be free of obstacles."""
@@ -95,10 +99,12 @@ def distances(layout: Layout, points: Tensor) -> Tensor:
     return torch.where(layout.round.unsqueeze(-2), (x * x + y * y).sqrt() - half_x, box)
 
 
-def nearest(layout: Layout, point: Tensor, count: int) -> Layout:
-    """The `count` obstacles of each layout `[..., K]` that are nearest to a point `[..., 2]`, `[..., count]`."""
-    away = distances(layout, point.unsqueeze(-2)).squeeze(-2)
-    return layout.chosen(away.topk(min(count, away.shape[-1]), dim=-1, largest=False, sorted=False).indices)
+def nearest(layout: Layout, points: Tensor, count: int) -> Layout:
+    """The `count` obstacles `[..., P, count]` of each layout that are nearest to each point `[..., P, 2]`."""
+    away = distances(layout, points)
+    numbers = away.topk(min(count, away.shape[-1]), dim=-1, largest=False, sorted=False).indices
+    found = layout.chosen(numbers.flatten(-2))
+    return Layout(*(tensor.reshape(*numbers.shape, *tensor.shape[numbers.dim() - 1 :]) for tensor in found))
 
 
 def present(layout: Layout) -> Tensor:
@@ -119,19 +125,25 @@ def outlines(layout: Layout) -> List[Tensor]:
     return found
 
 
+def closest(layout: Layout, points: Tensor) -> Tensor:
+    """The point of each obstacle `[...]` that is nearest to a point `[..., 2]`, which may be within; m."""
+    cos, sin = torch.cos(layout.yaw), torch.sin(layout.yaw)
+    offset, half = rotate_by(points - layout.centre, cos, -sin), layout.half
+    length = torch.linalg.vector_norm(offset, dim=-1, keepdim=True).clamp_min(1e-6)
+    rim = offset * (half[..., :1] / length).clamp_max(1.0)
+    edge = torch.where(layout.round.unsqueeze(-1), rim, torch.minimum(torch.maximum(offset, -half), half))
+    return layout.centre + rotate_by(edge, cos, sin)
+
+
 def away(layout: Layout, points: Tensor, reach: float) -> Tensor:
     """Vectors `[..., P, 2]` away from the obstacle that is nearest to each point `[..., P, 2]`.
 
-    They are 1 long at its edge, and 0 at `reach` (m); inside a box they are 0 too.
+    They are 1 long at its edge, and 0 at `reach` (m) and inside.
     """
-    centre, yaw, half, is_round = layout.chosen(distances(layout, points).argmin(-1))
-    cos, sin = torch.cos(yaw), torch.sin(yaw)
-    offset = rotate_by(points - centre, cos, -sin)
-    # To the nearest point of a box, or to the middle of a cylinder.
-    outside = torch.where(is_round.unsqueeze(-1), offset, offset - torch.minimum(torch.maximum(offset, -half), half))
+    outside = points - closest(layout.chosen(distances(layout, points).argmin(-1)), points)
     length = torch.linalg.vector_norm(outside, dim=-1, keepdim=True)
-    beyond = torch.where(is_round.unsqueeze(-1), length - half[..., :1], length)
-    return rotate_by(outside / length.clamp_min(1e-6) * (1 - beyond / reach).clamp(0.0, 1.0), cos, sin)
+    vectors: Tensor = outside / length.clamp_min(1e-6) * (1 - length / reach).clamp_min(0.0)
+    return vectors
 
 
 def gaps(layout: Layout, outline: Tensor) -> Tensor:

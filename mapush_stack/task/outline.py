@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Tuple
+
 import torch
 from torch import Tensor
 
@@ -24,6 +27,18 @@ def evenly_spaced(vertices: Tensor, count: int) -> Tensor:
     index = edge.expand(*edge.shape[:-1], 2)
     points: Tensor = vertices.gather(-2, index) + share * edges.gather(-2, index)
     return points
+
+
+def narrowest(vertices: Tensor) -> Tuple[Tensor, Tensor]:
+    """Least widths of outlines `[..., V, 2]`, m, and the directions of the edges they are across, rad; `[...]` each."""
+    edges = torch.roll(vertices, -1, dims=-2) - vertices
+    lengths = torch.linalg.vector_norm(edges, dim=-1)
+    offset = vertices.unsqueeze(-3) - vertices.unsqueeze(-2)
+    across = edges[..., :1] * offset[..., 1] - edges[..., 1:] * offset[..., 0]  # `[..., V, V]`: edge, vertex
+    widths = (across.amax(-1) - across.amin(-1)) / lengths.clamp_min(1e-9)
+    width, edge = torch.where(lengths > 1e-6, widths, torch.full_like(widths, math.inf)).min(-1)
+    x, y = edges.gather(-2, edge[..., None, None].expand(*edge.shape, 1, 2)).squeeze(-2).unbind(-1)
+    return width, torch.atan2(y, x)
 
 
 def convex_hull(points: Tensor) -> Tensor:

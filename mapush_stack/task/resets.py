@@ -33,7 +33,7 @@ class Start(NamedTuple):
     state: SimState
     """Poses and twists of robots and object, `[N, ...]`."""
     target: Tensor
-    """`[N, 2]` the target point in the arena frame, m; if the goal is a pose `[N, 3]`, with its yaw, rad."""
+    """`[N, 2]` the target point in the arena frame, m; if it is turned `[N, 3]`, with its yaw, rad."""
 
 
 def draw_start(
@@ -70,10 +70,11 @@ def draw_start(
     object_pos = torch.zeros_like(object_rpy)
     object_pos[:, 2] = target_object.start_height
     target = _polar(_scale(shared[:, 3], config.target_distance), _scale(shared[:, 4], (0.0, 2 * math.pi)))
-    if config.goal == "pose":
+    if config.turned:
         target = torch.cat((target, _scale(shared[:, 5:6], (0.0, 2 * math.pi))), dim=-1)
-    if config.obstacles.observed:  # room for what is seen of the way, which the episode fills
-        target = torch.cat((target, target.new_zeros(len(target), 5 + 2 * robots)), dim=-1)
+    # Room for what the planner says of the target and of the way to it.
+    room = config.obstacles.aligned + (5 + 2 * robots) * config.obstacles.observed
+    target = torch.nn.functional.pad(target, (0, room))
 
     planar = _places(config, target_object, shared, per_robot, object_rpy[:, 2:], vertices, radius)
     robot_pos = torch.cat((planar, heights.expand_as(planar[..., 0]).unsqueeze(-1)), dim=-1)

@@ -37,8 +37,8 @@ class Transition(NamedTuple):
     """Robots and object after the step."""
     previous_state: SimState
     """Robots and object before the step."""
-    obstacle: Optional[Tensor] = None
-    """`[..., A]` how near obstacles are to the object and to the robot, see `obstacle`; None without obstacles."""
+    gap: Optional[Tensor] = None
+    """`[..., 1 + A]` distances of the object and of each robot to obstacles, m; None without obstacles."""
 
 
 Term = Callable[[Transition], Tensor]
@@ -94,7 +94,7 @@ def progress(step: Transition) -> Tensor:
 
 @register_reward_term
 def angle_progress(step: Transition) -> Tensor:
-    """a' - a for every robot, a the angle error of the goal's pose in rad; 0 if the goal is a position."""
+    """a' - a for every robot, a the angle error in rad (`Measures.angle_error`); 0 if targets have no yaw."""
     return _for_every_robot(step, step.before.angle_error - step.now.angle_error)
 
 
@@ -125,7 +125,13 @@ def separation(step: Transition) -> Tensor:
 @register_reward_term
 def obstacle(step: Transition) -> Tensor:
     """max(0, 1 - gap / 0.2 m) of the robot, plus that of the object, at the end of the decision; gaps to obstacles."""
-    return torch.zeros_like(step.now.robot_distance) if step.obstacle is None else step.obstacle
+    return _nearness(step, 0.2)
+
+
+@register_reward_term
+def contact(step: Transition) -> Tensor:
+    """max(0, 1 - gap / 0.05 m) of the robot, plus that of the object, at the end of the decision; gaps to obstacles."""
+    return _nearness(step, 0.05)
 
 
 @register_reward_term
@@ -171,6 +177,14 @@ def _value(name: str, step: Transition) -> Tensor:
 
 def _approach_distance(step: Transition, measures: Measures) -> Tensor:
     return measures.robot_distance if step.config.quirks.approach_height else measures.planar_robot_distance
+
+
+def _nearness(step: Transition, reach: float) -> Tensor:
+    """How near obstacles are to each robot, plus how near to the object: 1 each at contact, 0 from `reach` (m) on."""
+    if step.gap is None:
+        return torch.zeros_like(step.now.robot_distance)
+    near = (1.0 - step.gap / reach).clamp(0.0, 1.0)
+    return near[..., :1] + near[..., 1:]
 
 
 def _for_every_robot(step: Transition, value: Tensor) -> Tensor:

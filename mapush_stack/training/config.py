@@ -113,10 +113,6 @@ class ExperimentConfig(Settings):
             wrong = self.object.wrong_outline()
             if wrong:
                 raise ValueError(f"object.task.vertices {wrong}")
-        if self.object.family is not None and self.task.obstacles.active:
-            raise ValueError(
-                f"task.obstacles are not allowed with {self.object.name}: the way around them is planned for one object"
-            )
         size, robots = self.task.team_size, len(self.team_kinds)
         if size is not None and size[1] > robots:
             raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")

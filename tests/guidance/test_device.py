@@ -5,6 +5,7 @@ import torch
 
 from mapush_stack.envs import obstacles
 from mapush_stack.guidance import grid
+from mapush_stack.task.geometry import Measures
 from mapush_stack.task.obstacles import Course, Layout
 from mapush_stack.task.state import SimState
 from tests.conftest import small_config
@@ -18,12 +19,14 @@ def zeros(*shape, dtype=torch.float32):
     return torch.zeros(shape, dtype=dtype, device=META)
 
 
-@pytest.mark.parametrize("planner", ["fast_marching", "straight"])
-def test_a_decision_stays_on_its_device(planner, monkeypatch):
+@pytest.mark.parametrize("planner, aligned", [("fast_marching", False), ("fast_marching", True), ("straight", True)])
+def test_a_decision_stays_on_its_device(planner, aligned, monkeypatch):
     with pytest.raises((RuntimeError, NotImplementedError)):
         torch.minimum(zeros(2), torch.zeros(2))
     changes = [f"planner={planner}", "boxes=3", "gates=1", "cylinders=2", "observed=true", "patience=1", "layouts=6"]
-    config = small_config(*ARENA, *(f"task.obstacles.{one}" for one in changes))
+    goal = f"task.goal={'pose' if aligned else 'position'}"
+    changes.append(f"aligned={str(aligned).lower()}")
+    config = small_config(*ARENA, goal, *(f"task.obstacles.{one}" for one in changes))
     slots = len(config.task.obstacles.slots)
     monkeypatch.setattr(grid, "settled", lambda before, time: True)
     pair = (6, slots, 2)
@@ -38,5 +41,6 @@ def test_a_decision_stays_on_its_device(planner, monkeypatch):
     rows, mask = zeros(4, dtype=torch.int64), zeros(4, dtype=torch.bool)
     around.start(rows, rows, rows, mask)
     passage = around.follow(path, zeros(5, 4, dtype=torch.bool), path.at(-1))
-    found = (*passage, around.target(path.at(-1)), around.goal_distance(path), around.goal)
+    now = Measures(*(zeros(6, 4) for _ in Measures._fields))
+    found = (*passage, around.target(path.at(-1)), around.reached(path, now).angle_error, around.goal)
     assert all(tensor.device == META for tensor in found)

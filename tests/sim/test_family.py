@@ -10,7 +10,7 @@ from mapush_stack.envs import factory
 from mapush_stack.errors import UserError
 from mapush_stack.sim.config import FamilyConfig, ObjectBody
 from mapush_stack.sim.family import Shapes, draw_shapes
-from mapush_stack.task.outline import convex_hull, evenly_spaced
+from mapush_stack.task.outline import convex_hull, evenly_spaced, narrowest
 from tests.conftest import small_config
 from tests.sim.test_planar_engine import toward
 
@@ -195,6 +195,48 @@ def test_a_wrong_range_is_one_sentence(change):
         small_config(*SETS, change, object_name="random")
 
 
-def test_obstacles_and_random_objects_are_one_sentence():
-    with pytest.raises(UserError, match=r"task\.obstacles are not allowed with random"):
-        small_config(*SETS, "task.obstacles.arena=[14,14]", "task.obstacles.boxes=2", object_name="random")
+WAY = [
+    "task.obstacles.arena=[16,16]",
+    "task.target_distance=[8,11]",
+    "task.obstacles.gates=1",
+    "task.obstacles.gap=[0.8,2.6]",
+    "task.obstacles.layouts=64",
+    "object.family.size=[0.6,2.4]",
+]
+
+
+@pytest.mark.parametrize("backend", ["mujoco", "warp"])
+def test_every_object_has_courses_that_it_fits_through(backend, mujoco):
+    if backend == "warp":
+        pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
+    more = ["task.obstacles.boxes=2", "task.obstacles.clearance=1.25", "task.obstacles.planner=fast_marching"]
+    more += ["task.obstacles.aligned=true", f"sim.backend={backend}", "sim.device=cpu"]
+    config = small_config(*SETS, *WAY, *more, object_name="random")
+    env = factory.make_env(config.task, config.object, config.sim, 1, team=config.team_kinds)
+    narrow = set()
+    for episode in range(12):
+        env.reset(episode=episode)
+        centre, half = env.obstacles.layout.centre[..., 1], env.obstacles.layout.half[..., 1]
+        gap = (centre[:, 5] - half[:, 5]) - (centre[:, 4] + half[:, 4])
+        width = narrowest(env.vertices)[0]
+        assert (gap > width).all()
+        narrow.update((gap < 1.2).nonzero().flatten().tolist())
+    assert 0 < len(narrow) < 8  # narrow gaps for narrow objects
+    step = env.step(torch.ones(8, 2, 3))
+    assert step.path.healthy.all() and int(env.simulator.overflows()) == 0
+    assert step.observations.isfinite().all()
+    # Contact counts with each object's own outline.
+    layout, state = env.obstacles.layout, env.sim_state
+    reach = env.vertices[..., 0].amax(-1)
+    for apart in (0.03, 0.0):
+        pos, rpy = state.object_pos.clone(), torch.zeros_like(state.object_rpy)
+        pos[:, 0], pos[:, 1] = layout.centre[:, 1, 0] - layout.half[:, 1, 0] - reach - apart, 0.0
+        found = env.obstacles._gap(state._replace(object_pos=pos, object_rpy=rpy))[:, 0]
+        assert found.tolist() == pytest.approx([apart] * 8, abs=1e-4)
+
+
+def test_an_object_that_fits_through_no_course_is_one_sentence(mujoco):
+    config = small_config(*SETS, *WAY, "task.obstacles.clearance=0.6", object_name="random")
+    says = r"the widest way lets an object of 1.15 m through, and the object of environment \d is 1.\d+ m wide; ask for"
+    with pytest.raises(UserError, match=says):
+        factory.make_env(config.task, config.object, config.sim, 1, team=config.team_kinds)

@@ -1,6 +1,7 @@
 """Obstacles in the simulators, and in an environment over them."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -64,9 +65,9 @@ def test_nothing_goes_through_an_obstacle(backend, robot):
     commands[..., 0] = 0.5
     path = env.simulator.step(commands, 150)
     assert path.healthy.all() and int(env.simulator.overflows()) == 0
-    outline, radius = env.obstacles._robots[0]
-    placed = path.robot_pos[:, :, 0, None, :2] + rotate(outline, path.robot_rpy[:, :, 0, 2:])
-    gap = (gaps(layout, placed) - radius).amin(0)
+    kind = env.simulator.robots[0]
+    placed = path.robot_pos[:, :, 0, None, :2] + rotate(torch.tensor(kind.outline), path.robot_rpy[:, :, 0, 2:])
+    gap = (gaps(layout, placed) - kind.round).amin(0)
     assert (gap > -0.05).all() and (gap < 0.03).all()
     assert (path.robot_pos[-1, :, 1, :2] - pos[:, 1, :2]).norm(dim=-1).max() > 1.0
 
@@ -180,15 +181,63 @@ def test_an_object_that_stands_still_is_taken_back():
     assert torch.allclose(env.target, ahead, atol=0.05)
 
 
-def test_what_robots_see_of_the_way_is_mirrored():
+@pytest.mark.parametrize("aligned", ["false", "true"])
+def test_a_pose_is_reached_where_the_object_is_turned_too(aligned):
+    changes = ["task.goal=pose", "task.obstacles.planner=fast_marching", f"task.obstacles.aligned={aligned}"]
+    env = make(*changes, auto_reset=False)
+    env.reset()
+    assert env.goal.shape == (8, 3) and env.goal[:, 2].std() > 1 and env.spec.observation_size == 24
+    assert torch.equal(env.target[:, 2], env.goal[:, 2])  # far from any gap
+    state = env.sim_state
+    place, rpy = state.object_pos.clone(), torch.zeros_like(state.object_rpy)
+    place[:, :2] = env.goal[:, :2]
+    rpy[:, 2] = env.goal[:, 2] + math.pi / 2 + torch.tensor([0.0, 0.0, 0.06, -0.06, 0.3, 0.7, -0.3, 1.4])
+    away = state.robot_pos.clone()
+    away[..., 0] += 100
+    env.simulator.reset(torch.arange(8), state._replace(object_pos=place, object_rpy=rpy, robot_pos=away))
+    step = env.step(torch.zeros(8, 2, 3))
+    assert step.episode.success.tolist() == [True] * 4 + [False] * 4
+    off = [0.0, 0.0, 0.06, 0.06, 0.3, 0.7, 0.3, math.pi / 2 - 1.4]
+    assert step.episode.angle_error.tolist() == pytest.approx(off, abs=0.02)
+
+
+def test_before_a_gate_the_target_is_turned_as_the_object_fits():
+    changes = ["gates=1", "gap=[1.5,1.5]", "planner=fast_marching", "aligned=true", "boxes=0", "cylinders=0"]
+    env = make(*(f"task.obstacles.{one}" for one in changes), "task.rewards.angle_progress=1.0", auto_reset=False)
+    env.reset()
+    assert (env.target[:, 3] == 0).sum() >= 6  # no gap is near the starts
+    layout, state = env.obstacles.layout, env.sim_state
+    low, high = (layout.at((slice(None), number)) for number in (4, 5))
+    middle = torch.stack(
+        (low.centre[:, 0], 0.5 * ((low.centre + low.half)[:, 1] + (high.centre - high.half)[:, 1])), -1
+    )
+    place, rpy = state.object_pos.clone(), torch.zeros_like(state.object_rpy)
+    place[:, :2] = middle - 0.9 * torch.sign(middle[:, :1]) * torch.tensor([1.0, 0.0])
+    rpy[:, 2] = 0.4
+    env.simulator.reset(torch.arange(8), state._replace(object_pos=place, object_rpy=rpy))
+    env._look()
+    env._aim()
+    assert (env.target[:, 3] == 1).all() and (env.target[:, 1] - middle[:, 1]).abs().max() < 0.05
+    assert torch.allclose(torch.sin(4 * env.target[:, 2]), torch.zeros(8), atol=1e-3)
+    seen, measured = env.observe()[0], env._measure(env.sim_state, env.target)
+    turn = torch.tensor([math.cos(1.6), -math.sin(1.6)]).expand(8, 2, 2)
+    assert torch.allclose(seen[..., -2:], turn, atol=0.02)
+    assert measured.angle_error.tolist() == pytest.approx([0.4] * 8, abs=0.01)
+
+
+@pytest.mark.parametrize("aligned", ["false", "true"])
+def test_what_robots_see_of_the_way_is_mirrored(aligned):
     from mapush_stack.task.observations import observe
     from mapush_stack.task.way import WayAhead
 
-    env = make("task.obstacles.planner=fast_marching", "task.obstacles.observed=true")
+    changes = ["task.obstacles.planner=fast_marching", "task.obstacles.observed=true"]
+    env = make(*changes, f"task.obstacles.aligned={aligned}")
     env.reset()
     flip = torch.tensor([1.0, -1.0])
     state, target = env.sim_state, env.target
-    way = WayAhead.of(target)
+    if aligned == "true":
+        target[:, 2:4] = torch.tensor([0.3, 0.7])
+    way = WayAhead.of(target, 2)
     turned = way._replace(far=way.far * flip, away=way.away * flip, own=way.own * flip)
     mirrored = state._replace(
         robot_pos=state.robot_pos * torch.tensor([1.0, -1.0, 1.0]),
@@ -197,7 +246,8 @@ def test_what_robots_see_of_the_way_is_mirrored():
         object_rpy=-state.object_rpy,
     )
     seen = observe(env.config, env.object, state, target)
-    other = observe(env.config, env.object, mirrored, turned.appended(target[:, :2] * flip))
+    flipped = target[:, :-9] * torch.tensor([1.0, -1.0, -1.0, 1.0])[: target.shape[1] - 9]
+    other = observe(env.config, env.object, mirrored, turned.appended(flipped))
     signs = torch.tensor(env.spec.agents[0].mirror.observation)
     assert seen.shape[-1] == len(signs) == env.spec.observation_size
     assert torch.allclose(other, seen * signs, atol=1e-4)
@@ -206,7 +256,7 @@ def test_what_robots_see_of_the_way_is_mirrored():
 def test_what_cannot_be_is_refused():
     with pytest.raises(UserError, match=r"arena must be given, such as \[14, 14\], with obstacles or a planner"):
         small_config("task.obstacles.boxes=3")
-    with pytest.raises(UserError, match=r"task.goal must be position with obstacles.arena"):
-        small_config(*WAY, "task.goal=pose")
+    with pytest.raises(UserError, match=r"reset_step_reward must be false with obstacles.arena"):
+        small_config(*WAY, "task.quirks.reset_step_reward=true", "task.action_repeat=1")
     with pytest.raises(UserError, match=r"gap must be two lengths, low <= high, not \[3, 2\]"):
         small_config(*WAY, "task.obstacles.gap=[3,2]")

@@ -22,7 +22,7 @@ BEFORE = measures(1.9, [1.5, 0.8], [1.4, 0.75], [0.5], [0.5, -0.1], 0.0, 0.75)
 def transition(preset="default", finished=False, exceptional=0, now=NOW, before=BEFORE):
     config = small_config(preset=preset).task
     ends = torch.tensor([finished]), torch.tensor([exceptional])
-    return rewards.Transition(config, now, before, *ends, None, None, torch.tensor([[0.3, 1.2]]))
+    return rewards.Transition(config, now, before, *ends, None, None, torch.tensor([[0.15, 0.19, 0.04]]))
 
 
 def test_each_term_is_its_formula():
@@ -37,7 +37,8 @@ def test_each_term_is_its_formula():
         "approach_progress": [0.2, -0.1],
         "collision": [1 / (0.02 + 0.4 / 3)] * 2,
         "separation": [0.1, 0.1],
-        "obstacle": [0.3, 1.2],
+        "obstacle": [0.3, 1.05],  # the object 0.25, the robots 0.05 and 0.8
+        "contact": [0.0, 0.2],
         "push": [1, 1],
         "ocb": [0.6, -0.2],
         "ocb_progress": [0.1, -0.1],
