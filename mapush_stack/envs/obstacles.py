@@ -89,11 +89,15 @@ class Obstacles:
             memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
-    def target(self, state: SimState) -> Tensor:
-        """The team's next target in these states, `[N, 2]` m; if it is observed with the way ahead behind it."""
+    def target(self, state: SimState, remember: bool = True) -> Tensor:
+        """The team's next target in these states, `[N, 2]` m; if it is observed with the way ahead behind it.
+
+        Without `remember` the planner forgets that it was asked.
+        """
         place = state.object_pos[..., :2]
         target, passed = self._planner.target(self.course, place, self.passed)
-        self.passed.copy_(passed)
+        if remember:
+            self.passed.copy_(passed)
         if self._patience:
             target = torch.where((self.back > 0).unsqueeze(-1), 2 * place - target, target)
         if not self._observed:
