@@ -15,6 +15,15 @@ from ..task.geometry import Measures
 from ..task.state import SimState
 
 
+class Sight(NamedTuple):
+    """Where things are as robots know it: what they observe is made of this."""
+
+    state: SimState
+    """`[N, ...]` with x, y and yaw as measured; of the rest robots observe only what they sense of themselves."""
+    target: Tensor
+    """`[N, 2]` as `PushEnv.target`; if a planner leads the team, from where the object was measured."""
+
+
 @dataclass
 class Step(TeamStep):
     """What a decision led to, with the results of episodes; rewards are sums over its control steps."""
@@ -28,6 +37,8 @@ class Step(TeamStep):
     """`[N, ...]` before any reset: where an episode ended, else the present state."""
     final_target: Tensor
     """`[N, 2]` likewise."""
+    final_sight: Optional[Sight] = None
+    """Both as robots know them; None if that is exactly."""
 
 
 class Decision(NamedTuple):

@@ -42,13 +42,15 @@ class Episodes:
         mass: Optional[Tensor],
     ) -> None:
         """Arguments as in `PushEnv`; `vertices` `[V, 2]` or `[N, V, 2]` are the objects' outlines, m."""
-        self._object, self._seed, self._first_env, self._vertices = target_object, seed, first_env, vertices
+        self._object, self._seed, self._vertices = target_object, seed, vertices
         self._mass = None if mass is None else mass.to(simulator.device)
         count, device, robots = simulator.num_envs, simulator.device, simulator.robots
         self._radius = max(robot.radius for robot in robots)
         self.heights = torch.tensor([robot.start_height for robot in robots], device=device)
         """`[A]` of the robots at a start, m."""
         zeros = torch.zeros(count, dtype=torch.int64, device=device)
+        self.ids = torch.arange(first_env, first_env + count, device=device)
+        """`[N]` number of each environment in a larger set."""
         self.number, self.age, self.collaboration = zeros, zeros.clone(), zeros.clone()
         self.earned = torch.zeros(count, device=device)
         """`[N]` sum of the rewards, mean of the team."""
@@ -79,7 +81,7 @@ class Episodes:
 
         The robots `absent` are taken away; None if all robots are always here.
         """
-        ids, numbers = rows + self._first_env, self.number[rows]
+        ids, numbers = self.ids[rows], self.number[rows]
         vertices = self._vertices[rows] if self._vertices.dim() == 3 else self._vertices
         start = draw_start(config, self._object, self._seed, ids, numbers, self.heights, vertices, self._radius)
         mass = None if self._mass is None else self._mass[rows]
@@ -101,8 +103,7 @@ class Episodes:
 
     def grow_old(self, config: TaskConfig) -> None:
         """Give all episodes random ages, and let no statistics count them."""
-        ids = torch.arange(self._first_env, self._first_env + len(self.age), device=self.age.device)
-        self.age.copy_(draw_ages(config, self._seed, ids))
+        self.age.copy_(draw_ages(config, self._seed, self.ids))
         self.counted.zero_()
 
     def count(

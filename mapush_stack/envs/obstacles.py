@@ -111,11 +111,15 @@ class Obstacles:
             memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
-    def target(self, state: SimState) -> Tensor:
-        """The team's next target in these states, `[N, 2]` m; `TaskConfig` and `WayAhead` say what is behind it."""
+    def target(self, state: SimState, remember: bool = True) -> Tensor:
+        """The team's next target in these states, `[N, 2]` m; `TaskConfig` and `WayAhead` say what is behind it.
+
+        Without `remember` the planner forgets that it was asked.
+        """
         place, around = state.object_pos[..., :2], self._config.obstacles
         ahead, passed = self._planner.target(self.course, place, self.passed)
-        self.passed.copy_(passed)
+        if remember:
+            self.passed.copy_(passed)
         length = FAR - self._planner.look_ahead
         yaw = self._goals[self.course, 2:]
         if around.aligned:

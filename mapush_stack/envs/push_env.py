@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -18,8 +18,9 @@ from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
 from ..task.resets import draw_start
 from ..task.state import SimState
-from .decision import Decision, Step, judged, seen_after_reset
+from .decision import Decision, Sight, Step, judged, seen_after_reset
 from .episodes import Episodes, overwrite
+from .link import Link
 from .obstacles import Obstacles, Passage
 from .spec import team_spec, with_senses
 from .statistics import EnvStatistics
@@ -73,15 +74,21 @@ class PushEnv(TeamEnv):
         self._started = self._closed = False
         self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
         """What stands in the way; None for nothing."""
+        self.config = config
+        self.link = Link(config, self.episodes, self.obstacles, simulator, seed)
+        """What robots know, and when commands reach them."""
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
         start = draw_start(config, target_object, seed, self._rows, zeros, self.episodes.heights)
         self._state, self._target = with_senses(start.state, robots), torch.zeros_like(start.target)
 
     def configure(self, config: TaskConfig) -> None:
-        """Go on with other rewards or limits; observations and action repeat must stay as they are."""
+        """Go on with other rewards, limits or sensing; observations and action repeat must stay as they are."""
         self._check_open()
-        self.config = config
+        sensed_before, self.config = self.config.sensing, config
+        if config.sensing != sensed_before:
+            self.link = Link(config, self.episodes, self.obstacles, self.simulator, self.seed)
+            self.link.start(self._rows, torch.ones_like(self.episodes.valid), self._state)
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
         posed, around = config.goal == "pose", config.obstacles.active
@@ -104,8 +111,8 @@ class PushEnv(TeamEnv):
     def observe(self) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.observe`."""
         self._check_started()
-        seen = self._state, self._target, self.episodes.here
-        return self._observe(*seen), self._global_state(*seen)
+        here = self.episodes.here
+        return self._observe(*self.sight, here), self._global_state(self._state, self._target, here)
 
     def step(self, action: Tensor) -> Step:
         """Hold `action` `[N, A, K]`, float32 on the environment's device, for one decision.
@@ -123,14 +130,15 @@ class PushEnv(TeamEnv):
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         if self._some_away:
             commands = commands * self.episodes.here.unsqueeze(-1)
-        path = self.simulator.step(commands, self.config.action_repeat)
+        path = self.link.driver.step(commands, self.config.action_repeat)
         healthy = path.healthy & action.isfinite().flatten(1).all(-1)
-        return self._conclude(self.simulator.work_path, *path._replace(healthy=healthy))
+        return self._conclude(self.link.driver.work_path, *path._replace(healthy=healthy))
 
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
         assert isinstance(step, Step)
-        return self._observe(step.final, step.final_target, step.episode.here)
+        seen = step.final_sight or (step.final, step.final_target)
+        return self._observe(*seen, step.episode.here)
 
     def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
@@ -138,6 +146,7 @@ class PushEnv(TeamEnv):
         final_target = self._target.clone()
         decision = self._judge(path)
         done, final = decision.done, decision.final
+        last_sight = self.link.follow(path, self.episodes.age + self._clock, decision, final_target)
         passage = None
         if self.obstacles is not None:
             passage = self.obstacles.follow(decision.whole_path, decision.counts, final)
@@ -150,14 +159,19 @@ class PushEnv(TeamEnv):
         self._aim()
         final_target = torch.where(done.unsqueeze(-1), final_target, self._target)
         reward, ended = self._reward(self._transition(decision, path, passage), decision.counts, ended)
-        yaw = self._state.robot_rpy[..., 2]
+        sight, final_sight = self.link.sight(self._state, self._target), None
+        if last_sight is not None:
+            seen_target = torch.where(done.unsqueeze(-1), last_sight.target, sight.target)
+            final_sight = last_sight._replace(target=seen_target)
+        yaw = sight.state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:
-            yaw = torch.where(done.unsqueeze(-1), final.robot_rpy[..., 2], yaw)
+            before = (final_sight.state if final_sight else final).robot_rpy[..., 2]
+            yaw = torch.where(done.unsqueeze(-1), before, yaw)
         both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
         state, final_state = self._global_state(*both, torch.stack((self.episodes.here, ended.here))).unbind(0)
         truncated = decision.truncated(never=self.config.quirks.terminal_time_limit)
         return Step(
-            observations=self._observe(self._state, self._target, self.episodes.here, yaw),
+            observations=self._observe(*sight, self.episodes.here, yaw),
             state=state,
             rewards=reward,
             terminated=done & ~truncated,
@@ -167,6 +181,7 @@ class PushEnv(TeamEnv):
             path=path,
             final=final,
             final_target=final_target,
+            final_sight=final_sight,
         )
 
     def _judge(self, path: SimState) -> Decision:
@@ -201,6 +216,12 @@ class PushEnv(TeamEnv):
         return self._target if self.obstacles is None else self.obstacles.goal
 
     @property
+    def sight(self) -> Sight:
+        """What robots know now; the next step overwrites it."""
+        self._check_started()
+        return self.link.sight(self._state, self._target)
+
+    @property
     def sim_state(self) -> SimState:
         """The simulation's present state `[N]`; the next step overwrites it."""
         return self._state
@@ -218,13 +239,12 @@ class PushEnv(TeamEnv):
     @property
     def joint_path(self) -> Optional[Tensor]:
         """See `Simulator.joint_path`: the last decision's control steps, as `Step.path`."""
-        return self.simulator.joint_path
+        return self.link.driver.joint_path
 
     def state_dict(self) -> Dict[str, Tensor]:
         """See `TeamEnv.state_dict`."""
         own = {name: tensor.clone() for name, tensor in self._saved.items()}
-        around = {} if self.obstacles is None else {"obstacles": self.obstacles}
-        return {**own, **flatten({"simulator": self.simulator, **around})}
+        return {**own, **flatten({"simulator": self.simulator, **self._parts})}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """See `TeamEnv.load_state_dict`."""
@@ -232,9 +252,7 @@ class PushEnv(TeamEnv):
         self._started = True
         for name, tensor in self._saved.items():
             tensor.copy_(state[name])
-        unflatten({"simulator": self.simulator}, state)
-        if self.obstacles is not None:
-            unflatten({"obstacles": self.obstacles}, state)
+        unflatten({"simulator": self.simulator, **self._parts}, state)
         self._look()
 
     def close(self) -> None:
@@ -255,6 +273,11 @@ class PushEnv(TeamEnv):
     @property
     def _saved(self) -> Dict[str, Tensor]:
         return {"target": self._target, **self.episodes.tensors(self._some_away)}
+
+    @property
+    def _parts(self) -> Dict[str, Any]:
+        around = {} if self.obstacles is None else {"obstacles": self.obstacles}
+        return {**around, **self.link.parts()}
 
     @property
     def _some_away(self) -> bool:
@@ -300,6 +323,7 @@ class PushEnv(TeamEnv):
             self.obstacles.start(rows, begun.ids, begun.numbers, mask)
         self.simulator.reset(rows, begun.state, mask)
         self._look()
+        self.link.start(rows, mask, self._state)
 
     def _reward(
         self, transition: rewards.Transition, counts: Tensor, ended: metrics.EpisodeResult

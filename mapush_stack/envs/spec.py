@@ -35,7 +35,7 @@ def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[Ro
         )
         for index, robot in enumerate(robots)
     )
-    return EnvSpec(agents, (values, numbers), config.global_state == "observation")
+    return EnvSpec(agents, (values, numbers), config.global_state == "observation", config.sensing.active)
 
 
 def _token_sets(

@@ -27,7 +27,7 @@ _SPREAD = 0.47
 class ScriptedTeam(TeamPolicy):
     """Robots that walk around the object to the side away from the target, and push side by side towards it.
 
-    It looks at the simulation's state, not at observations. It knows a position to go to, not a pose.
+    It looks at poses as robots know them, not at observations. It knows a position to go to, not a pose.
     """
 
     def __init__(self, env: PushEnv) -> None:
@@ -49,7 +49,7 @@ class ScriptedTeam(TeamPolicy):
 
     def act(self, observations: Tensor) -> Tensor:
         """See `TeamPolicy.act`."""
-        state, target = self._env.sim_state, self._env.target
+        state, target = self._env.sight
         centre, heading = state.object_pos[:, None, :2], state.robot_rpy[..., 2]
         forward = target[:, None, :2] - centre
         forward = forward / torch.linalg.vector_norm(forward, dim=-1, keepdim=True).clamp_min(1e-6)

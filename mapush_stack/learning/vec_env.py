@@ -64,6 +64,8 @@ class EnvSpec(NamedTuple):
     """(V, S): V values of S numbers each; V is 1 for a team value or A for one value a robot."""
     state_is_observation: bool = False
     """Whether the state holds for each robot what that robot observes."""
+    measured: bool = False
+    """Whether observations are measured, with errors that the state does not have."""
 
     @property
     def num_agents(self) -> int:

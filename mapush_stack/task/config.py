@@ -15,6 +15,7 @@ from typing_extensions import Annotated
 from ..registry import Registry
 from ..settings import NamesOf, Settings, name_in
 from .obstacle_config import ObstacleConfig
+from .sensing_config import SensingConfig
 
 MOST_ROBOTS = 8
 """Robots in a team."""
@@ -143,6 +144,7 @@ class TaskConfig(Settings):
     )
     quirks: Quirks = Quirks()
     obstacles: ObstacleConfig = ObstacleConfig()
+    sensing: SensingConfig = SensingConfig()
 
     @field_validator("rewards")
     @classmethod

@@ -6,6 +6,8 @@ operations: the same bits on a CPU and on a GPU, for one environment or for thou
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 from torch import Tensor
 
@@ -30,6 +32,12 @@ STREAM_SENSORS = 6
 """Stream of the noise of the sensors of legged robots."""
 STREAM_OBSTACLES = 19
 """Stream of the layouts of obstacles."""
+STREAM_SENSING = 40
+"""Stream of how well robots know poses in an episode."""
+STREAM_MEASUREMENT = 41
+"""Stream of the noise of measured poses."""
+STREAM_ACTION_DELAY = 42
+"""Stream of how late robots follow commands in an episode."""
 
 
 def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:
@@ -55,8 +63,10 @@ def philox(counter: Tensor, key: tuple[int, int]) -> Tensor:
     return torch.stack((c0, c1, c2, c3), dim=-1)
 
 
-def uniform(seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: int) -> Tensor:
-    """Uniform numbers in [0, 1) that belong to (seed, stream, environment, episode).
+def uniform(
+    seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: int, steps: Optional[Tensor] = None
+) -> Tensor:
+    """Uniform numbers in [0, 1) that belong to (seed, stream, environment, episode, and step if there are `steps`).
 
     Args:
         seed: any integer; taken modulo 2**64.
@@ -64,6 +74,7 @@ def uniform(seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: in
         env_ids: `[N]` int64 indices of the environments.
         episodes: `[N]` int64 indices of the episodes within their environments.
         count: how many numbers for each environment.
+        steps: `[N]` int64 indices of the control steps within their episodes.
 
     Returns:
         `[N, count]` float32.
@@ -71,6 +82,8 @@ def uniform(seed: int, stream: int, env_ids: Tensor, episodes: Tensor, count: in
     """
     blocks = (count + 3) // 4
     block = torch.arange(blocks, device=env_ids.device).expand(env_ids.shape[0], blocks)
+    if steps is not None:
+        block = block + blocks * steps.unsqueeze(-1)
     counter = torch.stack(
         (
             block,

@@ -48,15 +48,19 @@ def guard():
     return Guard()
 
 
+SENSING = [f"task.sensing.{field}" for field in ("rate=20", "delay=[0,0.1]", "dropout=0.2", "action_delay=[0,0.1]")]
+SENSING += ["task.sensing.robot_position_noise=0.1"]
+
+
 @pytest.mark.parametrize("robot", ["planar", "go1"])
-@pytest.mark.parametrize("algorithm", ["happo", "mappo"])
-def test_nothing_waits_for_the_device(robot, algorithm, monkeypatch):
+@pytest.mark.parametrize(("algorithm", "more"), [("happo", []), ("mappo", []), ("mappo", SENSING)])
+def test_nothing_waits_for_the_device(robot, algorithm, more, monkeypatch):
     # On a CPU, actions are looked at too.
     monkeypatch.setattr("mapush_stack.envs.push_env.checked", lambda name, axes, given, shape, device: given)
     overrides = ["sim.backend=warp", "sim.device=cpu", "sim.num_envs=3", "task.episode_seconds=0.1"]
     # Where it costs nothing, on a CPU, the KL divergence is looked at.
     overrides += [f"sim.robot={robot}", f"learner.algorithm={algorithm}", "learner.target_kl=null"]
-    config = small_config(*overrides, "training.rollout_length=2")
+    config = small_config(*overrides, *more, "training.rollout_length=2")
     with session.prepared(config, 1) as (env, learner):
         trainer = Trainer(config, type("NoRun", (), {"models": Path()}), env, learner)
         with guard():

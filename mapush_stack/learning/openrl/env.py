@@ -52,7 +52,7 @@ class OpenRLVecEnv:
         bound = np.float32(spec.agents[0].action_bound)
         self.action_space: Any = spaces.Box(-bound, bound, (spec.action_size,), np.float32)
         """Of one robot; what lies outside counts as the bound. OpenRL itself does not look at the bounds."""
-        self._one_array = spec.state_is_observation
+        self._one_array = spec.state_is_observation and not spec.measured
         policy, critic = box(spec.observation_size), box(spec.state_shape[1])
         self.observation_space: Any = policy if self._one_array else spaces.Dict({"policy": policy, "critic": critic})
         """Of one robot."""

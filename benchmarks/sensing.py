@@ -1,0 +1,129 @@
+"""Success over what robots know: `python benchmarks/sensing.py POLICY...` prints a table, with --plot a figure.
+
+Each row changes one field of `task.sensing`; noise is the same for object and robots. Intervals are Wilson's, 95 %.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from mapush_stack.evaluation import policies, pretrained, protocol
+
+POSITION, HEADING = ("object_position_noise", "robot_position_noise"), ("object_heading_noise", "robot_heading_noise")
+SWEEPS = {
+    "position noise, m": (POSITION, (0, 0.1, 0.2, 0.4, 0.6)),
+    "heading noise, degrees": (HEADING, (0, 10, 20, 40, 60)),
+    "rate, Hz": (("rate",), (50, 10, 5, 2, 1)),
+    "delay, s": (("delay",), (0, 0.1, 0.2, 0.4, 0.8)),
+    "drop-outs": (("dropout",), (0, 0.5, 0.8, 0.9, 0.95)),
+    "action delay, s": (("action_delay",), (0, 0.1, 0.2, 0.4, 0.8)),
+    "all at once": ((), ("exact", "good", "fair", "poor")),
+}
+"""Fields and their values, the first of which is exact."""
+ALL_AT_ONCE = {
+    "exact": [],
+    "good": ["rate=50", "delay=0.05", "dropout=0.01", "action_delay=0.05", *(f"{one}=0.01" for one in POSITION),
+             *(f"{one}=1" for one in HEADING)],
+    "fair": ["rate=20", "delay=0.15", "dropout=0.1", "action_delay=0.1", *(f"{one}=0.05" for one in POSITION),
+             *(f"{one}=5" for one in HEADING)],
+    "poor": ["rate=10", "delay=0.3", "dropout=0.3", "action_delay=0.2", *(f"{one}=0.2" for one in POSITION),
+             *(f"{one}=20" for one in HEADING)],
+}  # fmt: skip
+
+
+def evaluated(path, fields, episodes, seed, others):
+    """The protocol's figures of a policy that knows poses as these fields of `task.sensing` say."""
+    changes = [*others, *(f"task.sensing.{field}" for field in fields)]
+    candidate = policies.find(path, "", changes)[-1]
+    env = policies.environment(candidate, episodes, candidate.config.evaluation.seed if seed is None else seed)
+    try:
+        run = protocol.run_episodes(policies.policy(candidate, env).act, env)
+    finally:
+        env.close()
+    return protocol.summarize(run, candidate.config.task.episode_seconds, candidate.config.task.goal == "pose")
+
+
+def measured(path, args):
+    """A row for each value of each sweep."""
+    rows, exact = [], None
+    for name, (fields, values) in SWEEPS.items():
+        for value in values:
+            if value == values[0] and exact is not None:
+                found = exact
+            else:
+                asked = [f"{field}={value}" for field in fields] if fields else ALL_AT_ONCE[value]
+                found = evaluated(path, asked, args.episodes, args.seed, args.set)
+            exact = exact or found
+            low, high = found.success_interval
+            rows.append(
+                {"sweep": name, "value": value, "success": found.success_rate, "low": low, "high": high,
+                 "valid": found.valid_success_rate, "seconds": found.finished_time}
+            )  # fmt: skip
+            print(f"{path.name} | {name} {value}: {found.success_rate:.1%}, {found.finished_time:.2f} s", flush=True)
+    return rows
+
+
+def table(results):
+    """Markdown: a row for each value, a column for each policy."""
+    lines = ["| | | " + " | ".join(results) + " |", "|---|---|" + "---|" * len(results)]
+    for rows in zip(*results.values()):
+        first = rows[0]["value"] == SWEEPS[rows[0]["sweep"]][1][0]
+        cells = [
+            f"{row['success']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['seconds']:.1f} s"
+            for row in rows
+        ]
+        lines.append(f"| {rows[0]['sweep'] if first else ''} | {rows[0]['value']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(results, target):
+    """A panel for each sweep of numbers, with the intervals as bars."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    names = [name for name, (fields, _) in SWEEPS.items() if fields]
+    figure, axes = pyplot.subplots(2, 3, figsize=(10, 5.4), sharey=True, constrained_layout=True)
+    for axis, name in zip(axes.flat, names):
+        for policy, rows in results.items():
+            mine = [row for row in rows if row["sweep"] == name]
+            share = [100 * row["success"] for row in mine]
+            bars = [
+                [100 * (row["success"] - row["low"]) for row in mine],
+                [100 * (row["high"] - row["success"]) for row in mine],
+            ]
+            places = range(len(mine))
+            axis.errorbar(places, share, yerr=bars, marker="o", markersize=4, capsize=3, label=policy)
+            axis.set_xticks(list(places), [f"{row['value']:g}" for row in mine])
+        axis.set(xlabel=name, ylim=(0, 102))
+        axis.grid(alpha=0.3)
+    for axis in axes[:, 0]:
+        axis.set_ylabel("success, %")
+    axes.flat[0].legend(fontsize=8, loc="lower left")
+    figure.savefig(target)
+
+
+def main():
+    """Evaluate each policy along each sweep."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("policies", nargs="*", default=["cuboid-planar", "cuboid-go1"], help="names or paths")
+    parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--json", type=Path, help="keep the numbers here; a file that exists is drawn, not measured")
+    parser.add_argument("--plot", type=Path, help="SVG or PNG")
+    args = parser.parse_args()
+    if args.json and args.json.exists():
+        results = json.loads(args.json.read_text())
+    else:
+        results = {name: measured(pretrained.find(name), args) for name in args.policies}
+        if args.json:
+            args.json.write_text(json.dumps(results, indent=1))
+    print(table(results))
+    if args.plot:
+        draw(results, args.plot)
+
+
+if __name__ == "__main__":
+    main()
