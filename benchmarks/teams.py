@@ -1,7 +1,7 @@
 """Learners on tasks that need a team, with statistics over seeds: `python benchmarks/teams.py [--set heavy]`.
 
 The set `five` compares learners: HAPPO, MAPPO with one actor and with an actor a robot at a GPU's sizes, then HARL's
-HAPPO and HATRPO beside HAPPO in as many environments for as many steps as HARL has. `heavy` asks what HAPPO reaches on
+HAPPO and HATRPO beside HAPPO, also with HARL's settings, in as many environments for as many steps as HARL has. `heavy` asks what HAPPO reaches on
 the hardest tasks. A task is a line of `TASKS`, a learner one of `LEARNERS`.
 
 Every run is a `mapush train`, which evaluates its last checkpoint under the published protocol. `--jobs` of them run at
@@ -73,13 +73,15 @@ TASKS = {
         "unlike": Task("24 kg, strong + weak", STRONG_WEAK, 2 * FULL, ">= 97 %", alike=False),
     },
 }
+HARL = ["--with", "harl"]
 LEARNERS = {
     "happo": Learner("HAPPO", ["--algo", "happo"]),
     "shared": Learner("MAPPO, one actor", ["--algo", "mappo", "learner.share_actor=true"], shares=True),
     "mappo": Learner("MAPPO, an actor each", ["--algo", "mappo"]),
     "small": Learner("HAPPO beside HARL", ["--algo", "happo"], small=True),
-    "harl-happo": Learner("HARL's HAPPO", ["--with", "harl", "--algo", "happo"], small=True),
-    "harl-hatrpo": Learner("HARL's HATRPO", ["--with", "harl", "--algo", "hatrpo"], small=True),
+    "native-harl": Learner("HAPPO, HARL's settings", [*HARL, "--algo", "happo", "learner.library=native"], small=True),
+    "harl-happo": Learner("HARL's HAPPO", [*HARL, "--algo", "happo"], small=True),
+    "harl-hatrpo": Learner("HARL's HATRPO", [*HARL, "--algo", "hatrpo"], small=True),
 }
 COMPARED = {"five": list(LEARNERS), "heavy": ["happo"]}
 
@@ -233,8 +235,8 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each run")
     parser.add_argument("--steps", type=int, help="environment steps; by default those of the task")
     parser.add_argument("--envs", type=int, help="environments; by default 8192 on a GPU, 512 on a CPU")
-    parser.add_argument("--small-steps", type=int, default=4_000_000, help="of HARL and of HAPPO beside it")
-    parser.add_argument("--small-envs", type=int, default=512)
+    parser.add_argument("--small-steps", type=int, default=2_000_000, help="of HARL and of HAPPO beside it")
+    parser.add_argument("--small-envs", type=int, default=128)
     parser.add_argument("--episodes", type=int, default=1000, help="first episodes of an evaluation")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop then; the same command goes on")
     parser.add_argument("--results", type=Path, default=Path("results/teams"))
