@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections import deque
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Deque, Dict, List, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,12 @@ from ..envs.push_env import PushEnv
 from ..sim.robots.quadruped import proprioception
 from ..task.config import CONTROL_DT
 from ..task.geometry import measure
+from ..task.state import SimState
 from .check import runner
 
 PARTS = ("sense", "decide", "walk", "simulate", "tick", "late")
 """What is timed: reading the simulator, the team's graphs (every `action_repeat` ticks), the walking policies, the
-physics, all of these together, and how late a tick begins."""
+physics with what `task.sensing` does to poses, all of these together, and how late a tick begins."""
 
 
 class Outcome(NamedTuple):
@@ -47,21 +49,25 @@ class Loop:
             name = robots[group.members[0]]["walker"]
             self._walkers.append(program.Graph(folder, name) if name else None)
         self._commands = np.zeros((1, len(robots), 3), np.float32)
+        late = 0 if env.link.delay is None else int(env.link.delay.delay[0])
+        self._under_way: Deque[np.ndarray] = deque([self._commands] * late)
         self.spent: Dict[str, List[float]] = {part: [] for part in PARTS}
 
     def tick(self, number: int) -> None:
         """Sense, decide, walk and simulate one control step, and note how long each took."""
         times = [time.perf_counter()]
         qpos, qvel = self._engine.read()
-        bodies, senses = self._layout.bodies(qpos, qvel)
+        _, senses = self._layout.bodies(qpos, qvel)
         times.append(time.perf_counter())
         if number % self._env.config.action_repeat == 0:
-            self._decide(bodies, senses)
+            self._decide(senses)
             self.spent["decide"].append(time.perf_counter() - times[-1])
         times.append(time.perf_counter())
-        control = self._control(qpos, qvel)
+        self._under_way.append(self._commands)
+        control = self._control(self._under_way.popleft(), qpos, qvel)
         times.append(time.perf_counter())
         self._engine.advance(control, 1, self._layout.substeps)
+        self._measure(number + 1)
         times.append(time.perf_counter())
         for part, place in (("sense", 0), ("walk", 2), ("simulate", 3)):
             self.spent[part].append(times[place + 1] - times[place])
@@ -77,19 +83,26 @@ class Loop:
             near = near and bool(now.angle_error[0] < np.radians(env.config.pose_angle))
         return near
 
-    def _decide(self, bodies: Any, senses: Tensor) -> None:
-        state = self._env.simulator.state()
-        poses = torch.cat((bodies.pos[..., :2], bodies.rpy[..., 2:]), dim=-1)
+    def _measure(self, age: int) -> None:
+        """Let the robots know what is measured of a control step's end, where that is not the truth."""
+        sensing, state = self._env.link.sensing, self._env.simulator.state()
+        if sensing is not None:
+            none = torch.zeros(1, dtype=torch.int64)
+            sensing.follow(SimState.stack([state]), torch.full((1, 1), age), none, none > 0, state)
+
+    def _decide(self, senses: Tensor) -> None:
+        state, goal = self._env.link.sight(self._env.simulator.state(), self._env.target)
+        poses = torch.cat((state.robot_pos[..., :2], state.robot_rpy[..., 2:]), dim=-1)
         thing = torch.cat((state.object_pos[..., :2], state.object_rpy[..., 2:]), dim=-1)
         sizes = [len(task.sense_mirror) for task in self._env.simulator.robots]
         own = {f"senses{number}": senses[:, number, :size].numpy() for number, size in enumerate(sizes)}
-        target = self._env.target.numpy()
-        self._commands = self._team.step(robots=poses.numpy(), object=thing.numpy(), target=target, **own)["commands"]
+        given = {"robots": poses.numpy(), "object": thing.numpy(), "target": goal.numpy()}
+        self._commands = self._team.step(**given, **own)["commands"]
 
-    def _control(self, qpos: Tensor, qvel: Tensor) -> Tensor:
+    def _control(self, commands: np.ndarray, qpos: Tensor, qvel: Tensor) -> Tensor:
         controls = []
         for group, walker in zip(self._layout.groups, self._walkers):
-            own = self._commands[0, group.members]
+            own = commands[0, group.members]
             if walker is not None:
                 sensed = proprioception(group.joints(qpos, qvel))._asdict()
                 given = {name: value[0].numpy() for name, value in sensed.items()}

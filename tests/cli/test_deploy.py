@@ -1,6 +1,7 @@
 """`mapush deploy --dry-run`: exported graphs drive the simulator in real time."""
 
 import json
+import math
 
 import pytest
 
@@ -22,6 +23,19 @@ def test_the_loop_keeps_time_and_pushes(name, seconds):
         assert 1.0 < told["succeeded_after"] < 20.0
     else:
         assert told["ticks"] == 50 and told["succeeded_after"] is None
+
+
+def test_the_loop_knows_poses_as_the_task_says():
+    """A team that sees the object metres away from where it is does not push it; one that is told late pushes late."""
+
+    def after(*fields):
+        changes = [word for field in fields for word in ("--set", f"task.sensing.{field}")]
+        told = json.loads(mapush("deploy", "cuboid-planar", "--dry-run", "--seed", 3, "--json", *changes)[0])
+        return told["succeeded_after"] or math.inf
+
+    exact = after()
+    assert after("dropout=1.0") == math.inf
+    assert exact < after("action_delay=2.0") < exact + 12
 
 
 def test_it_says_what_it_did():

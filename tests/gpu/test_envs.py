@@ -14,10 +14,19 @@ from tests.conftest import small_config
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no NVIDIA GPU")
 
 
-@pytest.fixture
-def env():
+SENSING = ["rate=20", "delay=[0,0.1]", "dropout=0.2", "object_position_noise=0.1", "action_delay=[0,0.1]"]
+
+
+@pytest.fixture(params=[[], SENSING], ids=["exact", "measured"])
+def env(request):
     pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
-    config = small_config("sim.backend=warp", "sim.device=cuda", "sim.robot=go1", "task.episode_seconds=0.5")
+    config = small_config(
+        "sim.backend=warp",
+        "sim.device=cuda",
+        "sim.robot=go1",
+        "task.episode_seconds=0.5",
+        *(f"task.sensing.{field}" for field in request.param),
+    )
     env = api.make_env(config)
     env.reset()
     yield env
