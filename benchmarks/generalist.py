@@ -12,8 +12,6 @@ import torch
 
 from mapush_stack.envs.factory import make_env
 from mapush_stack.evaluation import policies, protocol
-from mapush_stack.presets import load_object
-from mapush_stack.sim.config import FamilyConfig
 from mapush_stack.sim.family import Shapes, draw_shapes
 from mapush_stack.training import config
 
@@ -21,9 +19,9 @@ OBJECTS, SEED = 20, 20_001
 """Held-out objects, and the seed of their family: training seeds are small numbers."""
 
 
-def held_out():
+def held_out(family):
     """The objects, and a name for each."""
-    shapes = draw_shapes(FamilyConfig(**load_object("random").content["family"]), SEED, torch.arange(OBJECTS))
+    shapes = draw_shapes(family, SEED, torch.arange(OBJECTS))
     extent = torch.cdist(shapes.outline, shapes.outline).amax((-2, -1)).tolist()
     names = []
     for index in range(OBJECTS):
@@ -74,7 +72,7 @@ def main():
         candidate = policies.Candidate(policies.SCRIPTED, -1, config.load("generalist", "random", options.set))
     else:
         candidate = policies.find(options.run, "random", options.set)[-1]
-    shapes, names = held_out()
+    shapes, names = held_out(candidate.config.object.family)
     sizes = [int(size) for size in options.sizes.split(",")]
     found = {size: evaluate(candidate, shapes, size, options.episodes, options.seed, options.load) for size in sizes}
     print(f"\n| success, finish time | {' | '.join(f'{size} robots' for size in sizes)} |")

@@ -1,8 +1,8 @@
 """Learners on tasks that need a team, with statistics over seeds: `python benchmarks/teams.py [--set heavy]`.
 
 The set `five` compares learners: HAPPO, MAPPO with one actor and with an actor a robot at a GPU's sizes, then HARL's
-HAPPO and HATRPO beside HAPPO, also with HARL's settings, in as many environments for as many steps as HARL has. `heavy` asks what HAPPO reaches on
-the hardest tasks. A task is a line of `TASKS`, a learner one of `LEARNERS`.
+HAPPO and HATRPO beside HAPPO, also with HARL's settings, in as many environments for as many steps as HARL has.
+`heavy` asks what HAPPO reaches on the hardest tasks. A task is a line of `TASKS`, a learner one of `LEARNERS`.
 
 Every run is a `mapush train`, which evaluates its last checkpoint under the published protocol. `--jobs` of them run at
 a time on each of `--devices`. What is finished is kept and what was interrupted goes on, also after `--minutes`, so the

@@ -147,6 +147,16 @@ class ObjectConfig(Settings):
         None, description="null, or: every environment has an object of its own, and body.parts stands for all of them"
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> ObjectConfig:
+        depth = max(part.size[-1] / 2 - part.position[2] for part in self.body.parts)
+        if self.task.start_height < depth - 0.01:
+            raise ValueError(
+                f"body.parts start in the floor: object.task.start_height must be at least {depth:.2f} m, not "
+                f"{self.task.start_height:g}"
+            )
+        return self
+
     def wrong_outline(self) -> str:
         """What is wrong with `task.vertices` as the parts' convex outline; empty if nothing is, or for a family."""
         corners = self.task.vertices

@@ -239,6 +239,9 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
     """A configuration with the size of its team, and a section for each kind of robot."""
     team = plain.get("team") or plain["object"].get("team")
     if not isinstance(team, list) or not team:
+        size, paths = plain.get("task", {}).get("team_size"), {"sim.robot", "object.task.num_robots"}
+        if isinstance(size, list) and size and paths.intersection(overridden_paths) == {"sim.robot"}:
+            return presets.merge(plain, {"object": {"task": {"num_robots": size[-1]}}})  # --robot: as many as are drawn
         return plain
     if "sim.robot" in overridden_paths:
         raise UserError(f"sim.robot has no effect on a team ({', '.join(map(str, team))}); set team=[...] instead")

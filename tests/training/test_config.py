@@ -154,6 +154,11 @@ def test_a_list_of_a_wrong_length_is_one_sentence_that_blames_no_file(override, 
     assert refusal(override, preset="generalist") == words
 
 
+def test_an_object_that_starts_in_the_floor_is_refused():
+    words = "object.body.parts start in the floor: object.task.start_height must be at least 0.25 m, not 0.1"
+    assert refusal("object.task.start_height=0.1") == words
+
+
 def test_an_object_extends_another(tmp_path):
     heavy, plain = (config.load("default", name).object for name in ("cuboid-24kg", "cuboid"))
     assert heavy.task == plain.task and heavy.body.friction == plain.body.friction
@@ -262,4 +267,7 @@ def test_a_team_says_how_many_push():
     loaded = config.load(overrides=["team=[go1,planar,planar]"])
     assert loaded.object.task.num_robots == 3 and loaded.team_kinds == ["go1", "planar", "planar"]
     assert config.load(overrides=["sim.robot=go1"]).team_kinds == ["go1", "go1"]
+    alike = ["team=[]", "sim.robot=go1"]  # what --robot go1 amounts to
+    assert config.load("generalist", overrides=alike).team_kinds == ["go1"] * 4
+    assert config.load("generalist", overrides=[*alike, "task.team_size=[1,3]"]).team_kinds == ["go1"] * 3
     assert config.validated(loaded.model_dump(mode="json")) == loaded
