@@ -26,7 +26,8 @@ def command(
     """Write a policy as ONNX graphs, with policy.json, which says what they mean, and run.py, which runs them.
 
     POLICY is the name of one that comes with the project (`mapush pretrained`), a run (its last checkpoint), a
-    checkpoint, an .npz or module.pt of OpenRL, or a walking policy: its robot's name (go1), or its .safetensors file.
+    checkpoint, an .npz or module.pt of OpenRL, or a walking policy: its robot's name (go1), go1-blind, or its
+    .safetensors file.
     """
     from ..export import check as checking
 
@@ -38,7 +39,7 @@ def command(
     elif object_name or overrides:
         raise UserError(f"--object, --team and --set are for teams; {policy} is a walking policy")
     else:
-        difference = _alone(policy, walker, out, check)
+        difference = _alone(policy, *walker, out, check)
     console = make_console()
     for written in sorted(out.iterdir()):
         say(console, f"{written} ({written.stat().st_size / 1e3:.0f} kB)")
@@ -50,22 +51,23 @@ def _tell(step: str) -> None:
     say(make_console(), f"{step} ...")
 
 
-def _walker(policy: str) -> Optional[str]:
-    """The walking policy that POLICY names, `shipped` or a file; None if it names a team's."""
-    from ..sim.config import SimConfig
+def _walker(policy: str) -> Optional[Tuple[str, str]]:
+    """The kind of robot and the walking policy that POLICY names; None if it names a team's."""
     from ..sim.robots import ROBOTS
 
     if policy.endswith(".safetensors"):
-        return policy
-    return getattr(SimConfig().of_kind(policy), "walking_policy", None) if policy in ROBOTS else None
+        return "go1", policy
+    kind, name = (policy, "shipped") if policy in ROBOTS else (policy.rpartition("-")[0], "blind")
+    legs = kind in ROBOTS and hasattr(ROBOTS[kind], "walker") and policy in (kind, f"{kind}-{name}")
+    return (kind, name) if legs else None
 
 
-def _alone(policy: str, walker: str, out: Path, check: bool) -> Optional[float]:
+def _alone(policy: str, kind: str, walker: str, out: Path, check: bool) -> Optional[float]:
     """Export a walking policy; returns the largest difference from torch if `check`."""
     from ..export import check as checking
     from ..export import folder
 
-    graph = folder.of_walker(walker, policy if walker != policy else "go1")
+    graph = folder.of_walker(walker, kind)
     about = folder.about_walker(Path(policy).name)
     compare = (lambda path: checking.graph(path, "walker.onnx", graph)) if check else None
     return folder.write(out, {"walker.onnx": graph}, about, compare, _tell)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..envs.push_env import PushEnv
-from ..sim.robots.quadruped import proprioception
+from ..locomotion import gait
 from ..task.config import CONTROL_DT
 from ..task.geometry import measure
 from ..task.state import SimState
@@ -104,9 +104,11 @@ class Loop:
         for group, walker in zip(self._layout.groups, self._walkers):
             own = commands[0, group.members]
             if walker is not None:
-                sensed = proprioception(group.joints(qpos, qvel))._asdict()
+                robots: Any = group.robots
+                sensed = robots.sense(group.joints(qpos, qvel))._asdict()
                 given = {name: value[0].numpy() for name, value in sensed.items()}
-                own = walker.step(**given, command=own)["joint_targets"]
+                targets = torch.from_numpy(walker.step(**given, command=own)["joint_targets"])
+                own = robots.follow(gait.action_of(targets).unsqueeze(0)).numpy()
             controls.append(torch.from_numpy(own.reshape(1, -1)))
         return torch.cat(controls, dim=-1)
 

@@ -132,6 +132,11 @@ def joint_targets(action: Tensor) -> Tensor:
     return _stance(action.dtype, action.device) + ACTION_SCALE * action.clamp(-10.0, 10.0)
 
 
+def action_of(targets: Tensor) -> Tensor:
+    """The output `[..., 12]` whose joint targets these are."""
+    return (targets - _stance(targets.dtype, targets.device)) / ACTION_SCALE
+
+
 @functools.lru_cache(maxsize=None)
 def _stance(dtype: torch.dtype, device: torch.device) -> Tensor:
     """`STANCE` as a tensor, made once: copying it from the host waits for the device."""

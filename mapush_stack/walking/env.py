@@ -115,7 +115,7 @@ class WalkingEnv:
         joints = self._joints
         told = gait.observe(proprioception(joints), self._command, self._gait)
         heights = (joints.qpos[..., 2:3], self._feet[..., 2])
-        past, forces = (20.0 * self._drift, 5.0 * self._error), (self._load / 50.0, self._push / 50.0)
+        past, forces = ((20.0 * self._drift).clamp_max(5.0), 5.0 * self._error), (self._load / 50.0, self._push / 50.0)
         parts = (told, *heights, *past, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
         return torch.cat(parts, dim=-1).flatten(0, 1)
 

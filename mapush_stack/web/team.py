@@ -32,10 +32,13 @@ def check(candidate: Candidate) -> None:
         for kind in settings.team_kinds
         if ROBOTS[kind].task.sense_mirror or not issubclass(ROBOTS[kind], (Sliding, Quadruped))
     ]
+    own = [settings.sim.of_kind(kind) for kind in settings.team_kinds]
+    worse = any(getattr(section, name, 0.0) for section in own for name in ("delay", "noise"))
     reasons = {
         "task.goal must be position, not pose": settings.task.goal == "pose",
         "the page knows no obstacles": settings.task.obstacles.active,
         "it pushes random objects, name one with --object": settings.object.family is not None,
+        "robots in the page have no delay and no noise, leave sim.*.delay and sim.*.noise at 0": worse,
         f"the page knows no robots of kind {', '.join(strange)}": bool(strange),
     }
     for reason, holds in reasons.items():

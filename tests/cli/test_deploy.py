@@ -11,9 +11,14 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytestmark = pytest.mark.usefixtures("mujoco")
 
 
-@pytest.mark.parametrize(("name", "seconds"), [("cuboid-planar", 20.0), ("cuboid-go1", 1.0)])
-def test_the_loop_keeps_time_and_pushes(name, seconds):
-    told = json.loads(mapush("deploy", name, "--dry-run", "--seconds", seconds, "--seed", 3, "--json")[0])
+HARDWARE = ["--set", "sim.go1.delay=0.03", "--set", "sim.go1.noise=1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "more"), [("cuboid-planar", 20.0, []), ("cuboid-go1", 1.0, []), ("cuboid-go1", 1.0, HARDWARE)]
+)
+def test_the_loop_keeps_time_and_pushes(name, seconds, more):
+    told = json.loads(mapush("deploy", name, "--dry-run", "--seconds", seconds, "--seed", 3, "--json", *more)[0])
     parts = told["parts"]
     assert told["ticks"] == parts["tick"]["count"] == sum(count for _, _, count in told["histogram"])
     assert parts["decide"]["count"] == -(-told["ticks"] // 5) and 0 <= told["missed"] <= told["ticks"]

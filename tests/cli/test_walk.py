@@ -20,6 +20,16 @@ def test_walk_test_prints_a_table():
     assert "forward 0.5" in out and "push the object at 0.4" in out and "falls" in out
 
 
+def test_a_harder_test_is_one_and_its_parts_can_be_changed():
+    options = [*OPTIONS[:2], "--minutes", 0, *OPTIONS[4:], "--json"]
+    plain, hard, late = (
+        json.loads(mapush("walk", "test", *options, *more)[0])["tracking"]
+        for more in ([], ["--hard"], ["--hard", "--set", "sim.go1.delay=0.04"])
+    )
+    assert plain != hard != late and {row["name"] for row in plain} == {row["name"] for row in hard}
+    assert next(row for row in hard if row["name"] == "forward 0.5")["measured"][0] == pytest.approx(0.5, rel=0.1)
+
+
 def test_walk_test_gives_json():
     found = json.loads(mapush("walk", "test", *OPTIONS, "--json")[0])
     assert found["endurance"]["robots"] == 4 and found["endurance"]["falls"] == 0
@@ -65,6 +75,16 @@ def test_training_writes_a_policy_and_its_record(tmp_path):
     mapush(
         "walk", "test", "--robot", "go2", "--policy", tmp_path / "go2_walk.safetensors", "--robots", 2, "--minutes", 0
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
+def test_a_blind_policy_is_trained_and_walks(tmp_path):
+    options = ["--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path, "--blind", "--frames", 4]
+    mapush("walk", "train", *options)
+    record = json.loads((tmp_path / "go1_blind_walk.json").read_text())
+    assert record["view"] == {"frames": 4, "linear_velocity": False}
+    mapush("walk", "test", "--policy", tmp_path / "go1_blind_walk.safetensors", "--robots", 2, "--minutes", 0)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mapush_stack.evaluation import policies, pretrained
-from mapush_stack.locomotion import gait
+from mapush_stack.locomotion import gait, policy
 from tests.cli.runner import mapush, train_small
 from tests.learning.openrl.test_restricted_pickle import write_module
 
@@ -165,6 +165,25 @@ def test_the_walking_policy_alone_remembers_its_gait(walker):
     first, second = run(walker, standing, standing)
     assert first["next_phase"] == pytest.approx(0.05) and second["next_phase"] == pytest.approx(0.1)
     assert second["joint_targets"] != first["joint_targets"]
+
+
+def test_a_blind_walking_policy_remembers_what_it_saw(tmp_path):
+    torch.manual_seed(0)
+    made = policy.WalkingPolicy([16], gait.View(3, linear_velocity=False))
+    policy.save(made, tmp_path / "blind.safetensors")
+    about, difference = export(tmp_path / "out", tmp_path / "blind.safetensors")
+    assert difference < MOST and "linear_velocity" not in about["graphs"]["walker.onnx"]["inputs"]
+    sensed = {"angular_velocity": [0.1] * 3, "gravity": [0.0, 0.0, -1.0], "command": [0.5, 0.0, 0.0]}
+    body = gait.Proprioception(*(torch.zeros(1, size) for size in (3, 3, 3, 12, 12)))._replace(
+        angular_velocity=torch.full((1, 3), 0.1), gravity=torch.tensor([[0.0, 0.0, -1.0]])
+    )
+    state, command = gait.at_rest((1,), torch.device("cpu"), made.view), torch.tensor([[0.5, 0.0, 0.0]])
+    line = {**sensed, "joint_pos": [0.0] * 12, "joint_vel": [0.0] * 12}
+    for answer in run(tmp_path / "out", *[line] * 4):
+        seen = gait.observe(body, command, state, made.view)
+        action = made(seen)
+        state = gait.advance(state, action, command, seen)
+        assert answer["joint_targets"] == pytest.approx(gait.joint_targets(action)[0].tolist(), abs=MOST)
 
 
 def test_a_changed_graph_is_not_run(walker, tmp_path):

@@ -106,8 +106,9 @@ def test_the_gpu_and_mujoco_give_the_same_trajectories(robot, tolerance):
     assert torch.allclose(mujoco.object_pos, warp.object_pos, atol=1e-3)
 
 
-def test_the_walking_policy_is_tested_on_the_gpu_too():
+@pytest.mark.parametrize("more", [[], ["--hard"]])
+def test_the_walking_policy_is_tested_on_the_gpu_too(more):
     from tests.cli.runner import mapush
 
-    out, _ = mapush("walk", "test", "--robots", "8", "--minutes", "0.05", "--set", "sim.backend=warp", "--json")
+    out, _ = mapush("walk", "test", *more, "--robots", "8", "--minutes", "0.05", "--set", "sim.backend=warp", "--json")
     assert '"falls": 0.0' in out

@@ -49,7 +49,7 @@ def guard():
 
 
 SENSING = [f"task.sensing.{field}" for field in ("rate=20", "delay=[0,0.1]", "dropout=0.2", "action_delay=[0,0.1]")]
-SENSING += ["task.sensing.robot_position_noise=0.1"]
+SENSING += ["task.sensing.robot_position_noise=0.1", "sim.go1.delay=0.03", "sim.go1.noise=1"]
 
 
 @pytest.mark.parametrize("robot", ["planar", "go1"])

@@ -57,6 +57,8 @@ def test_refusals(tmp_path):
     assert "--out is for --web" in refused("play", "--out", tmp_path / "x")
     for option in (["--record", "x.mp4"], ["--stills", "x"], ["--drive", 0], ["--save", "x.npz"], ["--scripted"]):
         assert f"--web does not go with {option[0]}; leave one of them out" in refused("play", "--web", *option)
+    late = ["--pretrained", "cuboid-go1", "--set", "sim.go1.delay=0.02"]
+    assert "have no delay and no noise" in refused("play", "--web", *late, "--out", tmp_path / "late")
     rovers = ["--set", "object.team=[rover,rover]"]
     assert "the page knows no robots of kind rover" in refused(*WEB, "--out", tmp_path / "x", *rovers)
     assert "must be position, not pose" in refused(*WEB, "--out", tmp_path / "x", "--set", "task.goal=pose")

@@ -207,16 +207,23 @@ class Quadruped(RobotKind[QuadrupedSettings]):
 
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
         """See `RobotKind.control`: joint targets `[N, R, 12]`, rad; the gait advances."""
-        body = proprioception(joints)
-        if self.settings.noise:
-            body = hardware.noisy(
-                body, self._draws(STREAM_SENSORS, self._envs, self._ticks, hardware.NUMBERS), self._noise
-            )
-            self._ticks += 1
-        seen = gait.observe(body, commands, self._gait, self._walker.view)
+        seen = gait.observe(self.sense(joints), commands, self._gait, self._walker.view)
         action: Tensor = self._walker(seen)
         for memory, now in zip(self._gait, gait.advance(self._gait, action, commands, seen)):
             memory.copy_(now)
+        return self.follow(action)
+
+    def sense(self, joints: Joints) -> gait.Proprioception:
+        """What the robots sense of themselves once in a control step, with the noise of their sensors."""
+        body = proprioception(joints)
+        if self.settings.noise:
+            draws = self._draws(STREAM_SENSORS, self._envs, self._ticks, hardware.NUMBERS)
+            body = hardware.noisy(body, draws, self._noise)
+            self._ticks += 1
+        return body
+
+    def follow(self, action: Tensor) -> Tensor:
+        """Joint targets `[N, R, 12]` (rad) of a control step in which `action` `[N, R, 12]` is sent to the motors."""
         if self.settings.delay:
             actions = torch.cat((action.unsqueeze(-2), self._sent), dim=-2)
             self._sent.copy_(actions[..., :-1, :])
