@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import groupby
 from typing import Dict, NamedTuple
 
 import torch
@@ -35,6 +34,11 @@ _PIECES = 3
 _YAWS = -1
 """The yaw of a course's goal is drawn as this attempt at the course."""
 _SAVED = ("course", "passed", "touched", "travelled", "anchor", "waited", "back")
+
+
+def padded(outline: Tensor, count: int) -> Tensor:
+    """Outlines `[..., V, 2]` with the last vertex repeated, `[..., count, 2]`."""
+    return torch.cat((outline, outline[..., -1:, :].expand(*outline.shape[:-2], count - outline.shape[-2], 2)), dim=-2)
 
 
 class Passage(NamedTuple):
@@ -74,12 +78,11 @@ class Obstacles:
         self._simulator, self._config = simulator, config
         self._fitting, self._fold = fitting.to(device), target_object.symmetry_fold
         self._fit = Fit(outlines, self._fold)
-        self._bodies = [(outlines.unsqueeze(-3), 0.0, slice(0, 1))]
-        first = 1
-        for (outline, radius), group in groupby((robot.outline, robot.round) for robot in simulator.robots):
-            last = first + len(list(group))
-            self._bodies.append((torch.tensor(outline, device=device), radius, slice(first, last)))
-            first = last
+        robots = [torch.tensor(robot.outline, device=device) for robot in simulator.robots]
+        most = max(outline.shape[-2] for outline in (outlines, *robots))
+        bodies = [padded(outline, most).expand(*outlines.shape[:-2], most, 2) for outline in (outlines, *robots)]
+        self._outlines = torch.stack(bodies, dim=-3)
+        self._round = torch.tensor([0.0, *(robot.round for robot in simulator.robots)], device=device)
         self.course = torch.zeros(count, dtype=torch.int64, device=device)
         self.passed = torch.zeros_like(self.course)
         self.touched = torch.zeros(count, 1 + simulator.num_robots, dtype=torch.int64, device=device)
@@ -178,11 +181,8 @@ class Obstacles:
         """Distance of the object, and of each robot, to the nearest obstacle, `[N, 1 + A]` m."""
         position = torch.cat((state.object_pos.unsqueeze(1), state.robot_pos), dim=1)[..., :2]
         yaw = torch.cat((state.object_rpy.unsqueeze(1), state.robot_rpy), dim=1)[..., 2]
-        around, apart = nearest(self.layout, position, _LOOKED_AT), []
-        for outline, radius, bodies in self._bodies:
-            placed = position[:, bodies, None] + rotate(outline, yaw[:, bodies, None])
-            apart.append(gaps(around.at((slice(None), bodies)), placed) - radius)
-        return torch.cat(apart, dim=1)
+        placed = position.unsqueeze(2) + rotate(self._outlines, yaw.unsqueeze(-1))
+        return gaps(nearest(self.layout, position, _LOOKED_AT), placed) - self._round
 
     def _wait(self, place: Tensor) -> None:
         """Count how long the object has stood still, and how long it still goes back."""

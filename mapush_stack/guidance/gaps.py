@@ -14,7 +14,7 @@ from ..task.outline import narrowest
 
 _OPPOSITE = -0.2
 """Two obstacles are on opposite sides of a point if the cosine of the angle between their directions is below this."""
-_ROUNDS = 3
+_ROUNDS = 2
 """So often the middle of a gap is moved to the middle between its sides; a wall's gap needs once."""
 _CARE = (0.1, 0.5)
 """A gap is narrow, and not narrow at all, if it is so much wider than the object's diameter, m."""
