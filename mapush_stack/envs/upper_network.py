@@ -109,7 +109,7 @@ class UpperNetwork(Planner):
         """`[N, 4]` centres of the two obstacles nearest to the object; missing ones are in the corners."""
         layout = self.course.layout.at(numbers).at((slice(None), slice(AROUND, None)))
         if layout.yaw.shape[1] > 2:
-            layout = nearest(layout, place, 2)
+            layout = nearest(layout, place.unsqueeze(1), 2).at((slice(None), 0))
         centre = self._sign[numbers].unsqueeze(1) * (layout.centre - self._origin[numbers].unsqueeze(1))
         corners = centre.new_tensor([[_REACH_X, -_CORNER], [_REACH_X, _CORNER]]).expand(len(centre), -1, -1)
         far = (centre.abs() > 100.0).any(-1, keepdim=True)

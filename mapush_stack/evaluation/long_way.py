@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
@@ -23,7 +24,9 @@ SEED = 19_000_000
 """Of the layouts, starts and frictions; no training has it, because seeds of runs are small."""
 SUCCESS_DISTANCE, SECONDS = 0.25, 160.0
 _ARENA = ["task.obstacles.arena=[14, 14]", "task.target_distance=[8, 12]", "task.placement=apart"]
-_LAYOUTS = {"size": [0.6, 1.2], "fewer": "false", "gate_share": 1, "clearance": 0.95, "drawing": "solvable"}
+_CLEARANCE, _BEYOND = 0.95, 0.1
+"""A way has at least the first clearance, and that much more than the object reaches from its centre, m."""
+_LAYOUTS = {"size": [0.6, 1.2], "fewer": "false", "gate_share": 1, "clearance": _CLEARANCE, "drawing": "solvable"}
 """Fields of `task.obstacles` that are the same in all sets, whatever the team was trained with."""
 _PLAIN = [
     f"task.success_distance={SUCCESS_DISTANCE}",
@@ -110,7 +113,10 @@ def configured(candidate: Candidate, name: str, row: str, layouts: int, changes:
     """
     own = candidate.config.task.obstacles.planner
     planner = ROWS[row].planner or (own if own != "direct" else "fast_marching")
-    wanted = [*overrides(name, layouts), f"task.obstacles.planner={planner}", *changes]
+    radius = max(math.hypot(*vertex) for vertex in candidate.config.object.task.vertices)
+    clearance = max(_CLEARANCE, round(radius + _BEYOND, 2))
+    wanted = [*overrides(name, layouts), f"task.obstacles.clearance={clearance}"]
+    wanted += [f"task.obstacles.planner={planner}", *changes]
     config = overridden(candidate.config, wanted)
     return _of_mass(config, float(name.partition("-")[2])) if name.startswith("heavy-") else config
 
@@ -161,7 +167,8 @@ def measure(
     parts = {name: torch.ones(layouts, dtype=torch.bool)}
     if name == _RAW:
         course = upstream.courses(task, SEED)
-        kinds = upstream.kinds(task, target_object, robots, course, least_width(target_object, torch.tensor(target_object.vertices)))
+        least = least_width(target_object, torch.tensor(target_object.vertices))
+        kinds = upstream.kinds(task, target_object, robots, course, least)
         parts.update({f"{name} {kind}": mask for kind, mask in kinds.items() if mask.any()})
     return [
         {
