@@ -69,6 +69,7 @@ HEAVY = {
     "pynvml": {"system/gpu.py"},
     "tensorboard": {"analysis/events.py", "training/log.py"},
     "openrl": {"learning/openrl/library.py"},
+    "ompl": {"guidance/rrt_star.py"},
     "wandb": {"training/wandb_log.py"},
     "pettingzoo": {"envs/pettingzoo.py"},
     "gymnasium": {"learning/openrl/env.py", "envs/pettingzoo.py", "envs/gymnasium.py"},

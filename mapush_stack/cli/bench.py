@@ -27,7 +27,13 @@ def command() -> None:
 @click.option("--single", type=click.Path(path_type=Path), help="Run of one robot, for the row `one robot`.")
 @click.option("--layouts", type=click.IntRange(1, 100_000), default=1000, show_default=True, help="Layouts of a set.")
 @click.option("--sets", default=None, help="Sets of layouts, such as random-8,gate-1.8.  [default: all]")
-@click.option("--rows", default=None, help="Rows: direct, straight, upstream, one robot, ours.  [default: all]")
+@click.option("--rows", default=None, help="Rows: direct, straight, upstream, one robot, ours.  [default: these]")
+@click.option(
+    "--goals-net",
+    type=click.Path(path_type=Path),
+    metavar="FILE.PT",
+    help="Upstream's high-level policy, for the row `upstream policy`.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option(
     "--add", type=click.Path(path_type=Path), multiple=True, help="Results of others to show too; repeatable."
@@ -42,6 +48,7 @@ def long_way(
     layouts: int,
     sets: Optional[str],
     rows: Optional[str],
+    goals_net: Optional[Path],
     overrides: Tuple[str, ...],
     add: Tuple[Path, ...],
     out: Optional[Path],
@@ -60,7 +67,7 @@ def long_way(
 
     if (path is None) == (pretrained is None):
         raise UserError(f"give a PATH, or --pretrained with one of: {', '.join(shipped.names())}")
-    chosen_sets, chosen_rows = _names(sets, list(suite.SETS)), _names(rows, list(suite.ROWS))
+    chosen_sets, chosen_rows = _names(sets, list(suite.SETS)), _names(rows, list(suite.USUAL_ROWS))
     for name in chosen_rows:
         if name not in suite.ROWS:
             raise UserError(f"there is no row called {name}; {closest(name, list(suite.ROWS))}")
@@ -74,13 +81,15 @@ def long_way(
         raise UserError(f"--single {single} is not allowed: it has {robots} robots; give a run of one robot")
     set_torch_threads(team.config.training.torch_threads)
     going = [(alone if suite.ROWS[row].alone else team, name, row) for name in chosen_sets for row in chosen_rows]
+    changes = {row: [*_network(row, goals_net), *overrides] for row in chosen_rows}
     for way in going:
-        suite.check(*way, overrides)
+        suite.check(*way, changes[way[-1]])
     console = make_console()
     results: List[Dict[str, Any]] = []
     for candidate, name, row in going:
-        results.append(suite.measure(candidate, name, row, layouts, overrides))
-        done = results[-1]
+        measured = suite.measure(candidate, name, row, layouts, changes[row])
+        results += measured
+        done = measured[0]
         say(console, f"{name}, {row}: {done['successes']} of {layouts}, {done['contact_free']} without contact")
         _write(out, pretrained or str(path), results, others)
     console.print(_table([*others, *results]))
@@ -88,6 +97,20 @@ def long_way(
 
 def _names(text: Optional[str], known: List[str]) -> List[str]:
     return known if text is None else list(dict.fromkeys(name.strip() for name in text.split(",")))
+
+
+def _network(row: str, file: Optional[Path]) -> List[str]:
+    """The change to a configuration that a row with upstream's high-level policy needs.
+
+    Raises:
+        UserError: the row needs its file.
+
+    """
+    if row != "upstream policy":
+        return []
+    if file is None:
+        raise UserError("the row `upstream policy` needs --goals-net FILE.pt: resources/goals_net/example.pt of MAPush")
+    return [f"task.obstacles.network={json.dumps(str(file))}"]
 
 
 def _others(file: Path) -> List[Dict[str, Any]]:
@@ -133,6 +156,8 @@ class _Row(Settings):
     object_contact: int
     robot_contact: int
     failures: Dict[str, int]
+    finished_time: Optional[float] = None
+    collaboration_degree: Optional[float] = None
 
 
 def _write(out: Optional[Path], team: str, results: List[Dict[str, Any]], others: List[Dict[str, Any]]) -> None:
@@ -149,6 +174,7 @@ def _write(out: Optional[Path], team: str, results: List[Dict[str, Any]], others
 _HEADINGS = (
     "set",
     "row",
+    "layouts",
     "success",
     "95 %",
     "contact-free",
@@ -166,6 +192,7 @@ def _cells(row: Dict[str, Any]) -> List[str]:
     return [
         row["set"],
         row["row"],
+        str(row["layouts"]),
         f"{row['successes'] / row['layouts']:.1%}",
         f"{low:.1%} - {high:.1%}",
         f"{row['contact_free'] / row['layouts']:.1%}",
@@ -178,7 +205,7 @@ def _cells(row: Dict[str, Any]) -> List[str]:
 
 
 def _table(rows: List[Dict[str, Any]]) -> Table:
-    table = Table(*_HEADINGS[:2], *right(*_HEADINGS[2:-1]), _HEADINGS[-1], title=f"{rows[-1]['layouts']} layouts a set")
+    table = Table(*_HEADINGS[:2], *right(*_HEADINGS[2:-1]), _HEADINGS[-1])
     for row in rows:
         table.add_row(*_cells(row))
     return table

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..guidance.courses import passable, solvable_courses
 from ..guidance.gaps import Fit, narrowest_gap
-from ..guidance.planners import PLANNERS
+from ..guidance.planners import PLANNERS, Planner
 from ..sim.simulator import Simulator
 from ..task.config import CONTROL_DT, ObjectTask, TaskConfig
 from ..task.geometry import Measures, angle_between, rotate
@@ -18,6 +18,7 @@ from ..task.obstacles import Course, Layout, away, gaps, nearest
 from ..task.random import STREAM_OBSTACLES, uniform
 from ..task.state import SimState
 from ..task.way import FAR, REACH, WayAhead
+from .upper_network import UpperNetwork
 
 CONTACT = 0.012
 """Things nearer than this to an obstacle touch it, m."""
@@ -39,6 +40,17 @@ _SAVED = ("course", "passed", "touched", "travelled", "anchor", "waited", "back"
 def padded(outline: Tensor, count: int) -> Tensor:
     """Outlines `[..., V, 2]` with the last vertex repeated, `[..., count, 2]`."""
     return torch.cat((outline, outline[..., -1:, :].expand(*outline.shape[:-2], count - outline.shape[-2], 2)), dim=-2)
+
+
+def make_planner(config: TaskConfig, course: Course, seed: int) -> Planner:
+    """The planner of courses that `config.obstacles.planner` names.
+
+    Raises:
+        UserError: it misses a package or its file.
+
+    """
+    kind = UpperNetwork if config.obstacles.planner == "network" else PLANNERS[config.obstacles.planner]
+    return kind(config, course, seed)
 
 
 class Passage(NamedTuple):
@@ -71,7 +83,7 @@ class Obstacles:
             drawn, fitting = passable(config, drawn, outlines.cpu())
         layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
         self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
-        self._planner = PLANNERS[config.obstacles.planner](config, self.courses, seed)
+        self._planner = make_planner(config, self.courses, seed)
         numbers = torch.arange(len(drawn.goal), device=device)
         yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
         self._goals = torch.cat((self.courses.goal, yaw), dim=-1) if config.goal == "pose" else self.courses.goal
@@ -120,6 +132,7 @@ class Obstacles:
         Without `remember` the planner forgets that it was asked.
         """
         place, around = state.object_pos[..., :2], self._config.obstacles
+        self._planner.see(state)
         ahead, passed = self._planner.target(self.course, place, self.passed)
         if remember:
             self.passed.copy_(passed)

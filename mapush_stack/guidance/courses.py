@@ -13,7 +13,7 @@ from ..task.obstacles import AROUND, Course, Layout, Rooms, draw_course, present
 from ..task.outline import narrowest
 from ..task.resets import farthest_apart
 from ..task.robot import RobotTask
-from . import grid
+from . import grid, upstream
 
 _SURE, _RARE = 300, 100
 """So many layouts are drawn before one must be solvable; then one in so many."""
@@ -43,8 +43,10 @@ def solvable_courses(
         UserError: the arena has no room for them, or the object does not fit through the gaps.
 
     """
+    if config.obstacles.drawing == "upstream":
+        return upstream.courses(config, seed)
     outlines = torch.tensor(target_object.vertices) if outlines is None else outlines
-    _check_gaps(config, float(narrowest(outlines)[0].min()))
+    _check_gaps(config, least_width(target_object, outlines))
     numbers, free = torch.arange(config.obstacles.layouts), rooms(config, target_object, outlines)
     parts = [_solvable(config, free, seed, part) for part in torch.split(numbers, _AT_ONCE)]
     layouts = [part.layout for part in parts]
@@ -53,6 +55,13 @@ def solvable_courses(
         torch.cat([part.goal for part in parts]),
         torch.cat([part.corner for part in parts]),
     )
+
+
+def least_width(target_object: ObjectTask, outlines: Tensor) -> float:
+    """Width of the narrowest gap that an object of these outlines `[..., V, 2]` fits through, m."""
+    if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them
+        return 2 * float(torch.linalg.vector_norm(outlines, dim=-1).max())
+    return float(narrowest(outlines)[0].min())
 
 
 def passable(config: TaskConfig, course: Course, outlines: Tensor) -> Tuple[Course, Tensor]:
@@ -101,7 +110,8 @@ def _check_gaps(config: TaskConfig, width: float) -> None:
     if config.obstacles.gates and low < width:
         raise UserError(
             f"task.obstacles.gap=[{low:g}, {high:g}] is not allowed: the object is {width:.4g} m wide; give gaps that "
-            "are wider, or task.obstacles.gates=0"
+            f"are wider, such as task.obstacles.gap=[{width + 0.3:.1f},{max(high, width + 1.5):.1f}], or "
+            "task.obstacles.gates=0"
         )
 
 

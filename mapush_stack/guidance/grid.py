@@ -76,6 +76,13 @@ def widest_way(room: Tensor, start: Tuple[Tensor, Tensor], goal: Tuple[Tensor, T
         way = wider
 
 
+def width_of_way(course: Course, arena: Tuple[float, float]) -> Tensor:
+    """Clearance of the widest way of each course, `[M]` m."""
+    cells = shape(arena)
+    start = cell_of(torch.zeros_like(course.goal), course.corner, cells)
+    return widest_way(clearance(course, cells), start, cell_of(course.goal, course.corner, cells))
+
+
 def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:
     """Time to the goal from every cell, at these speeds `[M, X, Y]` (m/s) to points `[M, 2]` seen from the corner.
 

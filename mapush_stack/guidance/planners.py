@@ -10,8 +10,10 @@ from torch import Tensor
 
 from ..task.config import TaskConfig
 from ..task.obstacles import Course
+from ..task.state import SimState
 from . import grid
 from .rrt import waypoints
+from .rrt_star import ways
 
 _STRIDE = 0.5 * grid.CELL
 """Length of a step along the way, m."""
@@ -25,6 +27,9 @@ class Planner(ABC):
     def __init__(self, config: TaskConfig, course: Course, seed: int) -> None:
         """Plan all courses; tensors live where `course` does."""
         self.course, self.look_ahead = course, config.obstacles.look_ahead
+
+    def see(self, state: SimState) -> None:  # noqa: B027 (most need no more than the object's place)
+        """Take note of the state `[N]` for which `target` is asked next."""
 
     def target(self, numbers: Tensor, place: Tensor, passed: Tensor) -> Tuple[Tensor, Tensor]:
         """The next target `[N, 2]` on courses `numbers` `[N]` for objects at `place` `[N, 2]`, m.
@@ -130,11 +135,30 @@ class Waypoints(Planner):
         return place
 
 
+class RRTStar(Planner):
+    """A point at the look-ahead distance on the way that OMPL's RRT* found, beyond its point nearest to the object."""
+
+    def __init__(self, config: TaskConfig, course: Course, seed: int) -> None:
+        """See `Planner`."""
+        super().__init__(config, course, seed)
+        assert config.obstacles.arena is not None
+        self._points = ways(course, config.obstacles.arena, config.obstacles.slow[0], seed).to(course.goal.device)
+        self._spacing = torch.linalg.vector_norm(self._points[:, 1] - self._points[:, 0], dim=-1).clamp_min(1e-3)
+
+    def follow(self, numbers: Tensor, place: Tensor, length: float) -> Tensor:
+        """See `Planner.follow`."""
+        points = self._points[numbers]
+        nearest = torch.linalg.vector_norm(points - place.unsqueeze(1), dim=-1).argmin(-1)
+        ahead = nearest + torch.ceil(length / self._spacing[numbers]).to(torch.int64)
+        return self._points[numbers, ahead.clamp_max(points.shape[1] - 1)]
+
+
 PLANNERS: Dict[str, Type[Planner]] = {
     "fast_marching": FastMarching,
     "straight": Straight,
     "direct": Direct,
     "rrt": Waypoints,
+    "rrt_star": RRTStar,
 }
 """Every planner by its name in `task.obstacles.planner`."""
 

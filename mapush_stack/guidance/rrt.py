@@ -26,7 +26,7 @@ def waypoints(course: Course, arena: Tuple[float, float], seed: int) -> Tensor:
         corner, goal = course.corner[number].cpu().numpy(), course.goal[number].cpu().numpy()
         one = Course(type(layout)(*(tensor.cpu() for tensor in layout)), course.goal[:0], course.corner[:0])
         path = _path(one, corner, corner + np.array(arena), goal, np.random.default_rng([seed, number]))
-        ways.append(_resampled(path))
+        ways.append(resampled(path, _POINTS + 1)[1:])  # without the start
     return torch.tensor(np.stack(ways), dtype=torch.float32)
 
 
@@ -56,8 +56,8 @@ def _path(
     return np.concatenate((vertices[order[::-1]], goal[None]))
 
 
-def _resampled(path: np.ndarray) -> np.ndarray:
-    """Points at equal distances along a path, without its start."""
+def resampled(path: np.ndarray, count: int) -> np.ndarray:
+    """`[count, 2]` points at equal distances along a path `[K, 2]`, with its ends."""
     along = np.concatenate(([0.0], np.hypot(*np.diff(path, axis=0).T).cumsum()))
-    wanted = np.linspace(0.0, along[-1], _POINTS + 1)[1:]
+    wanted = np.linspace(0.0, along[-1], count)
     return np.stack([np.interp(wanted, along, path[:, axis]) for axis in (0, 1)], axis=1)

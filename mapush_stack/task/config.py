@@ -118,10 +118,11 @@ class TaskConfig(Settings):
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
-    placement: Literal["published", "apart"] = Field(
+    placement: Literal["published", "apart", "behind"] = Field(
         "published",
         description="published: robots start at the object's robot_start_radius, sometimes too near to each other; "
-        "apart: about the object's outline, apart from it and from each other",
+        "apart: about the object's outline, apart from it and from each other; behind: side by side behind the object, "
+        "which stands on its corner, as upstream's high level starts",
     )
     team_size: Optional[Tuple[int, int]] = Field(
         None, description="so many robots of the team are here, drawn for each episode; null: all"

@@ -26,9 +26,13 @@ class ObstacleConfig(Settings):
         0.95, ge=0, le=10, description="a way exists on which the object's centre is so far from all obstacles, m"
     )
     layouts: int = Field(1024, ge=1, le=100_000, description="different layouts, which the episodes go through")
-    planner: Literal["fast_marching", "straight", "direct", "rrt"] = Field(
+    drawing: Literal["solvable", "upstream"] = Field(
+        "solvable", description="solvable: a way exists in each layout; upstream: as upstream draws them, unchecked"
+    )
+    planner: Literal["fast_marching", "straight", "direct", "rrt", "rrt_star", "network"] = Field(
         "direct", description="who gives the team its target: a point on the way, or the goal itself (direct)"
     )
+    network: str = Field("", description="file of upstream's high-level policy, for planner=network")
     look_ahead: float = Field(1.0, gt=0, le=10, description="distance of that point from the object, m")
     slow: Tuple[float, float] = Field(
         (0.85, 2.5), description="clearance at which the planned speed begins to rise, and is full, m"
@@ -53,6 +57,10 @@ class ObstacleConfig(Settings):
         wanted = self.boxes or self.cylinders or self.gates or self.observed or self.aligned or self.planner != "direct"
         if self.arena is None and wanted:
             raise ValueError("arena must be given, such as [14, 14], with obstacles or a planner")
+        if self.drawing == "upstream" and (self.gates or self.cylinders or self.fewer):
+            raise ValueError("drawing=upstream has boxes only: leave gates, cylinders and fewer out")
+        if (self.planner == "network") != bool(self.network):
+            raise ValueError("network and planner=network must be given together: network=FILE names the policy")
         return self
 
     @property

@@ -23,6 +23,8 @@ _AWAY, _FAR_AWAY = 1.0, 3.0
 """Distance between the farthest target and a robot that is taken away, m; the second if `team_size` takes it away."""
 _MARGIN, _BAND = 0.1, 0.5
 """Robots that are placed apart stand between the first and the sum of both from what they must not touch, m."""
+_BEHIND, _BESIDE, _ON_CORNER = 1.1, 0.9, math.pi / 4
+"""Upstream's high level: distance of the robots from the object, and from each other (m); the object's yaw (rad)."""
 _SLOT = math.radians(70.0)
 """Angle at the object between two robots that are placed apart, at least; less if the robots are more than four."""
 
@@ -67,6 +69,8 @@ def draw_start(
     object_rpy = torch.stack(
         (_scale(shared[:, 0], tilt), _scale(shared[:, 1], tilt), _scale(shared[:, 2], _ANGLE)), dim=-1
     )
+    if config.placement == "behind":
+        object_rpy[:, 2] = _ON_CORNER
     object_pos = torch.zeros_like(object_rpy)
     object_pos[:, 2] = target_object.start_height
     target = _polar(_scale(shared[:, 3], config.target_distance), _scale(shared[:, 4], (0.0, 2 * math.pi)))
@@ -80,6 +84,8 @@ def draw_start(
     robot_pos = torch.cat((planar, heights.expand_as(planar[..., 0]).unsqueeze(-1)), dim=-1)
     tilts = _scale(per_robot[..., 3:5], (-_ROBOT_TILT, _ROBOT_TILT))
     robot_rpy = torch.cat((tilts, _scale(per_robot[..., 2:3], _ANGLE)), dim=-1)
+    if config.placement == "behind":
+        robot_rpy[..., 2] = 0.0
     speeds = (-_ROBOT_SPEED, _ROBOT_SPEED)
     still = torch.zeros_like(object_pos)
     state = SimState(
@@ -110,6 +116,9 @@ def _places(
     if config.placement == "published":
         distance = _scale(per_robot[..., 0], target_object.robot_start_radius)
         return _polar(distance, _scale(per_robot[..., 1], _ANGLE))
+    if config.placement == "behind":
+        beside = _BESIDE * (0.5 * (per_robot.shape[1] - 1) - torch.arange(per_robot.shape[1], device=shared.device))
+        return torch.stack((torch.full_like(beside, -_BEHIND), beside), dim=-1).expand(len(shared), -1, -1)
     vertices = torch.tensor(target_object.vertices, device=shared.device) if vertices is None else vertices
     corners = rotate(vertices, object_yaw)  # `[N, V, 2]` with angles `[N, 1]`
     if target_object.symmetry_fold == 0:  # round: the vertices are on its edge, but not its edge between them

@@ -114,6 +114,8 @@ class ExperimentConfig(Settings):
             if wrong:
                 raise ValueError(f"object.task.vertices {wrong}")
         size, robots = self.task.team_size, len(self.team_kinds)
+        if self.task.obstacles.planner == "network" and robots != 2:
+            raise ValueError(f"task.obstacles.planner=network is for 2 robots, not {robots}: choose another planner")
         if size is not None and size[1] > robots:
             raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")
         for index in range(len(self.training.stages)):

@@ -1,16 +1,20 @@
 """`mapush bench long-way`, from its front door."""
 
+import importlib.util
 import json
 
 import numpy as np
 import pytest
 import torch
 
+from mapush_stack.envs.obstacles import make_planner
 from mapush_stack.evaluation import long_way
 from mapush_stack.guidance.courses import solvable_courses
 from mapush_stack.task.obstacles import present
+from mapush_stack.task.resets import draw_start
 from mapush_stack.training.config import load, overridden
 from tests.cli.runner import mapush, start, train_small
+from tests.learning.openrl.test_restricted_pickle import write_module
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 QUICK = ["--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
@@ -55,7 +59,8 @@ def test_every_team_meets_the_same_layouts(name):
         drawn.append(solvable_courses(changed.task, changed.object.task, long_way.SEED))
         obstacles = present(drawn[-1].layout).sum(-1) - 4
         kind, _, number = name.partition("-")
-        expected = {"random": number, "heavy": 8, "gate": 2, "maze": 2 * int(float(number))}[kind]
+        number = 2 if kind == "upstream" else number
+        expected = {"upstream": 2, "random": number, "heavy": 8, "gate": 2, "maze": 2 * int(float(number))}[kind]
         assert obstacles.tolist() == [int(expected)] * 6
     for one, other in zip((*drawn[0].layout, drawn[0].goal), (*drawn[1].layout, drawn[1].goal)):
         assert torch.equal(one, other)
@@ -89,6 +94,74 @@ def test_the_row_of_one_robot_needs_a_run_of_one_robot(run):
     """Which is here the team's own run, of two."""
     _, err = mapush("bench", "long-way", run, "--single", run, *QUICK, code=2)
     assert f"--single {run} is not allowed: it has 2 robots; give a run of one robot" in err
+
+
+def test_upstreams_own_layouts_and_its_published_policies(tmp_path, monkeypatch):
+    """A file with the structure of MAPush's `resources/goals_net/example.pt`, and one of its `command_nets`."""
+    write_module(tmp_path / "goals.pt", monkeypatch, sizes=(26, 2))
+    write_module(tmp_path / "commands.pt", monkeypatch)
+    options = ["--sets", "upstream-raw,random-2", "--rows", "upstream policy", *QUICK, "--out", tmp_path / "out.json"]
+    mapush("bench", "long-way", tmp_path / "commands.pt", "--goals-net", tmp_path / "goals.pt", *options)
+    rows = json.loads((tmp_path / "out.json").read_text())["rows"]
+    whole, *parts, random = rows
+    assert whole["set"] == "upstream-raw" and random["set"] == "random-2" and whole["planner"] == "network"
+    assert whole["layouts"] == 4 == sum(part["layouts"] for part in parts)
+    assert {part["set"] for part in parts} < {f"upstream-raw {kind}" for kind in ("clear", "blocked", "impossible")}
+    assert whole["finished_time"] == 3.0
+
+    # One robot instead, the other kind of network, a file that is none, and no file.
+    said = {}
+    one = ["--set", "object.task.num_robots=1", "--sets", "random-2", "--rows", "upstream policy", "--layouts", 2]
+    for name, words in {
+        "one robot": ["--pretrained", "cuboid-planar", "--goals-net", tmp_path / "goals.pt", *one],
+        "commands": [tmp_path / "commands.pt", "--goals-net", tmp_path / "commands.pt", *options],
+        "nothing": [tmp_path / "commands.pt", "--goals-net", tmp_path / "nowhere.pt", *options],
+        "none": [tmp_path / "commands.pt", *options],
+    }.items():
+        _, said[name] = mapush("bench", "long-way", *words, code=2)
+        assert said[name].count("\n") == 1, said[name]
+    assert "planner=network is for 2 robots, not 1" in said["one robot"]
+    assert "fc_mean.weight has shape [3, 16]; it should have [2, 16]" in said["commands"]
+    assert "nowhere.pt" in said["nothing"] and "needs --goals-net FILE.pt" in said["none"]
+
+
+def test_a_sub_goal_goes_where_upstreams_network_says(tmp_path, monkeypatch):
+    """From wherever the team starts, in upstream's frame; it moves only if it would move by more than 0.2 m."""
+    write_module(tmp_path / "goals.pt", monkeypatch, sizes=(26, 2))
+    changes = [*long_way.overrides("random-8", 16), "task.obstacles.planner=network"]
+    config = overridden(load("long-way"), [*changes, f"task.obstacles.network={tmp_path / 'goals.pt'}"])
+    course = solvable_courses(config.task, config.object.task, 1)
+    planner = make_planner(config.task, course, 1)
+    seen = []
+    action = torch.tensor([[-0.4, 1.0]]).expand(16, -1)
+    monkeypatch.setattr(planner._actor, "act", lambda numbers: seen.append(numbers) or action)
+    start = draw_start(config.task, config.object.task, 1, torch.arange(16), torch.zeros(16, dtype=torch.int64)).state
+    numbers, place = torch.arange(16), start.object_pos[:, :2]
+    planner.see(start)
+    target, passed = planner.target(numbers, place, torch.zeros(16, dtype=torch.int64))
+    low, high = course.corner, course.corner + 14.0
+    front = course.goal[:, 0] > 0
+    # 0.5 * action in [-1, 1] is x in [0, 14] m from the wall behind, and y in [-5.5, 5.5] m.
+    x = torch.where(front, low[:, 0] + 5.6, high[:, 0] - 5.6)
+    y = 0.5 * (low + high)[:, 1] + torch.where(front, 2.75, -2.75)
+    assert torch.allclose(target, torch.stack((x, y), -1), atol=2e-3)
+    assert torch.equal(seen[0][:, 12:14], torch.tensor([[8.0, 0.0]]).expand(16, -1))
+    assert ((seen[0][:, 14:16] >= 0.9) & (seen[0][:, 14:16] <= 13.1)).any(-1).all()  # the object
+    assert seen[0][:, 24].gt(seen[0][:, 14]).float().mean() > 0.8  # the waypoint is mostly ahead
+    for by, moves in ((0.02, False), (0.08, True)):  # 0.07 m and 0.28 m
+        action = torch.tensor([[-0.4 + by, 1.0]]).expand(16, -1)
+        next_target, after = planner.target(numbers, place, passed)
+        assert torch.allclose(seen[-1][:, 12:14], torch.tensor([5.6, 2.75]), atol=2e-3)
+        assert bool((next_target - target).norm(dim=-1).max() > 0.2) == moves
+        assert torch.equal(after, passed) != moves
+
+
+def test_a_missing_ompl_is_one_sentence(monkeypatch):
+    if importlib.util.find_spec("ompl"):
+        pytest.skip("OMPL is installed")
+    options = ["--sets", "random-2", "--rows", "rrt star", "--layouts", 2]
+    _, err = mapush("bench", "long-way", "--pretrained", "cuboid-planar", *options, code=2)
+    assert "planner=rrt_star needs OMPL: pip install 'mapush_stack[ompl]'" in err and err.count("\n") == 1
 
 
 def test_a_file_of_something_else_cannot_be_added(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mapush_stack.errors import UserError
-from mapush_stack.guidance import courses, grid
+from mapush_stack.guidance import courses, grid, upstream
 from mapush_stack.guidance.planners import PLANNERS
 from mapush_stack.task.obstacles import distances, present
 from tests.conftest import small_config
@@ -144,3 +144,72 @@ def test_the_other_planners():
         target, passed = tree.target(numbers, place, passed)
         place = target
     assert torch.allclose(place, course.goal, atol=1e-4) and (passed == 12).all()
+
+
+def test_ompl_finds_a_way_that_keeps_clear_and_the_team_follows_it():
+    pytest.importorskip("ompl")
+    task, course = drawn("boxes=5", "cylinders=3", "planner=rrt_star", layouts=6)
+    planner = PLANNERS["rrt_star"](task, course, 1)
+    numbers, place, none = torch.arange(6), torch.zeros(6, 2), torch.zeros(6, dtype=torch.int64)
+    narrowest, length = torch.full((6,), 9.0), torch.zeros(6)
+    for _ in range(150):
+        target, _ = planner.target(numbers, place, none)
+        step = 0.1 * (target - place)
+        place, length = place + step, length + step.norm(dim=-1)
+        narrowest = torch.minimum(narrowest, distances(course.layout, place[:, None])[:, 0].amin(-1))
+    assert (place - course.goal).norm(dim=-1).max() < 0.05
+    assert narrowest.min() > 0.7 and (length / course.goal.norm(dim=-1)).max() < 1.5
+    again = PLANNERS["rrt_star"](task, course, 1)
+    assert torch.equal(planner.follow(numbers, place, 1.0), again.follow(numbers, place, 1.0))
+
+
+def test_the_fastest_way_is_as_short_as_the_exact_one_around_polygons():
+    """With one speed where the clearance suffices, against a visibility graph of the obstacles made larger by it."""
+    shapely = pytest.importorskip("shapely")
+    from tests.guidance.visibility import shortest_way
+
+    room = 0.9
+    task, course = drawn("boxes=5", "cylinders=3", f"slow=[{room}, {room}]", "planner=fast_marching", layouts=12)
+    planner = PLANNERS["fast_marching"](task, course, 1)
+    numbers, place, length = torch.arange(12), torch.zeros(12, 2), torch.zeros(12)
+    for _ in range(900):
+        step = planner.follow(numbers, place, 0.125) - place
+        place, length = place + 0.2 * step, length + 0.2 * step.norm(dim=-1)
+    assert (place - course.goal).norm(dim=-1).max() < 0.05
+    # The grid sees a gap up to half a cell wider or narrower.
+    wide, narrow = (
+        torch.tensor([shortest_way(shapely, course, number, room + by) for number in range(12)])
+        for by in (-0.5 * grid.CELL, 0.5 * grid.CELL)
+    )
+    assert narrow.isfinite().all() and (length > 0.99 * wide).all() and (length < 1.09 * narrow).all()
+    assert (length / (0.5 * (wide + narrow))).median() < 1.02
+
+
+def upstream_courses(layouts):
+    changes = ["arena=[14,15]", "boxes=2", "size=[1,1]", "drawing=upstream", f"layouts={layouts}"]
+    config = small_config("task.placement=behind", *(f"task.obstacles.{one}" for one in changes))
+    course = courses.solvable_courses(config.task, config.object.task, 1)
+    return course, upstream.kinds(config.task, config.object.task, 2, course, 1.2)
+
+
+def test_courses_as_upstream_draws_them():
+    """Shares by Monte Carlo of upstream's own ranges: 7 % overlap at the start, 26 % block the straight line."""
+    course, kinds = upstream_courses(3000)
+    assert torch.equal(course.corner, torch.tensor([[-1.6, -7.5]]).expand(3000, 2))
+    assert course.goal[:, 0].min() >= 7.9 and course.goal[:, 1].abs().min() >= 2.0
+    assert 0.4 < (course.goal[:, 1] > 0).float().mean() < 0.6
+    assert torch.stack(list(kinds.values())).sum(0).eq(1).all()
+    shares = {name: float(mask.float().mean()) for name, mask in kinds.items()}
+    assert 0.07 < shares["impossible"] < 0.13 and 0.14 < shares["blocked"] < 0.22
+    # The first box in the place of the object, then the second on the line to the goal, then both at the sides.
+    course.layout.centre[:3, 4:] = torch.tensor([0.0, 7.0])
+    course.layout.centre[0, 4] = torch.tensor([0.9, 0.0])
+    course.layout.centre[1, 5] = 0.5 * course.goal[1]
+    config = small_config("task.placement=behind", "task.obstacles.arena=[14,15]")
+    three = type(course)(course.layout.at(slice(3)), course.goal[:3], course.corner[:3])
+    found = upstream.kinds(config.task, config.object.task, 2, three, 1.2)
+    assert [[name for name in found if found[name][row]] for row in range(3)] == [
+        ["impossible"],
+        ["blocked"],
+        ["clear"],
+    ]

@@ -28,8 +28,8 @@ class OpenRLActor(nn.Module, TeamPolicy):
     observation_size: int
     """Numbers in a robot's observation."""
 
-    def __init__(self, arrays: Dict[str, Tensor], activation: str = "ReLU") -> None:
-        """From arrays by their state-dict names.
+    def __init__(self, arrays: Dict[str, Tensor], activation: str = "ReLU", actions: int = 3) -> None:
+        """From arrays by their state-dict names; `actions` numbers come out.
 
         Raises:
             UserError: an array is missing, unknown, or of a shape that does not fit.
@@ -55,7 +55,7 @@ class OpenRLActor(nn.Module, TeamPolicy):
             layers.append(_layer(nn.LayerNorm, given, f"{name}.2", width))
         layers.append(_layer(nn.Linear, given, "base.mlp.fc3.0", width, width))
         layers.append(_layer(nn.LayerNorm, given, "base.mlp.fc3.1", width))
-        layers.append(_layer(nn.Linear, given, "act.action_out.fc_mean", 3, width))  # vx, vy, yaw rate
+        layers.append(_layer(nn.Linear, given, "act.action_out.fc_mean", actions, width))
         if given:
             raise UserError(f"the array {next(iter(given))} belongs to no known part of an OpenRL MLP actor")
         self.net = nn.Sequential(*layers)
@@ -120,14 +120,16 @@ def write_npz(path: Path, arrays: Dict[str, Tensor], activation: str) -> None:
     write_arrays(path, {**{name: array.numpy() for name, array in arrays.items()}, _ACTIVATION: codes})
 
 
-def read_module(path: Path) -> OpenRLActor:
+def read_module(path: Path, actions: int = 3) -> OpenRLActor:
     """An actor from the `module.pt` that OpenRL saves, without running what is pickled in it.
+
+    `actions` numbers come out: vx, vy and yaw rate of a robot.
 
     Raises:
         UserError: the file is missing, damaged, hostile or something else.
 
     """
-    return _build(path, *module_arrays(path))
+    return _build(path, *module_arrays(path), actions)
 
 
 def module_arrays(path: Path) -> Tuple[Dict[str, Tensor], str]:
@@ -141,9 +143,9 @@ def module_arrays(path: Path) -> Tuple[Dict[str, Tensor], str]:
         raise UserError(f"{path} is not an actor that can be evaluated: {error}") from None
 
 
-def _build(path: Path, arrays: Dict[str, Tensor], activation: str) -> OpenRLActor:
+def _build(path: Path, arrays: Dict[str, Tensor], activation: str, actions: int = 3) -> OpenRLActor:
     try:
-        return OpenRLActor(arrays, activation)
+        return OpenRLActor(arrays, activation, actions)
     except UserError as error:
         raise UserError(f"{path} is not an actor that can be evaluated: {error}") from None
 

@@ -52,21 +52,21 @@ def adam(network):
     return made
 
 
-def write_module(path, monkeypatch, activation=torch.nn.Tanh, layers=1, extra=None):
+def write_module(path, monkeypatch, activation=torch.nn.Tanh, layers=1, extra=None, sizes=(8, 3)):
     """A module.pt of the structure that OpenRL saves; returns the network that was written."""
     nn = torch.nn
     with monkeypatch.context() as patch:
         classes = fake_openrl(patch)
         block = lambda inputs: nn.Sequential(nn.Linear(inputs, 16), activation(), nn.LayerNorm(16))  # noqa: E731
         mlp = classes["MLPLayer"]()
-        mlp.fc1 = block(8)
+        mlp.fc1 = block(sizes[0])
         if layers > 1:
             mlp.fc_h = block(16)
             mlp.fc2 = nn.ModuleList([block(16) for _ in range(layers - 1)])
         mlp.fc3 = nn.Sequential(nn.Linear(16, 16), nn.LayerNorm(16))
         head = classes["DiagGaussian"]()
-        head.fc_mean, head.logstd = nn.Linear(16, 3), classes["AddBias"]()
-        head.logstd._bias = nn.Parameter(torch.zeros(3, 1))
+        head.fc_mean, head.logstd = nn.Linear(16, sizes[1]), classes["AddBias"]()
+        head.logstd._bias = nn.Parameter(torch.zeros(sizes[1], 1))
         policy, base, act = classes["PolicyNetwork"](), classes["MLPBase"](), classes["ACTLayer"]()
         base.mlp, act.action_out = mlp, head
         policy.base, policy.act, policy.device = base, act, torch.device("cpu")
