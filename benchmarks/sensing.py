@@ -11,15 +11,25 @@ from mapush_stack.evaluation import policies, pretrained, protocol
 
 POSITION, HEADING = ("object_position_noise", "robot_position_noise"), ("object_heading_noise", "robot_heading_noise")
 SWEEPS = {
-    "position noise, m": (POSITION, (0, 0.1, 0.2, 0.4, 0.6)),
-    "heading noise, degrees": (HEADING, (0, 10, 20, 40, 60)),
-    "rate, Hz": (("rate",), (50, 10, 5, 2, 1)),
-    "delay, s": (("delay",), (0, 0.1, 0.2, 0.4, 0.8)),
-    "drop-outs": (("dropout",), (0, 0.5, 0.8, 0.9, 0.95)),
-    "action delay, s": (("action_delay",), (0, 0.1, 0.2, 0.4, 0.8)),
-    "all at once": ((), ("exact", "good", "fair", "poor")),
+    "position_noise": (POSITION, (0, 0.1, 0.2, 0.4, 0.6)),
+    "heading_noise": (HEADING, (0, 10, 20, 40, 60)),
+    "rate": (("rate",), (50, 10, 5, 2, 1)),
+    "delay": (("delay",), (0, 0.1, 0.2, 0.4, 0.8)),
+    "dropout": (("dropout",), (0, 0.5, 0.8, 0.9, 0.95)),
+    "action_delay": (("action_delay",), (0, 0.1, 0.2, 0.4, 0.8)),
+    "all": ((), ("exact", "good", "fair", "poor")),
 }
 """Fields and their values, the first of which is exact."""
+LABELS = {
+    "position_noise": "position noise, m",
+    "heading_noise": "heading noise, degrees",
+    "rate": "rate, Hz",
+    "delay": "delay, s",
+    "dropout": "drop-outs",
+    "action_delay": "action delay, s",
+    "all": "all at once",
+}
+EXACT = ["rate=50", *(f"{one}=0" for one in (*POSITION, *HEADING, "delay", "dropout", "action_delay"))]
 ALL_AT_ONCE = {
     "exact": [],
     "good": ["rate=50", "delay=0.05", "dropout=0.01", "action_delay=0.05", *(f"{one}=0.01" for one in POSITION),
@@ -33,7 +43,7 @@ ALL_AT_ONCE = {
 
 def evaluated(path, fields, episodes, seed, others):
     """The protocol's figures of a policy that knows poses as these fields of `task.sensing` say."""
-    changes = [*others, *(f"task.sensing.{field}" for field in fields)]
+    changes = [*others, *(f"task.sensing.{field}" for field in (*EXACT, *fields))]
     candidate = policies.find(path, "", changes)[-1]
     env = policies.environment(candidate, episodes, candidate.config.evaluation.seed if seed is None else seed)
     try:
@@ -46,7 +56,8 @@ def evaluated(path, fields, episodes, seed, others):
 def measured(path, args):
     """A row for each value of each sweep."""
     rows, exact = [], None
-    for name, (fields, values) in SWEEPS.items():
+    for name in args.only or SWEEPS:
+        fields, values = SWEEPS[name]
         for value in values:
             if value == values[0] and exact is not None:
                 found = exact
@@ -72,7 +83,9 @@ def table(results):
             f"{row['success']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['seconds']:.1f} s"
             for row in rows
         ]
-        lines.append(f"| {rows[0]['sweep'] if first else ''} | {rows[0]['value']} | " + " | ".join(cells) + " |")
+        lines.append(
+            f"| {LABELS[rows[0]['sweep']] if first else ''} | {rows[0]['value']} | " + " | ".join(cells) + " |"
+        )
     return "\n".join(lines)
 
 
@@ -83,8 +96,12 @@ def draw(results, target):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    names = [name for name, (fields, _) in SWEEPS.items() if fields]
-    figure, axes = pyplot.subplots(2, 3, figsize=(10, 5.4), sharey=True, constrained_layout=True)
+    there = {row["sweep"] for rows in results.values() for row in rows}
+    names = [name for name, (fields, _) in SWEEPS.items() if fields and name in there]
+    shape = -(-len(names) // 3), min(3, len(names))
+    figure, axes = pyplot.subplots(
+        *shape, figsize=(10, 2.7 * shape[0]), sharey=True, squeeze=False, layout="constrained"
+    )
     for axis, name in zip(axes.flat, names):
         for policy, rows in results.items():
             mine = [row for row in rows if row["sweep"] == name]
@@ -96,7 +113,7 @@ def draw(results, target):
             places = range(len(mine))
             axis.errorbar(places, share, yerr=bars, marker="o", markersize=4, capsize=3, label=policy)
             axis.set_xticks(list(places), [f"{row['value']:g}" for row in mine])
-        axis.set(xlabel=name, ylim=(0, 102))
+        axis.set(xlabel=LABELS[name], ylim=(0, 102))
         axis.grid(alpha=0.3)
     for axis in axes[:, 0]:
         axis.set_ylabel("success, %")
@@ -110,6 +127,7 @@ def main():
     parser.add_argument("policies", nargs="*", default=["cuboid-planar", "cuboid-go1"], help="names or paths")
     parser.add_argument("--episodes", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--only", action="append", choices=list(SWEEPS), help="this sweep; repeatable")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--json", type=Path, help="keep the numbers here; a file that exists is drawn, not measured")
     parser.add_argument("--plot", type=Path, help="SVG or PNG")

@@ -122,13 +122,13 @@ def test_noise_is_as_large_as_asked_and_new_at_each_measurement():
 
 def test_noise_belongs_to_seed_environment_episode_and_step():
     few, many = (
-        errors(sensing("object_position_noise=0.1", overrides=[f"sim.num_envs={n}"], seed=seed))
+        errors(sensing("object_position_noise=[0.1,0.2]", overrides=[f"sim.num_envs={n}"], seed=seed))
         for n, seed in ((2, 3), (8, 3))
     )
     assert torch.allclose(few, many[:, :2], atol=1e-5)
-    later = errors(sensing("object_position_noise=0.1", first_env=1, overrides=["sim.num_envs=2"]))
+    later = errors(sensing("object_position_noise=[0.1,0.2]", first_env=1, overrides=["sim.num_envs=2"]))
     assert torch.allclose(later[:5], many[:5, 1:3], atol=1e-5)
-    other = errors(sensing("object_position_noise=0.1", overrides=["sim.num_envs=2"], seed=4))
+    other = errors(sensing("object_position_noise=[0.1,0.2]", overrides=["sim.num_envs=2"], seed=4))
     assert not torch.isclose(other[:5, :, 0, 0], few[:5, :, 0, 0], atol=1e-3).any()
 
 
@@ -224,6 +224,7 @@ def test_a_curriculum_may_change_what_robots_know():
     assert (env.sight.state.object_pos - env.sim_state.object_pos).abs().max() > 0.1
 
 
+@pytest.mark.skipif(not hasattr(torch, "compile"), reason="torch 1.13 knows too little of the device meta")
 def test_it_stays_on_its_device():
     meta = torch.device("meta")
     config = small_config(*FAR, *(f"task.sensing.{field}" for field in (*NOISY, "action_delay=[0.0,0.3]")))
