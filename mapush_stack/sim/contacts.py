@@ -21,6 +21,8 @@ class ContactBits(NamedTuple):
 
 FLOOR, OBJECT, SLIDING_ROBOT = ContactBits(1, 0), ContactBits(2, 1), ContactBits(4, 14)
 """The floor meets the object; the object meets floor and robots; a sliding robot meets everything but the floor."""
+HULL, BUMPER = ContactBits(0, 2), ContactBits(4, 12)
+"""A sliding robot in two: its hull meets object and obstacles, its bumper the other robots."""
 FOOT, LEG, TRUNK, LEG_ENVELOPE = ContactBits(0, 3), ContactBits(0, 2), ContactBits(4, 7), ContactBits(8, 8)
 """Feet meet floor and object; legs the object alone; trunks everything but envelopes; envelopes each other and sliding
 robots."""

@@ -59,6 +59,27 @@ def test_a_rover_goes_ahead_at_its_top_speed_and_never_sideways(mujoco):
     assert slip.abs().max() < 0.02 and yaw[-1] > 0.8
 
 
+@pytest.mark.parametrize("other", ["planar", "go1"])
+def test_a_rover_pushes_a_robot_aside_that_starts_in_it(mujoco, other):
+    """Neither can be lifted: a force upwards would leave it there."""
+    from mapush_stack.envs.factory import make_env
+
+    config = small_config("sim.num_envs=32", "sim.backend=mujoco")
+    env = make_env(config.task, config.object, config.sim, 0, team=[other, "rover"])
+    env.reset()
+    simulator, state = env.simulator, env.sim_state
+    place, turn = state.robot_pos.clone(), torch.zeros(32, 2, 3)
+    place[:, :, :2] = torch.tensor([[4.0, 0.02], [4.26, 0.0]])
+    turn[:, 1, 2] = torch.arange(32) / 32 * 6.28
+    still = torch.zeros_like(place)
+    start = state._replace(robot_pos=place, robot_rpy=turn, robot_lin_vel=still, robot_ang_vel=still)
+    simulator.reset(torch.arange(32), start)
+    path = simulator.step(torch.zeros(32, 2, 3), 100)
+    apart = (path.robot_pos[-1, :, 0, :2] - path.robot_pos[-1, :, 1, :2]).norm(dim=-1)
+    assert path.healthy.all() and apart.min() > 0.33, apart
+    env.close()
+
+
 def test_a_setting_of_a_kind_is_its_own(mujoco):
     path = drive(make("rover", "sim.rover.max_force=40"), (-1.0, 0.0), [0.5, 0.0, 0.0], 200)
     assert (path.object_pos[-1] - path.object_pos[100]).abs().max() < 0.03

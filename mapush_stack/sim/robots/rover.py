@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ...task.robot import RobotTask
-from ..contacts import ROBOT_FRICTION, SLIDING_ROBOT
+from ..contacts import BUMPER, HULL, ROBOT_FRICTION
 from ..drawing import DARK, SHELL, STEEL, TURN_Y, Colour, Draw
 from .base import Joints
-from .planar import Force, Sliding, SlidingSettings, TimeConstant
+from .planar import HEIGHT, Force, Sliding, SlidingSettings, TimeConstant
 
 LENGTH, WIDTH, TALL = 0.508, 0.430, 0.250
 """m, wheels included."""
@@ -51,11 +51,13 @@ class Rover(Sliding[RoverSettings]):
     mass, yaw_inertia, height = MASS, MASS * (LENGTH**2 + WIDTH**2) / 12, TALL / 2
 
     def add_hull(self, body: Any, name: str, rough: List[float]) -> None:
-        """See `Sliding.add_hull`: a box."""
+        """See `Sliding.add_hull`: a box, which for other robots is taller, so that they are pushed aside, not up."""
         import mujoco
 
-        size = [LENGTH / 2, WIDTH / 2, TALL / 2]
-        body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=size, friction=rough, **SLIDING_ROBOT._asdict())
+        size, box = [LENGTH / 2, WIDTH / 2, TALL / 2], mujoco.mjtGeom.mjGEOM_BOX
+        body.add_geom(name=name, type=box, size=size, friction=rough, **HULL._asdict())
+        place, taller = [0, 0, HEIGHT - self.height], [*size[:2], HEIGHT - 0.01]
+        body.add_geom(name=f"{name}_bumper", type=box, pos=place, size=taller, friction=rough, **BUMPER._asdict())
 
     def sideways(self) -> Tuple[float, float]:
         """See `Sliding.sideways`: the wheels' grip."""
