@@ -20,6 +20,7 @@ def test_walk_test_prints_a_table():
     assert "forward 0.5" in out and "push the object at 0.4" in out and "falls" in out
 
 
+@pytest.mark.slow
 def test_a_harder_test_is_one_and_its_parts_can_be_changed():
     options = [*OPTIONS[:2], "--minutes", 0, *OPTIONS[4:], "--json"]
     plain, hard, late = (
