@@ -70,7 +70,7 @@ def _tell(console: Console, run: LoggedRun, diagnosis: Diagnosis) -> None:
         mark, style = _MARKS[tick.met]
         console.print(Text.assemble((mark, style), f" {tick.title:<{width}}  ", (tick.sentence, "dim")))
     if diagnosis.not_judged:
-        console.print(Text(f"Not judged: {diagnosis.reasons}.", "dim"))
+        console.print(Text(f"Not judged: {diagnosis.reasons}", "dim"))
 
 
 def _tell_finding(console: Console, run: LoggedRun, finding: Finding) -> None:

@@ -19,7 +19,7 @@ from typing import Any, Callable, Deque, Dict, Iterator, List, NamedTuple, Optio
 from filelock import FileLock, Timeout
 
 from .. import __version__
-from ..errors import UserError
+from ..errors import FaultError, UserError
 from ..system.machine import usable_cpus
 from ..system.signals import StopRequest
 from . import folder
@@ -134,14 +134,17 @@ def _start(ray_folder: str, resources: Resources, trials: int) -> None:
     cpus = usable_cpus()
     if resources.cpus > cpus:
         raise UserError(f"--cpus-per-trial {resources.cpus} is more than the {cpus} CPUs of this machine")
-    ray.init(
-        address=LOCAL,
-        num_cpus=min(cpus, resources.cpus * trials),
-        include_dashboard=False,
-        object_store_memory=_OBJECT_STORE_BYTES,
-        _temp_dir=ray_folder,
-        **_QUIET,
-    )
+    try:
+        ray.init(
+            address=LOCAL,
+            num_cpus=min(cpus, resources.cpus * trials),
+            include_dashboard=False,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            _temp_dir=ray_folder,
+            **_QUIET,
+        )
+    except Exception as error:  # Ray has no class of its own for this
+        raise FaultError(f"Ray did not start ({error}); end other programs of this machine, and try again") from error
     if not nodes(resources):
         raise UserError(f"--gpus-per-trial {resources.gpus:g} is not possible here: Ray finds {gpus()} GPUs")
 

@@ -50,7 +50,7 @@ def build(out: Path, teams: Dict[str, Candidate], tell: Callable[[str], None]) -
             for name, candidate in teams.items():
                 _team(temporary / "teams" / name, candidate)
                 tell(f"team: {name}")
-            write_json(temporary / "teams.json", list(teams))
+            write_json(temporary / "teams.json", {name: team.label(candidate) for name, candidate in teams.items()})
     except OSError as error:
         refuse(error, f"{out} cannot be written")
 

@@ -46,6 +46,12 @@ def check(candidate: Candidate) -> None:
             raise UserError(f"{candidate.path} cannot be shown in a browser: {reason}")
 
 
+def label(candidate: Candidate) -> Dict[str, str]:
+    """What a team pushes and who is in it, as the page lists them."""
+    kinds = candidate.config.team_kinds
+    return {"object": candidate.config.object.name, "team": kinds[0] if len(set(kinds)) == 1 else ",".join(kinds)}
+
+
 def mjcf(candidate: Candidate, env: PushEnv) -> str:
     """The dressed scene of a team, as MuJoCo 3.9 and newer reads it."""
     settings, team = candidate.config, vars(env.simulator)["team"]

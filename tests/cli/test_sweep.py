@@ -94,6 +94,16 @@ def test_what_ray_cannot_give_is_one_sentence_too(tmp_path, arguments, words):
     assert not (tmp_path / "results").exists()
 
 
+@with_ray
+def test_a_ray_that_does_not_start_is_one_sentence(tmp_path):
+    """As on a machine that is too busy to start it in 30 s."""
+    busy = "import ray\n\ndef init(**_):\n    raise Exception('node timed out')\n\nray.init = init\n"
+    (tmp_path / "busy.py").write_text(busy)
+    sweep = ["sweep", "--plugin", tmp_path / "busy.py", "--seeds", 1, *TINY]
+    _, err = mapush(*sweep, "--results", tmp_path / "results", code=1)
+    assert err == "mapush: Ray did not start (node timed out); end other programs of this machine, and try again\n"
+
+
 def states(folder):
     """(state, attempts) of every trial, in order."""
     files = sorted(folder.glob("trials/*/state.json"))

@@ -26,6 +26,8 @@ def test_it_serves_a_team_until_it_is_interrupted():
     for name, kind in (("", "text/html"), ("lib/mujoco.wasm", "application/wasm"), ("main.js", "text/javascript")):
         with urllib.request.urlopen(address + name, timeout=20) as answer:
             assert answer.headers["Content-Type"].startswith(kind) and len(answer.read()) > 500
+    with urllib.request.urlopen(address + "teams.json", timeout=20) as answer:
+        assert json.load(answer) == {"cuboid-planar": {"object": "cuboid", "team": "planar"}}
     with urllib.request.urlopen(address + "licences.txt", timeout=20) as answer:
         assert answer.read() == (PAGE / "licences.txt").read_bytes()
     with urllib.request.urlopen(address + "teams/cuboid-planar/team.json", timeout=20) as answer:

@@ -20,11 +20,9 @@ function options(select, names, chosen) {
 
 /** Everything that can be chosen: worlds by object and team, loaded when they are first shown. */
 class Choices {
-  constructor(mujoco, names) {
-    Object.assign(this, { mujoco, names, worlds: {} });
-    const parts = names.map(name => name.match(/^(.*)-([^-]+)$/) ?? [name, name, "team"]);
-    this.byName = Object.fromEntries(parts.map(([name, object, team]) => [name, { object, team }]));
-    options(element("object"), [...new Set(parts.map(part => part[1]))]);
+  constructor(mujoco, teams) {
+    Object.assign(this, { mujoco, byName: teams, names: Object.keys(teams), worlds: {} });
+    options(element("object"), [...new Set(this.names.map(name => teams[name].object))]);
     this.listTeams();
   }
 
@@ -56,10 +54,10 @@ class Choices {
 }
 
 async function main() {
-  const names = await (await fetch("teams.json")).json();
+  const teams = await (await fetch("teams.json")).json();
   const mujoco = await loadMujoco({ locateFile: file => new URL(`lib/${file}`, location.href).href });
   const view = new View(element("picture"));
-  const choices = new Choices(mujoco, names);
+  const choices = new Choices(mujoco, teams);
 
   async function change(restart) {
     element("status").textContent = "Loading the team ...";
