@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -15,6 +15,7 @@ from ..sim.simulator import Simulator
 from ..task.config import CONTROL_DT, ObjectTask, TaskConfig
 from ..task.geometry import Measures, angle_between, rotate
 from ..task.obstacles import Course, Layout, away, gaps, nearest
+from ..task.outline import repeated
 from ..task.random import STREAM_OBSTACLES, uniform
 from ..task.state import SimState
 from ..task.way import FAR, REACH, WayAhead
@@ -35,11 +36,6 @@ _PIECES = 3
 _YAWS = -1
 """The yaw of a course's goal is drawn as this attempt at the course."""
 _SAVED = ("course", "passed", "touched", "travelled", "anchor", "waited", "back")
-
-
-def padded(outline: Tensor, count: int) -> Tensor:
-    """Outlines `[..., V, 2]` with the last vertex repeated, `[..., count, 2]`."""
-    return torch.cat((outline, outline[..., -1:, :].expand(*outline.shape[:-2], count - outline.shape[-2], 2)), dim=-2)
 
 
 def make_planner(config: TaskConfig, course: Course, seed: int) -> Planner:
@@ -90,11 +86,14 @@ class Obstacles:
         self._simulator, self._config = simulator, config
         self._fitting, self._fold = fitting.to(device), target_object.symmetry_fold
         self._fit = Fit(outlines, self._fold)
-        robots = [torch.tensor(robot.outline, device=device) for robot in simulator.robots]
-        most = max(outline.shape[-2] for outline in (outlines, *robots))
-        bodies = [padded(outline, most).expand(*outlines.shape[:-2], most, 2) for outline in (outlines, *robots)]
-        self._outlines = torch.stack(bodies, dim=-3)
-        self._round = torch.tensor([0.0, *(robot.round for robot in simulator.robots)], device=device)
+        kinds = [(torch.tensor(robot.outline, device=device), robot.round) for robot in simulator.robots]
+        # The vertices of a round object are on its edge, but not its edge between them.
+        radius = 0.0 if self._fold else float(torch.linalg.vector_norm(outlines, dim=-1).max())
+        bodies = [(outlines if self._fold else outlines * 0, radius), *kinds]
+        most = max(outline.shape[-2] for outline, _ in bodies)
+        padded = [repeated(outline, most).expand(*outlines.shape[:-2], most, 2) for outline, _ in bodies]
+        self._outlines = torch.stack(padded, dim=-3)
+        self._round = torch.tensor([radius for _, radius in bodies], device=device)
         self.course = torch.zeros(count, dtype=torch.int64, device=device)
         self.passed = torch.zeros_like(self.course)
         self.touched = torch.zeros(count, 1 + simulator.num_robots, dtype=torch.int64, device=device)
@@ -131,38 +130,42 @@ class Obstacles:
 
         Without `remember` the planner forgets that it was asked.
         """
-        place, around = state.object_pos[..., :2], self._config.obstacles
+        place, far = state.object_pos[..., :2], None
         self._planner.see(state)
         ahead, passed = self._planner.target(self.course, place, self.passed)
         if remember:
             self.passed.copy_(passed)
-        length = FAR - self._planner.look_ahead
         yaw = self._goals[self.course, 2:]
-        if around.aligned:
-            way = [place, 0.5 * (place + ahead), ahead]
-            for _ in range(_PIECES):
-                way.append(self._planner.follow(self.course, way[-1], length / _PIECES))
-            gap = narrowest_gap(
-                nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0)), torch.stack(way, 1)
-            )
-            care = self._fit.care(gap)
-            ahead, far = gap.centred(ahead, care), gap.centred(way[-1], care)
-            turned = torch.stack((self._fit.yaw(gap, state.object_rpy[..., 2]), care), dim=-1)
-            if yaw.shape[-1]:
-                turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
-            yaw = turned
-        target = ahead
+        if self._config.obstacles.aligned:
+            ahead, far, yaw = self._aligned(state, ahead, yaw)
         if self._patience:
-            target = torch.where((self.back > 0).unsqueeze(-1), 2 * place - ahead, ahead)
-        if around.observed and not around.aligned:
-            far = self._planner.follow(self.course, target, length)
-        target = torch.cat((target, yaw), dim=-1)
-        if not around.observed:
+            ahead = torch.where((self.back > 0).unsqueeze(-1), 2 * place - ahead, ahead)
+        target = torch.cat((ahead, yaw), dim=-1)
+        if not self._config.obstacles.observed:
             return target
+        if far is None:
+            far = self._planner.follow(self.course, ahead, FAR - self._planner.look_ahead)
         points = torch.cat((torch.stack((far, place), dim=1), state.robot_pos[..., :2]), dim=1)
         vectors = away(self.layout, points, REACH)
         narrow = torch.linalg.vector_norm(vectors[:, 0], dim=-1, keepdim=True)
         return WayAhead(far, vectors[:, 1], narrow, vectors[:, 2:]).appended(target)
+
+    def _aligned(self, state: SimState, ahead: Tensor, yaw: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """The point `ahead` `[N, 2]` and one at `FAR`, aligned with a gap before them; yaw and urgency, `[N, 2]`.
+
+        `yaw` `[N, 1]` is that of a pose, which counts where there is no narrow gap; `[N, 0]` without.
+        """
+        place = state.object_pos[..., :2]
+        way = [place, 0.5 * (place + ahead), ahead]
+        for _ in range(_PIECES):
+            way.append(self._planner.follow(self.course, way[-1], (FAR - self._planner.look_ahead) / _PIECES))
+        around = nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0))
+        gap = narrowest_gap(around, torch.stack(way, dim=1))
+        care = self._fit.care(gap)
+        turned = torch.stack((self._fit.yaw(gap, state.object_rpy[..., 2]), care), dim=-1)
+        if yaw.shape[-1]:
+            turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
+        return gap.centred(ahead, care), gap.centred(way[-1], care), turned
 
     def reached(self, state: SimState, now: Measures) -> Measures:
         """The measures `now` of states `[..., N]` with the distance and the angle to the final goal, not the target."""

@@ -41,6 +41,12 @@ def narrowest(vertices: Tensor) -> Tuple[Tensor, Tensor]:
     return width, torch.atan2(y, x)
 
 
+def repeated(vertices: Tensor, count: int) -> Tensor:
+    """Outlines `[..., V, 2]` with the last vertex repeated, `[..., count, 2]`."""
+    missing = count - vertices.shape[-2]
+    return torch.cat((vertices, vertices[..., -1:, :].expand(*vertices.shape[:-2], missing, 2)), dim=-2)
+
+
 def convex_hull(points: Tensor) -> Tensor:
     """Convex outlines of `[N, K, 2]` points, `[N, K, 2]`: counter-clockwise, then the first vertex again and again."""
     rows = torch.arange(len(points), device=points.device)

@@ -23,8 +23,8 @@ WAY = [
 ]
 
 
-def make(*changes, auto_reset=True):
-    config = small_config(*WAY, *changes)
+def make(*changes, auto_reset=True, object_name=""):
+    config = small_config(*WAY, *changes, object_name=object_name)
     return make_env(config.task, config.object, config.sim, 5, auto_reset=auto_reset, team=config.team_kinds)
 
 
@@ -129,6 +129,18 @@ def test_contacts_and_the_way_are_counted_from_the_start_of_the_episode():
     assert (last.episode.touched[:, 0] == 0).all() and (last.episode.travelled >= 0).all()
     assert (last.rewards[:, 1] < last.rewards[:, 0] - 1).sum() >= 6
     assert (env.obstacles.touched == 0).all() and (env.obstacles.travelled == 0).all()
+
+
+def test_contact_of_a_round_object_counts_with_its_circle():
+    env = make("task.obstacles.boxes=0", "task.obstacles.cylinders=0", object_name="cylinder")
+    env.reset()
+    layout, state = env.obstacles.layout, env.sim_state
+    pos, rpy = state.object_pos.clone(), torch.zeros_like(state.object_rpy)
+    pos[:, 0], pos[:, 1] = layout.centre[:, 1, 0] - 0.1 - 1.5 - 0.04, 0.0
+    for yaw in (0.0, 0.3, math.pi / 6):
+        rpy[:, 2] = yaw
+        found = env.obstacles._gap(state._replace(object_pos=pos, object_rpy=rpy))[:, 0]
+        assert found.tolist() == pytest.approx([0.04] * 8, abs=1e-3)
 
 
 def test_courses_belong_to_environment_and_episode():
