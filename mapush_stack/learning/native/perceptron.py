@@ -36,7 +36,7 @@ class Perceptron(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs `[..., outputs]` of inputs `[..., inputs]`."""
-        if x.device.type != "cpu" or not self._own:
+        if x.device.type != "cpu" or not self._own or not self.training:  # what is exported is in evaluation mode
             outputs: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return outputs
         if torch.is_grad_enabled():
