@@ -75,7 +75,7 @@ class PlanarEngine(Engine):
             "warmstart": zeros(num_envs, self.model.nv),
         }
         self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
-        self._table = zeros(WIDTH * room, num_envs)
+        self._table = zeros(num_envs, WIDTH * room).t()
         self._fields = {name: torch.from_numpy(getattr(self.model, name)).unsqueeze(0) for name in FIELDS}
         worlds = num_envs if own else 1
         self._object = _Object(

@@ -27,5 +27,6 @@ class HAPPO(MultiAgentPPO):
         order = torch.randperm(self.spec.num_agents, generator=self._order).tolist()  # i_1, ..., i_n
         for agent in order:
             metrics.update(self.update_actor(agent, compound))  # i_m maximises the clipped objective with M^{i_1:m}
-            compound = compound * self.probability_ratio(agent)  # M^{i_1:m+1} = r^{i_m} M^{i_1:m}
+            if agent != order[-1]:
+                compound = compound * self.probability_ratio(agent)  # M^{i_1:m+1} = r^{i_m} M^{i_1:m}
         return metrics

@@ -12,6 +12,7 @@ from ..config import LearnerConfig, NetworkConfig, PolicyConfig
 from ..vec_env import EnvSpec, TokenSet
 from .encoder import encoder
 from .linear import orthogonal
+from .perceptron import Perceptron
 
 _ACTIVATIONS = {"elu": nn.ELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 _GAINS = {"elu": math.sqrt(2.0), "relu": math.sqrt(2.0), "tanh": 5.0 / 3.0}
@@ -19,9 +20,7 @@ _HEAD_GAIN = 0.01
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-def mlp(
-    config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator
-) -> nn.Sequential:
+def mlp(config: NetworkConfig, inputs: int, outputs: int, head_gain: float, generator: torch.Generator) -> Perceptron:
     """A multilayer perceptron with orthogonal weights (Saxe et al., 2014) and zero biases."""
     layers: List[nn.Module] = [nn.LayerNorm(inputs)] if config.input_norm else []
     for depth, width in enumerate(config.hidden):
@@ -32,7 +31,7 @@ def mlp(
             layers.append(nn.LayerNorm(width))
         inputs = width
     layers.append(orthogonal(inputs, outputs, head_gain, generator))
-    return nn.Sequential(*layers)
+    return Perceptron(*layers)
 
 
 class GaussianActor(nn.Module):

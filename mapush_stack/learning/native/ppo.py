@@ -178,7 +178,8 @@ class MultiAgentPPO(Learner):
         for _ in range(config.epochs):
             divergences = []
             for rows in self._minibatches(len(advantages), config.actor_minibatches):
-                divergences.append(self._actor_step(index, live, steps, *(tensor[rows] for tensor in batch)))
+                part = (tensor.index_select(0, rows) for tensor in batch)
+                divergences.append(self._actor_step(index, live, steps, *part))
             if config.target_kl is not None:
                 divergence = self.world.mean(torch.stack(divergences).mean())
                 live = live & (divergence <= config.target_kl)
@@ -273,10 +274,10 @@ class MultiAgentPPO(Learner):
         live = torch.ones((), dtype=torch.bool, device=self.device)
         for _ in range(config.critic_epochs):
             for rows in self._minibatches(len(states), config.critic_minibatches):
+                seen, before, wanted = (tensor.index_select(0, rows) for tensor in (states, outputs, returns))
                 if config.value_norm_per == "minibatch":
-                    self.value_norm.update(returns[rows])
-                target = self.value_norm.normalize(returns[rows])
-                loss = self._value_loss(self.critic(states[rows]), outputs[rows], target)
+                    self.value_norm.update(wanted)
+                loss = self._value_loss(self.critic(seen), before, self.value_norm.normalize(wanted))
                 steps.add(live, self._critic_optimizer.step(config.value_loss_coef * loss), value_loss=loss)
         return steps.means("critic", "critic", self.world)
 
