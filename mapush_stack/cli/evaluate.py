@@ -15,7 +15,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
-from .given import check_fields, other_team
+from .given import check_fields, goals_override, other_team
 
 
 @click.command(name="evaluate")
@@ -27,6 +27,9 @@ from .given import check_fields, other_team
 @click.option("--episodes", type=click.IntRange(1, 1_000_000), default=None, help="First episodes.  [default: 1000]")
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
+@click.option(
+    "--goals", type=click.Path(path_type=Path), metavar="FILE", help="Goals to reach one after the other, as JSON."
+)
 @click.option("--absent", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Take a robot away; repeatable.")
 @click.option("--frozen", multiple=True, type=click.IntRange(0), metavar="ROBOT", help="Let it stand; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
@@ -48,6 +51,7 @@ def command(
     episodes: Optional[int],
     seed: Optional[int],
     overrides: Tuple[str, ...],
+    goals: Optional[Path],
     absent: Tuple[int, ...],
     frozen: Tuple[int, ...],
     as_json: bool,
@@ -65,6 +69,9 @@ def command(
 
     --scripted is a team that pushes by rule: what a task allows without learning (docs/teams.md).
 
+    --goals holds goals in m from the object's start, such as [[2, 0], [2, 2]], or a list of such sequences, which the
+    episodes go through; an episode succeeds at the last goal (docs/task.md, section 15).
+
     --save-demonstrations keeps what one policy did, successful or not.
 
     --absent and --frozen show whether the team needs a robot, by its number from 0. An absent robot starts further
@@ -74,8 +81,8 @@ def command(
     from ..evaluation import policies, pretrained
 
     fields = {"episodes": "evaluation.episodes", "seed": "evaluation.seed", "object_name": "object", "team": "team"}
-    check_fields(fields, overrides)
-    overrides = (*other_team(team), *overrides)
+    check_fields({**fields, "goals": "task.goals"}, overrides)
+    overrides = (*other_team(team), *goals_override(goals), *overrides)
     console = make_console(stderr=as_json)
     paths = (*paths, *(pretrained.path(name) for name in names), *([policies.SCRIPTED] if scripted else []))
     if not paths:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Optional, Sequence
+import json
+import math
+from pathlib import Path
+from typing import Any, List, Mapping, Optional, Sequence
 
 import click
 from click.core import ParameterSource
@@ -54,6 +57,36 @@ def team_override(team: Optional[str]) -> List[str]:
 def other_team(team: Optional[str]) -> List[str]:
     """The overrides for a policy in another team than it was trained in: all of its robots are here."""
     return [*team_override(team), "task.team_size=null"] if team is not None else []
+
+
+def goals_override(file: Optional[Path]) -> List[str]:
+    """The override that `--goals FILE` amounts to: one sequence of goals, or a list of sequences, as JSON.
+
+    Raises:
+        UserError: it is no such file.
+
+    """
+    if file is None:
+        return []
+    from ..system.limits import read_json
+
+    content = read_json(file)
+    lists = content if _depth(content) == 3 else [content]
+    numbers = [value for points in lists for point in points for value in point] if _depth(lists) == 3 else []
+    if not numbers or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in numbers):
+        raise UserError(
+            f"{file} holds no goals; give a list of them, such as [[2, 0], [2, 2]] in m from the object's start, or a "
+            "list of such lists, one for each episode"
+        )
+    return [f"task.goals={json.dumps(lists)}"]
+
+
+def _depth(content: Any) -> int:
+    """How deep lists are nested along their first items; 0 if a list beside them is empty or less deep."""
+    if not isinstance(content, list):
+        return 0
+    depths = {_depth(item) for item in content} if content else {-1}
+    return 1 + depths.pop() if len(depths) == 1 else -1
 
 
 def _bare(text: str) -> str:

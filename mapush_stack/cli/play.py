@@ -18,7 +18,7 @@ from ..system import closing
 from ..task.config import CONTROL_DT
 from . import play_web
 from .console import make_console
-from .given import check_fields, other_team
+from .given import check_fields, goals_override, other_team
 
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
@@ -50,6 +50,9 @@ def _parse_size(context: click.Context, parameter: click.Parameter, value: Optio
 @click.option("--seed", type=click.IntRange(0), default=None, help="Seed of the starts.  [default: the run's]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option(
+    "--goals", type=click.Path(path_type=Path), metavar="FILE", help="Goals to reach one after the other, as JSON."
+)
+@click.option(
     "--record", type=click.Path(path_type=Path), metavar="OUT", help="Record to an .mp4 or .gif; needs no display."
 )
 @click.option("--stills", metavar="PREFIX", help="Write PREFIX-1.png to -3.png: start, pushing and end of episode 1.")
@@ -73,6 +76,7 @@ def command(
     episodes: int,
     seed: Optional[int],
     overrides: Tuple[str, ...],
+    goals: Optional[Path],
     record: Optional[Path],
     stills: Optional[str],
     scripted: bool,
@@ -95,21 +99,23 @@ def command(
     if web or out is not None:
         play_web.check(web)
         chosen = _source(path, pretrained, scripted) if path or pretrained else None
-        play_web.show(chosen, object_name, [*_ON_THE_CPU, *other_team(team), *overrides], out)
+        play_web.show(chosen, object_name, [*_ON_THE_CPU, *other_team(team), *goals_override(goals), *overrides], out)
         return
     from ..evaluation import camera, driving, performance, policies
     from ..sim.opengl import choose_gl
     from ..training import demonstrations
     from ..training.session import set_torch_threads
 
-    check_fields({"seed": "evaluation.seed", "object_name": "object", "team": "team"}, overrides)
+    check_fields({"seed": "evaluation.seed", "object_name": "object", "team": "team", "goals": "task.goals"}, overrides)
     pictures = [Path(f"{stills}-{number}.png") for number in (1, 2, 3)] if stills else []
     if keys is not None and drive is None:
         raise UserError("--keys says how a robot is driven; add --drive ROBOT")
     script = driving.read_script(keys) if keys is not None else []
     _check(record, pictures, shown=keys is None)
     source = _source(path, pretrained, scripted)
-    candidate = policies.find(source, object_name, [*_ON_THE_CPU, *other_team(team), *overrides])[-1]
+    candidate = policies.find(
+        source, object_name, [*_ON_THE_CPU, *other_team(team), *goals_override(goals), *overrides]
+    )[-1]
     settings = candidate.config
     if save is not None:
         demonstrations.check_file(save, settings, episodes)

@@ -20,6 +20,7 @@ from ..task.resets import draw_start
 from ..task.state import SimState
 from .decision import Decision, Sight, Step, judged, seen_after_reset
 from .episodes import Episodes, overwrite
+from .goals import Goals
 from .link import Link
 from .obstacles import Obstacles, Passage
 from .spec import team_spec, with_senses
@@ -74,6 +75,8 @@ class PushEnv(TeamEnv):
         self._started = self._closed = False
         self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
         """What stands in the way; None for nothing."""
+        self.goals = Goals(config, target_object, self.num_envs, self.device, seed) if config.goals_change else None
+        """Goals that come one after the other, or move; None for one that stays."""
         self.config = config
         self.link = Link(config, self.episodes, self.obstacles, simulator, seed)
         """What robots know, and when commands reach them."""
@@ -150,6 +153,8 @@ class PushEnv(TeamEnv):
         passage = None
         if self.obstacles is not None:
             passage = self.obstacles.follow(decision.whole_path, decision.counts, final)
+        if self.goals is not None:
+            self.goals.follow(final)
         ended = self.episodes.count(self.config, decision, work, passage, self._some_away)
         if self.auto_reset:
             self._start_again(done)
@@ -188,7 +193,11 @@ class PushEnv(TeamEnv):
         """The decision that led to this path: how episodes ended."""
         whole_path = SimState(*(torch.cat((b.unsqueeze(0), p)) for b, p in zip(self._state, path)))
         measures = self._measure(whole_path, self._target)
-        reached = None if self.obstacles is None else self.obstacles.reached(path, measures.at(slice(1, None)))
+        now, reached = measures.at(slice(1, None)), None
+        if self.obstacles is not None:
+            reached = self.obstacles.reached(path, now)
+        elif self.goals is not None:
+            reached = self.goals.reached(now)
         ages, heights = self.episodes.age + self._clock, self.episodes.heights
         here = self.episodes.here if self._some_away else None
         return judged(self.config, self.object, heights, whole_path, measures, reached, ages, here)
@@ -276,8 +285,8 @@ class PushEnv(TeamEnv):
 
     @property
     def _parts(self) -> Dict[str, Any]:
-        around = {} if self.obstacles is None else {"obstacles": self.obstacles}
-        return {**around, **self.link.parts()}
+        parts = {"obstacles": self.obstacles, "goals": self.goals}
+        return {**{name: part for name, part in parts.items() if part is not None}, **self.link.parts()}
 
     @property
     def _some_away(self) -> bool:
@@ -295,9 +304,11 @@ class PushEnv(TeamEnv):
         return measure(self.config, self.vertices, state, target, self.object.symmetry_fold, here)
 
     def _aim(self) -> None:
-        """Give the team its next target, where there are obstacles."""
+        """Give the team its next target, where there are obstacles or several goals."""
         if self.obstacles is not None:
             self._target.copy_(self.obstacles.target(self._state))
+        elif self.goals is not None:
+            self._target.copy_(self.goals.target())
 
     def _look(self) -> None:
         """Copy the simulator's present state."""
@@ -321,6 +332,8 @@ class PushEnv(TeamEnv):
         overwrite(self._target, rows, mask, begun.target)
         if self.obstacles is not None:
             self.obstacles.start(rows, begun.ids, begun.numbers, mask)
+        if self.goals is not None:
+            self.goals.start(rows, begun, mask)
         self.simulator.reset(rows, begun.state, mask)
         self._look()
         self.link.start(rows, mask, self._state)

@@ -62,6 +62,7 @@ def perform(act: Act, env: PushEnv, episodes: int, on_step: Optional[Callable[[S
         qpos = _first_env(env.joint_positions)
         yield Shot(episode, 0.0, qpos, goal, cause, layout)
         while cause == CAUSES[0]:
+            goal = env.goal[0].tolist()
             step = env.step(act(observations))
             if on_step is not None:
                 on_step(step)

@@ -118,6 +118,12 @@ class TaskConfig(Settings):
     target_distance: Tuple[float, float] = Field(
         (1.5, 3.0), description="distance of the target from the object at the start, m"
     )
+    goals: List[List[List[float]]] = Field(
+        [],
+        description="sequences of goals, [x, y] in m from the object's start, or [x, y, yaw] of poses; each episode "
+        "has the next sequence, and reaches its goals one after the other; empty: one goal, drawn by target_distance",
+    )
+    goal_speed: float = Field(0.0, ge=0, le=1, description="goals move at this speed in a random direction, m/s")
     placement: Literal["published", "apart", "behind"] = Field(
         "published",
         description="published: robots start at the object's robot_start_radius, sometimes too near to each other; "
@@ -173,11 +179,32 @@ class TaskConfig(Settings):
             raise ValueError(
                 "quirks.reset_step_reward must be false with obstacles.arena: the team's target is a point on the way"
             )
+        self._check_goals()
         quirks = self.quirks
         for name in ("stale_yaw", "reset_step_reward"):
             if getattr(quirks, name) and self.action_repeat != 1:
                 raise ValueError(f"quirks.{name} needs action_repeat=1, not {self.action_repeat}")
         return self
+
+    def _check_goals(self) -> None:
+        width = 3 if self.goal == "pose" else 2
+        for number, points in enumerate(self.goals):
+            for point in points or [[]]:
+                if len(point) != width or not all(abs(value) <= 1000 for value in point):
+                    wanted = "[x, y, yaw]" if width == 3 else "[x, y]"
+                    raise ValueError(
+                        f"goals: sequence {number} has the goal {point}; each must be {wanted} in m and rad"
+                    )
+        if self.goals_change and (self.obstacles.active or self.quirks.reset_step_reward):
+            wrong = (
+                "obstacles.arena must be null" if self.obstacles.active else "quirks.reset_step_reward must be false"
+            )
+            raise ValueError(f"{wrong} with goals or goal_speed")
+
+    @property
+    def goals_change(self) -> bool:
+        """Whether an episode has several goals, given ones, or one that moves."""
+        return bool(self.goals) or self.goal_speed > 0
 
     @property
     def goal_distance(self) -> float:

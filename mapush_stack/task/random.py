@@ -30,6 +30,8 @@ STREAM_TEAM = 4
 """Stream of which robots are here in an episode."""
 STREAM_SENSORS = 6
 """Stream of the noise of the sensors of legged robots."""
+STREAM_GOALS = 7
+"""Stream of the directions in which goals move."""
 STREAM_OBSTACLES = 19
 """Stream of the layouts of obstacles."""
 STREAM_SENSING = 40
