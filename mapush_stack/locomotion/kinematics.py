@@ -37,16 +37,22 @@ foot is that of docs/task.md section 12; the description has 0.02."""
 def foot_positions(joint_pos: Tensor, legs: Legs = GO1) -> Tensor:
     """Centres of the feet `[..., 4, 3]` (m, base's frame) for joint angles `[..., 12]` (rad)."""
     hip, thigh, calf = joint_pos.view(*joint_pos.shape[:-1], 4, 3).unbind(-1)
-    side, end = _signs(hip.dtype, hip.device)
+    return torch.stack(foot_coordinates(hip, thigh, calf, *signs(hip.dtype, hip.device), legs), dim=-1)
+
+
+def foot_coordinates(
+    hip: Tensor, thigh: Tensor, calf: Tensor, side: Tensor, end: Tensor, legs: Legs = GO1
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """x, y and z (m, base's frame) of feet for their legs' angles (rad), `SIDES` and `ENDS`; shapes broadcast."""
     x = -legs.thigh * torch.sin(thigh) - legs.calf * torch.sin(thigh + calf)
     down = -legs.thigh * torch.cos(thigh) - legs.calf * torch.cos(thigh + calf)
     out = legs.hip * side
     y = torch.cos(hip) * out - torch.sin(hip) * down
     z = torch.sin(hip) * out + torch.cos(hip) * down
-    return torch.stack((legs.hip_x * end + x, legs.hip_y * side + y, z), dim=-1)
+    return legs.hip_x * end + x, legs.hip_y * side + y, z
 
 
 @functools.lru_cache(maxsize=None)
-def _signs(dtype: torch.dtype, device: torch.device) -> Tuple[Tensor, Tensor]:
+def signs(dtype: torch.dtype, device: torch.device) -> Tuple[Tensor, Tensor]:
     """`SIDES` and `ENDS` as tensors, made once: copying them from the host waits for the device."""
     return torch.tensor(SIDES, dtype=dtype, device=device), torch.tensor(ENDS, dtype=dtype, device=device)

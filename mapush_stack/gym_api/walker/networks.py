@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...locomotion import gait, policy
-from ...locomotion.kinematics import foot_positions
+from ...locomotion.kinematics import foot_coordinates, signs
 
 FRAME, FRAMES, LATENT = 70, 30, 2
 """Numbers in a frame, frames in a history, and what the first network tells the second."""
@@ -54,17 +54,22 @@ class Features(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         """`[N, _FEATURES]` of the newest frames."""
         gravity, turned = frames[..., :3], frames[..., 18:30]
-        feet = foot_positions(turned + self.default)
-        depth = (feet * gravity.unsqueeze(2)).sum(-1)
-        standing = torch.softmax(depth[:, 1:] / _FOOT_HEIGHT, dim=-1).unsqueeze(-1)
-        moved = (feet[:, 1:] - feet[:, :-1]) / gait.CONTROL_DT
+        # Feet first and frames last: on a CPU twice as fast as the other way round.
+        angles = (turned + self.default).permute(2, 0, 1).contiguous().view(4, 3, -1, WINDOW)
+        hip, thigh, calf = angles.unbind(1)
+        side, end = (sign.view(4, 1, 1) for sign in signs(frames.dtype, frames.device))
+        feet = torch.stack(foot_coordinates(hip, thigh, calf, side, end))
+        depth = (feet * gravity.permute(2, 0, 1).unsqueeze(1)).sum(0)
+        standing = torch.softmax(depth[..., 1:] / _FOOT_HEIGHT, dim=0)
+        moved = (feet[..., 1:] - feet[..., :-1]) / gait.CONTROL_DT
         parts = (
-            -(standing * moved).sum(2),  # the lowest feet stand: what they do below the base, it does over the ground
-            moved.flatten(2),
+            # The lowest feet stand: what they do below the base, it does over the ground.
+            -(standing * moved).sum(1).permute(1, 2, 0),
+            moved.permute(2, 3, 1, 0),
             (gravity[:, 1:] - gravity[:, :-1]) / gait.CONTROL_DT,
             5.0 * (self.scale * frames[..., 42:54].clamp(-10.0, 10.0) - turned),
             gravity[:, -1:],
-            5.0 * feet[:, -1:].flatten(2),
+            5.0 * feet[..., -1].permute(2, 1, 0),
             frames[:, -3:, 30:42],
             frames[:, -1:, 66:],
         )
