@@ -7,7 +7,7 @@ import re
 from collections import deque
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
@@ -22,6 +22,7 @@ from .given import check_fields, goals_override, other_team
 
 if TYPE_CHECKING:
     from ..evaluation.performance import Shot
+    from ..evaluation.policies import Candidate
     from ..evaluation.video import Frames
     from ..sim.visuals import Stage
 
@@ -96,13 +97,13 @@ def command(
     With --drive you steer one robot with the arrow keys, comma and period; the policy steers the others. --save keeps
     the episodes that ended, for `mapush train --demonstrations`.
     """
+    changes = [*_ON_THE_CPU, *other_team(team), *goals_override(goals), *overrides]
     if web or out is not None:
         play_web.check(web)
         chosen = _source(path, pretrained, scripted) if path or pretrained else None
-        play_web.show(chosen, object_name, [*_ON_THE_CPU, *other_team(team), *goals_override(goals), *overrides], out)
+        play_web.show(chosen, object_name, changes, out)
         return
-    from ..evaluation import camera, driving, performance, policies
-    from ..sim.opengl import choose_gl
+    from ..evaluation import driving, policies
     from ..training import demonstrations
     from ..training.session import set_torch_threads
 
@@ -113,18 +114,43 @@ def command(
     script = driving.read_script(keys) if keys is not None else []
     _check(record, pictures, shown=keys is None)
     source = _source(path, pretrained, scripted)
-    candidate = policies.find(
-        source, object_name, [*_ON_THE_CPU, *other_team(team), *goals_override(goals), *overrides]
-    )[-1]
-    settings = candidate.config
+    candidate = policies.find(source, object_name, changes)[-1]
     if save is not None:
-        demonstrations.check_file(save, settings, episodes)
-    set_torch_threads(settings.training.torch_threads)
-    if record or pictures:
-        choose_gl()
+        demonstrations.check_file(save, candidate.config, episodes)
+    set_torch_threads(candidate.config.training.torch_threads)
     kind = record.suffix.lower() if record else ".mp4"
-    size, fps = size or _SIZES[kind], fps or _FPS[kind]
-    console = make_console()
+    showing = _Showing(record, pictures, size or _SIZES[kind], fps or _FPS[kind], keys is None)
+    _play(candidate, episodes, seed, drive, script, save, showing)
+
+
+class _Showing(NamedTuple):
+    """How episodes are shown."""
+
+    record: Optional[Path]
+    pictures: List[Path]
+    size: Tuple[int, int]
+    fps: int
+    viewer: bool
+    """In a window, if there are no files to write."""
+
+
+def _play(
+    candidate: Candidate,
+    episodes: int,
+    seed: Optional[int],
+    drive: Optional[int],
+    script: Sequence[Tuple[float, str]],
+    save: Optional[Path],
+    showing: _Showing,
+) -> None:
+    """Play the episodes, and keep them in the file `save`; robot `drive` is steered, by the presses in `script` too."""
+    from ..evaluation import driving, performance, policies
+    from ..sim.opengl import choose_gl
+    from ..training import demonstrations
+
+    if showing.record or showing.pictures:
+        choose_gl()
+    settings, console = candidate.config, make_console()
     env = policies.environment(candidate, 1, settings.evaluation.seed if seed is None else seed)
     with closing.ensured("the simulation", env.close):
         act, on_key = policies.policy(candidate, env).act, None
@@ -134,14 +160,8 @@ def command(
             console.print(f"you drive robot {drive}. {driving.HELP}", highlight=False, soft_wrap=True)
         recorder = demonstrations.Recorder(act, env, episodes)
         shots = _announced(console, performance.perform(recorder.act, env, episodes, recorder.on_step))
-        stage = performance.make_stage(candidate, env, size)
         try:
-            if record or pictures:
-                _draw(console, stage, list(shots), record, pictures, size, fps)
-            elif keys is not None:
-                deque(shots, maxlen=0)
-            else:
-                camera.show(stage, shots, on_key)
+            _show(console, performance.make_stage(candidate, env, showing.size), shots, on_key, showing)
         finally:  # also after Ctrl-C
             if save is not None and recorder.episodes:
                 demonstrations.save(recorder.demonstrations(settings), save)
@@ -150,24 +170,31 @@ def command(
             raise UserError(f"{save} is not written: no episode ended")
 
 
-def _draw(
-    console: Console,
-    stage: Stage,
-    shots: List[Shot],
-    record: Optional[Path],
-    pictures: List[Path],
-    size: Tuple[int, int],
-    fps: int,
+def _show(
+    console: Console, stage: Stage, shots: Iterator[Shot], on_key: Optional[Callable[[int], None]], showing: _Showing
 ) -> None:
+    """Play to files, in a window, or to nobody."""
+    from ..evaluation import camera
+
+    if showing.record or showing.pictures:
+        _draw(console, stage, list(shots), showing)
+    elif showing.viewer:
+        camera.show(stage, shots, on_key)
+    else:
+        deque(shots, maxlen=0)
+
+
+def _draw(console: Console, stage: Stage, shots: List[Shot], showing: _Showing) -> None:
     """Draw what was played to files, and name these."""
     from ..evaluation import camera, video
 
-    film = camera.Film(stage, size)
+    record, pictures, fps = showing.record, showing.pictures, showing.fps
+    film = camera.Film(stage, showing.size)
     if pictures:
         video.save_stills(film, shots, pictures)
     if record:
         progress = partial(_progress, console, round(len(shots) * CONTROL_DT * fps))
-        video.record(film, shots, record, fps, size, progress)
+        video.record(film, shots, record, fps, showing.size, progress)
     film.close()
     for file in [*pictures, *([record] if record else [])]:
         console.print(f"{file} ({file.stat().st_size / 1e6:.2f} MB)", highlight=False, soft_wrap=True)

@@ -23,6 +23,10 @@ class Sight(NamedTuple):
     target: Tensor
     """`[N, 2]` as `PushEnv.target`; if a planner leads the team, from where the object was measured."""
 
+    def where(self, done: Tensor, now: Sight) -> Sight:
+        """This, with the target of `now` where no episode is `done` `[N]`."""
+        return self._replace(target=torch.where(done.unsqueeze(-1), self.target, now.target))
+
 
 @dataclass
 class Step(TeamStep):

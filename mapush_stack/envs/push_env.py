@@ -140,8 +140,7 @@ class PushEnv(TeamEnv):
     def final_observations(self, step: TeamStep) -> Tensor:
         """See `TeamEnv.final_observations`."""
         assert isinstance(step, Step)
-        seen = step.final_sight or (step.final, step.final_target)
-        return self._observe(*seen, step.episode.here)
+        return self._observe(*(step.final_sight or (step.final, step.final_target)), step.episode.here)
 
     def _conclude_decision(self, work: Optional[Tensor], *states: Tensor) -> Step:
         """The outcome of a decision with these states after its control steps, and this work; starts new episodes."""
@@ -164,14 +163,11 @@ class PushEnv(TeamEnv):
         self._aim()
         final_target = torch.where(done.unsqueeze(-1), final_target, self._target)
         reward, ended = self._reward(self._transition(decision, path, passage), decision.counts, ended)
-        sight, final_sight = self.link.sight(self._state, self._target), None
-        if last_sight is not None:
-            seen_target = torch.where(done.unsqueeze(-1), last_sight.target, sight.target)
-            final_sight = last_sight._replace(target=seen_target)
+        sight = self.link.sight(self._state, self._target)
+        final_sight = None if last_sight is None else last_sight.where(done, sight)
         yaw = sight.state.robot_rpy[..., 2]
         if self.config.quirks.stale_yaw:
-            before = (final_sight.state if final_sight else final).robot_rpy[..., 2]
-            yaw = torch.where(done.unsqueeze(-1), before, yaw)
+            yaw = torch.where(done.unsqueeze(-1), (last_sight or (final,))[0].robot_rpy[..., 2], yaw)
         both = SimState.stack((self._state, final)), torch.stack((self._target, final_target))
         state, final_state = self._global_state(*both, torch.stack((self.episodes.here, ended.here))).unbind(0)
         truncated = decision.truncated(never=self.config.quirks.terminal_time_limit)

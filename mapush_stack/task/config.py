@@ -134,7 +134,9 @@ class TaskConfig(Settings):
         None, description="so many robots of the team are here, drawn for each episode; null: all"
     )
     load_per_robot: Optional[float] = Field(
-        None, gt=0, description="team_size draws no team with more of the object's mass a robot, kg; null: any"
+        None,
+        gt=0,
+        description="team_size, which this needs, draws no team with more of the object's mass a robot, kg; null: any",
     )
     max_roll: float = Field(0.8, gt=0, description="an episode ends if a robot rolls further, rad")
     max_pitch: float = Field(1.6, gt=0, description="an episode ends if a robot pitches further, rad")

@@ -15,6 +15,7 @@ from ..settings import FolderName, Settings, check_names, check_path
 from ..sim.config import ObjectConfig, RobotName, SimConfig
 from ..system.limits import check_plain, parse_yaml, shown
 from ..task.config import MOST_ROBOTS, TaskConfig
+from .config_errors import sentence
 
 MOST_TORCH_THREADS = 4
 """More threads do not make networks of this size faster."""
@@ -211,13 +212,14 @@ def validated(plain: Mapping[str, Any], layers: Sequence[Layer] = ()) -> Experim
         # Strict JSON mode takes lists for tuples and integers for floats, and nothing else for something else.
         return ExperimentConfig.model_validate_json(json.dumps(plain), strict=True)
     except ValidationError as error:
-        raise UserError(_file(error, layers) + sentence(error)) from None
+        raise UserError(sentence(error, layers)) from None
     except ValueError as error:
         raise UserError(f"the configuration cannot be used: {error}") from None
 
 
 def _completed(plain: Dict[str, Any], layers: Sequence[Layer], overrides: Sequence[str]) -> ExperimentConfig:
     """A checked configuration from a base, layers over it, the object's file, and overrides."""
+    stored = bool(plain)
     for layer in layers:
         check_names(ExperimentConfig, layer.content, layer.source)
         if layer.applies:
@@ -234,7 +236,14 @@ def _completed(plain: Dict[str, Any], layers: Sequence[Layer], overrides: Sequen
     elif not isinstance(plain["object"], dict):
         raise UserError(f"object={shown(plain['object'])} is not allowed: give an object's name or a YAML file")
     paths = [override.partition("=")[0].strip() for override in overrides]
-    return validated(_with_team(plain, paths), layers)
+    config = validated(_with_team(plain, paths), layers)
+    load = config.task.load_per_robot
+    asked = (not stored or "task.load_per_robot" in paths) and "task.team_size" not in paths
+    if load is not None and config.task.team_size is None and asked:
+        raise UserError(
+            f"task.load_per_robot={load:g} needs task.team_size, such as [2,4]: it chooses among such teams"
+        )
+    return config
 
 
 def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[str, Any]:
@@ -262,48 +271,6 @@ def _object(name: str) -> Layer:
     source, content, _ = presets.load_object(name)
     check_names(ObjectConfig, content, source)
     return Layer(source, {"object": content})
-
-
-def _file(error: ValidationError, layers: Sequence[Layer]) -> str:
-    """The file that a wrong value comes from, for the start of a message; empty for the command line."""
-    first = error.errors(include_url=False)[0]
-    place = first["loc"][:-1] if first["type"] == "missing" else first["loc"]
-    if isinstance(first["input"], dict) and not any(isinstance(name, int) for name in place):
-        return ""  # a check of several fields, which may come from several files; an element of a list comes from one
-    for layer in reversed(layers):
-        value: Any = layer.content
-        for name in place:
-            try:
-                value = value[name]
-            except (LookupError, TypeError):
-                if not isinstance(value, list):
-                    break
-        else:
-            return f"{layer.source}: " if layer.source else ""
-    return ""
-
-
-def sentence(error: ValidationError) -> str:
-    """The first error of a validation as one sentence with field, value and what is allowed."""
-    errors = error.errors(include_url=False)
-    first, parent = errors[0], errors[0]["loc"][:-1]
-    field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].replace("Value error, ", "")
-    if first["type"] == "extra_forbidden":
-        return f"there is no field {field}"
-    if first["type"] == "missing" and isinstance(first["loc"][-1], int):
-        places = [int(one["loc"][-1]) for one in errors if one["type"] == "missing" and one["loc"][:-1] == parent]
-        field = ".".join(str(part) for part in parent)
-        return f"{field}={shown(first['input'])} is not allowed: it must have {max(places) + 1} values"
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    if first["type"] in ("list_type", "tuple_type") and not isinstance(first["input"], dict):
-        example = f", such as {field}=[{shown(first['input'])}]" if first["type"] == "list_type" else " in brackets"
-        return f"{field}={shown(first['input'])} is not allowed: give a list{example}"
-    # A check of several fields begins its message with the field to change.
-    if first["type"] == "value_error" and isinstance(first["input"], dict):
-        return f"{field}.{message}" if field and not message.startswith(("task.", "learner.", "training.")) else message
-    return f"{field}={shown(first['input'])} is not allowed: {message[0].lower()}{message[1:]}"
 
 
 def parse_value(text: str) -> Any:

@@ -10,6 +10,7 @@ from mapush_stack.errors import UserError
 from mapush_stack.task import resets
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.resets import draw_start, draw_team
+from mapush_stack.training import config as configuration
 from tests.conftest import kinematic_env, small_config
 from tests.envs.test_push_env import toward_object
 
@@ -142,6 +143,18 @@ def test_tokens_and_own_number_say_who_is_here():
     assert torch.equal(final[..., agent.present].bool(), step.episode.here)
     env.load_state_dict(saved)
     assert torch.equal(env.episodes.here, episode)
+
+
+def test_a_load_without_team_sizes_is_refused_but_in_stored_runs():
+    with pytest.raises(UserError, match=r"^task.load_per_robot=10 needs task.team_size, such as \[2,4\]"):
+        of_team(*["planar"] * 4, overrides=["task.load_per_robot=10"])
+    stored = of_team(*["planar"] * 4)
+    stored = stored.model_copy(update={"task": stored.task.model_copy(update={"load_per_robot": 10.0})})
+    assert configuration.overridden(stored, []).task.load_per_robot == 10
+    with pytest.raises(UserError, match=r"needs task\.team_size"):
+        configuration.overridden(stored, ["task.load_per_robot=5"])
+    every = configuration.load("generalist", overrides=["task.team_size=null"])
+    assert every.task.load_per_robot == 10 and every.task.team_size is None
 
 
 @pytest.mark.parametrize(

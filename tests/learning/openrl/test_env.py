@@ -57,6 +57,14 @@ def test_it_is_the_environment_in_numpy():
         assert dones.shape == (8, 2) and dones.dtype == bool and len(infos) == 8
 
 
+def test_a_critic_sees_the_truth_where_robots_measure():
+    fields = "task.sensing.object_position_noise=0.5", "task.global_state=observation", "learner.algorithm=mappo"
+    vec_env, env = both(*fields)
+    observations = vec_env.reset()
+    assert not (abs(observations["policy"] - observations["critic"]) < 1e-3).all(-1).any()
+    assert np.array_equal(observations["critic"], env.reset()[1].numpy())
+
+
 def test_a_critic_that_sees_what_a_robot_sees_has_one_array_as_upstream():
     vec_env, env = both("task.global_state=observation", "learner.algorithm=mappo")
     observations = vec_env.reset()
