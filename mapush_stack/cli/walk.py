@@ -125,11 +125,14 @@ def test(
     rows = [tracking.track(simulator, name, wanted) for name, wanted in tracking.COMMANDS]
     rows.append(tracking.push_object(simulator))
     falls = tracking.endurance(simulator, 60.0 * minutes, seed=0)
+    machine: Any = settings.sim.of_kind(robot)
+    under = {"delay": machine.delay, "noise": machine.noise, "cone": settings.sim.cone, "step": machine.physics_dt}
     if as_json:
-        print(json.dumps({"tracking": [row._asdict() for row in rows], "endurance": falls}, indent=2))
+        print(json.dumps({"under": under, "tracking": [row._asdict() for row in rows], "endurance": falls}, indent=2))
         return
     console = make_console()
-    console.print(_table(rows, f"{robot} on flat ground, {2 * scenes} robots"))
+    told = f"delay {machine.delay:g} s, noise {machine.noise:g}, {under['cone']} cones, steps of {under['step']:g} s"
+    console.print(_table(rows, f"{robot} on flat ground, {2 * scenes} robots, {told}"))
     pushed = f"{minutes:g} minutes of random commands and pushes of {tracking.PUSH_FORCE:.0f} N"
     say(console, f"{falls['robots']:.0f} robots, {pushed}: {falls['falls']:.0f} falls")
 

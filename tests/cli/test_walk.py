@@ -24,9 +24,13 @@ def test_walk_test_prints_a_table():
 def test_a_harder_test_is_one_and_its_parts_can_be_changed():
     options = [*OPTIONS[:2], "--minutes", 0, *OPTIONS[4:], "--json"]
     plain, hard, late = (
-        json.loads(mapush("walk", "test", *options, *more)[0])["tracking"]
+        json.loads(mapush("walk", "test", *options, *more)[0])
         for more in ([], ["--hard"], ["--hard", "--set", "sim.go1.delay=0.04"])
     )
+    assert plain["under"] == {"delay": 0.0, "noise": 0.0, "cone": "pyramidal", "step": 0.01}
+    assert hard["under"] == {"delay": 0.02, "noise": 1.0, "cone": "elliptic", "step": 0.005}
+    assert late["under"] == {**hard["under"], "delay": 0.04}
+    plain, hard, late = (told["tracking"] for told in (plain, hard, late))
     assert plain != hard != late and {row["name"] for row in plain} == {row["name"] for row in hard}
     assert next(row for row in hard if row["name"] == "forward 0.5")["measured"][0] == pytest.approx(0.5, rel=0.1)
 
