@@ -162,10 +162,12 @@ class Obstacles:
         around = nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0))
         gap = narrowest_gap(around, torch.stack(way, dim=1))
         care = self._fit.care(gap)
-        turned = torch.stack((self._fit.yaw(gap, state.object_rpy[..., 2]), care), dim=-1)
+        wanted = self._fit.yaw(gap, state.object_rpy[..., 2])
+        ahead, far = (gap.centred(point, care, self._fit.lean(gap, wanted)) for point in (ahead, way[-1]))
+        turned = torch.stack((wanted, care), dim=-1)
         if yaw.shape[-1]:
             turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
-        return gap.centred(ahead, care), gap.centred(way[-1], care), turned
+        return ahead, far, turned
 
     def reached(self, state: SimState, now: Measures) -> Measures:
         """The measures `now` of states `[..., N]` with the distance and the angle to the final goal, not the target."""
