@@ -80,9 +80,11 @@ class Obstacles:
         layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
         self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
         self._planner = make_planner(config, self.courses, seed)
-        numbers = torch.arange(len(drawn.goal), device=device)
-        yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
-        self._goals = torch.cat((self.courses.goal, yaw), dim=-1) if config.goal == "pose" else self.courses.goal
+        goals, numbers = drawn.goal, torch.arange(len(drawn.goal))
+        if config.goal == "pose":
+            yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
+            goals = torch.cat((goals, yaw), dim=-1)
+        self._goals = goals.to(device)
         self._simulator, self._config = simulator, config
         self._fitting, self._fold = fitting.to(device), target_object.symmetry_fold
         self._fit = Fit(outlines, self._fold)
