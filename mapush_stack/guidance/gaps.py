@@ -55,7 +55,8 @@ class Fit:
     def __init__(self, outline: Tensor, symmetry_fold: int) -> None:
         """For objects with outlines `[V, 2]` or `[N, V, 2]` that look the same after turns by a part of a circle."""
         _, self._edge, self._middle = narrowest(outline)
-        self._diameter = torch.cdist(outline, outline).amax((-1, -2))
+        between = outline.unsqueeze(-2) - outline.unsqueeze(-3)
+        self._diameter = torch.linalg.vector_norm(between, dim=-1).amax((-1, -2))
         # Every object is as wide after half a turn.
         self._fold = symmetry_fold * (1 + symmetry_fold % 2) or 2
 
