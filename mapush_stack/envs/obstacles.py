@@ -80,9 +80,11 @@ class Obstacles:
         layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
         self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
         self._planner = make_planner(config, self.courses, seed)
-        numbers = torch.arange(len(drawn.goal), device=device)
-        yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
-        self._goals = torch.cat((self.courses.goal, yaw), dim=-1) if config.goal == "pose" else self.courses.goal
+        goals, numbers = drawn.goal, torch.arange(len(drawn.goal))
+        if config.goal == "pose":
+            yaw = 2 * math.pi * uniform(seed, STREAM_OBSTACLES, numbers, torch.full_like(numbers, _YAWS), 1)
+            goals = torch.cat((goals, yaw), dim=-1)
+        self._goals = goals.to(device)
         self._simulator, self._config = simulator, config
         self._fitting, self._fold = fitting.to(device), target_object.symmetry_fold
         self._fit = Fit(outlines, self._fold)
@@ -162,10 +164,12 @@ class Obstacles:
         around = nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0))
         gap = narrowest_gap(around, torch.stack(way, dim=1))
         care = self._fit.care(gap)
-        turned = torch.stack((self._fit.yaw(gap, state.object_rpy[..., 2]), care), dim=-1)
+        wanted = self._fit.yaw(gap, state.object_rpy[..., 2])
+        ahead, far = (gap.centred(point, care, self._fit.lean(gap, wanted)) for point in (ahead, way[-1]))
+        turned = torch.stack((wanted, care), dim=-1)
         if yaw.shape[-1]:
             turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
-        return gap.centred(ahead, care), gap.centred(way[-1], care), turned
+        return ahead, far, turned
 
     def reached(self, state: SimState, now: Measures) -> Measures:
         """The measures `now` of states `[..., N]` with the distance and the angle to the final goal, not the target."""

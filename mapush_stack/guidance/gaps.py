@@ -36,13 +36,16 @@ class Gap(NamedTuple):
     width: Tensor
     """`[N]` m"""
 
-    def centred(self, points: Tensor, care: Tensor) -> Tensor:
-        """Points `[N, 2]` moved towards the gap's axis, as far as `care` `[N]` asks for it."""
+    def centred(self, points: Tensor, care: Tensor, lean: Tensor) -> Tensor:
+        """Points `[N, 2]` moved to where an object's origin goes through the middle, as far as `care` `[N]` asks.
+
+        `lean` `[N]` is how far the middle of the object is from its origin, along `across`, m.
+        """
         offset = points - self.middle
         aside = (offset * self.across).sum(-1)
         along = torch.linalg.vector_norm(offset - aside.unsqueeze(-1) * self.across, dim=-1)
         near = ((_STRAIGHT[1] - along) / (_STRAIGHT[1] - _STRAIGHT[0])).clamp(0.0, 1.0)
-        shift: Tensor = (care * near * aside.clamp(-_MOST, _MOST)).unsqueeze(-1) * self.across
+        shift: Tensor = (care * near * (aside + lean).clamp(-_MOST, _MOST)).unsqueeze(-1) * self.across
         return points - shift
 
 
@@ -51,8 +54,9 @@ class Fit:
 
     def __init__(self, outline: Tensor, symmetry_fold: int) -> None:
         """For objects with outlines `[V, 2]` or `[N, V, 2]` that look the same after turns by a part of a circle."""
-        self.width, self._edge = narrowest(outline)
-        self._diameter = torch.cdist(outline, outline).amax((-1, -2))
+        _, self._edge, self._middle = narrowest(outline)
+        between = outline.unsqueeze(-2) - outline.unsqueeze(-3)
+        self._diameter = torch.linalg.vector_norm(between, dim=-1).amax((-1, -2))
         # Every object is as wide after half a turn.
         self._fold = symmetry_fold * (1 + symmetry_fold % 2) or 2
 
@@ -64,6 +68,11 @@ class Fit:
         """The yaw nearest to `now` `[N]` at which an object is narrowest across the gap, rad."""
         wanted = torch.atan2(gap.across[:, 1], gap.across[:, 0]) + 0.5 * math.pi - self._edge
         return now + wrap_to_pi(self._fold * (wanted - now)) / self._fold
+
+    def lean(self, gap: Gap, yaw: Tensor) -> Tensor:
+        """How far the middle of objects at `yaw` `[N]` is from their origin, along `gap.across`, m."""
+        edge = yaw + self._edge
+        return self._middle * (torch.cos(edge) * gap.across[:, 1] - torch.sin(edge) * gap.across[:, 0])
 
 
 def narrowest_gap(layout: Layout, way: Tensor) -> Gap:

@@ -29,16 +29,23 @@ def evenly_spaced(vertices: Tensor, count: int) -> Tensor:
     return points
 
 
-def narrowest(vertices: Tensor) -> Tuple[Tensor, Tensor]:
-    """Least widths of outlines `[..., V, 2]`, m, and the directions of the edges they are across, rad; `[...]` each."""
+def narrowest(vertices: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    """Least widths of outlines `[..., V, 2]`, and how they lie there, `[...]` each.
+
+    Returns:
+        Width, m; direction of the edge that it is across, rad; how far to the left of the origin its middle is, seen
+        in that direction, m.
+
+    """
     edges = torch.roll(vertices, -1, dims=-2) - vertices
     lengths = torch.linalg.vector_norm(edges, dim=-1)
-    offset = vertices.unsqueeze(-3) - vertices.unsqueeze(-2)
-    across = edges[..., :1] * offset[..., 1] - edges[..., 1:] * offset[..., 0]  # `[..., V, V]`: edge, vertex
-    widths = (across.amax(-1) - across.amin(-1)) / lengths.clamp_min(1e-9)
-    width, edge = torch.where(lengths > 1e-6, widths, torch.full_like(widths, math.inf)).min(-1)
-    x, y = edges.gather(-2, edge[..., None, None].expand(*edge.shape, 1, 2)).squeeze(-2).unbind(-1)
-    return width, torch.atan2(y, x)
+    x, y = (part.unsqueeze(-2) for part in vertices.unbind(-1))
+    left = (edges[..., :1] * y - edges[..., 1:] * x) / lengths.clamp_min(1e-9).unsqueeze(-1)  # `[..., edge, vertex]`
+    high, low = left.amax(-1), left.amin(-1)
+    width, edge = torch.where(lengths > 1e-6, high - low, torch.full_like(high, math.inf)).min(-1, keepdim=True)
+    direction = torch.atan2(edges[..., 1], edges[..., 0])
+    middle = 0.5 * (high + low)
+    return width.squeeze(-1), direction.gather(-1, edge).squeeze(-1), middle.gather(-1, edge).squeeze(-1)
 
 
 def repeated(vertices: Tensor, count: int) -> Tensor:

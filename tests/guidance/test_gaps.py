@@ -46,21 +46,35 @@ def test_a_target_near_a_gap_is_on_its_axis():
     gap = Gap(torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 1.0]]), torch.tensor([1.5]))
     care = torch.ones(1)
     for point, expected in (((1.5, 0.2), 0.0), ((1.5, -0.4), -0.1), ((0.5, 0.2), 0.1), ((-0.5, 0.2), 0.2)):
-        x, y = gap.centred(torch.tensor([point]), care)[0].tolist()
+        x, y = gap.centred(torch.tensor([point]), care, 0 * care)[0].tolist()
         assert (x, y) == pytest.approx((point[0], expected), abs=1e-6)
-    assert torch.equal(gap.centred(torch.tensor([[1.5, 0.2]]), 0 * care), torch.tensor([[1.5, 0.2]]))
+    assert gap.centred(torch.tensor([[1.5, 0.2]]), care, 0.1 * care)[0].tolist() == pytest.approx([1.5, -0.1])
+    assert torch.equal(gap.centred(torch.tensor([[1.5, 0.2]]), 0 * care, care), torch.tensor([[1.5, 0.2]]))
+
+
+@pytest.mark.parametrize("now", [0.0, 1.0, 2.0, 3.0])
+def test_an_object_whose_origin_is_not_in_its_middle_goes_through_the_middle(now):
+    outline = torch.tensor([[-0.5, -0.25], [0.5, -0.25], [0.25, 0.75], [-0.25, 0.75]])  # the T-block
+    gap = Gap(torch.tensor([[2.0, 1.0]]), torch.tensor([[math.sin(0.4), math.cos(0.4)]]), torch.tensor([1.1]))
+    fit, care = Fit(outline, 1), torch.ones(1)
+    yaw = fit.yaw(gap, torch.tensor([now]))
+    assert (yaw - now).abs() <= math.pi / 2 + 1e-5
+    origin = gap.centred(gap.middle, care, fit.lean(gap, yaw))
+    placed = origin + turned(outline, yaw.item()) - gap.middle
+    sides = (placed * gap.across).sum(-1)
+    assert sides.max() == pytest.approx(-sides.min().item(), abs=1e-5) and sides.max() < 0.49
 
 
 def test_where_an_object_is_narrowest():
     triangle, slanted = [(0, 0), (2, 0), (1, 3**0.5)], [(0, 0), (2, 2), (1, 3), (-1, 1)]
     for outline, width in (([(0, 0), (3, 0), (3, 1), (0, 1)], 1.0), (triangle, 3**0.5), (slanted, 2**0.5)):
-        found, _ = narrowest(torch.tensor(outline, dtype=torch.float32))
+        found, *_ = narrowest(torch.tensor(outline, dtype=torch.float32))
         assert found.item() == pytest.approx(width)
-    _, edge = narrowest(torch.tensor(slanted, dtype=torch.float32))
+    _, edge, _ = narrowest(torch.tensor(slanted, dtype=torch.float32))
     assert math.tan(edge.item()) == pytest.approx(1.0)
     # One for each, with a vertex that is repeated.
     both = torch.stack((SQUARE, turned(SQUARE, 0.3)))
-    widths, edges = narrowest(torch.cat((both, both[:, :1]), dim=1))
+    widths, edges, _ = narrowest(torch.cat((both, both[:, :1]), dim=1))
     assert widths.tolist() == pytest.approx([1.2, 1.2])
     assert math.sin(4 * (edges[1] - edges[0] - 0.3)) == pytest.approx(0.0, abs=1e-5)
 
@@ -88,7 +102,7 @@ def test_the_way_through_a_gate_is_in_its_middle():
             way.append(planner.follow(numbers, way[-1], 0.5))
         around = nearest(course.layout, way[2].unsqueeze(1), 6).at((slice(None), 0))
         gap = narrowest_gap(around, torch.stack(way, dim=1))
-        target = gap.centred(way[2], fit.care(gap))
+        target = gap.centred(way[2], fit.care(gap), torch.zeros(24))
         step = 0.1 * (target - place) / (target - place).norm(dim=-1, keepdim=True).clamp_min(1e-6)
         crosses = (place[:, 0] - gate_x) * (place[:, 0] + step[:, 0] - gate_x) <= 0
         off = torch.where(crosses, (place[:, 1] - gate_y).abs(), off)

@@ -8,7 +8,7 @@ import torch
 
 from mapush_stack.envs.factory import make_env
 from mapush_stack.errors import UserError
-from mapush_stack.task.geometry import rotate
+from mapush_stack.task.geometry import angle_between, rotate
 from mapush_stack.task.obstacles import gaps
 from tests.conftest import outcome, small_config
 
@@ -213,11 +213,12 @@ def test_a_pose_is_reached_where_the_object_is_turned_too(aligned):
     assert step.episode.angle_error.tolist() == pytest.approx(off, abs=0.02)
 
 
-def test_before_a_gate_the_target_is_turned_as_the_object_fits():
+@pytest.mark.parametrize("goal", ["position", "pose"])
+def test_before_a_gate_the_target_is_turned_as_the_object_fits(goal):
     changes = ["gates=1", "gap=[1.5,1.5]", "planner=fast_marching", "aligned=true", "boxes=0", "cylinders=0"]
-    env = make(*(f"task.obstacles.{one}" for one in changes), "task.rewards.angle_progress=1.0", auto_reset=False)
+    env = make(*(f"task.obstacles.{one}" for one in changes), f"task.goal={goal}", auto_reset=False)
     env.reset()
-    assert (env.target[:, 3] == 0).sum() >= 6  # no gap is near the starts
+    assert (env.target[:, 3] == float(goal == "pose")).sum() >= 6  # no gap is near the starts
     layout, state = env.obstacles.layout, env.sim_state
     low, high = (layout.at((slice(None), number)) for number in (4, 5))
     middle = torch.stack(
@@ -235,6 +236,12 @@ def test_before_a_gate_the_target_is_turned_as_the_object_fits():
     turn = torch.tensor([math.cos(1.6), -math.sin(1.6)]).expand(8, 2, 2)
     assert torch.allclose(seen[..., -2:], turn, atol=0.02)
     assert measured.angle_error.tolist() == pytest.approx([0.4] * 8, abs=0.01)
+    env.target[:, 3] = 0.5
+    assert torch.allclose(env._measure(env.sim_state, env.target).angle_error, 0.5 * measured.angle_error)
+    if goal == "pose":  # an episode ends at the goal's yaw, not at the gap's
+        found = env.step(torch.zeros(8, 2, 3)).episode.angle_error
+        off = angle_between(4, env.goal[:, 2] - env.sim_state.object_rpy[:, 2])
+        assert torch.allclose(found, off, atol=1e-4) and (off - 0.4).abs().max() > 0.1
 
 
 @pytest.mark.parametrize("aligned", ["false", "true"])
