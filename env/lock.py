@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 TORCH = {"3.8": "1.13.1", **dict.fromkeys(["3.11", "3.12", "3.13", "3.14"], "2.13.0")}
 # numpy 1.24 dropped np.float, which Isaac Gym's torch_utils uses.
 PINNED = {"3.8": ["numpy==1.23.5"]}
-EXTRAS = [word for name in ("sweep", "walk", "warp", "pettingzoo", "export") for word in ("--extra", name)]
+EXTRAS = [word for name in ("sweep", "walk", "warp", "pettingzoo", "export", "ompl") for word in ("--extra", name)]
 PLATFORM = "x86_64-manylinux_2_28"
 # Pythons with locks for OpenRL and HARL: Isaac Gym's, and a current one.
 LIBRARIES = ["3.8", "3.11"]
@@ -62,7 +62,7 @@ def main() -> None:
                 compile_lock(HERE / "isaacgym" / "requirements.lock", *wanted, *bounds, *target)
                 continue
             more = [*without_cuda, *left_out, "--no-emit-package", "torch", *target]
-            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *EXTRAS, *more)
+            compile_lock(HERE / f"extras-py{tag}.lock", "pyproject.toml", *EXTRAS, "--group", "guidance", *more)
             if version in LIBRARIES:
                 compile_lock(HERE / f"adapters-py{tag}.lock", "env/adapters.in", *more)
                 libraries = [HERE / f"{name}-py{tag}.lock" for name in ("openrl", "harl")]

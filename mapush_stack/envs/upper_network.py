@@ -53,8 +53,10 @@ class UpperNetwork(Planner):
         self._points = waypoints(course, config.obstacles.arena, seed).to(course.goal.device)
         # Upstream's origin is in the middle of the wall behind the start, with the goal in front.
         length, width = config.obstacles.arena
-        self._sign = torch.sign(course.goal[:, :1])
-        back = torch.where(self._sign < 0, length, 0.0)
+        self._sign = 2.0 * (course.goal[:, :1] >= 0) - 1.0
+        self._first = course.goal.new_tensor([_FIRST, 0.0])
+        self._corners = course.goal.new_tensor([[_REACH_X, -_CORNER], [_REACH_X, _CORNER]])
+        back = 0.5 * length * (1.0 - self._sign)
         self._origin = course.corner + torch.cat((back, torch.full_like(back, 0.5 * width)), dim=-1)
         self._state: Optional[SimState] = None
 
@@ -66,7 +68,7 @@ class UpperNetwork(Planner):
         """See `Planner.target`."""
         origin, sign = self._origin[numbers], self._sign[numbers]
         number, shown = self._waypoint(numbers, place, passed)
-        before = torch.where((passed == 0).unsqueeze(-1), shown.new_tensor([_FIRST, 0.0]), _sub_goal(passed))
+        before = torch.where((passed == 0).unsqueeze(-1), self._first, _sub_goal(passed))
         seen = self._observed(numbers, before, sign * (shown - origin))
         action = (_ACTION_GAIN * self._actor.act(seen)).clamp(-1.0, 1.0)
         wanted = torch.stack((_REACH_X * 0.5 * (action[:, 0] + 1.0), _REACH_Y * action[:, 1]), dim=-1)
@@ -86,7 +88,7 @@ class UpperNetwork(Planner):
         """`[N, 26]` in upstream's frame: robots' places and angles, sub-goal, object, obstacles, waypoint."""
         state, origin, sign = self._state, self._origin[numbers], self._sign[numbers]
         assert state is not None, "a planner sees before it aims"
-        turn = torch.where(sign > 0, 0.0, math.pi).unsqueeze(1)
+        turn = (0.5 * math.pi * (1.0 - sign)).unsqueeze(1)
         robots = torch.cat((sign.unsqueeze(1) * (state.robot_pos[..., :2] - origin.unsqueeze(1)),
                             state.robot_pos[..., 2:]), dim=-1)  # fmt: skip
         angles = torch.remainder(torch.cat((state.robot_rpy[..., :2], state.robot_rpy[..., 2:] + turn), dim=-1), _TURN)
@@ -111,7 +113,7 @@ class UpperNetwork(Planner):
         if layout.yaw.shape[1] > 2:
             layout = nearest(layout, place.unsqueeze(1), 2).at((slice(None), 0))
         centre = self._sign[numbers].unsqueeze(1) * (layout.centre - self._origin[numbers].unsqueeze(1))
-        corners = centre.new_tensor([[_REACH_X, -_CORNER], [_REACH_X, _CORNER]]).expand(len(centre), -1, -1)
+        corners = self._corners.expand(len(centre), -1, -1)
         far = (centre.abs() > 100.0).any(-1, keepdim=True)
         centre = torch.where(far, corners[:, : centre.shape[1]], centre)
         return torch.cat((centre, corners[:, centre.shape[1] :]), dim=1).flatten(1)

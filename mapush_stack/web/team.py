@@ -23,7 +23,8 @@ def check(candidate: Candidate) -> None:
     """Refuse teams that the page cannot show.
 
     Raises:
-        UserError: the goal is a pose, there are obstacles or random objects, or the page cannot steer a kind of robot.
+        UserError: the goal is a pose or moves, there are obstacles or random objects, or the page cannot steer a kind
+            of robot.
 
     """
     settings = candidate.config
@@ -36,7 +37,8 @@ def check(candidate: Candidate) -> None:
     worse = any(getattr(section, name, 0.0) for section in own for name in ("delay", "noise"))
     reasons = {
         "task.goal must be position, not pose": settings.task.goal == "pose",
-        "the page knows no obstacles": settings.task.obstacles.active,
+        "the page plans no way around obstacles; record it with `mapush play --record`": settings.task.obstacles.active,
+        "the page has one goal that stays, leave goals and goal_speed out": settings.task.goals_change,
         "it pushes random objects, name one with --object": settings.object.family is not None,
         "robots in the page have no delay and no noise, leave sim.*.delay and sim.*.noise at 0": worse,
         f"the page knows no robots of kind {', '.join(strange)}": bool(strange),

@@ -90,8 +90,14 @@ def test_mistakes_are_one_sentence(options, says):
     assert says in err and err.count("\n") == 1 and not out
 
 
-def test_the_row_of_one_robot_needs_a_run_of_one_robot(run):
-    """Which is here the team's own run, of two."""
+def test_the_row_of_one_robot_is_that_of_a_run_of_one_robot(run, tmp_path):
+    changes = ["object.task.num_robots=1", "task.obstacles.layouts=8", "task.episode_seconds=2.0"]
+    alone = train_small(tmp_path / "results", "--preset", "long-way", *changes)[1]
+    options = ["--sets", "random-2", "--rows", "one robot,ours", *QUICK]
+    mapush("bench", "long-way", run, "--single", alone, *options, "--out", tmp_path / "single.json")
+    first, second = json.loads((tmp_path / "single.json").read_text())["rows"]
+    assert (first["row"], second["row"]) == ("one robot", "ours")
+    # The team's own run is one of two.
     _, err = mapush("bench", "long-way", run, "--single", run, *QUICK, code=2)
     assert f"--single {run} is not allowed: it has 2 robots; give a run of one robot" in err
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from mapush_stack.envs import obstacles
+from mapush_stack.envs import obstacles, upper_network
+from mapush_stack.envs.episodes import Beginning
+from mapush_stack.envs.goals import Goals
 from mapush_stack.guidance import grid
 from mapush_stack.task.geometry import Measures
 from mapush_stack.task.obstacles import Course, Layout
@@ -11,6 +13,7 @@ from mapush_stack.task.state import SimState
 from tests.conftest import small_config
 from tests.guidance.test_guidance import ARENA
 from tests.kinematic import KinematicSimulator
+from tests.learning.openrl.test_restricted_pickle import write_module
 
 META = torch.device("meta")
 
@@ -44,3 +47,27 @@ def test_a_decision_stays_on_its_device(planner, aligned, monkeypatch):
     now = Measures(*(zeros(6, 4) for _ in Measures._fields))
     found = (*passage, around.target(path.at(-1)), around.reached(path, now).angle_error, around.goal)
     assert all(tensor.device == META for tensor in found)
+
+
+def test_goals_stay_on_their_device():
+    config = small_config("task.goals=[[[1, 2], [3, 4]], [[5, 6]]]", "task.goal_speed=0.1")
+    goals = Goals(config.task, config.object.task, 4, META, 1)
+    rows, state = zeros(4, dtype=torch.int64), SimState(*(zeros(4, 3) for _ in SimState._fields))
+    goals.start(rows, Beginning(rows, rows, state, zeros(4, 2)), zeros(4, dtype=torch.bool))
+    goals.follow(state)
+    reached = goals.reached(Measures(*(zeros(5, 4) for _ in Measures._fields)))
+    assert goals.target().device == reached.target_distance.device == META
+
+
+def test_upstreams_policy_stays_on_its_device(tmp_path, monkeypatch):
+    write_module(tmp_path / "goals.pt", monkeypatch, sizes=(26, 2))
+    network = [f"task.obstacles.{one}" for one in ("boxes=3", "planner=network", f"network={tmp_path / 'goals.pt'}")]
+    config = small_config(*ARENA, *network)
+    slots = len(config.task.obstacles.slots)
+    monkeypatch.setattr(upper_network, "waypoints", lambda *_: torch.zeros(6, 13, 2))
+    layout = Layout(zeros(6, slots, 2), zeros(6, slots), zeros(6, slots, 2), zeros(6, slots, dtype=torch.bool))
+    planner = upper_network.UpperNetwork(config.task, Course(layout, zeros(6, 2), zeros(6, 2)), 1)
+    numbers, vectors = zeros(4, dtype=torch.int64), [zeros(4, 2, 3)] * 4 + [zeros(4, 3)] * 4
+    planner.see(SimState(*vectors, zeros(4, 2, 0), zeros(4, dtype=torch.bool)))
+    target, passed = planner.target(numbers, zeros(4, 2), numbers)
+    assert target.device == passed.device == META and target.shape == (4, 2)

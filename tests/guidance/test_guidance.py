@@ -213,3 +213,18 @@ def test_courses_as_upstream_draws_them():
         ["blocked"],
         ["clear"],
     ]
+
+
+def test_what_upstream_does_not_draw_is_refused():
+    for changes, says in {
+        ("drawing=upstream", "cylinders=1"): "drawing=upstream has boxes only: leave gates, cylinders and fewer out",
+        (
+            "drawing=upstream",
+            "boxes=2",
+            "arena=[9,9]",
+        ): r"arena=\[9.0, 9.0\] is too small for drawing=upstream; upstream's",
+        ("planner=network",): "network and planner=network must be given together",
+        ("network=some.pt",): "network and planner=network must be given together",
+    }.items():
+        with pytest.raises(UserError, match=says):
+            drawn(*changes, layouts=2)

@@ -63,6 +63,11 @@ def test_refusals(tmp_path):
     assert "have no delay and no noise" in refused("play", "--web", *late, "--out", tmp_path / "late")
     rovers = ["--set", "object.team=[rover,rover]"]
     assert "the page knows no robots of kind rover" in refused(*WEB, "--out", tmp_path / "x", *rovers)
+    assert "plans no way around obstacles; record it" in refused(
+        "play", "--web", "--pretrained", "long-way-planar", "--out", tmp_path / "x"
+    )
+    moving = ["--set", "task.goal_speed=0.1"]
+    assert "the page has one goal that stays" in refused(*WEB, "--out", tmp_path / "x", *moving)
     assert "must be position, not pose" in refused(*WEB, "--out", tmp_path / "x", "--set", "task.goal=pose")
     assert [file.name for file in tmp_path.iterdir()] == ["mine"]
 
