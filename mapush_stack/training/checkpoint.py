@@ -168,4 +168,7 @@ def progress(path: Path) -> Dict[str, Any]:
 def does_not_fit(source: Path, error: Exception) -> UserError:
     """What to raise where the weights of `source` belong to other networks; `error` says why."""
     missing = f"{error.args[0]} is missing" if isinstance(error, KeyError) and error.args else ""
-    return UserError(f"the weights in {source} do not fit the configuration's networks: {missing or error}")
+    return UserError(
+        f"the weights in {source} do not fit the configuration's networks: {missing or error}; they need the robots, "
+        "the goal, the observation and the sizes of networks of their training"
+    )
