@@ -133,19 +133,22 @@ def record(rows: Iterable[Dict[str, Any]]) -> None:
 def _record(file: Path, rows: List[Dict[str, Any]]) -> None:
     text = read_text(file, _MOST_BYTES, errors="replace") if file.exists() else "[]"
     new = [_Row.model_validate(row) for row in rows]
+    content: Any = []
+    with contextlib.suppress(ValueError):  # a damaged file is replaced
+        content = _content(text)
     stored: Dict[str, Any] = {"schema": SCHEMA}
     for name, complete in (("rows", True), (_INCOMPLETE, False)):
-        kept = _merged(text, name, [row for row, one in zip(rows, new) if one.complete == complete])
+        kept = _merged(content, name, [row for row, one in zip(rows, new) if one.complete == complete])
         if kept or complete:
             stored[name] = kept
     write_json(file, stored)
 
 
-def _merged(text: str, name: str, new: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+def _merged(content: Any, name: str, new: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
     """The rows `name` of a file and new ones, by steps and missing robots."""
     kept: Dict[Any, Tuple[int, Dict[str, Any]]] = {}
-    with contextlib.suppress(ValueError):  # a damaged file is replaced
-        for row in _rows(text, name):
+    with contextlib.suppress(ValueError):
+        for row in _rows(content, name):
             old = _Row.model_validate(row)
             kept[old.key] = (old.episodes or 0, row)
     for row in new:
@@ -155,8 +158,8 @@ def _merged(text: str, name: str, new: List[Dict[str, Any]]) -> List[Dict[str, A
     return [kept[key][1] for key in sorted(kept)]
 
 
-def _rows(text: str, name: str = "rows") -> List[Any]:
-    """The rows in a file of this schema or an older one.
+def _content(text: str) -> Any:
+    """What a file of this schema or an older one holds.
 
     Raises:
         ValueError: the file is damaged.
@@ -166,6 +169,12 @@ def _rows(text: str, name: str = "rows") -> List[Any]:
     content = parse_json(text)
     if isinstance(content, dict):
         pop_schema(content, SCHEMA)
+    return content
+
+
+def _rows(content: Any, name: str = "rows") -> List[Any]:
+    """The rows in what a file holds; raise `ValueError` if it is damaged."""
+    if isinstance(content, dict):
         content = content.get(name, [] if name == _INCOMPLETE else None)
     elif name == _INCOMPLETE:
         return []
@@ -175,7 +184,7 @@ def _rows(text: str, name: str = "rows") -> List[Any]:
 
 
 def _parse(text: str) -> Tuple[List[Evaluation], List[str]]:
-    return [Evaluation.model_validate(row) for row in _rows(text)], []
+    return [Evaluation.model_validate(row) for row in _rows(_content(text))], []
 
 
 def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[str]]:

@@ -16,6 +16,9 @@ class NetworkConfig(Settings):
 
     hidden: List[int] = Field([128, 128], min_length=1, max_length=8, description="width of each hidden layer")
     activation: Literal["elu", "relu", "tanh"] = Field("tanh", description="nonlinearity of the hidden layers")
+    fast_tanh: bool = Field(
+        False, description="on a CPU tanh(x) is 2 sigmoid(2x) - 1: four times as fast, differs by less than 2e-7"
+    )
     layer_norm: bool = Field(False, description="LayerNorm after the activation of each hidden layer")
     last_activation: bool = Field(
         True, description="whether the last hidden layer has an activation (upstream's has none)"

@@ -31,7 +31,7 @@ def mlp(config: NetworkConfig, inputs: int, outputs: int, head_gain: float, gene
             layers.append(nn.LayerNorm(width))
         inputs = width
     layers.append(orthogonal(inputs, outputs, head_gain, generator))
-    return Perceptron(*layers)
+    return Perceptron(layers, config.fast_tanh)
 
 
 class GaussianActor(nn.Module):

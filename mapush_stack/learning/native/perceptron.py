@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +19,15 @@ class _Memory(NamedTuple):
 class Perceptron(nn.Sequential):
     """Linear layers and activations, one after the other.
 
-    Layers with tanh between them have their own passes on a CPU. They compute what torch's do, but use the same memory
-    again for each gradient step: memory that the system has just given is slow. And tanh(x) is 2 sigmoid(2x) - 1,
-    which torch computes four times as fast and which differs by less than 2e-7.
+    Layers with tanh between them have their own passes on a CPU. They compute what torch's do, to the bit, but use the
+    same memory again for each gradient step: memory that the system has just given is slow. With `fast_tanh`, tanh(x)
+    is 2 sigmoid(2x) - 1, which torch computes four times as fast and which differs by less than 2e-7.
     """
 
-    def __init__(self, *layers: nn.Module) -> None:
+    def __init__(self, layers: Sequence[nn.Module], fast_tanh: bool = False) -> None:
         super().__init__(*layers)
+        self.tanh_ = _tanh if fast_tanh else torch.tanh_
+        """The hyperbolic tangent, written over its argument."""
         self._own = all(isinstance(layer, (nn.Linear, nn.Tanh)) for layer in layers)
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         followers = zip(layers, [*layers[1:], None])
@@ -45,7 +47,7 @@ class Perceptron(nn.Sequential):
             rows: Tensor = _Passes.apply(self, flat, *parameters)  # type: ignore[no-untyped-call]
             return rows.view(*x.shape[:-1], -1)
         for layer in self:
-            x = _tanh(x) if isinstance(layer, nn.Tanh) else layer(x)
+            x = self.tanh_(x) if isinstance(layer, nn.Tanh) else layer(x)
         return x
 
     def take(self, rows: int) -> _Memory:
@@ -62,7 +64,7 @@ class Perceptron(nn.Sequential):
 
 
 def _tanh(x: Tensor) -> Tensor:
-    """The hyperbolic tangent, written over x."""
+    """The hyperbolic tangent, written over x: small numbers lose digits, which does not matter to the next layer."""
     return x.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
 
@@ -77,7 +79,7 @@ class _Passes(torch.autograd.Function):
         ctx.save_for_backward(x, *weights)
         for number, out in enumerate(ctx.memory.outputs):
             x = torch.addmm(biases[number], x, weights[number].t(), out=out)
-            x = _tanh(x) if net.bent[number] else x
+            x = net.tanh_(x) if net.bent[number] else x
         return torch.addmm(biases[-1], x, weights[-1].t())
 
     @staticmethod
