@@ -56,7 +56,7 @@ class Fit:
         """For objects with outlines `[V, 2]` or `[N, V, 2]` that look the same after turns by a part of a circle."""
         _, self._edge, self._middle = narrowest(outline)
         between = outline.unsqueeze(-2) - outline.unsqueeze(-3)
-        self._diameter = torch.linalg.vector_norm(between, dim=-1).amax((-1, -2))
+        self._diameter: Tensor = torch.linalg.vector_norm(between, dim=-1).amax((-1, -2))
         # Every object is as wide after half a turn.
         self._fold = symmetry_fold * (1 + symmetry_fold % 2) or 2
 

@@ -99,6 +99,8 @@ def _import_ompl() -> Any:
         import ompl.geometric
         import ompl.util
     except ImportError:
-        raise UserError("planner=rrt_star needs OMPL: pip install 'mapush_stack[ompl]' on Python 3.11 to 3.13") from None
+        raise UserError(
+            "planner=rrt_star needs OMPL: pip install 'mapush_stack[ompl]' on Python 3.11 to 3.13"
+        ) from None
     ompl.util.setLogLevel(ompl.util.LOG_NONE)
     return ompl
