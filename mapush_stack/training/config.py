@@ -250,11 +250,11 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
     """A configuration with the size of its team, and a section for each kind of robot."""
     team = plain.get("team") or plain["object"].get("team")
     if not isinstance(team, list) or not team:
-        size, paths = plain.get("task", {}).get("team_size"), {"sim.robot", "object.task.num_robots"}
-        if isinstance(size, list) and size and paths.intersection(overridden_paths) == {"sim.robot"}:
-            return presets.merge(plain, {"object": {"task": {"num_robots": size[-1]}}})  # --robot: as many as are drawn
-        return plain
-    if "sim.robot" in overridden_paths:
+        team = _drawn_team(plain, overridden_paths)
+        if not team:
+            return plain
+        plain = {**plain, "team": team}
+    elif "sim.robot" in overridden_paths:
         raise UserError(f"sim.robot has no effect on a team ({', '.join(map(str, team))}); set team=[...] instead")
     if len(team) > MOST_ROBOTS:
         raise UserError(f"team has {len(team)} robots; a team has 1 to {MOST_ROBOTS}")
@@ -264,6 +264,15 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
 
     sections: Dict[str, Any] = {kind: {} for kind in team if isinstance(kind, str) and kind in ROBOTS}
     return presets.merge({"sim": sections}, plain)
+
+
+def _drawn_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> List[str]:
+    """For --robot: as many of it as `task.team_size` may draw, whatever they push; empty without either."""
+    size = plain.get("task", {}).get("team_size")
+    asked = "sim.robot" in overridden_paths and "object.task.num_robots" not in overridden_paths
+    if not asked or not isinstance(size, list) or not size or not isinstance(size[-1], int):
+        return []
+    return [plain["sim"]["robot"]] * min(size[-1], MOST_ROBOTS)
 
 
 def _object(name: str) -> Layer:

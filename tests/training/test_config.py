@@ -268,6 +268,7 @@ def test_a_team_says_how_many_push():
     assert loaded.object.task.num_robots == 3 and loaded.team_kinds == ["go1", "planar", "planar"]
     assert config.load(overrides=["sim.robot=go1"]).team_kinds == ["go1", "go1"]
     alike = ["team=[]", "sim.robot=go1"]  # what --robot go1 amounts to
-    assert config.load("generalist", overrides=alike).team_kinds == ["go1"] * 4
+    legs = config.load("generalist", overrides=alike)
+    assert legs.team_kinds == ["go1"] * 4 == config.overridden(legs, [], "tblock").team_kinds
     assert config.load("generalist", overrides=[*alike, "task.team_size=[1,3]"]).team_kinds == ["go1"] * 3
     assert config.validated(loaded.model_dump(mode="json")) == loaded
