@@ -76,17 +76,27 @@ def measured(path, args):
 
 def table(results):
     """Markdown: a row for each value, a column for each policy."""
-    lines = ["| | | " + " | ".join(results) + " |", "|---|---|" + "---|" * len(results)]
-    for rows in zip(*results.values()):
-        first = rows[0]["value"] == SWEEPS[rows[0]["sweep"]][1][0]
-        cells = [
-            f"{row['success']:.1%} ({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['seconds']:.1f} s"
-            for row in rows
-        ]
-        lines.append(
-            f"| {LABELS[rows[0]['sweep']] if first else ''} | {rows[0]['value']} | " + " | ".join(cells) + " |"
-        )
+    found = [{(row["sweep"], row["value"]): row for row in rows} for rows in results.values()]
+    lines = [
+        "| | | " + " | ".join(f"`{Path(name).name}`" for name in results) + " |",
+        "|---|---|" + "---|" * len(results),
+    ]
+    exact = [rows[0] for rows in results.values()]
+    lines.append("| exact | | " + " | ".join(map(cell, exact)) + " |")
+    for name, (_, values) in SWEEPS.items():
+        for value in values[1:]:
+            label = LABELS[name] if value == values[1] else ""
+            cells = [cell(rows.get((name, value))) for rows in found]
+            if set(cells) != {"-"}:
+                lines.append(f"| {label} | {value} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def cell(row):
+    """Success, its interval, and the finish time."""
+    if row is None:
+        return "-"
+    return f"{100 * row['success']:.1f} % ({100 * row['low']:.1f} to {100 * row['high']:.1f}), {row['seconds']:.1f} s"
 
 
 def draw(results, target):
@@ -111,7 +121,7 @@ def draw(results, target):
                 [100 * (row["high"] - row["success"]) for row in mine],
             ]
             places = range(len(mine))
-            axis.errorbar(places, share, yerr=bars, marker="o", markersize=4, capsize=3, label=policy)
+            axis.errorbar(places, share, yerr=bars, marker="o", markersize=4, capsize=3, label=Path(policy).name)
             axis.set_xticks(list(places), [f"{row['value']:g}" for row in mine])
         axis.set(xlabel=LABELS[name], ylim=(0, 102))
         axis.grid(alpha=0.3)
