@@ -12,14 +12,16 @@ from mapush_stack.locomotion.gait import SIGHTED, View
 BLIND = View(4, linear_velocity=False)
 
 
-def test_the_shipped_weights_are_those_of_the_recorded_training():
-    weights = policy.shipped("go1")
+@pytest.mark.parametrize("name, error", [("shipped", 0.15), ("blind", 0.28)])
+def test_the_shipped_weights_are_those_of_the_recorded_training(name, error):
+    weights = policy.shipped("go1", name)
     record = json.loads(weights.with_suffix(".json").read_text())
     assert hashlib.sha256(weights.read_bytes()).hexdigest() == record["sha256"]
     assert weights.stat().st_size <= 1_000_000
     command = record["manifest"]["command"]
     assert command[:3] == ["mapush", "walk", "train"] and str(record["seed"]) == command[command.index("--seed") + 1]
-    assert len(record["curve"]) > 20 and record["curve"][-1]["tracking/velocity_error"] < 0.15
+    assert len(record["curve"]) > 20 and record["curve"][-1]["tracking/velocity_error"] < error
+    assert policy.load(name).view == View(**record.get("view", SIGHTED._asdict()))
 
 
 def test_a_policy_survives_its_file(tmp_path):

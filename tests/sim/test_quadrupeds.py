@@ -214,6 +214,15 @@ def test_the_shipped_policy_follows_commands(robot, dt):
     assert turn.fallen == 0 and turn.measured[2] == pytest.approx(0.5, rel=0.15)
 
 
+def test_the_blind_policy_stands_still_and_walks_with_worse_hardware():
+    worse = ["sim.go1.noise=1", "sim.go1.delay=0.02", "sim.cone=elliptic", "sim.go1.physics_dt=0.005"]
+    _, sim = simulator("sim.go1.walking_policy=blind", "sim.threads=2", *worse)
+    still = tracking.track(sim, "stand", (0.0, 0.0, 0.0))
+    assert still.fallen == 0 and still.moved < 0.02
+    forward = tracking.track(sim, "forward", (0.5, 0.0, 0.0))
+    assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, abs=0.12)
+
+
 @pytest.mark.parametrize("robot", ["go1", "go2"])
 def test_the_shipped_policy_pushes_the_box(robot):
     _, sim = simulator("sim.threads=2", robot=robot)
