@@ -11,7 +11,7 @@ SHORT = ["task.obstacles.layouts=8", "task.episode_seconds=2.0"]
 
 
 def test_a_pose_behind_obstacles(tmp_path):
-    _, run = train_small(tmp_path, "--preset", "long-way", "task.goal=pose", *SHORT)
+    _, run = train_small(tmp_path, "--preset", "narrow-gaps", "task.goal=pose", *SHORT)
     row = json.loads(mapush("evaluate", run, "--json")[0])[-1]
     assert 0 < row["angle_error"] < 45 and row["contact_free"] == 0
     mapush("compare", run, "--html", tmp_path / "report.html", "--episodes", 2)
