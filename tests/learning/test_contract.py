@@ -206,5 +206,6 @@ def test_the_neutral_learner_is_the_plainest():
     assert not plain["policy"]["mirror"] and not plain["policy"]["squash"] and not plain["share_actor"]
     assert plain["lr_schedule"] == "constant" and plain["target_kl"] is None and plain["value_clip"] is None
     rest: Tuple[str, ...] = ("gamma", "gae_lambda", "clip", "epochs", "critic", "actor_lr", "value_norm_beta")
-    default = small_config("learner.critic.hidden=[128,128]").learner.model_dump()
+    changes = ("learner.critic.hidden=[128,128]", "learner.critic.fast_tanh=false")
+    default = small_config(*changes).learner.model_dump()
     assert [plain[name] for name in rest] == [default[name] for name in rest]
