@@ -133,7 +133,8 @@ class Sensing:
         # Two normal numbers from two uniform ones (Box and Muller, 1958).
         length, angle = (-2 * torch.log1p(-size)).sqrt(), 2 * math.pi * turn
         normal = torch.cat((length * angle.cos(), length * angle.sin()), dim=-1)[:, : 3 * bodies]
-        of_object, of_robots = drawn[:, [2, 2, 3]].unsqueeze(1), drawn[:, [4, 4, 5]].unsqueeze(1)
+        # No list of columns: it would be a tensor of the host, which a CUDA graph cannot take.
+        of_object, of_robots = (torch.cat((drawn[:, n : n + 1], drawn[:, n : n + 2]), -1).unsqueeze(1) for n in (2, 4))
         deviation = torch.cat((of_object, of_robots.expand(-1, bodies - 1, -1)), dim=1)
         return deviation * normal.view(-1, bodies, 3), got
 

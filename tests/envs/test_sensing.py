@@ -224,6 +224,21 @@ def test_a_curriculum_may_change_what_robots_know():
     assert (env.sight.state.object_pos - env.sim_state.object_pos).abs().max() > 0.1
 
 
+def nothing_from_the_host():
+    """A context in which a tensor made of Python numbers is an error: a CUDA graph cannot hold its copy."""
+    from torch.overrides import TorchFunctionMode
+
+    class Guard(TorchFunctionMode):
+        def __torch_function__(self, function, types, arguments=(), named=None):
+            name = function.__name__
+            index = arguments[1] if name in ("__getitem__", "__setitem__") else ()
+            lists = [part for part in (index if isinstance(index, tuple) else (index,)) if isinstance(part, list)]
+            assert not lists and name not in ("tensor", "as_tensor"), f"{name} makes a tensor on the host"
+            return function(*arguments, **(named or {}))
+
+    return Guard()
+
+
 @pytest.mark.skipif(not hasattr(torch, "compile"), reason="torch 1.13 knows too little of the device meta")
 def test_it_stays_on_its_device():
     meta = torch.device("meta")
@@ -241,11 +256,15 @@ def test_it_stays_on_its_device():
     path = SimState(*(zeros(*shape) for shape in shapes), zeros(5, 4, 2, 0), zeros(5, 4, dtype=torch.bool))
     simulator.step = lambda commands, repeat: path.at(slice(0, repeat))
     rows, mask = zeros(4, dtype=torch.int64), zeros(4, dtype=torch.bool)
-    known.start(rows, mask, path.at(0))
-    late.start(rows, mask)
-    driven = late.step(zeros(4, 2, 3), 5)
-    final = known.follow(driven, zeros(5, 4, dtype=torch.int64), rows, mask, path.at(-1))
-    assert all(tensor.device == meta for tensor in (*final, *known.seen(path.at(0)), *driven))
+    with nothing_from_the_host():
+        known.start(rows, mask, path.at(0))
+        late.start(rows, mask)
+        driven = late.step(zeros(4, 2, 3), 5)
+        final = known.follow(driven, zeros(5, 4, dtype=torch.int64), rows, mask, path.at(-1))
+        seen = known.seen(path.at(0))
+        with pytest.raises(AssertionError, match="on the host"):
+            zeros(4, 8)[:, [2, 2, 3]]
+    assert all(tensor.device == meta for tensor in (*final, *seen, *driven))
 
 
 @pytest.mark.parametrize(
