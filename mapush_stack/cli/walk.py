@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 import click
 from rich.table import Table
 
+from ..errors import UserError
 from .console import make_console, right, say
 from .given import check_fields
 
@@ -31,7 +32,7 @@ _robot = click.option("--robot", default="go1", show_default=True, help="go1, go
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True)
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
 @click.option("--blind", is_flag=True, help="A policy that is not told its velocity; noise, delays and worse bodies.")
-@click.option("--frames", type=click.IntRange(1, 50), default=6, show_default=True, help="That a blind policy sees.")
+@click.option("--frames", type=click.IntRange(1, 50), default=None, help="That a blind policy sees.  [default: 6]")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(
     robot: str,
@@ -41,7 +42,7 @@ def train(
     seed: int,
     backend: str,
     blind: bool,
-    frames: int,
+    frames: Optional[int],
     overrides: Tuple[str, ...],
 ) -> int:
     """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU. Ctrl-C saves what it has learned."""
@@ -52,9 +53,11 @@ def train(
 
     check_fields({"robot": "sim.robot", "scenes": "sim.num_envs", "backend": "sim.backend"}, overrides)
     check_legs(robot)
+    if frames and not blind:
+        raise UserError(f"--frames {frames} is for policies that are not told their velocity; add --blind")
     given = [f"sim.robot={robot}", f"sim.num_envs={scenes}", f"sim.backend={backend}"]
     settings = config.load("default", "cuboid", [f"sim.{robot}.walking_policy=none", *given, *overrides])
-    view = View(frames, linear_velocity=False) if blind else SIGHTED
+    view = View(frames or 6, linear_velocity=False) if blind else SIGHTED
     env = make_walking_env(settings.sim, settings.object.body, seed, view)
     console = make_console()
     begun = time.monotonic()

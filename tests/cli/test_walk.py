@@ -51,6 +51,12 @@ def test_a_robot_that_does_not_walk_is_refused(tmp_path, verb, robot, said):
     assert said in err and err.count("\n") == 1 and not (tmp_path / "walk").exists()
 
 
+def test_frames_without_blind_are_refused(tmp_path):
+    _, err = mapush("walk", "train", "--frames", 4, "--out", tmp_path / "walk", code=2)
+    assert "--frames 4 is for policies that are not told their velocity; add --blind" in err and err.count("\n") == 1
+    assert not (tmp_path / "walk").exists()
+
+
 def test_a_robots_own_policy_is_named_in_what_is_refused():
     _, err = mapush("walk", "test", "--robot", "go2", "--policy", "nowhere.safetensors", code=2)
     assert "sim.go2.walking_policy=nowhere.safetensors" in err and err.count("\n") == 1
