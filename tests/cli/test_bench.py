@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from mapush_stack.envs.obstacles import make_planner
 from mapush_stack.evaluation import long_way
+from mapush_stack.evaluation.policies import Candidate
 from mapush_stack.guidance.courses import solvable_courses
 from mapush_stack.task.obstacles import present
 from mapush_stack.task.resets import draw_start
@@ -64,6 +66,13 @@ def test_every_team_meets_the_same_layouts(name):
         assert obstacles.tolist() == [int(expected)] * 6
     for one, other in zip((*drawn[0].layout, drawn[0].goal), (*drawn[1].layout, drawn[1].goal)):
         assert torch.equal(one, other)
+
+
+def test_ways_are_as_wide_as_the_object_needs():
+    for name, clearance in (("cuboid", 0.95), ("tblock", 0.95), ("cylinder", 1.6)):
+        candidate = Candidate(Path("run"), 0, load("long-way", name, ["task.obstacles.gap=[3.3,5]"]))
+        changed = long_way.configured(candidate, "random-8", "ours", 8, [])
+        assert changed.task.obstacles.clearance == clearance
 
 
 @pytest.mark.parametrize(

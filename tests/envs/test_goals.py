@@ -54,6 +54,7 @@ def test_a_goal_moves_and_can_be_met_on_its_way():
     assert torch.allclose(moved.norm(dim=-1), torch.full((4,), 0.2), atol=1e-3)
     assert moved.unique(dim=0).shape[0] == 4  # each in its own direction
     assert put(env, *env.goal.tolist()).episode.success.all()
+    env.step(STILL)
     # What a stopped run keeps.
     again = kinematic_env(small_config(*FIELDS, "task.goal_speed=0.2", "task.action_repeat=5"), seed=2)
     again.reset()

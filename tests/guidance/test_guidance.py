@@ -10,6 +10,7 @@ from mapush_stack.errors import UserError
 from mapush_stack.guidance import courses, grid, upstream
 from mapush_stack.guidance.planners import PLANNERS
 from mapush_stack.task.obstacles import distances, present
+from mapush_stack.training.config import load
 from tests.conftest import small_config
 
 ARENA = ["task.obstacles.arena=[14,14]", "task.target_distance=[8,12]", "task.placement=apart"]
@@ -201,9 +202,9 @@ def test_courses_as_upstream_draws_them():
     assert torch.stack(list(kinds.values())).sum(0).eq(1).all()
     shares = {name: float(mask.float().mean()) for name, mask in kinds.items()}
     assert 0.07 < shares["impossible"] < 0.13 and 0.14 < shares["blocked"] < 0.22
-    # The first box in the place of the object, then the second on the line to the goal, then both at the sides.
+    # The first box in the place of a robot, then the second on the line to the goal, then both at the sides.
     course.layout.centre[:3, 4:] = torch.tensor([0.0, 7.0])
-    course.layout.centre[0, 4] = torch.tensor([0.9, 0.0])
+    course.layout.centre[0, 4] = torch.tensor([-1.3, 0.6])
     course.layout.centre[1, 5] = 0.5 * course.goal[1]
     config = small_config("task.placement=behind", "task.obstacles.arena=[14,15]")
     three = type(course)(course.layout.at(slice(3)), course.goal[:3], course.corner[:3])
@@ -228,3 +229,12 @@ def test_what_upstream_does_not_draw_is_refused():
     }.items():
         with pytest.raises(UserError, match=says):
             drawn(*changes, layouts=2)
+
+
+def test_a_round_object_is_as_wide_as_its_circle():
+    """The vertices of upstream's cylinder are a hexagon in it, 2.6 m wide."""
+    cylinder = load("long-way", "cylinder").object.task
+    assert courses.least_width(cylinder, torch.tensor(cylinder.vertices)) == pytest.approx(3.0, abs=0.01)
+    with pytest.raises(UserError, match=r"the object is 3.002 m wide; .* such as task.obstacles.gap=\[3.3,4.5\]"):
+        config = load("long-way", "cylinder")
+        courses.solvable_courses(config.task, config.object.task, 1)
