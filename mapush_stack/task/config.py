@@ -197,8 +197,8 @@ class TaskConfig(Settings):
                 if len(point) != width or not all(abs(value) <= FARTHEST_GOAL for value in point):
                     wanted = "[x, y, yaw] in m and rad" if width == 3 else "[x, y] in m"
                     raise ValueError(
-                        f"goals: sequence {number} has the goal {point}; with goal={self.goal} each must be {wanted}, at "
-                        f"most {FARTHEST_GOAL:g} m away"
+                        f"goals: sequence {number} has the goal {point}; with goal={self.goal} each must be "
+                        f"{wanted}, at most {FARTHEST_GOAL:g} m away"
                     )
         if self.goals_change and (self.obstacles.active or self.quirks.reset_step_reward):
             wrong = (
