@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence
 
@@ -11,6 +10,10 @@ import click
 from click.core import ParameterSource
 
 from ..errors import UserError
+from ..task.config import FARTHEST_GOAL
+
+_MOST_GOALS = 2000
+"""In a file of goals."""
 
 
 def check_fields(options: Mapping[str, str], overrides: Sequence[str]) -> None:
@@ -72,12 +75,16 @@ def goals_override(file: Optional[Path]) -> List[str]:
 
     content = read_json(file)
     lists = content if _depth(content) == 3 else [content]
-    numbers = [value for points in lists for point in points for value in point] if _depth(lists) == 3 else []
-    if not numbers or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in numbers):
+    goals = [point for points in lists for point in points] if _depth(lists) == 3 else []
+    if not goals or not all(
+        type(value) in (int, float) and abs(value) <= FARTHEST_GOAL for one in goals for value in one
+    ):
         raise UserError(
-            f"{file} holds no goals; give a list of them, such as [[2, 0], [2, 2]] in m from the object's start, or a "
-            "list of such lists, one for each episode"
+            f"{file} holds no goals; give a list of them, such as [[2, 0], [2, 2]] in m from the object's start and at "
+            f"most {FARTHEST_GOAL:g} away, or a list of such lists, one for each episode"
         )
+    if len(goals) > _MOST_GOALS:
+        raise UserError(f"{file} holds {len(goals):,} goals; at most {_MOST_GOALS:,} are allowed")
     return [f"task.goals={json.dumps(lists)}"]
 
 

@@ -19,6 +19,8 @@ from .sensing_config import SensingConfig
 
 MOST_ROBOTS = 8
 """Robots in a team."""
+FARTHEST_GOAL = 1000.0
+"""From the object's start, along x or y, m."""
 CONTROL_DT = 0.02
 """Seconds per control step, 50 Hz (docs/task.md section 2)."""
 
@@ -192,10 +194,11 @@ class TaskConfig(Settings):
         width = 3 if self.goal == "pose" else 2
         for number, points in enumerate(self.goals):
             for point in points or [[]]:
-                if len(point) != width or not all(abs(value) <= 1000 for value in point):
-                    wanted = "[x, y, yaw]" if width == 3 else "[x, y]"
+                if len(point) != width or not all(abs(value) <= FARTHEST_GOAL for value in point):
+                    wanted = "[x, y, yaw] in m and rad" if width == 3 else "[x, y] in m"
                     raise ValueError(
-                        f"goals: sequence {number} has the goal {point}; each must be {wanted} in m and rad"
+                        f"goals: sequence {number} has the goal {point}; with goal={self.goal} each must be "
+                        f"{wanted}, at most {FARTHEST_GOAL:g} m away"
                     )
         if self.goals_change and (self.obstacles.active or self.quirks.reset_step_reward):
             wrong = (

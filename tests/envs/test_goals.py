@@ -76,7 +76,10 @@ def test_the_front_door(mujoco, tmp_path):
         '[["a", 1]]': "goals.json holds no goals",
         "[[1, 2], 3]": "goals.json holds no goals",
         "[[1e999, 2]]": "goals.json holds no goals",
-        "[[1, 2, 3]]": "task.goals: sequence 0 has the goal [1.0, 2.0, 3.0]; each must be [x, y] in m and rad",
+        "[[1, 2, 3]]": "sequence 0 has the goal [1.0, 2.0, 3.0]; with goal=position each must be [x, y] in m",
+        "[[2000, 0]]": "goals.json holds no goals; give a list of them",
+        "[[true, 0]]": "goals.json holds no goals",
+        json.dumps([[1, 0]] * 2001): "goals.json holds 2,001 goals; at most 2,000 are allowed",
         "{": "goals.json cannot be read as JSON",
     }.items():
         file.write_text(text)
@@ -90,7 +93,9 @@ def test_the_front_door(mujoco, tmp_path):
 
 
 def test_goals_that_are_none():
-    with pytest.raises(UserError, match=r"goals: sequence 1 has the goal \[\]; each must be \[x, y\] in m and rad"):
+    with pytest.raises(
+        UserError, match=r"goals: sequence 1 has the goal \[\]; with goal=position each must be \[x, y\]"
+    ):
         small_config("task.goals=[[[1, 2]], []]")
-    with pytest.raises(UserError, match=r"each must be \[x, y, yaw\]"):
+    with pytest.raises(UserError, match=r"each must be \[x, y, yaw\] in m and rad, at most 1000 m away"):
         small_config("task.goals=[[[1, 2]]]", "task.goal=pose")
