@@ -15,10 +15,12 @@ Range = Tuple[float, float]
 
 
 def _both(value: Any) -> Any:
-    """One number as the range that holds nothing else."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return (value, value)
-    return tuple(value) if isinstance(value, list) else value
+    """Two numbers; one number is the range that holds nothing else."""
+    pair = value if isinstance(value, (list, tuple)) else (value, value)
+    numbers = [one for one in pair if isinstance(one, (int, float)) and not isinstance(one, bool) and abs(one) < 1e9]
+    if len(pair) != 2 or len(numbers) != 2:
+        raise ValueError("give a number, or two as [least, most]")
+    return float(pair[0]), float(pair[1])
 
 
 def _within(low: float, high: float) -> AfterValidator:
