@@ -71,6 +71,8 @@ def long_way(
     for name in chosen_rows:
         if name not in suite.ROWS:
             raise UserError(f"there is no row called {name}; {closest(name, list(suite.ROWS))}")
+    if goals_net is not None and "upstream policy" not in chosen_rows:
+        raise UserError(f"--goals-net {goals_net} is for the row `upstream policy`; add it to --rows")
     others = [row for file in add for row in _others(file)]
     if out is not None:
         check_writable(out, [".json"])

@@ -14,7 +14,7 @@ from rich.table import Table
 from ..errors import UserError
 from ..system import closing
 from .console import make_console, right, say
-from .given import check_fields, other_team
+from .given import FiniteRange, check_fields, other_team
 
 _BINS_MS = (0, 0.5, 1, 2, 5, 10, 20, math.inf)
 
@@ -24,7 +24,7 @@ _BINS_MS = (0, 0.5, 1, 2, 5, 10, 20, math.inf)
 @click.option("--dry-run", is_flag=True, help="Against the simulator; nothing else is possible yet.")
 @click.option("--object", "object_name", default="", help="Object, where the policy takes others.  [default: its own]")
 @click.option("--team", default=None, help="Kind of each robot, such as planar,planar,planar.  [default: the run's]")
-@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=20.0, show_default=True, help="Longest run.")
+@click.option("--seconds", type=FiniteRange(0.1, 3600), default=20.0, show_default=True, help="Longest run.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the start.")
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")

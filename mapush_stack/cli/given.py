@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, List, Mapping, Optional, Sequence
 
@@ -14,6 +15,17 @@ from ..task.config import FARTHEST_GOAL
 
 _MOST_GOALS = 2000
 """In a file of goals."""
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; neither nan, which is in every range for click, nor infinite."""
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> float:
+        """Raises click's usage error for what is no such number."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def check_fields(options: Mapping[str, str], overrides: Sequence[str]) -> None:

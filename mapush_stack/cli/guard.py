@@ -8,12 +8,13 @@ import click
 
 from ..errors import UserError
 from ..harness.guard import watch
+from .given import FiniteRange
 
 
 @click.command(name="guard", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.option(
     "--wait",
-    type=click.FloatRange(1),
+    type=FiniteRange(1),
     default=30.0,
     show_default=True,
     help="Seconds that threads, exit handlers and the shutdown may take after a Python program's last line.",

@@ -15,6 +15,7 @@ from rich.table import Table
 from ..errors import UserError, refuse
 from ..system.atomic import write_json
 from .console import make_console, right, say
+from .given import FiniteRange
 
 
 @click.command(name="walker")
@@ -64,7 +65,7 @@ def train(out: Path, rounds: int, seed: int) -> None:
 @click.command(name="walker-test")
 @click.option("--teacher", is_flag=True, help="Measure the policy that is told its velocity instead.")
 @click.option("--robots", type=click.IntRange(1), default=16, show_default=True, help="For each command.")
-@click.option("--minutes", type=click.FloatRange(0), default=1.0, show_default=True, help="Of random commands.")
+@click.option("--minutes", type=FiniteRange(0), default=1.0, show_default=True, help="Of random commands.")
 def test(teacher: bool, robots: int, minutes: float) -> None:
     """Print how well the walking networks follow commands; MAPUSH_SRC names MAPush's source tree."""
     from ..gym_api.walker import measuring

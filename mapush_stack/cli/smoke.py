@@ -18,6 +18,7 @@ from ..harness.smoke import program as any_program
 from ..harness.smoke import steps
 from ..harness.smoke.runner import SMOKE_FILE, SmokeResult
 from .console import make_console, right, say
+from .given import FiniteRange
 
 _RESULTS = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]left out[/]"}
 
@@ -29,9 +30,7 @@ _RESULTS = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]left 
 @click.option("--command", "program_name", metavar="NAME", default=None, help=programs.HELP)
 @click.option("--ready", metavar="REGEX", default=None, help="Line that CMD must print.")
 @click.option("--checkpoint", metavar="GLOB", multiple=True, help="Files that CMD must write; repeatable.  [*.pt ...]")
-@click.option(
-    "--seconds", type=click.FloatRange(1), default=600.0, show_default=True, help="CMD must end within that time."
-)
+@click.option("--seconds", type=FiniteRange(1), default=600.0, show_default=True, help="CMD must end within that time.")
 @click.option("--results", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(

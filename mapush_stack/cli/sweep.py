@@ -24,7 +24,7 @@ from ..sweep.folder import SweepFile, SweepFolder, TrialState, write_trials
 from ..sweep.request import FIELDS, SweepRequest, Trial, TrialName, check_device, parse_axis, parse_seeds
 from ..system.signals import StopRequest
 from .console import make_console, right, say
-from .given import check_fields
+from .given import FiniteRange, check_fields
 
 _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address", "gpus_per_trial", "max_concurrent"}}
 """Options that may be given with --show and with --resume."""
@@ -41,7 +41,7 @@ _KEPT = {"show": {"show", "as_json"}, "resume": {"resume", "as_json", "address",
 @click.option("--seeds", default="1-5", show_default=True, metavar="LIST", help="Such as 1-5 or 1,3,7-9.")
 @click.option("--grid", "grid", multiple=True, metavar="FIELD=V,V", help="Values to try of a field; repeatable.")
 @click.option("--cpus-per-trial", type=click.IntRange(1, 1024), default=1, show_default=True, help="Also its threads.")
-@click.option("--gpus-per-trial", type=click.FloatRange(0, 1), default=0, show_default=True, help="1, 0.5, or 0.")
+@click.option("--gpus-per-trial", type=FiniteRange(0, 1), default=0, show_default=True, help="1, 0.5, or 0.")
 @click.option("--max-concurrent", type=click.IntRange(1), default=None, help="Trials at a time.  [default: what fits]")
 @click.option(
     "--results",

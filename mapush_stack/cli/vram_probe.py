@@ -27,7 +27,7 @@ from ..system.signals import StopRequest
 from ..training import config as configuration
 from ..training.config import ExperimentConfig
 from .console import make_console, right, say
-from .given import check_fields
+from .given import FiniteRange, check_fields
 
 _DEFAULTS = {"cpu": {"start": 64, "max_envs": 2048}, "cuda": {"start": 512, "max_envs": 65_536}}
 _SHORTHANDS = {
@@ -55,21 +55,19 @@ _OF_PROGRAMS = ("run", "ready", "rate", "settle")
 @click.option("--command", "program_name", metavar="NAME", default=None, help=programs.HELP)
 @click.option("--ready", metavar="REGEX", default=None, help="Line of CMD that says that it trains.")
 @click.option("--rate", metavar="REGEX", default=None, help="Lines of CMD with its rate, in a group.")
-@click.option(
-    "--settle", type=click.FloatRange(0.1), default=None, help="Seconds without growth of CMD's memory.  [10]"
-)
+@click.option("--settle", type=FiniteRange(0.1), default=None, help="Seconds without growth of CMD's memory.  [10]")
 @click.option("--device", default="auto", help="cuda, cuda:N, or cpu to measure host memory.  [default: a GPU if any]")
 @click.option(
     "--limit-mib", type=click.IntRange(1), default=None, help="Act as a card (or host) with only so much memory."
 )
 @click.option("--start", type=click.IntRange(1), default=None, help="First size.  [default: 512; cpu: 64]")
 @click.option("--max-envs", type=click.IntRange(1), default=None, help="Last size.  [default: 65536; cpu: 2048]")
-@click.option("--growth", type=click.FloatRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
+@click.option("--growth", type=FiniteRange(1.5, 64), default=4.0, show_default=True, help="From size to size.")
 @click.option(
-    "--resolution", type=click.FloatRange(0.001, 1), default=0.05, show_default=True, help="Where bisection stops."
+    "--resolution", type=FiniteRange(0.001, 1), default=0.05, show_default=True, help="Where bisection stops."
 )
 @click.option("--updates", type=click.IntRange(1, 500), default=2, show_default=True, help="Timed updates a trial.")
-@click.option("--timeout", type=click.FloatRange(1), default=300.0, show_default=True, help="Seconds a trial may take.")
+@click.option("--timeout", type=FiniteRange(1), default=300.0, show_default=True, help="Seconds a trial may take.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from .console import make_console, right, say
-from .given import check_fields
+from .given import FiniteRange, check_fields
 
 
 @click.group(name="walk")
@@ -83,7 +83,7 @@ def train(
     "--policy", "policy_path", default="shipped", show_default=True, help="shipped, blind, or a .safetensors file."
 )
 @click.option("--robots", type=click.IntRange(2), default=64, show_default=True)
-@click.option("--minutes", type=click.FloatRange(0), default=10.0, show_default=True, help="Of random commands.")
+@click.option("--minutes", type=FiniteRange(0), default=10.0, show_default=True, help="Of random commands.")
 @click.option("--dt", default=None, help="Physics step, s.  [default: 0.01]")
 @click.option(
     "--hard", is_flag=True, help="Noisy sensors, a delay of 20 ms, elliptic friction cones, steps of 0.005 s."

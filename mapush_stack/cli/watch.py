@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..errors import UserError
 from .console import make_console
+from .given import FiniteRange
 from .renaming import renaming
 from .runs import duration
 
@@ -69,7 +70,7 @@ _LINES = (
 @click.option("--once", is_flag=True, help="Print the display once and exit. This is the default without a terminal.")
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1),
+    type=FiniteRange(0.1),
     default=2.0,
     show_default=True,
     help="Seconds between two updates of the display.",

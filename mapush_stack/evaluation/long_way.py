@@ -13,7 +13,6 @@ from ..envs.obstacles import make_planner
 from ..errors import UserError
 from ..guidance import upstream
 from ..guidance.courses import least_width, solvable_courses
-from ..registry import closest
 from ..system import closing
 from ..task.terminations import CAUSES
 from ..training.config import ExperimentConfig, overridden
@@ -89,7 +88,8 @@ def overrides(name: str, layouts: int) -> List[str]:
     kind, _, text = name.partition("-")
     known = {"random": r"\d{1,2}", "gate": r"\d{1,2}(\.\d+)?", "maze": r"[1-3]", "heavy": r"[1-9]\d{0,2}"}
     if kind not in known or not re.fullmatch(known[kind], text):
-        raise UserError(f"there is no set of layouts called {name}; {closest(name, list(SETS))}")
+        kinds = "random-0 to 99, gate-W with a width in m, maze-1 to 3, heavy-1 to 999 (kg), upstream-raw"
+        raise UserError(f"there is no set of layouts called {name}; give one of {kinds}")
     number = float(text)
     count = 8 if kind == "heavy" else int(number) if kind == "random" else 0
     changes = {
@@ -118,6 +118,9 @@ def configured(candidate: Candidate, name: str, row: str, layouts: int, changes:
     wanted = [*overrides(name, layouts), f"task.obstacles.clearance={clearance}"]
     wanted += [f"task.obstacles.planner={planner}", *changes]
     config = overridden(candidate.config, wanted)
+    if config.task.obstacles.planner != planner:
+        wrong = f"task.obstacles.planner={config.task.obstacles.planner}"
+        raise UserError(f"{wrong} is not allowed: the row `{row}` has the planner {planner}; choose another of --rows")
     return _of_mass(config, float(name.partition("-")[2])) if name.startswith("heavy-") else config
 
 

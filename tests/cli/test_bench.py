@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("mujoco")
 QUICK = ["--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
 
 
-BAD_SETS = ["gate-wide", "gate-nan", "random-inf", "maze-4", "heavy-0", "random--1"]
+BAD_SETS = ["random-500", "gate-wide", "gate-nan", "random-inf", "maze-4", "heavy-0", "random--1"]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,11 @@ def test_ways_are_as_wide_as_the_object_needs():
         (["--sets", "random-0,gate-1.0"], "gate-1.0: task.obstacles.gap=[1, 1] is not allowed: the object is 1.2 m"),
         (["--set", "task.obstacles.clearance=6"], "random-0: task.obstacles: of 301 layouts that were drawn, 0 have"),
         (["--set", "task.obstacles.planner=best"], "task.obstacles.planner=best is not allowed"),
+        (
+            ["--set", "task.obstacles.planner=straight"],
+            "the row `direct` has the planner direct; choose another of --rows",
+        ),
+        (["--goals-net", "net.pt"], "--goals-net net.pt is for the row `upstream policy`; add it to --rows"),
         (
             ["--set", "task.obstacles.arena=[6,6]"],
             "task.obstacles.arena=[6.0, 6.0] is too small for targets up to 12 m",

@@ -53,3 +53,9 @@ def test_refusals():
     assert "cuboid-plana does not exist" in err and "did you mean cuboid-planar?" in err and err.count("\n") == 1
     _, err = mapush("deploy", "cuboid-planar", code=2)
     assert err == "mapush: mapush deploy knows no robots, only the simulator; add --dry-run\n"
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf"])
+def test_a_time_is_a_finite_number(seconds):
+    _, err = mapush("deploy", "cuboid-planar", "--dry-run", "--seconds", seconds, code=2)
+    assert f"{seconds} is not a finite number" in err or "is not in the range" in err

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from mapush_stack import __version__
 from mapush_stack.cli.main import main
 from mapush_stack.harness.vram import probe, search, summary
 from mapush_stack.harness.vram.folder import PROBE_FILE, RECORD_FILE, ProbeFolder
@@ -34,6 +35,7 @@ def test_it_amounts_to_what_it_did_with_the_version_that_made_it(folder):
         as_stored(summary.plain(summary.summarise(folder, True))),
     )
     config, config_now = (one["settings"].pop("config") for one in (stored, now))
+    assert now.pop("mapush_stack") == __version__ and stored.pop("mapush_stack") == "0.1.0"
     assert now == stored and config_now["learner"]["gamma"] == config["learner"]["gamma"]
     read = summary.SUMMARY_FILE.read(STORED / "vram.json")
     assert as_stored(summary.plain(read))["trials"] == stored["trials"]
