@@ -27,7 +27,7 @@ def begin(env: PushEnv, seed: Optional[int]) -> Tuple[Tensor, Tensor]:
     if seed is None:
         return env.reset(episode=env.next_episode)
     try:
-        env.seed = operator.index(seed)
+        env.seed_with(operator.index(seed))
     except TypeError:
         raise UserError(f"seed={seed!r} is not allowed: it must be a whole number") from None
     return env.reset()

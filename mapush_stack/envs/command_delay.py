@@ -23,11 +23,9 @@ class CommandDelay:
     work_path: Optional[Tensor] = None
     """See `Simulator.work_path`."""
 
-    def __init__(
-        self, config: TaskConfig, episodes: Episodes, seed: int, device: torch.device, simulator: Simulator
-    ) -> None:
+    def __init__(self, config: TaskConfig, episodes: Episodes, device: torch.device, simulator: Simulator) -> None:
         """No command is under way."""
-        self._episodes, self._seed, self._simulator = episodes, seed, simulator
+        self._episodes, self._simulator = episodes, simulator
         self._delays = low, high = in_steps(config.sensing.action_delay, CONTROL_DT)
         repeat = config.action_repeat
         starts = sorted({0, *(delay % repeat for delay in range(low, high + 1))})
@@ -43,7 +41,7 @@ class CommandDelay:
         """Let robots of environments `rows` `[n]` stand until they get a command, where `mask` `[n]` is true."""
         ids, numbers = self._episodes.ids[rows], self._episodes.number[rows]
         low, high = self._delays
-        unit = uniform(self._seed, STREAM_ACTION_DELAY, ids, numbers, 1)[:, 0]
+        unit = uniform(self._episodes.seed, STREAM_ACTION_DELAY, ids, numbers, 1)[:, 0]
         overwrite(self.delay, rows, mask, low + torch.floor((high - low + 1) * unit).to(torch.int64))
         for given in self.given:
             overwrite(given, rows, mask, torch.zeros_like(given[rows]))

@@ -19,6 +19,8 @@ from .obstacles import Passage
 class Beginning(NamedTuple):
     """Where episodes `[n]` begin."""
 
+    seed: int
+    """What is drawn for them depends on it, on their numbers and on those of their environments alone."""
     ids: Tensor
     """`[n]` number of each environment in a larger set."""
     numbers: Tensor
@@ -42,7 +44,7 @@ class Episodes:
         mass: Optional[Tensor],
     ) -> None:
         """Arguments as in `PushEnv`; `vertices` `[V, 2]` or `[N, V, 2]` are the objects' outlines, m."""
-        self._object, self._seed, self._vertices = target_object, seed, vertices
+        self._object, self.seed, self._vertices = target_object, seed, vertices
         self._mass = None if mass is None else mass.to(simulator.device)
         count, device, robots = simulator.num_envs, simulator.device, simulator.robots
         self._radius = max(robot.radius for robot in robots)
@@ -83,9 +85,9 @@ class Episodes:
         """
         ids, numbers = self.ids[rows], self.number[rows]
         vertices = self._vertices[rows] if self._vertices.dim() == 3 else self._vertices
-        start = draw_start(config, self._object, self._seed, ids, numbers, self.heights, vertices, self._radius)
+        start = draw_start(config, self._object, self.seed, ids, numbers, self.heights, vertices, self._radius)
         mass = None if self._mass is None else self._mass[rows]
-        here, placed = draw_team(config, self._seed, ids, numbers, len(self.heights), mass), start.state
+        here, placed = draw_team(config, self.seed, ids, numbers, len(self.heights), mass), start.state
         # The same resets are valid with `absent` robots as without, so that both can be compared.
         valid = metrics.valid_start(self._object, placed.robot_pos, here)
         if absent is not None:
@@ -99,11 +101,11 @@ class Episodes:
         overwrite(self.valid, rows, mask, valid)
         overwrite(self.counted, rows, mask, torch.ones_like(mask))
         overwrite(self.work, rows, mask, torch.zeros_like(self.work[rows]))
-        return Beginning(ids, numbers, placed, start.target)
+        return Beginning(self.seed, ids, numbers, placed, start.target)
 
     def grow_old(self, config: TaskConfig) -> None:
         """Give all episodes random ages, and let no statistics count them."""
-        self.age.copy_(draw_ages(config, self._seed, self.ids))
+        self.age.copy_(draw_ages(config, self.seed, self.ids))
         self.counted.zero_()
 
     def count(

@@ -20,9 +20,9 @@ _SAVED = ("drawn", "sequence", "stage", "offset", "velocity")
 class Goals:
     """The present goals of N environments. All state is in tensors that are changed in place."""
 
-    def __init__(self, config: TaskConfig, target_object: ObjectTask, num_envs: int, device: torch.device, seed: int):
-        """From `config.goals` and `config.goal_speed`; `seed` is for the directions in which goals move."""
-        self._config, self._fold, self._seed = config, target_object.symmetry_fold, seed
+    def __init__(self, config: TaskConfig, target_object: ObjectTask, num_envs: int, device: torch.device) -> None:
+        """From `config.goals` and `config.goal_speed`."""
+        self._config, self._fold = config, target_object.symmetry_fold
         self._width = 3 if config.goal == "pose" else 2
         lists = config.goals or [[[0.0] * self._width]]
         most = max(map(len, lists))
@@ -44,7 +44,7 @@ class Goals:
         overwrite(self.sequence, rows, mask, (begun.ids + begun.numbers) % len(self._points))
         overwrite(self.stage, rows, mask, torch.zeros_like(rows))
         overwrite(self.offset, rows, mask, torch.zeros_like(self.offset[rows]))
-        angle = 2 * math.pi * uniform(self._seed, STREAM_GOALS, begun.ids, begun.numbers, 1)[:, 0]
+        angle = 2 * math.pi * uniform(begun.seed, STREAM_GOALS, begun.ids, begun.numbers, 1)[:, 0]
         ahead = torch.stack((torch.ones_like(angle), torch.zeros_like(angle)), dim=-1)
         overwrite(self.velocity, rows, mask, self._config.goal_speed * rotate(ahead, angle))
 

@@ -20,10 +20,10 @@ class Link:
     """The links of N environments; with a neutral `task.sensing` robots know and obey exactly and at once."""
 
     def __init__(
-        self, config: TaskConfig, episodes: Episodes, obstacles: Optional[Obstacles], simulator: Simulator, seed: int
+        self, config: TaskConfig, episodes: Episodes, obstacles: Optional[Obstacles], simulator: Simulator
     ) -> None:
         """Links as `config.sensing` says; `start` begins an episode's."""
-        task = config, episodes, seed, simulator.device
+        task = config, episodes, simulator.device
         self.sensing = Sensing(*task) if config.sensing.active else None
         """None: poses are known exactly and at once."""
         self.delay = CommandDelay(*task, simulator) if config.sensing.action_delay[1] > 0 else None

@@ -54,7 +54,7 @@ class PushEnv(TeamEnv):
         an episode that ended is observed where it ended, and what follows until `reset` has no meaning. `mass` `[N]` is
         that of each environment's object, kg, for `task.load_per_robot`.
         """
-        self.object, self.simulator, self.seed = target_object, simulator, seed
+        self.object, self.simulator = target_object, simulator
         self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
         self.spec = team_spec(config, target_object, robots)
         self._columns = actions.command_columns(robots, self.device)
@@ -75,10 +75,10 @@ class PushEnv(TeamEnv):
         self._started = self._closed = False
         self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
         """What stands in the way; None for nothing."""
-        self.goals = Goals(config, target_object, self.num_envs, self.device, seed) if config.goals_change else None
+        self.goals = Goals(config, target_object, self.num_envs, self.device) if config.goals_change else None
         """Goals that come one after the other, or move; None for one that stays."""
         self.config = config
-        self.link = Link(config, self.episodes, self.obstacles, simulator, seed)
+        self.link = Link(config, self.episodes, self.obstacles, simulator)
         """What robots know, and when commands reach them."""
         self.configure(config)
         zeros = torch.zeros_like(self._rows)
@@ -90,7 +90,7 @@ class PushEnv(TeamEnv):
         self._check_open()
         sensed_before, self.config = self.config.sensing, config
         if config.sensing != sensed_before:
-            self.link = Link(config, self.episodes, self.obstacles, self.simulator, self.seed)
+            self.link = Link(config, self.episodes, self.obstacles, self.simulator)
             self.link.start(self._rows, torch.ones_like(self.episodes.valid), self._state)
         self._command_limit = torch.tensor(config.command_limit, device=self.device)
         self._clock = torch.arange(1, config.action_repeat + 1, device=self.device).unsqueeze(-1)
@@ -99,6 +99,12 @@ class PushEnv(TeamEnv):
         # A CUDA graph cannot hold the starts of episodes if their number has to be known.
         capturable = self.simulator.masked_reset
         self._conclude = Replay(self._conclude_decision, self.device) if capturable else self._conclude_decision
+
+    def seed_with(self, seed: int) -> None:
+        """Draw the coming episodes from another seed; layouts of obstacles stay, and what a simulator draws once."""
+        if seed != self.episodes.seed:
+            self.episodes.seed = seed
+            self.configure(self.config)  # a CUDA graph holds the seed
 
     def reset(self, random_ages: bool = False, episode: int = 0) -> Tuple[Tensor, Tensor]:
         """See `TeamEnv.reset`; `episode` is the episode's number, and no statistics count those of random ages."""

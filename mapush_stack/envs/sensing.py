@@ -32,9 +32,9 @@ class Sensing:
     robots get the same measurements. Noise belongs to (seed, environment, episode, control step).
     """
 
-    def __init__(self, config: TaskConfig, episodes: Episodes, seed: int, device: torch.device) -> None:
+    def __init__(self, config: TaskConfig, episodes: Episodes, device: torch.device) -> None:
         """Know nothing yet; `start` makes the first measurements."""
-        self._config, self._episodes, self._seed = config.sensing, episodes, seed
+        self._config, self._episodes = config.sensing, episodes
         self._delays = in_steps(config.sensing.delay, CONTROL_DT)
         bounds = torch.tensor([getattr(config.sensing, name) for name in _RANGES], device=device)
         # Degrees to rad.
@@ -52,7 +52,7 @@ class Sensing:
         It is never lost, and as old as any delay: at a start nothing has moved for long.
         """
         ids, numbers = self._episodes.ids[rows], self._episodes.number[rows]
-        draws = uniform(self._seed, STREAM_SENSING, ids, numbers, len(_RANGES) + 2)
+        draws = uniform(self._episodes.seed, STREAM_SENSING, ids, numbers, len(_RANGES) + 2)
         low, high = self._delays
         ranged = self._low + (self._high - self._low) * draws[:, :-2]
         delay = low + torch.floor((high - low + 1) * draws[:, -1:])
@@ -127,7 +127,7 @@ class Sensing:
         """
         bodies = self.history.shape[2]
         pairs = -(-3 * bodies // 2)
-        draws = uniform(self._seed, STREAM_MEASUREMENT, ids, numbers, bodies + 2 * pairs, ages)
+        draws = uniform(self._episodes.seed, STREAM_MEASUREMENT, ids, numbers, bodies + 2 * pairs, ages)
         got = draws[:, :bodies] >= drawn[:, 1:2]
         size, turn = draws[:, bodies : bodies + pairs], draws[:, bodies + pairs :]
         # Two normal numbers from two uniform ones (Box and Muller, 1958).

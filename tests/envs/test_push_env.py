@@ -42,6 +42,20 @@ def test_an_episode_is_the_same_whatever_runs_beside_it():
         small, large = one.observations, other.observations
 
 
+SENSED = ("rate=10", "object_position_noise=0.1", "delay=[0,0.2]", "action_delay=[0,0.2]")
+
+
+@pytest.mark.parametrize("more", [[], ["task.goal_speed=0.1"], [f"task.sensing.{field}" for field in SENSED]])
+def test_another_seed_gives_the_episodes_of_that_seed(more):
+    """Whatever the environment was made with."""
+    made, reseeded = (kinematic_env(small_config("task.episode_seconds=1", *more), seed=n) for n in (7, 5))
+    reseeded.reset()
+    reseeded.seed_with(7)
+    assert torch.equal(made.reset()[0], reseeded.reset()[0])
+    for _ in range(25):
+        assert torch.equal(made.step(STILL).observations, reseeded.step(STILL).observations)
+
+
 def test_a_repeated_action_earns_what_its_control_steps_earn():
     repeated, single = (kinematic_env(small_config(f"task.action_repeat={n}"), seed=5) for n in (5, 1))
     seen, _ = repeated.reset()

@@ -246,7 +246,7 @@ def test_it_stays_on_its_device():
     simulator = KinematicSimulator(4, 2)
     simulator.device = meta
     episodes = Episodes(config.object.task, simulator, torch.zeros(4, 2, device=meta), 0, 0, None)
-    task = config.task, episodes, 1, meta
+    task = config.task, episodes, meta
     known, late = Sensing(*task), CommandDelay(*task, simulator)
 
     def zeros(*shape, dtype=torch.float32):

@@ -52,9 +52,9 @@ def test_goals_stay_on_their_device(monkeypatch):
     # torch 1.13 has no meta kernel for what draws numbers.
     monkeypatch.setattr(goals, "uniform", lambda *_: zeros(4, 1))
     config = small_config("task.goals=[[[1, 2], [3, 4]], [[5, 6]]]", "task.goal_speed=0.1")
-    present = goals.Goals(config.task, config.object.task, 4, META, 1)
+    present = goals.Goals(config.task, config.object.task, 4, META)
     rows, state = zeros(4, dtype=torch.int64), SimState(*(zeros(4, 3) for _ in SimState._fields))
-    present.start(rows, Beginning(rows, rows, state, zeros(4, 2)), zeros(4, dtype=torch.bool))
+    present.start(rows, Beginning(1, rows, rows, state, zeros(4, 2)), zeros(4, dtype=torch.bool))
     present.follow(state)
     reached = present.reached(Measures(*(zeros(5, 4) for _ in Measures._fields)))
     assert present.target().device == reached.target_distance.device == META
