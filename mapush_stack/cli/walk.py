@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -100,8 +101,8 @@ def train(
 
 def _teachers(
     robot: str, walker: str, imitate: Optional[str], start: Optional[str], view: View
-) -> Optional[Tuple[WalkingPolicy, Optional[WalkingPolicy]]]:
-    """The policies to learn from and to begin as, where one is to be imitated.
+) -> Optional[Tuple[WalkingPolicy, Optional[WalkingPolicy], Dict[str, str]]]:
+    """The policies to learn from and to begin as, and their sums, where one is to be imitated.
 
     Raises:
         UserError: one cannot be read, or does not see what it must.
@@ -122,7 +123,9 @@ def _teachers(
         raise UserError(
             f"--start {start} does not see {view.frames} frames without its velocity; give another policy or --frames"
         )
-    return teacher, student
+    given = (("teacher", imitate), ("start", start))
+    files = {part: policy.find(name, robot, walker) for part, name in given if name}
+    return teacher, student, {part: hashlib.sha256(file.read_bytes()).hexdigest() for part, file in files.items()}
 
 
 @command.command(name="test")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import math
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -32,11 +31,16 @@ BATCH, BATCHES, RATE, LAST_RATE = 512, 150, 1e-3, 2e-5
 class Imitation:
     """A student that learns what its teacher does."""
 
-    def __init__(self, env: WalkingEnv, teacher: WalkingPolicy, start: Optional[WalkingPolicy]) -> None:
-        """`teacher` sees `SIGHTED`; the student begins as `start`, and stays as that is where it is to stand."""
+    def __init__(
+        self, env: WalkingEnv, teacher: WalkingPolicy, start: Optional[WalkingPolicy], sums: Dict[str, str]
+    ) -> None:
+        """`teacher` sees `SIGHTED`; the student begins as `start`, and learns to stand as that does.
+
+        `sums` are for the record.
+        """
         self._env, self._teacher, self._start = env, teacher.to(env.device), start and start.to(env.device)
         taught = {"longest_delay": LONGEST_DELAY, "kept": KEPT, "batch": BATCH, "batches": BATCHES, "rate": RATE}
-        self.settings = {"imitation": {"teacher": _digest(teacher), "start": start and _digest(start), **taught}}
+        self.settings = {"imitation": {**sums, **taught}}
 
     def learn(self, iterations: int, progress: Progress) -> WalkingPolicy:
         """See `training.Learner`."""
@@ -82,11 +86,3 @@ def _fit(
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
-
-
-def _digest(walker: WalkingPolicy) -> str:
-    """SHA-256 of a policy's weights."""
-    sums = hashlib.sha256()
-    for value in walker.state_dict().values():
-        sums.update(value.cpu().numpy().tobytes())
-    return sums.hexdigest()

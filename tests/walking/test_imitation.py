@@ -31,7 +31,7 @@ def test_a_student_learns_what_the_teacher_does_and_stands_as_it_did(env):
 
     progress = Progress(lambda number, means: None, StopRequest())
     start = constant(BLIND, -0.2)
-    learner = Imitation(env, constant(SIGHTED, 0.2), start)
+    learner = Imitation(env, constant(SIGHTED, 0.2), start, {})
     assert 0 < int(env.standing().sum()) < 16 and env.told().shape == (16, SIGHTED.size)
     standing = env.standing()
     seen, right = learner._walk(start, 0.0, progress)
