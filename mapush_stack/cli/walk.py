@@ -77,12 +77,17 @@ def train(
     given = [f"sim.robot={robot}", f"sim.num_envs={scenes}", f"sim.backend={backend}"]
     settings = config.load("default", "cuboid", [f"sim.{robot}.walking_policy=none", *given, *overrides])
     view = View(frames or 6, linear_velocity=False) if blind else SIGHTED
+    weights = walking.weights_file(out, robot, view)
+    if weights.exists():
+        raise UserError(f"--out {out} holds a policy already, {weights.name}; give another folder, or move that file")
     teachers = _teachers(robot, walker, imitate, start, view)
     delay = imitation.LONGEST_DELAY if teachers else hardware.LONGEST_DELAY
     env = make_walking_env(settings.sim, settings.object.body, seed, view, delay)
     learner: walking.Learner = imitation.Imitation(env, *teachers) if teachers else walking.Ppo(env)
-    console = make_console()
-    begun = time.monotonic()
+    console, begun = make_console(), time.monotonic()
+    if env.device.type == "cpu":
+        lasts = "minutes with 256 scenes or fewer" if teachers else "hours; on a GPU it takes minutes"
+        say(console, f"MuJoCo on the CPU, {scenes} scenes of two robots: this takes {lasts}")
 
     def report(iteration: int, means: Dict[str, float]) -> None:
         if iteration % 10 == 0 or iteration == iterations:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import time
@@ -135,6 +136,11 @@ class RslRlEnv:
         return self._given(result.observations), result.rewards, result.done.long(), extras
 
 
+def weights_file(folder: Path, robot: str, view: View) -> Path:
+    """The file that a training writes into a folder; the record has its name and `.json`."""
+    return folder / policy.shipped(robot, "shipped" if view.linear_velocity else "blind").name
+
+
 class Learner(Protocol):
     """A way to learn to walk."""
 
@@ -167,7 +173,8 @@ class Ppo:
         """See `Learner`."""
         env = self._env
         settings = json.loads(json.dumps({"class_name": "OnPolicyRunner", **ppo_config(env.view)}))
-        runner = self._runner(RslRlEnv(env, progress), settings, log_dir=None, device=str(env.device))
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
+            runner = self._runner(RslRlEnv(env, progress), settings, log_dir=None, device=str(env.device))
         with contextlib.suppress(StopTrainingError):
             runner.learn(iterations, init_at_random_ep_len=True)
         return exported(runner.alg.get_policy().mlp, env.view)
@@ -204,7 +211,7 @@ def train(
     with stop:
         walker = learner.learn(iterations, progress)
     iterations, seconds = len(progress.curve), time.monotonic() - begun
-    weights = folder / policy.shipped(robot, "shipped" if env.view.linear_velocity else "blind").name
+    weights = weights_file(folder, robot, env.view)
     _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
     with errors_name(weights), scratch_directory(folder) as scratch:
         policy.save(walker, scratch / weights.name)

@@ -92,7 +92,7 @@ def test_training_without_rsl_rl_says_what_to_install(tmp_path):
 def test_training_writes_a_policy_and_its_record(tmp_path):
     options = ["--robot", "go2", "--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]
     out, _ = mapush("walk", "train", *options)
-    assert "2 / 2 iterations" in out
+    assert "2 / 2 iterations" in out and "this takes hours" in out and "Actor Model" not in out
     record = json.loads((tmp_path / "go2_walk.json").read_text())
     assert record["walker_steps"] == 2 * 24 * 8 and len(record["curve"]) == 2
     mapush(
@@ -116,8 +116,11 @@ def test_a_policy_is_imitated_without_rsl_rl(tmp_path):
     out, _ = mapush("walk", "train", *options, "--imitate", "shipped", "--start", "blind")
     record = json.loads((tmp_path / "go1_blind_walk.json").read_text())
     shipped = json.loads(Path(policy.__file__).with_name("go1_walk.json").read_text())
-    assert "2 / 2 iterations" in out and record["imitation"]["teacher"] == shipped["sha256"]
+    assert "2 / 2 iterations" in out and "MuJoCo on the CPU, 2 scenes of two robots: this takes minutes" in out
+    assert record["imitation"]["teacher"] == shipped["sha256"]
     mapush("walk", "test", "--policy", tmp_path / "go1_blind_walk.safetensors", "--robots", 2, "--minutes", 0)
+    _, err = mapush("walk", "train", *options, code=2)
+    assert "holds a policy already, go1_blind_walk.safetensors; give another folder" in err and err.count("\n") == 1
 
 
 @pytest.mark.slow
