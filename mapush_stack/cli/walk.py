@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple
 
 import click
 from rich.table import Table
@@ -14,6 +15,10 @@ from rich.table import Table
 from ..errors import UserError
 from .console import make_console, right, say
 from .given import FiniteRange, check_fields
+
+if TYPE_CHECKING:
+    from ..locomotion.gait import View
+    from ..locomotion.policy import WalkingPolicy
 
 
 @click.group(name="walk")
@@ -33,6 +38,12 @@ _robot = click.option("--robot", default="go1", show_default=True, help="go1, go
 @click.option("--backend", type=click.Choice(["auto", "warp", "mujoco"]), default="auto", show_default=True)
 @click.option("--blind", is_flag=True, help="A policy that is not told its velocity; noise, delays and worse bodies.")
 @click.option("--frames", type=click.IntRange(1, 50), default=None, help="That a blind policy sees.  [default: 6]")
+@click.option(
+    "--imitate", metavar="POLICY", help="With --blind: learn from one that is told its velocity: shipped or a file."
+)
+@click.option(
+    "--start", metavar="POLICY", help="With --imitate: begin as this one, and stand as it does: blind or a file."
+)
 @click.option("--set", "overrides", multiple=True, metavar="FIELD=VALUE", help="Change a field of the configuration.")
 def train(
     robot: str,
@@ -43,24 +54,40 @@ def train(
     backend: str,
     blind: bool,
     frames: Optional[int],
+    imitate: Optional[str],
+    start: Optional[str],
     overrides: Tuple[str, ...],
 ) -> int:
-    """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU. Ctrl-C saves what it has learned."""
+    """Train it with rsl_rl's PPO: minutes on a GPU, hours on a CPU. Ctrl-C saves what it has learned.
+
+    With --imitate it learns what another policy does: minutes on a CPU too, with 256 scenes.
+    """
+    from ..locomotion import hardware
     from ..locomotion.gait import SIGHTED, View
     from ..training import config
+    from ..walking import imitation
     from ..walking import training as walking
     from ..walking.env import check_legs, make_walking_env
 
     check_fields({"robot": "sim.robot", "scenes": "sim.num_envs", "backend": "sim.backend"}, overrides)
-    check_legs(robot)
-    if frames and not blind:
-        raise UserError(f"--frames {frames} is for policies that are not told their velocity; add --blind")
+    walker = check_legs(robot).walker
+    for option, value in (("--frames", frames), ("--imitate", imitate)):
+        if value and not blind:
+            raise UserError(f"{option} {value} is for policies that are not told their velocity; add --blind")
     given = [f"sim.robot={robot}", f"sim.num_envs={scenes}", f"sim.backend={backend}"]
     settings = config.load("default", "cuboid", [f"sim.{robot}.walking_policy=none", *given, *overrides])
     view = View(frames or 6, linear_velocity=False) if blind else SIGHTED
-    env = make_walking_env(settings.sim, settings.object.body, seed, view)
-    console = make_console()
-    begun = time.monotonic()
+    weights = walking.weights_file(out, robot, view)
+    if weights.exists():
+        raise UserError(f"--out {out} holds a policy already, {weights.name}; give another folder, or move that file")
+    teachers = _teachers(robot, walker, imitate, start, view)
+    delay = imitation.LONGEST_DELAY if teachers else hardware.LONGEST_DELAY
+    env = make_walking_env(settings.sim, settings.object.body, seed, view, delay)
+    learner: walking.Learner = imitation.Imitation(env, *teachers) if teachers else walking.Ppo(env)
+    console, begun = make_console(), time.monotonic()
+    if env.device.type == "cpu":
+        lasts = "minutes with 256 scenes or fewer" if teachers else "hours; on a GPU it takes minutes"
+        say(console, f"MuJoCo on the CPU, {scenes} scenes of two robots: this takes {lasts}")
 
     def report(iteration: int, means: Dict[str, float]) -> None:
         if iteration % 10 == 0 or iteration == iterations:
@@ -72,9 +99,38 @@ def train(
                 f"falls {means['reward/fall'] / -100.0:.4f}/step",
             )
 
-    weights, record, code = walking.train(env, out, robot, iterations, seed, ["mapush", *sys.argv[1:]], report)
+    weights, record, code = walking.train(env, learner, out, robot, iterations, seed, ["mapush", *sys.argv[1:]], report)
     say(console, f"policy: {weights}\nrecord: {record}")
     return code
+
+
+def _teachers(
+    robot: str, walker: str, imitate: Optional[str], start: Optional[str], view: View
+) -> Optional[Tuple[WalkingPolicy, Optional[WalkingPolicy], Dict[str, str]]]:
+    """The policies to learn from and to begin as, and their sums, where one is to be imitated.
+
+    Raises:
+        UserError: one cannot be read, or does not see what it must.
+
+    """
+    from ..locomotion import policy
+    from ..locomotion.gait import SIGHTED
+
+    if not imitate:
+        if start:
+            raise UserError(f"--start {start} is for imitation; add --imitate, such as --imitate shipped")
+        return None
+    teacher = policy.load(imitate, robot, walker)
+    if teacher.view != SIGHTED:
+        raise UserError(f"--imitate {imitate} is not told its velocity; give one that is, such as shipped")
+    student = policy.load(start, robot, walker) if start else None
+    if student and student.view != view:
+        raise UserError(
+            f"--start {start} does not see {view.frames} frames without its velocity; give another policy or --frames"
+        )
+    given = (("teacher", imitate), ("start", start))
+    files = {part: policy.find(name, robot, walker) for part, name in given if name}
+    return teacher, student, {part: hashlib.sha256(file.read_bytes()).hexdigest() for part, file in files.items()}
 
 
 @command.command(name="test")

@@ -62,6 +62,23 @@ def shipped(robot: str, name: str = "shipped") -> Path:
     return Path(__file__).parent / f"{robot}{'' if name == 'shipped' else f'_{name}'}_walk.safetensors"
 
 
+def find(name: str, robot: str = "go1", walker: str = "go1") -> Path:
+    """The .safetensors file that `load` reads.
+
+    Raises:
+        UserError: it is missing.
+
+    """
+    named = shipped(walker, name)
+    path = named if name.isidentifier() and named.exists() else Path(name)
+    if not path.exists():
+        raise UserError(
+            f"sim.{robot}.walking_policy={name} is not allowed: there is no such file; give shipped, blind, none or "
+            "the path of a .safetensors file"
+        )
+    return path
+
+
 def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
     """The policy in a .safetensors file, or of kind `walker` by name; one that does nothing for `none`.
 
@@ -73,13 +90,7 @@ def load(name: str, robot: str = "go1", walker: str = "go1") -> WalkingPolicy:
     """
     if name == "none":
         return _standing()
-    named = shipped(walker, name)
-    path = named if name.isidentifier() and named.exists() else Path(name)
-    if not path.exists():
-        raise UserError(
-            f"sim.{robot}.walking_policy={name} is not allowed: there is no such file; give shipped, blind, none or "
-            "the path of a .safetensors file"
-        )
+    path = find(name, robot, walker)
     tensors, header = read_tensors(path)
     if header.get("format") not in (_FORMAT, _FIRST_FORMAT):
         raise UserError(f"{path} is not a walking policy of this project; `mapush walk train` makes one")

@@ -7,7 +7,6 @@ from typing import Callable, NamedTuple
 import torch
 from torch import Tensor
 
-from ..locomotion import hardware
 from ..locomotion.gait import NUM_JOINTS
 from ..sim.engine import Engine
 from ..sim.team import Team
@@ -36,10 +35,10 @@ class Hardware(NamedTuple):
     """`[N, A, 12]` that the joint sensors read too much, rad."""
 
 
-def draw_hardware(uniform: Uniform, scenes: int, robots: int, perfect: bool) -> Hardware:
+def draw_hardware(uniform: Uniform, scenes: int, robots: int, perfect: bool, longest_delay: float) -> Hardware:
     """Every robot's sensors and motors; nothing is wrong with `perfect` ones."""
     share = 0.0 if perfect else 1.0
-    noise, delay = (uniform(0.0, share * most, scenes, robots) for most in (1.0, hardware.LONGEST_DELAY))
+    noise, delay = (uniform(0.0, share * most, scenes, robots) for most in (1.0, longest_delay))
     return Hardware(noise, delay, uniform(-share * OFFSET, share * OFFSET, scenes, robots, NUM_JOINTS))
 
 

@@ -7,7 +7,7 @@ push the robots, and commands change every few seconds. A fall or the time limit
 from __future__ import annotations
 
 import math
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Tuple, Type
 
 import torch
 from torch import Tensor
@@ -65,10 +65,11 @@ class WalkingStepResult(NamedTuple):
 class WalkingEnv:
     """`engine.num_envs` scenes with `num_robots` walkers each, all on the engine's device."""
 
-    def __init__(self, engine: Engine, team: Team, seed: int, view: View = gait.SIGHTED) -> None:
+    def __init__(self, engine: Engine, team: Team, seed: int, view: View, longest_delay: float) -> None:
         """`engine` simulates a scene with `team`, quadrupeds of one kind, whose policy sees `view`.
 
-        Robots that are not told their velocity have noisy sensors, late motors, and bodies that differ more.
+        Robots that are not told their velocity have noisy sensors, motors up to `longest_delay` (s) late, and bodies
+        that differ more.
         """
         machine = team.groups[0].robots
         assert isinstance(machine, Quadruped)
@@ -94,7 +95,7 @@ class WalkingEnv:
         self._stiffness = float(engine.model.actuator_gainprm[0, 0])
         self._damping = -float(engine.model.actuator_biasprm[0, 2])
         bodies.randomize(engine, team, self._uniform, widely=not view.linear_velocity)
-        self._hardware = bodies.draw_hardware(self._uniform, *shape, perfect=view.linear_velocity)
+        self._hardware = bodies.draw_hardware(self._uniform, *shape, view.linear_velocity, longest_delay)
         self._restart(torch.arange(self.num_scenes, device=self.device))
         self.observe()
 
@@ -106,6 +107,14 @@ class WalkingEnv:
         self._seen = gait.observe(body, self._command, self._gait, self.view)
         return self._seen.flatten(0, 1)
 
+    def told(self) -> Tensor:
+        """What a policy of the view `SIGHTED` sees, `[W, SIGHTED.size]`, without noise."""
+        return gait.observe(proprioception(self._joints), self._command, self._gait).flatten(0, 1)
+
+    def standing(self) -> Tensor:
+        """`[W]` bool: the command is to stand."""
+        return gait.is_standing(self._command).flatten()
+
     def privileged(self) -> Tensor:
         """What only the critic sees, `[W, 67]`.
 
@@ -113,11 +122,10 @@ class WalkingEnv:
         forces on the trunk (N / 50), and the delay of the motors.
         """
         joints = self._joints
-        told = gait.observe(proprioception(joints), self._command, self._gait)
         heights = (joints.qpos[..., 2:3], self._feet[..., 2])
         past, forces = ((20.0 * self._drift).clamp_max(5.0), 5.0 * self._error), (self._load / 50.0, self._push / 50.0)
-        parts = (told, *heights, *past, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
-        return torch.cat(parts, dim=-1).flatten(0, 1)
+        parts = (*heights, *past, *forces, 25.0 * self._hardware.delay.unsqueeze(-1))
+        return torch.cat((self.told(), torch.cat(parts, dim=-1).flatten(0, 1)), dim=-1)
 
     def step(self, action: Tensor) -> WalkingStepResult:
         """Take an action `[W, 12]` for one control step."""
@@ -291,8 +299,14 @@ class WalkingEnv:
         }
 
 
-def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int, view: View = gait.SIGHTED) -> WalkingEnv:
-    """`sim.num_envs` pairs of `sim.robot` beside the object, to learn to walk by what `view` says.
+def make_walking_env(
+    sim: SimConfig,
+    body: ObjectBody,
+    seed: int,
+    view: View = gait.SIGHTED,
+    longest_delay: float = hardware.LONGEST_DELAY,
+) -> WalkingEnv:
+    """`sim.num_envs` pairs of `sim.robot` beside the object, to learn to walk by what `view` says; see `WalkingEnv`.
 
     Raises:
         UserError: the simulator is not installed, or cannot run here.
@@ -300,16 +314,19 @@ def make_walking_env(sim: SimConfig, body: ObjectBody, seed: int, view: View = g
     """
     device = choose(sim).device
     team = Team(sim, [sim.robot] * 2, seed, device)
-    return WalkingEnv(scene_kind(sim).engine_for(sim, body, team, device, bodies.FIELDS), team, seed, view)
+    engine = scene_kind(sim).engine_for(sim, body, team, device, bodies.FIELDS)
+    return WalkingEnv(engine, team, seed, view, longest_delay)
 
 
-def check_legs(robot: str) -> None:
-    """Refuse a kind of robot that does not walk.
+def check_legs(robot: str) -> Type[Quadruped]:
+    """The kind of robot, which must be one that walks.
 
     Raises:
         UserError: there is no such kind, or it has no legs; the message names those that have.
 
     """
-    if not issubclass(ROBOTS[robot], Quadruped):
+    kind = ROBOTS[robot]
+    if not issubclass(kind, Quadruped):
         legged = ", ".join(name for name in ROBOTS if issubclass(ROBOTS[name], Quadruped))
         raise UserError(f"--robot {robot} has no legs to walk with; give one of: {legged}")
+    return kind

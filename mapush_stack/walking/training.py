@@ -1,4 +1,4 @@
-"""Training the walking policy with rsl_rl's PPO.
+"""Training the walking policy: with rsl_rl's PPO, or as another learner does.
 
 Rudin et al., "Learning to walk in minutes using massively parallel deep reinforcement learning", CoRL 2022.
 """
@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Protocol, Tuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from ..locomotion.gait import CONTROL_DT, NUM_JOINTS, View
 from ..system.atomic import errors_name, scratch_directory, write_json
 from ..system.signals import StopRequest
 from ..training.manifest import manifest
-from .env import EPISODE_STEPS, WalkingEnv
+from .env import EPISODE_STEPS, WalkingEnv, WalkingStepResult
 
 HIDDEN, BLIND_HIDDEN, CRITIC_HIDDEN = [256, 128, 64], [384, 192, 96], [512, 256, 128]
 """Widths of the layers: of an actor that is told its velocity, of one that is not, and of the critic."""
@@ -60,8 +61,40 @@ def ppo_config(view: View) -> Dict[str, Any]:
     }
 
 
-class _StopError(Exception):
+class StopTrainingError(Exception):
     """A signal asked the training to stop."""
+
+
+class Progress:
+    """What an iteration comes to, of every iteration."""
+
+    def __init__(self, report: Callable[[int, Dict[str, float]], None], stop: StopRequest) -> None:
+        """`report` is called after every iteration with its number and its means; `stop` ends the training then."""
+        self._report, self._stop = report, stop
+        self.curve: List[Dict[str, float]] = []
+        """Means of every iteration so far."""
+        self._sums: Dict[str, Tensor] = {}
+        self._steps = 0
+
+    def add(self, env: WalkingEnv, result: WalkingStepResult) -> Dict[str, Tensor]:
+        """Note what a control step led to; returns its means over the walkers.
+
+        Raises:
+            FaultError: a mean of the iteration is not finite.
+
+        """
+        log = {**result.log, **env.tracking(), "/tracking/reward": result.rewards.mean() / CONTROL_DT}
+        for name, value in log.items():
+            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value / STEPS_PER_ITERATION
+        self._steps += 1
+        if self._steps % STEPS_PER_ITERATION == 0:
+            self.curve.append({name.lstrip("/"): round(float(value), 5) for name, value in self._sums.items()})
+            _check_finite(self.curve[-1], len(self.curve))
+            self._sums = {}
+            self._report(len(self.curve), self.curve[-1])
+            if self._stop.signal_number:
+                raise StopTrainingError
+        return log
 
 
 class RslRlEnv:
@@ -70,15 +103,11 @@ class RslRlEnv:
     num_actions = NUM_JOINTS
     max_episode_length = EPISODE_STEPS
 
-    def __init__(self, env: WalkingEnv, report: Callable[[int, Dict[str, float]], None], stop: StopRequest) -> None:
-        """`report` is called after every iteration with its number and its means; `stop` ends the training then."""
-        self._env, self._report, self._stop = env, report, stop
+    def __init__(self, env: WalkingEnv, progress: Progress) -> None:
+        """`progress` notes every step."""
+        self._env, self._progress = env, progress
         self.num_envs, self.device = env.num_walkers, env.device
         self.cfg: Dict[str, Any] = {}
-        self.curve: List[Dict[str, float]] = []
-        """Means of every iteration so far."""
-        self._sums: Dict[str, Tensor] = {}
-        self._steps = 0
 
     @property
     def episode_length_buf(self) -> Tensor:
@@ -102,23 +131,58 @@ class RslRlEnv:
     def step(self, actions: Tensor) -> Tuple[Any, Tensor, Tensor, Dict[str, Any]]:
         """One control step of every walker."""
         result = self._env.step(actions)
-        log = {**result.log, **self._env.tracking(), "/tracking/reward": result.rewards.mean() / CONTROL_DT}
-        for name, value in log.items():
-            self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value / STEPS_PER_ITERATION
-        self._steps += 1
-        if self._steps % STEPS_PER_ITERATION == 0:
-            self.curve.append({name.lstrip("/"): round(float(value), 5) for name, value in self._sums.items()})
-            _check_finite(self.curve[-1], len(self.curve))
-            self._sums = {}
-            self._report(len(self.curve), self.curve[-1])
-            if self._stop.signal_number:
-                raise _StopError
+        log = self._progress.add(self._env, result)
         extras = {"time_outs": result.timed_out, "log": log}
         return self._given(result.observations), result.rewards, result.done.long(), extras
 
 
+def weights_file(folder: Path, robot: str, view: View) -> Path:
+    """The file that a training writes into a folder; the record has its name and `.json`."""
+    return folder / policy.shipped(robot, "shipped" if view.linear_velocity else "blind").name
+
+
+class Learner(Protocol):
+    """A way to learn to walk."""
+
+    settings: Dict[str, Any]
+    """What the record says of it."""
+
+    def learn(self, iterations: int, progress: Progress) -> policy.WalkingPolicy:
+        """Learn for so many iterations, or until `progress` raises `StopTrainingError`."""
+
+
+class Ppo:
+    """rsl_rl's PPO."""
+
+    def __init__(self, env: WalkingEnv) -> None:
+        """A learner of `env`.
+
+        Raises:
+            UserError: rsl_rl is not installed.
+
+        """
+        try:
+            from rsl_rl.runners import OnPolicyRunner
+        except ImportError as error:
+            raise UserError(
+                f"training the walking policy needs the package {error.name}: pip install 'mapush_stack[walk]'"
+            ) from None
+        self._env, self._runner, self.settings = env, OnPolicyRunner, {"ppo": ppo_config(env.view)}
+
+    def learn(self, iterations: int, progress: Progress) -> policy.WalkingPolicy:
+        """See `Learner`."""
+        env = self._env
+        settings = json.loads(json.dumps({"class_name": "OnPolicyRunner", **ppo_config(env.view)}))
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints its networks
+            runner = self._runner(RslRlEnv(env, progress), settings, log_dir=None, device=str(env.device))
+        with contextlib.suppress(StopTrainingError):
+            runner.learn(iterations, init_at_random_ep_len=True)
+        return exported(runner.alg.get_policy().mlp, env.view)
+
+
 def train(
     env: WalkingEnv,
+    learner: Learner,
     folder: Path,
     robot: str,
     iterations: int,
@@ -132,32 +196,22 @@ def train(
     after every iteration with its number and its means.
 
     Raises:
-        UserError: rsl_rl is not installed, or the folder cannot be written.
+        UserError: the folder cannot be written.
         FaultError: the training diverged; nothing is written.
         OSError: the disk is full or fails.
 
     """
     try:
-        from rsl_rl.runners import OnPolicyRunner
-    except ImportError as error:
-        raise UserError(
-            f"training the walking policy needs the package {error.name}: pip install 'mapush_stack[walk]'"
-        ) from None
-    try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         refuse(error, f"nothing can be written to {folder}")
     torch.manual_seed(seed)
-    stop = StopRequest()
-    adapter = RslRlEnv(env, report, stop)
-    settings = {"class_name": "OnPolicyRunner", **ppo_config(env.view)}
-    begun = time.monotonic()
-    runner = OnPolicyRunner(adapter, json.loads(json.dumps(settings)), log_dir=None, device=str(env.device))
-    with stop, contextlib.suppress(_StopError):
-        runner.learn(iterations, init_at_random_ep_len=True)
-    iterations, seconds = len(adapter.curve), time.monotonic() - begun
-    weights = folder / policy.shipped(robot, "shipped" if env.view.linear_velocity else "blind").name
-    walker = exported(runner.alg.get_policy().mlp, env.view)
+    begun, stop = time.monotonic(), StopRequest()
+    progress = Progress(report, stop)
+    with stop:
+        walker = learner.learn(iterations, progress)
+    iterations, seconds = len(progress.curve), time.monotonic() - begun
+    weights = weights_file(folder, robot, env.view)
     _check_finite({name: float(value.sum()) for name, value in walker.state_dict().items()}, iterations)
     with errors_name(weights), scratch_directory(folder) as scratch:
         policy.save(walker, scratch / weights.name)
@@ -176,9 +230,9 @@ def train(
             "walker_steps": steps,
             "seconds": round(seconds, 1),
             "view": env.view._asdict(),
-            "ppo": ppo_config(env.view),
+            **learner.settings,
             "manifest": manifest(command),
-            "curve": adapter.curve[:: max(len(adapter.curve) // 80, 1)],
+            "curve": progress.curve[:: max(len(progress.curve) // 80, 1)],
         },
     )
     return weights, record, stop.exit_code

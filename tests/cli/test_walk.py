@@ -3,9 +3,11 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from mapush_stack.locomotion import policy
 from tests.cli.runner import mapush
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -51,9 +53,19 @@ def test_a_robot_that_does_not_walk_is_refused(tmp_path, verb, robot, said):
     assert said in err and err.count("\n") == 1 and not (tmp_path / "walk").exists()
 
 
-def test_frames_without_blind_are_refused(tmp_path):
-    _, err = mapush("walk", "train", "--frames", 4, "--out", tmp_path / "walk", code=2)
-    assert "--frames 4 is for policies that are not told their velocity; add --blind" in err and err.count("\n") == 1
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--frames", 4], "--frames 4 is for policies that are not told their velocity; add --blind"),
+        (["--imitate", "shipped"], "--imitate shipped is for policies that are not told their velocity; add --blind"),
+        (["--blind", "--imitate", "blind"], "--imitate blind is not told its velocity; give one that is, such as ship"),
+        (["--blind", "--start", "blind"], "--start blind is for imitation; add --imitate"),
+        (["--blind", "--imitate", "shipped", "--start", "shipped"], "--start shipped does not see 6 frames without"),
+    ],
+)
+def test_options_of_training_that_do_not_fit_are_refused(tmp_path, options, said):
+    _, err = mapush("walk", "train", *options, "--out", tmp_path / "walk", code=2)
+    assert said in err and err.count("\n") == 1
     assert not (tmp_path / "walk").exists()
 
 
@@ -80,7 +92,7 @@ def test_training_without_rsl_rl_says_what_to_install(tmp_path):
 def test_training_writes_a_policy_and_its_record(tmp_path):
     options = ["--robot", "go2", "--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path]
     out, _ = mapush("walk", "train", *options)
-    assert "2 / 2 iterations" in out
+    assert "2 / 2 iterations" in out and "this takes hours" in out and "Actor Model" not in out
     record = json.loads((tmp_path / "go2_walk.json").read_text())
     assert record["walker_steps"] == 2 * 24 * 8 and len(record["curve"]) == 2
     mapush(
@@ -99,10 +111,26 @@ def test_a_blind_policy_is_trained_and_walks(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
-def test_a_stopped_training_writes_what_it_has(tmp_path):
+def test_a_policy_is_imitated_without_rsl_rl(tmp_path):
+    options = ["--scenes", 2, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path, "--blind"]
+    out, _ = mapush("walk", "train", *options, "--imitate", "shipped", "--start", "blind")
+    record = json.loads((tmp_path / "go1_blind_walk.json").read_text())
+    shipped = json.loads(Path(policy.__file__).with_name("go1_walk.json").read_text())
+    assert "2 / 2 iterations" in out and "MuJoCo on the CPU, 2 scenes of two robots: this takes minutes" in out
+    assert record["imitation"]["teacher"] == shipped["sha256"]
+    mapush("walk", "test", "--policy", tmp_path / "go1_blind_walk.safetensors", "--robots", 2, "--minutes", 0)
+    _, err = mapush("walk", "train", *options, code=2)
+    assert "holds a policy already, go1_blind_walk.safetensors; give another folder" in err and err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imitating", [False, True])
+def test_a_stopped_training_writes_what_it_has(tmp_path, imitating):
+    if not imitating:
+        pytest.importorskip("rsl_rl")
+    more, name = (["--blind", "--imitate", "shipped"], "go1_blind_walk") if imitating else ([], "go1_walk")
     command = [sys.executable, "-m", "mapush_stack", "walk", "train", "--backend", "mujoco", "--scenes", "1"]
-    command += ["--iterations", "100000", "--out", str(tmp_path)]
+    command += ["--iterations", "100000", "--out", str(tmp_path), *more]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         while "10 / 100000 iterations" not in process.stdout.readline():
@@ -112,6 +140,6 @@ def test_a_stopped_training_writes_what_it_has(tmp_path):
     finally:
         process.kill()
     assert process.returncode == 128 + signal.SIGTERM
-    record = json.loads((tmp_path / "go1_walk.json").read_text())
+    record = json.loads((tmp_path / f"{name}.json").read_text())
     assert 10 <= record["iterations"] < 100000 and record["walker_steps"] == record["iterations"] * 24 * 2
-    assert (tmp_path / "go1_walk.safetensors").is_file()
+    assert (tmp_path / f"{name}.safetensors").is_file()
