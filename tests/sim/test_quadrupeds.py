@@ -220,7 +220,9 @@ def test_the_blind_policy_stands_still_and_walks_with_worse_hardware():
     still = tracking.track(sim, "stand", (0.0, 0.0, 0.0))
     assert still.fallen == 0 and still.moved < 0.02
     forward = tracking.track(sim, "forward", (0.5, 0.0, 0.0))
-    assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, abs=0.12)
+    assert forward.fallen == 0 and forward.measured[0] == pytest.approx(0.5, abs=0.06)
+    backward = tracking.track(sim, "backward", (-0.5, 0.0, 0.0))
+    assert backward.fallen == 0 and backward.measured[0] == pytest.approx(-0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("robot", ["go1", "go2"])
