@@ -196,6 +196,7 @@ def test_a_file_of_something_else_cannot_be_added(tmp_path):
     assert "give a PATH, or --pretrained" in mapush("bench", "long-way", code=2)[1]
 
 
+@pytest.mark.slow
 def test_obstacles_are_drawn(run, tmp_path):
     """In a picture of the scene, and from above in a report."""
     image = pytest.importorskip("PIL.Image")

@@ -14,6 +14,7 @@ def success(*options):
     return row["success_rate"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [("--pretrained", "cuboid-planar"), ("--scripted",)])
 def test_a_team_that_knows_less_succeeds_less(policy):
     lost = "--set", "task.sensing.dropout=1.0"  # after the first measurement nothing is known

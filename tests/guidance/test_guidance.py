@@ -193,6 +193,7 @@ def upstream_courses(layouts):
     return course, upstream.kinds(config.task, config.object.task, 2, course, 1.2)
 
 
+@pytest.mark.slow
 def test_courses_as_upstream_draws_them():
     """Shares by Monte Carlo of upstream's own ranges: 7 % overlap at the start, 26 % block the straight line."""
     course, kinds = upstream_courses(3000)
