@@ -214,6 +214,7 @@ def test_the_shipped_policy_follows_commands(robot, dt):
     assert turn.fallen == 0 and turn.measured[2] == pytest.approx(0.5, rel=0.15)
 
 
+@pytest.mark.slow
 def test_the_blind_policy_stands_still_and_walks_with_worse_hardware():
     worse = ["sim.go1.noise=1", "sim.go1.delay=0.02", "sim.cone=elliptic", "sim.go1.physics_dt=0.005"]
     _, sim = simulator("sim.go1.walking_policy=blind", "sim.threads=2", *worse)
