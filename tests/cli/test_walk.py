@@ -101,7 +101,6 @@ def test_training_writes_a_policy_and_its_record(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("rsl_rl") is None, reason="rsl_rl is not installed")
 def test_a_blind_policy_is_trained_and_walks(tmp_path):
     options = ["--scenes", 4, "--iterations", 2, "--backend", "mujoco", "--out", tmp_path, "--blind", "--frames", 4]
