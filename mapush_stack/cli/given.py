@@ -1,4 +1,4 @@
-"""Refuses a command line whose options and overrides give a field two values."""
+"""What a command line gives: overrides for its options, numbers in a range, and no field two values."""
 
 from __future__ import annotations
 

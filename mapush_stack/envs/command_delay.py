@@ -7,12 +7,13 @@ from typing import Dict, Optional
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..sim.simulator import Simulator
 from ..task.config import CONTROL_DT, TaskConfig
 from ..task.random import STREAM_ACTION_DELAY, uniform
 from ..task.sensing_config import in_steps
 from ..task.state import SimState
-from .episodes import Episodes, overwrite
+from .episodes import Episodes
 
 
 class CommandDelay:
@@ -44,7 +45,7 @@ class CommandDelay:
         unit = uniform(self._episodes.seed, STREAM_ACTION_DELAY, ids, numbers, 1)[:, 0]
         overwrite(self.delay, rows, mask, low + torch.floor((high - low + 1) * unit).to(torch.int64))
         for given in self.given:
-            overwrite(given, rows, mask, torch.zeros_like(given[rows]))
+            overwrite(given, rows, mask, 0)
 
     def step(self, commands: Tensor, repeat: int) -> SimState:
         """As `Simulator.step`, for a decision: give `commands` `[N, A, 3]`, and follow those that arrive."""

@@ -7,6 +7,7 @@ from typing import Dict, NamedTuple, Optional, Sequence
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..sim.simulator import Simulator
 from ..task import metrics
 from ..task.config import ObjectTask, TaskConfig
@@ -94,13 +95,12 @@ class Episodes:
             for robot in absent:
                 here[:, robot] = False
             placed = taken_away(config, placed, here)
-        zero = torch.zeros_like(rows)
         overwrite(self.here, rows, mask, here)
-        overwrite(self.age, rows, mask, zero)
-        overwrite(self.collaboration, rows, mask, zero)
+        overwrite(self.age, rows, mask, 0)
+        overwrite(self.collaboration, rows, mask, 0)
         overwrite(self.valid, rows, mask, valid)
-        overwrite(self.counted, rows, mask, torch.ones_like(mask))
-        overwrite(self.work, rows, mask, torch.zeros_like(self.work[rows]))
+        overwrite(self.counted, rows, mask, True)
+        overwrite(self.work, rows, mask, 0)
         return Beginning(self.seed, ids, numbers, placed, start.target)
 
     def grow_old(self, config: TaskConfig) -> None:
@@ -138,9 +138,3 @@ class Episodes:
             touched=nothing if passage is None else passage.touched,
             travelled=nothing if passage is None else passage.travelled,
         )
-
-
-def overwrite(memory: Tensor, rows: Tensor, mask: Tensor, value: Tensor) -> None:
-    """Put `value` `[n, ...]` into rows `rows` `[n]` of `memory` `[N, ...]` where `mask` `[n]` is true."""
-    chosen = mask.view(-1, *[1] * (value.dim() - 1))
-    memory.index_copy_(0, rows, torch.where(chosen, value, memory[rows]))

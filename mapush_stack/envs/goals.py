@@ -8,11 +8,12 @@ from typing import Dict
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..task.config import CONTROL_DT, ObjectTask, TaskConfig
 from ..task.geometry import Measures, angle_between, rotate
 from ..task.random import STREAM_GOALS, uniform
 from ..task.state import SimState
-from .episodes import Beginning, overwrite
+from .episodes import Beginning
 
 _SAVED = ("drawn", "sequence", "stage", "offset", "velocity")
 
@@ -42,8 +43,8 @@ class Goals:
         drawn = begun.target[:, : self._width]
         overwrite(self.drawn, rows, mask, torch.zeros_like(drawn) if self._config.goals else drawn)
         overwrite(self.sequence, rows, mask, (begun.ids + begun.numbers) % len(self._points))
-        overwrite(self.stage, rows, mask, torch.zeros_like(rows))
-        overwrite(self.offset, rows, mask, torch.zeros_like(self.offset[rows]))
+        overwrite(self.stage, rows, mask, 0)
+        overwrite(self.offset, rows, mask, 0)
         angle = 2 * math.pi * uniform(begun.seed, STREAM_GOALS, begun.ids, begun.numbers, 1)[:, 0]
         ahead = torch.stack((torch.ones_like(angle), torch.zeros_like(angle)), dim=-1)
         overwrite(self.velocity, rows, mask, self._config.goal_speed * rotate(ahead, angle))

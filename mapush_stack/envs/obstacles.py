@@ -8,6 +8,7 @@ from typing import Dict, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..guidance.courses import passable, solvable_courses
 from ..guidance.gaps import Fit, narrowest_gap
 from ..guidance.planners import PLANNERS, Planner
@@ -120,11 +121,9 @@ class Obstacles:
 
         `ids` and `episodes` `[n]`: number of each environment in a larger set, and of its episode.
         """
-        course = torch.where(mask, (ids + _EPISODE_STRIDE * episodes) % self._fitting[rows], self.course[rows])
-        self.course.index_copy_(0, rows, course)
+        overwrite(self.course, rows, mask, (ids + _EPISODE_STRIDE * episodes) % self._fitting[rows])
         for memory in (self.passed, self.touched, self.travelled, self.anchor, self.waited, self.back):
-            kept = memory[rows]
-            memory.index_copy_(0, rows, kept * (~mask).view(-1, *[1] * (kept.dim() - 1)))
+            overwrite(memory, rows, mask, 0)
         self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState, remember: bool = True) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import Replay
+from ..device.rows import overwrite
 from ..device.state import flatten, unflatten
 from ..errors import UserError
 from ..learning.vec_env import TeamEnv, TeamStep, checked
@@ -19,7 +20,7 @@ from ..task.global_state import global_state
 from ..task.resets import draw_start
 from ..task.state import SimState
 from .decision import Decision, Sight, Step, judged, seen_after_reset
-from .episodes import Episodes, overwrite
+from .episodes import Episodes
 from .goals import Goals
 from .link import Link
 from .obstacles import Obstacles, Passage

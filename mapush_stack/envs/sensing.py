@@ -8,11 +8,12 @@ from typing import Dict, Tuple
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..task.config import CONTROL_DT, TaskConfig
 from ..task.random import STREAM_MEASUREMENT, STREAM_SENSING, uniform
 from ..task.sensing_config import FASTEST, in_steps
 from ..task.state import SimState
-from .episodes import Episodes, overwrite
+from .episodes import Episodes
 
 _RANGES = (
     "rate",

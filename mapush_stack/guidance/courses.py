@@ -141,5 +141,4 @@ def _spare(config: TaskConfig, course: Course) -> Tensor:
         at_gates = grid.clearance(course._replace(layout=course.layout.at((slice(None), gates))), cells)
         in_gap = 0.5 * _gaps(config, course).amin(-1) - 0.5 * grid.CELL - 1e-3
         room = torch.minimum(room, at_gates - in_gap.clamp_max(wanted).view(-1, 1, 1))
-    start = grid.cell_of(torch.zeros_like(course.goal), course.corner, cells)
-    return grid.widest_way(room, start, grid.cell_of(course.goal, course.corner, cells))
+    return grid.width_of_way(course, room)

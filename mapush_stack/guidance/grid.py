@@ -76,11 +76,11 @@ def widest_way(room: Tensor, start: Tuple[Tensor, Tensor], goal: Tuple[Tensor, T
         way = wider
 
 
-def width_of_way(course: Course, arena: Tuple[float, float]) -> Tensor:
-    """Clearance of the widest way of each course, `[M]` m."""
-    cells = shape(arena)
+def width_of_way(course: Course, room: Tensor) -> Tensor:
+    """Least `room` `[M, X, Y]` on the way of each course that has most of it, `[M]`; of `clearance` its width, m."""
+    cells = (room.shape[1], room.shape[2])
     start = cell_of(torch.zeros_like(course.goal), course.corner, cells)
-    return widest_way(clearance(course, cells), start, cell_of(course.goal, course.corner, cells))
+    return widest_way(room, start, cell_of(course.goal, course.corner, cells))
 
 
 def arrival_time(pace: Tensor, goal: Tensor) -> Tensor:

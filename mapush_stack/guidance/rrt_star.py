@@ -35,11 +35,11 @@ def ways(course: Course, arena: Tuple[float, float], clearance: float, seed: int
     cells = grid.shape(arena)
     found = []
     for rows in torch.split(torch.arange(len(course.goal)), 256):
-        part = Course(course.layout.at(rows), course.goal[rows], course.corner[rows])
-        room = (grid.width_of_way(part, arena) - _LOST).clamp_max(clearance).cpu().numpy()
-        fields = grid.clearance(part, cells).cpu().numpy()
-        goals, corners = part.goal.cpu().numpy(), part.corner.cpu().numpy()
-        for row, goal, corner, field, least in zip(rows.tolist(), goals, corners, fields, room):
+        part = course.at(rows)
+        room = grid.clearance(part, cells)
+        least = (grid.width_of_way(part, room) - _LOST).clamp_max(clearance)
+        fields, leasts, goals, corners = (one.cpu().numpy() for one in (room, least, part.goal, part.corner))
+        for row, field, least, goal, corner in zip(rows.tolist(), fields, leasts, goals, corners):
             path = _path(ompl, field, -corner, goal - corner, arena, float(least), seed + row)
             found.append(resampled(path + corner, _POINTS))
     return torch.tensor(np.stack(found), dtype=torch.float32)

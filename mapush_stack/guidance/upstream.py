@@ -84,7 +84,7 @@ def kinds(
     places = start.robot_pos[..., :2].expand(len(course.goal), -1, -1)
     overlaps |= (distances(course.layout, places) < RobotTask().radius).flatten(1).any(-1)
     assert config.obstacles.arena is not None
-    widest = grid.width_of_way(course, config.obstacles.arena)
+    widest = grid.width_of_way(course, grid.clearance(course, grid.shape(config.obstacles.arena)))
     impossible = overlaps | (widest < 0.5 * least - 0.5 * grid.CELL)
     along = torch.linspace(0.0, 1.0, 101).view(1, -1, 1) * course.goal.unsqueeze(1)
     standing = course.layout.at((slice(None), slice(AROUND, None)))

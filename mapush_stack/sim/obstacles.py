@@ -7,6 +7,7 @@ from typing import Any, Dict, Tuple
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..task.obstacle_config import ObstacleConfig
 from ..task.obstacles import HEIGHT, Layout, largest
 from .contacts import OBSTACLE, OBSTACLE_FRICTION, friction
@@ -67,8 +68,7 @@ class Standing:
     def place(self, env_ids: Tensor, layout: Layout, mask: Tensor) -> None:
         """Move the obstacles of environments `env_ids` `[n]` to a layout `[n, K]` where `mask` `[n]` is true."""
         for memory, new in zip(self.layout, layout):
-            kept = memory[env_ids]
-            memory.index_copy_(0, env_ids, torch.where(mask.view(-1, *[1] * (kept.dim() - 1)), new, kept))
+            overwrite(memory, env_ids, mask, new)
         for name, where, values in zip(FIELDS, self._columns, fields(layout)):
             self._engine.set_rows(name, env_ids, where, values, mask)
 

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Tuple
 import torch
 from torch import Tensor
 
+from ..device.rows import overwrite
 from ..system.machine import usable_cpus
 from . import gpu, work
 from .engine import Engine, Path
@@ -150,10 +151,8 @@ class PlanarEngine(Engine):
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
-        written = mask.unsqueeze(-1)
-        for name, value in (("qpos", qpos), ("qvel", qvel), ("warmstart", torch.zeros_like(qvel))):
-            tensor = self._memory[name]
-            tensor.index_copy_(0, env_ids, torch.where(written, value, tensor[env_ids]))
+        for name, value in (("qpos", qpos), ("qvel", qvel), ("warmstart", 0.0)):
+            overwrite(self._memory[name], env_ids, mask, value)
 
     def read(self) -> Tuple[Tensor, Tensor]:
         """See `Engine.read`."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..device.replay import no_garbage_collection
+from ..device.rows import overwrite
 from ..task.obstacle_config import ObstacleConfig
 from . import gpu, work
 from .config import ObjectBody
@@ -106,12 +107,10 @@ class WarpEngine(Engine):
 
     def write(self, env_ids: Tensor, qpos: Tensor, qvel: Tensor, mask: Tensor) -> None:
         """See `Engine.write`."""
-        cleared = (self._ctrl, self._wrench, self._warmstart, self._faulty)
-        for tensor, value in ((self._qpos, qpos), (self._qvel, qvel), *((tensor, None) for tensor in cleared)):
-            kept = tensor[env_ids]
-            new = torch.zeros_like(kept) if value is None else value
-            written = mask.view(-1, *[1] * (kept.dim() - 1))
-            tensor.index_copy_(0, env_ids, torch.where(written, new, kept))
+        overwrite(self._qpos, env_ids, mask, qpos)
+        overwrite(self._qvel, env_ids, mask, qvel)
+        for tensor in (self._ctrl, self._wrench, self._warmstart, self._faulty):
+            overwrite(tensor, env_ids, mask, 0)
 
     def read(self) -> Tuple[Tensor, Tensor]:
         """See `Engine.read`."""

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from ...device.rows import overwrite
 from ...locomotion import gait, hardware, policy
 from ...locomotion.kinematics import ENDS, SIDES, Legs
 from ...task.random import STREAM_JOINTS, STREAM_SENSORS, uniform
@@ -197,9 +198,7 @@ class Quadruped(RobotKind[QuadrupedSettings]):
         spin = rotate_by_quaternion(conjugate(quaternion), start.robot_ang_vel)
         self._starts.index_add_(0, env_ids, mask.to(self._starts.dtype))
         for memory in (*self._gait, self._sent):
-            kept = memory[env_ids]
-            starting = mask.view(-1, *[1] * (kept.dim() - 1))
-            memory.index_copy_(0, env_ids, torch.where(starting, torch.zeros_like(kept), kept))
+            overwrite(memory, env_ids, mask, 0)
         return Joints(
             qpos=torch.cat((start.robot_pos, quaternion, angles), dim=-1),
             qvel=torch.cat((start.robot_lin_vel, spin, torch.zeros_like(angles)), dim=-1),
