@@ -19,9 +19,11 @@ torch.set_num_threads(1)
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
-# A shell that starts the tests in the background has them ignore Ctrl-C, and so every process that they start.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that starts the tests in the background has them ignore Ctrl-C (nohup: a lost terminal), and so every process
+# that they start.
+for _signal, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_signal) is signal.SIG_IGN:
+        signal.signal(_signal, _handler)
 
 SMALL = [
     "sim.backend=mujoco",
@@ -38,6 +40,19 @@ SMALL = [
     "evaluation.episodes=4",
 ]
 """Overrides that make a run of three updates of 160 steps."""
+
+STARTED = []
+"""Processes of tests.cli.runner.start."""
+
+
+@pytest.fixture(autouse=True)
+def _no_process_outlives_its_test():
+    before = len(STARTED)
+    yield
+    for process in STARTED[before:]:
+        process.kill()
+        process.wait()
+    del STARTED[before:]
 
 
 def small_config(*overrides, preset="default", object_name=""):

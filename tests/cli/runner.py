@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.cli.forkserver import ForkServer
-from tests.conftest import SMALL
+from tests.conftest import SMALL, STARTED
 
 ROOT = Path(__file__).resolve().parents[2]
 _AT_START = ("PYTHONPATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "MUJOCO_GL", "HOME", "PATH")
@@ -23,7 +23,8 @@ def start(*arguments, cwd=None, **options):
     """`mapush ARGUMENTS` as a running process."""
     command = [sys.executable, "-m", "mapush_stack", *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes)
+    STARTED.append(subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes))
+    return STARTED[-1]
 
 
 @functools.lru_cache(maxsize=None)

@@ -188,17 +188,6 @@ def cluster():
         yield address
 
 
-@contextlib.contextmanager
-def started(*arguments, **options):
-    """`mapush ARGUMENTS` as a running process, which does not outlive the test."""
-    process = start(*arguments, **options)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
 def wait_for(condition, process, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
@@ -258,11 +247,11 @@ def test_a_results_folder_that_a_node_does_not_see_is_refused(tmp_path):
 def test_a_trial_that_is_killed_is_data(tmp_path, cluster, victim):
     options = ["--seeds", "1-3", "--address", cluster, "--max-concurrent", "2"]
     folder, name = tmp_path / "sweeps" / "killed", "0001-seed-1-default"
-    with started("sweep", "--results", tmp_path, "--name", "killed", *options, *long(32000)) as process:
-        wait_for(lambda: list(folder.glob("trials/0001-*/mapush/*/*/*/*/models/rl_model_*")), process)
-        training = trainings(folder)[name]
-        os.kill(training if victim == "training" else psutil.Process(training).ppid(), signal.SIGKILL)
-        out, err = process.communicate(timeout=240)
+    process = start("sweep", "--results", tmp_path, "--name", "killed", *options, *long(32000))
+    wait_for(lambda: list(folder.glob("trials/0001-*/mapush/*/*/*/*/models/rl_model_*")), process)
+    training = trainings(folder)[name]
+    os.kill(training if victim == "training" else psutil.Process(training).ppid(), signal.SIGKILL)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == 1, err
     reason = "mapush train was killed by SIGKILL" if victim == "training" else "WorkerCrashedError: The worker died"
     assert f"failed  {name}: {reason}" in out and "2 of 3 trials finished" in out
@@ -284,10 +273,10 @@ def test_a_trial_that_is_killed_is_data(tmp_path, cluster, victim):
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sweep_leaves_checkpoints_and_nothing_else_and_goes_on(tmp_path, number, code):
     folder, options = tmp_path / "sweeps" / "stopped", ["--seeds", "1-3", "--max-concurrent", "2", *long(480000)]
-    with started("sweep", "--results", tmp_path, "--name", "stopped", *options, start_new_session=True) as process:
-        wait_for(lambda: len(list(folder.glob("trials/*/mapush/*/*/*/*/models/rl_model_1600_steps"))) == 2, process)
-        os.killpg(process.pid, number)  # as a terminal does
-        out, err = process.communicate(timeout=120)
+    process = start("sweep", "--results", tmp_path, "--name", "stopped", *options, start_new_session=True)
+    wait_for(lambda: len(list(folder.glob("trials/*/mapush/*/*/*/*/models/rl_model_1600_steps"))) == 2, process)
+    os.killpg(process.pid, number)  # as a terminal does
+    out, err = process.communicate(timeout=120)
     assert process.returncode == code and "Traceback" not in err, err
     assert "stopping: the running trials write their checkpoints" in out
     assert f"go on with: mapush sweep --resume {folder}" in out and "0 of 3 trials finished" in out
