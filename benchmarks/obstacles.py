@@ -2,20 +2,21 @@
 
     python benchmarks/obstacles.py [--pairs 3] [--updates 4] [--with PART ...] [FIELD=VALUE ...]
 
-The preset is `long-way`. Without: the same with nothing in the way, no arena and no planner. Environment steps of 0.02 s
-for a second of wall time and, on a CPU, for a second of this process's CPU time, which other programs disturb less.
+The preset is `long-way`. Without: the same with nothing in the way, no arena and no planner. Environment steps of
+0.02 s for a second of wall time and, on a CPU, for a second of this process's CPU time, which others disturb less.
 """
 
 import argparse
 import statistics
 import time
 
+from training import NoRun, wait
+
 from mapush_stack.sim import simulators
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import config as configuration
 from mapush_stack.training import session
 from mapush_stack.training.trainer import Trainer
-from training import NoRun, wait
 
 NOTHING = "arena=null boxes=0 cylinders=0 gates=0 planner=direct observed=false patience=0 aligned=false"
 
@@ -53,7 +54,9 @@ def main():
             share.append(one / other)
         print(f"with {with_them[0]:,.0f}, without {without[0]:,.0f} env-steps/s: {shares[0][-1]:.0%}; "
               f"a CPU second {with_them[1]:,.0f} and {without[1]:,.0f}: {shares[1][-1]:.0%}", flush=True)  # fmt: skip
-    print(f"median: {statistics.median(shares[0]):.0%} of wall time's rate, {statistics.median(shares[1]):.0%} of CPU's")
+    print(
+        f"median: {statistics.median(shares[0]):.0%} of wall time's rate, {statistics.median(shares[1]):.0%} of CPU's"
+    )
 
 
 if __name__ == "__main__":

@@ -154,9 +154,7 @@ class Obstacles:
         narrow = torch.linalg.vector_norm(vectors[:, 0], dim=-1, keepdim=True)
         return WayAhead(far, vectors[:, 1], narrow, vectors[:, 2:]).appended(target)
 
-    def _aligned(
-        self, state: SimState, ahead: Tensor, yaw: Tensor, remember: bool
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+    def _aligned(self, state: SimState, ahead: Tensor, yaw: Tensor, remember: bool) -> Tuple[Tensor, Tensor, Tensor]:
         """The point `ahead` `[N, 2]` and one at `FAR`, aligned with a gap before them; yaw and urgency, `[N, 2]`.
 
         `yaw` `[N, 1]` is that of a pose, which counts where there is no narrow gap; `[N, 0]` without.

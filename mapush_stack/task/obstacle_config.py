@@ -49,7 +49,7 @@ class ObstacleConfig(Settings):
         180.0,
         gt=0,
         le=180,
-        description="with aligned the target is turned from the object by so much at most, degrees; below 180 the object "
+        description="with aligned a target is turned from the object by so much at most, degrees; below 180 the object "
         "keeps to the side to which it began to turn",
     )
 
