@@ -67,6 +67,8 @@ def make_env(config: ExperimentConfig, seed: Optional[int] = None, auto_reset: b
         raise UserError(f"config must be what load_config returns, not {config!r:.60}")
     if not isinstance(seed, (int, type(None))):
         raise UserError(f"seed={seed!r:.60} is not allowed: it must be a whole number")
+    if config.leader is not None:
+        raise UserError("config.leader must be None: the environment of a leader needs its trained team")
     chosen = config.training.seed if seed is None else seed
     return factory.make_env(config.task, config.object, config.sim, chosen, 0, auto_reset, config.team_kinds)
 

@@ -134,6 +134,8 @@ def evaluate_paths(
     idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
     for candidate in candidates:
         _check_idle(idle, len(candidate.config.team_kinds))
+        if frozen and candidate.config.leader is not None:
+            raise UserError(f"--frozen {frozen[0]} is for a team, and {candidate.path} is a leader's; give its team")
         if demonstrations is not None:
             if len(candidates) > 1:
                 raise UserError(f"--save-demonstrations keeps what one policy does; give one, not {len(candidates)}")

@@ -212,9 +212,17 @@ def _request(
     if initial.suffix == ".safetensors" and initial.is_file():
         return config.load(preset or "default", object_name, changes, parts), initial
     source, found = find_checkpoints(initial)
+    before = source.config()
+    if before.leader is not None:
+        raise UserError(f"--from {initial} is not allowed: it is a leader's run; give the run of a team")
     if preset:
-        return config.load(preset, object_name, changes, parts), found[-1][1]
-    return config.overridden(source.config(), changes, object_name, parts), found[-1][1]
+        settings = config.load(preset, object_name, changes, parts)
+    else:
+        settings = config.overridden(before, changes, object_name, parts)
+    if settings.leader is not None:
+        leader = settings.leader.model_copy(update={"team": before.learner})
+        settings = settings.model_copy(update={"leader": leader})
+    return settings, found[-1][1]
 
 
 def _conclude(console: Console, done: Any, evaluate: bool) -> None:

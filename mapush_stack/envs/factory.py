@@ -15,6 +15,7 @@ from ..sim.simulator import SimulationRequest
 from ..sim.simulators import SIMULATORS, choose
 from ..task.config import TaskConfig
 from ..task.random import STREAM_FRICTION, uniform
+from .leader import Led, LedEnv
 from .push_env import PushEnv
 
 
@@ -28,6 +29,7 @@ def make_env(
     team: Optional[Sequence[str]] = None,
     measure_work: bool = False,
     shapes: Optional[Shapes] = None,
+    led: Optional[Led] = None,
 ) -> PushEnv:
     """`sim.num_envs` pushing tasks on the simulator that `sim.backend` names.
 
@@ -41,6 +43,7 @@ def make_env(
         team: kind of each robot; without it the object's number of robots of the kind `sim.robot`.
         measure_work: see `SimulationRequest`.
         shapes: each environment's object, instead of those that the object's family draws.
+        led: a trained team for whose leader the environment is; None for a team's own.
 
     Raises:
         UserError: the simulator is not installed, cannot run here, or cannot simulate the team.
@@ -74,7 +77,8 @@ def make_env(
     simulator = kind.make(request)
     own = sum(part.mass for part in thing.body.parts)
     mass = torch.full((sim.num_envs,), own) if shapes is None else shapes.weight.sum(-1)
-    return PushEnv(task, thing.task, simulator, seed, first_env, auto_reset, mass)
+    arguments = (task, thing.task, simulator, seed, first_env, auto_reset, mass)
+    return PushEnv(*arguments) if led is None else LedEnv(led, *arguments)
 
 
 def make_simulator(

@@ -136,7 +136,10 @@ class PushEnv(TeamEnv):
         """
         self._check_started()
         shape = (self.num_envs, self.spec.num_agents, self.spec.action_size)
-        action = checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device)
+        return self._do(checked("action", "[num_envs, num_robots, action_size]", action, shape, self._target.device))
+
+    def _do(self, action: Tensor) -> Step:
+        """Hold a checked action for one decision."""
         commands = actions.command(self.config, self._command_limit, action.nan_to_num(), self._columns)
         if self._some_away:
             commands = commands * self.episodes.here.unsqueeze(-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional, Sequence, Tuple
 
 import torch
+from torch import Tensor
 
 from ..learning.vec_env import AgentSpec, EnvSpec, Mirror, TokenSet
 from ..task import actions, observations
@@ -17,11 +18,9 @@ from ..task.state import SimState
 
 def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> EnvSpec:
     """What a learner has to know of the environments of a task and a team."""
-    zero = torch.zeros(1, dtype=torch.int64)
-    start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
-    state = with_senses(start.state, robots)
-    observed = observations.observe(config, target_object, state, start.target).shape[-1] - state.senses.shape[-1]
-    values, numbers = global_state(config, target_object, state, start.target).shape[-2:]
+    state, target = start_of(config, target_object, robots)
+    observed = observations.observe(config, target_object, state, target).shape[-1] - state.senses.shape[-1]
+    values, numbers = global_state(config, target_object, state, target).shape[-2:]
     signs = observations.mirror_signs(config, target_object, robots)
     sets, present = _token_sets(config, target_object, len(robots))
     agents = tuple(
@@ -36,6 +35,13 @@ def team_spec(config: TaskConfig, target_object: ObjectTask, robots: Sequence[Ro
         for index, robot in enumerate(robots)
     )
     return EnvSpec(agents, (values, numbers), config.global_state == "observation", config.sensing.active)
+
+
+def start_of(config: TaskConfig, target_object: ObjectTask, robots: Sequence[RobotTask]) -> Tuple[SimState, Tensor]:
+    """State and target `[1, ...]` of some start, to see what is observed there."""
+    zero = torch.zeros(1, dtype=torch.int64)
+    start = draw_start(config, target_object, 0, zero, zero, torch.zeros(len(robots)))
+    return with_senses(start.state, robots), start.target
 
 
 def _token_sets(

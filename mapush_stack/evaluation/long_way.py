@@ -60,6 +60,8 @@ class Row(NamedTuple):
     """In `task.obstacles.planner`; empty for the team's own."""
     alone: bool = False
     """One robot instead of the team."""
+    led: bool = False
+    """The team with the leader that was trained for it; without it elsewhere."""
 
 
 ROWS = {
@@ -70,6 +72,7 @@ ROWS = {
     "ours": Row(""),
     "rrt star": Row("rrt_star"),
     "upstream policy": Row("network"),
+    "learned": Row("", led=True),
 }
 """What is compared, by name."""
 USUAL_ROWS = ("direct", "straight", "upstream", "one robot", "ours")
@@ -111,6 +114,11 @@ def configured(candidate: Candidate, name: str, row: str, layouts: int, changes:
         UserError: there is no such set, or the team cannot go that way.
 
     """
+    if ROWS[row].led and candidate.config.leader is None:
+        raise UserError(
+            f"the row `{row}` is for a leader's run, which {candidate.path} is not; train one by --with leader "
+            "(docs/long_way.md)"
+        )
     own = candidate.config.task.obstacles.planner
     planner = ROWS[row].planner or (own if own != "direct" else "fast_marching")
     radius = max(math.hypot(*vertex) for vertex in candidate.config.object.task.vertices)
@@ -157,14 +165,16 @@ def measure(
         UserError: there is no such set, or the team cannot go that way.
 
     """
+    candidate = candidate if ROWS[row].led else policies.alone(candidate)
     config = configured(candidate, name, row, layouts, changes)
+    candidate = candidate._replace(config=config)
     task, target_object, robots = config.task, config.object.task, len(config.team_kinds)
     sim = config.sim.model_copy(update={"num_envs": layouts})
-    env = make_env(task, config.object, sim, SEED, team=config.team_kinds)
+    env = make_env(task, config.object, sim, SEED, team=config.team_kinds, led=policies.led_by(candidate))
     with closing.ensured("the simulation", env.close):
         if ROWS[row].alone and robots > 1:
             env.absent = range(1, robots)
-        team = policies.policy(candidate._replace(config=config), env)
+        team = policies.policy(candidate, env)
         episodes = protocol.run_episodes(team.act, env)
         assert env.obstacles is not None
         straight = torch.linalg.vector_norm(env.obstacles.courses.goal, dim=-1).cpu() - task.success_distance

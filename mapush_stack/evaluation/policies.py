@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import List, NamedTuple, Optional
 
 from ..envs.factory import make_env
+from ..envs.leader import Led
 from ..envs.push_env import PushEnv
 from ..errors import UserError
 from ..learning.contract import TeamPolicy
 from ..learning.openrl import actor as openrl_actor
 from ..learning.registry import LEARNERS
-from ..training import checkpoint, config
+from ..training import checkpoint, config, session
 from ..training.config import ExperimentConfig
 from ..training.run_directory import find_checkpoints
 from .scripted import ScriptedTeam
@@ -75,7 +76,31 @@ def environment(candidate: Candidate, episodes: int, seed: int) -> PushEnv:
     task, sim = settings.task, settings.sim.model_copy(update={"num_envs": episodes})
     layouts = min(task.obstacles.layouts, max(episodes, _LAYOUTS))
     task = task.model_copy(update={"obstacles": task.obstacles.model_copy(update={"layouts": layouts})})
-    return make_env(task, settings.object, sim, seed, team=settings.team_kinds, measure_work=True)
+    led = led_by(candidate)
+    return make_env(task, settings.object, sim, seed, team=settings.team_kinds, measure_work=True, led=led)
+
+
+def led_by(candidate: Candidate) -> Optional[Led]:
+    """The team that a leader leads; None for a team's own policy.
+
+    Raises:
+        UserError: its weights are missing or damaged.
+
+    """
+    return session.led_by(candidate.config, _team_file(candidate)) if candidate.config.leader is not None else None
+
+
+def alone(candidate: Candidate) -> Candidate:
+    """The team of a leader, without it; a team itself."""
+    leader, file = candidate.config.leader, _team_file(candidate)
+    if leader is None or leader.team is None or file is None:
+        return candidate
+    return Candidate(file, -1, candidate.config.model_copy(update={"leader": None, "learner": leader.team}))
+
+
+def _team_file(candidate: Candidate) -> Optional[Path]:
+    """The weights of the team that a leader leads; None without."""
+    return None if candidate.config.leader is None else find_checkpoints(candidate.path)[0].initial_file
 
 
 def policy(candidate: Candidate, env: PushEnv) -> TeamPolicy:

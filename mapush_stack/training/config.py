@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 from pydantic import Field, ValidationError, model_validator
 
 from .. import presets
+from ..envs.leader_config import LeaderConfig
 from ..errors import UserError
 from ..learning.config import LearnerConfig
 from ..presets import Layer
@@ -81,6 +82,7 @@ class ExperimentConfig(Settings):
     task: TaskConfig = TaskConfig()
     sim: SimConfig
     learner: LearnerConfig
+    leader: Optional[LeaderConfig] = Field(None, description="what is trained leads a trained team; null: is the team")
     training: TrainingConfig
     evaluation: EvaluationConfig = EvaluationConfig()
 
@@ -119,6 +121,9 @@ class ExperimentConfig(Settings):
             raise ValueError(f"task.obstacles.planner=network is for 2 robots, not {robots}: choose another planner")
         if size is not None and size[1] > robots:
             raise ValueError(f"task.team_size must be at most the {robots} robots of the team, not {list(size)}")
+        if self.leader is not None and (self.learner.library != "native" or self.training.stages):
+            wrong = "training.stages" if self.training.stages else f"learner.library={self.learner.library}"
+            raise ValueError(f"{wrong} is not for a leader: leave it out")
         for index in range(len(self.training.stages)):
             self.stage(index)
         return self

@@ -11,16 +11,21 @@ import torch
 
 from ..device.process_group import ALONE, World
 from ..envs.factory import make_env
+from ..envs.leader import Led, leader_spec
 from ..envs.push_env import PushEnv
 from ..envs.spec import team_spec
 from ..errors import FaultError, UserError, of_fault
 from ..learning.contract import Examples, Learner, TrainingPlan
 from ..learning.registry import LEARNERS
+from ..learning.vec_env import EnvSpec
 from ..sim.robots import ROBOTS
+from ..sim.simulators import choose
 from ..system import closing
 from ..system.atomic import remove_leftovers
 from ..system.machine import asked_threads, usable_cpus
 from ..system.signals import StopRequest
+from ..task.config import ObjectTask, TaskConfig
+from ..task.robot import RobotTask
 from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .demonstrations import examples, load
@@ -80,13 +85,14 @@ def start(
             return Session(run, None, 0)
         return resume(run.path, display, world, wandb)
     shown = None if demonstrations is None else _shown(config, demonstrations)
-    with prepared(config, config.training.torch_threads, world) as (env, learner):
+    with prepared(config, config.training.torch_threads, world, initial) as (env, learner):
         path = ""
-        _load_weights(learner, initial)
         if shown is not None:
             error = learner.imitate(Examples(*(tensor.to(env.device) for tensor in shown)))
         if world.leads:
             weights = None if begins_anew else learner.model_state()
+            if config.leader is not None and initial is not None:
+                weights = checkpoint.load_model(initial)
             path = str(RunDirectory.create(results, config, command, weights).path)
         if shown is not None:
             count = len(shown.actions)
@@ -104,9 +110,8 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
     """
     run = RunDirectory(path)
     config = run.config()
-    with prepared(config, run.torch_threads() or config.training.torch_threads, world) as made:
+    with prepared(config, run.torch_threads() or config.training.torch_threads, world, run.initial_file) as made:
         env, learner = made
-        _load_weights(learner, run.initial_file)
         return _train(config, run, env, learner, display, world, wandb)
 
 
@@ -143,26 +148,55 @@ def _finished(run: RunDirectory, config: ExperimentConfig) -> bool:
 
 
 @contextlib.contextmanager
-def prepared(config: ExperimentConfig, threads: int, world: World = ALONE) -> Iterator[Tuple[PushEnv, Learner]]:
+def prepared(
+    config: ExperimentConfig, threads: int, world: World = ALONE, initial: Optional[Path] = None
+) -> Iterator[Tuple[PushEnv, Learner]]:
     """The environment and the learner of a training; nothing is on the disk yet.
 
     Args:
         config: the run.
         threads: torch's; 0 as `set_torch_threads` has it.
         world: the processes that train together.
+        initial: checkpoint or file of the weights to start from; for a leader those of its team.
 
     Raises:
-        UserError: the learner or the simulator is missing, or cannot do what is configured.
+        UserError: the learner or the simulator is missing, or cannot do what is configured; or the weights do not fit.
 
     """
     kind, plan = LEARNERS[config.learner.library], _plan(config, world)
     kind.check(config.learner, plan)
     set_torch_threads(threads)
     memory.check(config, kind.buffer_size(config.learner, plan.spec))
-    first_env = world.rank * config.sim.num_envs
-    env = make_env(config.task, config.object, config.sim, config.training.seed, first_env, team=config.team_kinds)
+    first_env, led, team = world.rank * config.sim.num_envs, led_by(config, initial), config.team_kinds
+    env = make_env(config.task, config.object, config.sim, config.training.seed, first_env, team=team, led=led)
     with closing.ensured("the simulation", env.close):
-        yield env, kind.make(config.learner, plan, env, world)
+        learner = kind.make(config.learner, plan, env, world)
+        if led is None:
+            _load_weights(learner, initial)
+        yield env, learner
+
+
+def led_by(config: ExperimentConfig, weights: Optional[Path]) -> Optional[Led]:
+    """The trained team that a leader of this configuration leads; None without a leader.
+
+    Raises:
+        UserError: there are no `weights`, or not those of this team.
+
+    """
+    if config.leader is None:
+        return None
+    learner = config.leader.team
+    if weights is None or learner is None:
+        raise UserError("a leader needs a trained team: give --from RUN, or --pretrained NAME")
+    if not config.task.obstacles.active:
+        raise UserError("a leader leads a team around obstacles, and there are none: task.obstacles.arena is null")
+    spec, state = _team_spec(config), checkpoint.load_model(weights)
+    try:
+        policy = LEARNERS[learner.library].policy(learner, spec, choose(config.sim).device, state)
+    except (RuntimeError, KeyError) as error:
+        raise checkpoint.does_not_fit(weights, error) from None
+    checkpoint.refuse_not_finite(state, weights)
+    return Led(config.leader, policy)
 
 
 def set_torch_threads(threads: int) -> None:
@@ -176,9 +210,8 @@ def set_torch_threads(threads: int) -> None:
 
 def _plan(config: ExperimentConfig, world: World) -> TrainingPlan:
     """What the learner has to know of the training."""
-    robots = [ROBOTS[kind].task for kind in config.team_kinds]
     return TrainingPlan(
-        spec=team_spec(config.task, config.object.task, robots),
+        spec=_team_spec(config) if config.leader is None else leader_spec(*_team(config)),
         num_envs=config.sim.num_envs,
         rollout_length=config.training.rollout_length,
         steps_per_update=config.steps_per_update * world.size,
@@ -189,6 +222,14 @@ def _plan(config: ExperimentConfig, world: World) -> TrainingPlan:
         task=task_name(config),
         experiment=config.experiment,
     )
+
+
+def _team_spec(config: ExperimentConfig) -> EnvSpec:
+    return team_spec(*_team(config))
+
+
+def _team(config: ExperimentConfig) -> Tuple[TaskConfig, ObjectTask, List[RobotTask]]:
+    return config.task, config.object.task, [ROBOTS[kind].task for kind in config.team_kinds]
 
 
 def _load_weights(learner: Learner, source: Optional[Path]) -> None:

@@ -234,7 +234,7 @@ class Trainer:
         wanted = metrics.pop(_STOP) > 0
         self.window.add(statistics)
         metrics.update(self.window.metrics())
-        metrics.update(reward_terms(statistics, self.env.spec.num_agents))
+        metrics.update(reward_terms(statistics, self.env.simulator.num_robots))
         rollout, learning = update.watch.seconds()
         metrics["perf/fps"] = self.steps_per_update / (rollout + learning)
         metrics["perf/rollout_seconds"] = rollout

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mapush_stack.envs import goals, obstacles, upper_network
+from mapush_stack.envs import goals, leader, obstacles, upper_network
 from mapush_stack.envs.episodes import Beginning
 from mapush_stack.guidance import grid
 from mapush_stack.task.geometry import Measures
@@ -27,7 +27,7 @@ def test_a_decision_stays_on_its_device(planner, aligned, monkeypatch):
         torch.minimum(zeros(2), torch.zeros(2))
     changes = [f"planner={planner}", "boxes=3", "gates=1", "cylinders=2", "observed=true", "patience=1", "layouts=6"]
     goal = f"task.goal={'pose' if aligned else 'position'}"
-    changes.append(f"aligned={str(aligned).lower()}")
+    changes += [f"aligned={str(aligned).lower()}", "turn_ahead=30"]
     config = small_config(*ARENA, goal, *(f"task.obstacles.{one}" for one in changes))
     slots = len(config.task.obstacles.slots)
     monkeypatch.setattr(grid, "settled", lambda before, time: True)
@@ -44,7 +44,10 @@ def test_a_decision_stays_on_its_device(planner, aligned, monkeypatch):
     around.start(rows, rows, rows, mask)
     passage = around.follow(path, zeros(5, 4, dtype=torch.bool), path.at(-1))
     now = Measures(*(zeros(6, 4) for _ in Measures._fields))
-    found = (*passage, around.target(path.at(-1)), around.reached(path, now).angle_error, around.goal)
+    target, here = around.target(path.at(-1)), zeros(4, 2)
+    seen = path.at(-1), target, None, here, around.goal, around.layout, leader.ring_points().to(META)
+    led = leader.observed(config.task, config.object.task, *seen)
+    found = (*passage, target, around.reached(path, now).angle_error, around.goal, led)
     assert all(tensor.device == META for tensor in found)
 
 
