@@ -15,7 +15,12 @@ HARDWARE = ["--set", "sim.go1.delay=0.03", "--set", "sim.go1.noise=1"]
 
 
 @pytest.mark.parametrize(
-    ("name", "seconds", "more"), [("cuboid-planar", 20.0, []), ("cuboid-go1", 1.0, []), ("cuboid-go1", 1.0, HARDWARE)]
+    ("name", "seconds", "more"),
+    [
+        pytest.param("cuboid-planar", 20.0, [], marks=pytest.mark.slow),
+        ("cuboid-go1", 1.0, []),
+        pytest.param("cuboid-go1", 1.0, HARDWARE, marks=pytest.mark.slow),
+    ],
 )
 def test_the_loop_keeps_time_and_pushes(name, seconds, more):
     told = json.loads(mapush("deploy", name, "--dry-run", "--seconds", seconds, "--seed", 3, "--json", *more)[0])
@@ -30,6 +35,7 @@ def test_the_loop_keeps_time_and_pushes(name, seconds, more):
         assert told["ticks"] == 50 and told["succeeded_after"] is None
 
 
+@pytest.mark.slow
 def test_the_loop_knows_poses_as_the_task_says():
     """A team that sees the object metres away from where it is does not push it; one that is told late pushes late."""
 
