@@ -139,6 +139,11 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
 def of_walker(name: str, kind: str) -> Graph:
     """The graph of a walking policy, `shipped` or a file's path, for a kind of robot."""
     machine: Any = ROBOTS[kind]
+    if name == "upstream":
+        raise UserError(
+            f"sim.{kind}.walking_policy=upstream is not exported: it is there to compare with MAPush's program; add "
+            f"sim.{kind}.walking_policy=blind"
+        )
     module = WalkerGraph(walking.load(name, kind, machine.walker))
     return Graph(module, module.values())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..errors import UserError, of_safetensors
 from ..system.limits import parse_json, shown
 from ..system.tensor_file import check_state, read_tensors
+from . import gait
 from .gait import MOST_FRAMES, NUM_JOINTS, SIGHTED, View
 
 _FORMAT, _FIRST_FORMAT = "mapush walking policy 2", "mapush walking policy 1"
@@ -40,6 +41,22 @@ class WalkingPolicy(nn.Module):
         """Actions `[..., 12]` for observations `[..., view.size]`."""
         action: Tensor = self.net(observation)
         return action
+
+    def at_rest(self, leading: Tuple[int, ...], device: torch.device) -> gait.Gait:
+        """See `gait.at_rest`."""
+        return gait.at_rest(leading, device, self.view)
+
+    def observe(self, body: gait.Proprioception, command: Tensor, now: gait.Gait) -> Tensor:
+        """See `gait.observe`."""
+        return gait.observe(body, command, now, self.view)
+
+    def advance(self, now: gait.Gait, action: Tensor, command: Tensor, observation: Tensor) -> gait.Gait:
+        """See `gait.advance`."""
+        return gait.advance(now, action, command, observation)
+
+    def targets(self, action: Tensor) -> Tensor:
+        """See `gait.joint_targets`."""
+        return gait.joint_targets(action)
 
 
 def save(policy: WalkingPolicy, path: Path) -> None:

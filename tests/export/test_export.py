@@ -220,6 +220,8 @@ def test_refusals(tmp_path, monkeypatch):
         "no-such", "--onnx", tmp_path / "out"
     )
     assert "did you mean cuboid-planar?" in refused("cuboid-plana", "--onnx", tmp_path / "out")
+    upstream = ("--set", "sim.go1.walking_policy=upstream")
+    assert "walking_policy=upstream is not exported" in refused("cuboid-go1", "--onnx", tmp_path / "out", *upstream)
     assert "--set are for teams" in refused("go1", "--onnx", tmp_path / "out", "--set", "sim.threads=1")
     monkeypatch.setenv("PYTHONPATH", str(blocked))
     needs = "mapush export needs onnxruntime, on Python 3.11 or newer: pip install 'mapush_stack[export]'"

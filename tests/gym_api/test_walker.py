@@ -9,7 +9,9 @@ import torch
 pytest.importorskip("mujoco")
 
 from mapush_stack.gym_api.walker import files, networks
+from mapush_stack.gym_api.walker.interface import UpstreamPolicy
 from mapush_stack.gym_api.walker.world import World
+from mapush_stack.locomotion import gait
 from tests.cli.runner import mapush
 from tests.gym_api import scenes
 
@@ -53,6 +55,22 @@ def test_the_files_are_the_networks_for_any_number_of_robots(written):
     assert actions.shape == (5, 12) and torch.allclose(actions, files.load()(history), atol=1e-5)
     for module in (adaptation, body):  # else `map_location` could not move them to a GPU
         assert 'prim::Constant[value="cpu"]' not in str(module.inlined_graph)
+
+
+def test_legs_act_on_them_as_mapush_does():
+    walker, random = UpstreamPolicy(), torch.Generator().manual_seed(0)
+    memory, history, command = walker.at_rest((3, 2), torch.device("cpu")), torch.zeros(6, 2100), torch.ones(3, 2, 3)
+    for _ in range(3):
+        body = gait.Proprioception(*(torch.randn(3, 2, size, generator=random) for size in (3, 3, 3, 12, 12)))
+        seen = walker.observe(body, command, memory)
+        frame = seen[..., -70:].flatten(0, 1)
+        assert torch.equal(frame[:, 42:66], torch.cat((memory.action.flatten(0, 1), history[:, -70:][:, 42:54]), -1))
+        assert frame[0, 3:8].tolist() == [2.0, 2.0, 0.25, 0.0, 3.0]
+        history = torch.cat((history[:, 70:], frame), dim=-1)
+        action = walker(seen)
+        assert torch.allclose(action.flatten(0, 1), files.load()(history), atol=1e-5)
+        memory = walker.advance(memory, action, command, seen)
+    assert torch.allclose(memory.phase, torch.tensor(0.18))
 
 
 @torch.no_grad()

@@ -125,10 +125,10 @@ def blind_file(tmp_path_factory):
     return file
 
 
-@pytest.mark.parametrize("kind", ["shipped", "blind"])
+@pytest.mark.parametrize("kind", ["shipped", "blind", "upstream"])
 def test_a_saved_team_walks_on_bit_for_bit(kind, blind_file):
     worse = [f"sim.go1.walking_policy={blind_file}", "sim.go1.delay=0.03", "sim.go1.noise=1"]
-    options = worse if kind == "blind" else []
+    options = worse if kind == "blind" else [f"sim.go1.walking_policy={kind}"]
     config, one = simulator(*options)
     ids = torch.arange(4)
     one.reset(ids, draw_start(config.task, config.object.task, 0, ids, torch.zeros_like(ids)).state)
@@ -136,9 +136,8 @@ def test_a_saved_team_walks_on_bit_for_bit(kind, blind_file):
     one.step(command, 30)
     saved = {name: tensor.clone() for name, tensor in one.state_dict().items()}
     path = one.step(command, 20)
-    assert {"history", "sent", "ticks"} & set(saved_names(saved)) == (
-        {"history", "sent", "ticks"} if kind == "blind" else set()
-    )
+    kept = {"shipped": set(), "blind": {"history", "sent", "ticks"}, "upstream": {"history"}}
+    assert {"history", "sent", "ticks"} & set(saved_names(saved)) == kept[kind]
     _, other = simulator(*options)
     other.load_state_dict(saved)
     for a, b in zip(path, other.step(command, 20)):
@@ -212,6 +211,19 @@ def test_the_shipped_policy_follows_commands(robot, dt):
     assert lateral.fallen == 0 and lateral.measured[1] == pytest.approx(0.3, rel=0.15)
     turn = tracking.track(sim, "turn", (0.0, 0.0, 0.5))
     assert turn.fallen == 0 and turn.measured[2] == pytest.approx(0.5, rel=0.15)
+
+
+def test_upstreams_interface_gives_way_to_what_is_pushed():
+    turned = []
+    for name in ("shipped", "upstream"):
+        _, sim = simulator(f"sim.go1.walking_policy={name}", "sim.threads=2")
+        tracking.start(sim, at_object=True)
+        state = sim.step(torch.tensor([0.5, 0.0, 0.3]).expand(4, 2, 3), 150)
+        assert not tracking.fallen(state).any()
+        turned.append(state.robot_rpy[-1, :, :, 2].mean(0))
+    (told, free), (untold, apart) = (part.tolist() for part in turned)
+    assert free == pytest.approx(0.9, abs=0.15) and told == pytest.approx(free, abs=0.1)
+    assert apart == pytest.approx(0.9, abs=0.25) and untold < told - 0.08
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,13 @@ from torch import Tensor
 
 from ...locomotion import gait
 from ...sim.rotation import conjugate, rotate_by_quaternion
-from .networks import COMMAND_SCALE, DEFAULT, FRAME, FRAMES, SCALE, STRIDE
+from .interface import Frames
+from .networks import DEFAULT, FRAME, FRAMES, SCALE, STRIDE
 
-_GAIT = (0.0, 3.0, 0.5, 0.0, 0.0, 0.5, 0.08 * 0.15, 0.0, 0.0, 0.25, 0.428, 0.0)
-"""Entries 6 to 17 of a frame (docs/task.md section 7)."""
 _DECIMATION, _GROUND = 4, 0.1
 """Physics steps in a control step, and the friction of the ground, which is averaged with the robot's."""
 _MAX_TORQUE = (20.0, 20.0, 25.0) * 4
 """N m."""
-_LEGS = (0.5, 0.0, 0.0, 0.5)
-"""Phases of FL, FR, RL and RR in the stride of a trot; stance is the first half."""
 
 
 class World:
@@ -42,7 +38,7 @@ class World:
         self._limit = torch.tensor(_MAX_TORQUE)
         self.command, self.push = torch.zeros(self._num, 3), torch.zeros(self._num, 3)
         self.phase = torch.zeros(self._num)
-        self.action, self._before = torch.zeros(self._num, 12), torch.zeros(self._num, 12)
+        self.action, self._frames = torch.zeros(self._num, 12), Frames()
         self._motor = torch.zeros(self._num, 12, 6)
         self.history = torch.zeros(self._num, FRAMES * FRAME)
         self.restart(torch.arange(self._num), torch.Generator().manual_seed(0))
@@ -84,7 +80,7 @@ class World:
         self._gym.set_actor_root_state_tensor_indexed(self._sim, self.roots, actors, count)
         self._gym.set_dof_state_tensor_indexed(self._sim, self.dofs.view(-1, 2), actors, count)
         self.history = self.history.clone()  # whoever keeps the last one keeps it as it was
-        for memory in (self.phase, self.history, self._motor, self.action, self._before):
+        for memory in (self.phase, self.history, self._motor, self.action):
             memory[which] = 0.0
 
     def body(self) -> gait.Proprioception:
@@ -102,25 +98,13 @@ class World:
 
     def observe(self, body: gait.Proprioception) -> Tensor:
         """The history `[num, 2100]` with the frame of now."""
-        frame = torch.cat(
-            (
-                body.gravity,
-                self.command * torch.tensor(COMMAND_SCALE),
-                torch.tensor(_GAIT).expand(self._num, 12),
-                body.joint_pos - self._default,
-                0.05 * body.joint_vel,
-                self.action,
-                self._before,
-                torch.sin(2 * math.pi * (self.phase.unsqueeze(-1) + torch.tensor(_LEGS))),
-            ),
-            dim=-1,
-        )
+        frame = self._frames(body, self.command, gait.Gait(self.action, self.phase, self.history))
         self.history = torch.cat((self.history[:, FRAME:], frame), dim=-1)
         return self.history
 
     def step(self, action: Tensor) -> None:
         """Act for one control step, 0.02 s; `push` `[num, 3]`, N, acts on the trunks meanwhile."""
-        self._before, self.action = self.action, action
+        self.action = action
         target = self._default + self._scale * action.clamp(-10.0, 10.0)
         bodies = len(self._force) // self._num
         for _ in range(_DECIMATION):

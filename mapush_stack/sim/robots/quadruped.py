@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Dict, List, NamedTuple, Sequence
+from typing import Any, Dict, List, NamedTuple, Sequence, Union
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from ...device.rows import overwrite
+from ...gym_api.walker.interface import UpstreamPolicy
 from ...locomotion import gait, hardware, policy
 from ...locomotion.kinematics import ENDS, SIDES, Legs
 from ...task.random import STREAM_JOINTS, STREAM_SENSORS, uniform
@@ -62,8 +63,8 @@ class QuadrupedSettings(RobotSettings):
     walking_policy: str = Field(
         "shipped",
         min_length=1,
-        description="`shipped`; `blind`, which is not told its velocity; the path of a .safetensors file; `none`: "
-        "actions of 0",
+        description="`shipped`; `blind`, which is not told its velocity; `upstream`, which walks and gives way as in "
+        "MAPush's program (docs/gym_api.md); the path of a .safetensors file; `none`: actions of 0",
     )
     stiffness: float = Field(20.0, gt=0, le=500, description="of the joint position servos, N m/rad")
     damping: float = Field(0.8, ge=0, le=50, description="of the joint position servos, N m s/rad")
@@ -114,9 +115,9 @@ class Quadruped(RobotKind[QuadrupedSettings]):
         """
         super().__init__(settings, placement)
         device = placement.device
-        self._walker = policy.load(settings.walking_policy, self.name, self.walker).to(device)
+        self._walker = _walker(settings.walking_policy, self.name, self.walker).to(device)
         shape = (placement.num_envs, placement.num_robots)
-        self._gait = gait.at_rest(shape, device, self._walker.view)
+        self._gait = self._walker.at_rest(shape, device)
         self._sent = torch.zeros(*shape, hardware.STEPS_LATE if settings.delay else 0, gait.NUM_JOINTS, device=device)
         """Actions that the motors may not have followed yet, the newest first."""
         self._delay, self._noise = (
@@ -206,9 +207,9 @@ class Quadruped(RobotKind[QuadrupedSettings]):
 
     def control(self, commands: Tensor, joints: Joints) -> Tensor:
         """See `RobotKind.control`: joint targets `[N, R, 12]`, rad; the gait advances."""
-        seen = gait.observe(self.sense(joints), commands, self._gait, self._walker.view)
+        seen = self._walker.observe(self.sense(joints), commands, self._gait)
         action: Tensor = self._walker(seen)
-        for memory, now in zip(self._gait, gait.advance(self._gait, action, commands, seen)):
+        for memory, now in zip(self._gait, self._walker.advance(self._gait, action, commands, seen)):
             memory.copy_(now)
         return self.follow(action)
 
@@ -227,7 +228,7 @@ class Quadruped(RobotKind[QuadrupedSettings]):
             actions = torch.cat((action.unsqueeze(-2), self._sent), dim=-2)
             self._sent.copy_(actions[..., :-1, :])
             action = hardware.late(actions, self._delay)
-        return gait.joint_targets(action)
+        return self._walker.targets(action)
 
     def _draws(self, stream: int, envs: Tensor, times: Tensor, count: int) -> Tensor:
         """So many random numbers for each of these robots in environments numbered `envs` `[n]`, `[n, R, count]`."""
@@ -252,6 +253,11 @@ class Quadruped(RobotKind[QuadrupedSettings]):
     def _memory(self) -> Dict[str, Tensor]:
         memory = {**self._gait._asdict(), "starts": self._starts, "sent": self._sent, "ticks": self._ticks}
         return {name: value for name, value in memory.items() if value.numel()}
+
+
+def _walker(name: str, robot: str, walker: str) -> Union[policy.WalkingPolicy, UpstreamPolicy]:
+    """What robots of the kind `robot` walk by; `name` as in the settings."""
+    return UpstreamPolicy() if name == "upstream" else policy.load(name, robot, walker)
 
 
 def proprioception(joints: Joints) -> gait.Proprioception:
