@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Tuple
 
 import numpy as np
 
 from .asset import Asset, copies
-from .types import RigidBodyProperties, RigidShapeProperties, Transform
+from .types import Quat, RigidBodyProperties, RigidShapeProperties, Transform, Vec3
 
 
 class Actor:
@@ -18,12 +17,16 @@ class Actor:
     def __init__(self, asset: Asset, pose: Transform, name: str, group: int, bits: int, index: int) -> None:
         """`group` and `bits` say with what it collides; `index` counts all actors of the simulation."""
         self.asset, self.name, self.group, self.index = asset, name, group, index
-        self.pose = deepcopy(pose)  # the program may use the same one for its next actor
-        self.shapes: List[RigidShapeProperties] = copies(asset.shape_properties)
-        for shape in self.shapes:
-            shape.filter = shape.filter | max(0, int(bits))  # -1: as the asset says
+        # The program may use the same one for its next actor.
+        self.pose = Transform(Vec3(*pose.p), Quat(*pose.r))
+        self.shapes: List[RigidShapeProperties] = asset.shape_properties
+        """Never changed, only exchanged, because actors share them; `bodies` too."""
+        if bits > 0:  # -1: as the asset says
+            self.shapes = copies(asset.shape_properties)
+            for shape in self.shapes:
+                shape.filter |= int(bits)
         self.dofs: np.ndarray = asset.dof_properties()
-        self.bodies: List[RigidBodyProperties] = asset.body_properties()
+        self.bodies: List[RigidBodyProperties] = asset.bodies
         self.scale = 1.0
         self.colours: Dict[int, Tuple[float, ...]] = {}
         """Of bodies in pictures: red, green, blue."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..device.replay import no_garbage_collection
 from ..sim.gpu import import_warp
-from ..sim.warp import DERIVED
+from ..sim.warp import DERIVED, SPARSE_ABOVE, most_moving
 from .engine import STATE, Engine, ask_for_forces
 from .kinematics import Kinematics, Motion
 
@@ -31,8 +31,12 @@ class WarpEngine(Engine):
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int) -> None:
         """`device` is a CUDA device, or the CPU, which is slow and there for tests."""
         self._warp, self._mjw = import_warp()
+        import mujoco
+
         ask_for_forces(spec)
         self.model, self.device, self._num_envs = spec.compile(), device, num_envs
+        if self.model.nv > SPARSE_ABOVE:
+            self.model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
         self._wp_device = self._warp.device_from_torch(device)
         limited = int(self.model.jnt_limited.sum()) + int((self.model.dof_frictionloss > 0).sum())
         self._contacts, self._rows = contacts, 2 * contacts + limited
@@ -51,9 +55,10 @@ class WarpEngine(Engine):
 
         kept = getattr(self, "state", {})
         fresh = mujoco.MjData(self.model)
+        entries = self._rows * most_moving(self.model)
         with self._warp.ScopedDevice(self._wp_device):
             self._d = self._mjw.put_data(
-                self.model, fresh, nworld=self._num_envs, nconmax=self._contacts, njmax=self._rows
+                self.model, fresh, nworld=self._num_envs, nconmax=self._contacts, njmax=self._rows, njmax_nnz=entries
             )
         share = self._warp.to_torch
         self.state = {}

@@ -14,7 +14,7 @@ from torch import Tensor
 from . import activation, mjcf, terrain, urdf
 from .actor import Actor, Env
 from .actor_calls import ActorCalls
-from .asset import Asset, copies, primitive
+from .asset import Asset, copies, kept, primitive
 from .camera import CameraCalls
 from .matrices import MatrixCalls
 from .simulation import Handle, Simulation
@@ -412,9 +412,10 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
     ) -> bool:
         """Masses and centres of an actor's bodies; with `recomputeInertia` their inertias grow with the masses."""
         own = env.actors[actor]
-        own.bodies = copies(_as_many(properties, own.bodies, "bodies"))
-        for body, inertia in zip(own.bodies, own.asset.masses) if recomputeInertia else ():
-            body.inertia = Mat33.of(inertia.tensor * (body.mass / inertia.mass))
+        own.bodies = kept(own.bodies, _as_many(properties, own.bodies, "bodies"))
+        for body, first, inertia in zip(own.bodies, own.asset.bodies, own.asset.masses) if recomputeInertia else ():
+            if body is not first:
+                body.inertia = Mat33.of(inertia.tensor * (body.mass / inertia.mass))
         env.sim.dirty[env.index] = None
         return True
 
@@ -429,7 +430,7 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
     def set_actor_rigid_shape_properties(self, env: Env, actor: int, properties: List[RigidShapeProperties]) -> bool:
         """Friction and restitution of an actor's shapes, also while it runs; `filter` before `prepare_sim`."""
         own = env.actors[actor]
-        given = copies(_as_many(properties, own.shapes, "shapes"))
+        given = kept(own.shapes, _as_many(properties, own.shapes, "shapes"))
         if env.sim.layouts and any(int(a.filter) != int(b.filter) for a, b in zip(given, own.shapes)):
             raise UnsupportedError("another filter of a shape after prepare_sim", "set it before")
         own.shapes = given

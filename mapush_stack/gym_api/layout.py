@@ -6,7 +6,7 @@ MuJoCo's are (w, x, y, z), with the velocity of the frame, and spins in the body
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,6 +19,8 @@ from .actor import Actor, Env
 from .engine import Engine
 from .kinematics import multiply
 from .types import DofDriveMode, RigidBodyProperties
+
+T = TypeVar("T")
 
 
 class Slots:
@@ -51,6 +53,13 @@ def _longs(values: Sequence[object], device: torch.device) -> Tensor:
 def _numbers(body: RigidBodyProperties) -> List[float]:
     """Mass, centre and inertia: 13 numbers."""
     return [body.mass, *body.com, *body.inertia.x, *body.inertia.y, *body.inertia.z]
+
+
+def _table(rows: List[List[T]], read: Callable[[T], Sequence[float]]) -> np.ndarray:
+    """What `read` says of each object in each row; of one that occurs often it is asked once."""
+    each = {id(one): one for row in rows for one in row}
+    places = {number: place for place, number in enumerate(each)}
+    return np.array([read(one) for one in each.values()])[[[places[id(one)] for one in row] for row in rows]]
 
 
 def _principal(tensor: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -153,12 +162,11 @@ class Layout:
         return np.array(rows, dtype=int).reshape(-1, 3).T
 
     def _apply_shapes(self, envs: List[Env], rows: Tensor) -> None:
-        per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
-        if not per_env or not per_env[0]:
+        if not envs or not any(actor.shapes for actor in self.actors):
             return
         engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
-        friction = np.array([[float(shape.friction) for shape in shapes] for shapes in per_env])
-        bounce = np.array([[float(shape.restitution) for shape in shapes] for shapes in per_env])
+        per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
+        friction, bounce = np.moveaxis(_table(per_env, lambda shape: (shape.friction, shape.restitution)), -1, 0)
         surface = self.scene.surface
         kind = engine.float_type
         ground = torch.tensor(0.5 * (friction + surface.friction), dtype=kind, device=engine.device)
@@ -169,16 +177,16 @@ class Layout:
             pair = engine.field("pair_friction")
             for column in range(2):
                 pair[rows[:, None], numbers[None, :], column] = mean
-        ratio = np.vectorize(scene.damping_ratio)
+        ratio = scene.damping_ratio
         floor = ratio(0.5 * (bounce + surface.restitution))
         self._write("geom_solref", (rows[:, None], geoms[None, :], _longs([1], engine.device)), floor, 1.0)
         if len(ids):
-            mean = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
-            self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), mean, 1.0)
+            shapes = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
+            self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), shapes, 1.0)
 
     def _apply_bodies(self, envs: List[Env], rows: Tensor) -> bool:
         """Masses, centres and inertias; returns whether a field was written."""
-        given = np.array([[_numbers(body) for actor in env.actors for body in actor.bodies] for env in envs])
+        given = _table([[body for actor in env.actors for body in actor.bodies] for env in envs], _numbers)
         assets = [inertia for actor in self.actors for inertia in actor.asset.masses]
         own = np.array([[inertia.mass, *inertia.centre, *inertia.tensor.flatten()] for inertia in assets])
         self._com[rows] = torch.tensor(given[..., 1:4], dtype=self._com.dtype, device=self._com.device)
@@ -295,7 +303,8 @@ class Layout:
     def dofs(self) -> Tensor:
         """Angles and speeds of the degrees of freedom `[N, D, 2]`."""
         state, slots = self.engine.state, self.slots
-        return torch.stack((state["qpos"][:, slots.joint_qpos], state["qvel"][:, slots.joint_qvel]), dim=-1).float()
+        parts = (_of(state["qpos"], slots.joint_qpos), _of(state["qvel"], slots.joint_qvel))
+        return torch.stack(parts, dim=-1).float()
 
     def set_dofs(self, values: Tensor, rows: Tensor, slots: Tensor) -> None:
         """Write `[N, D, 2]` into actors `slots` `[K]` of copies `rows` `[K]`; the other actors' rows are not read."""
@@ -395,10 +404,9 @@ def _of(values: Tensor, columns: Tensor) -> Tensor:
 
 def tables(layouts: List[Layout], count: int, device: torch.device) -> Dict[str, Tensor]:
     """For each actor of the simulation: the number of its layout, its copy and its place there."""
-    found = {name: torch.zeros(count, dtype=torch.long, device=device) for name in ("layout", "row", "slot")}
+    found = np.zeros((3, count), dtype=int)
     for number, layout in enumerate(layouts):
         for row, env in enumerate(layout.envs):
             for slot, actor in enumerate(env.actors):
-                for name, value in (("layout", number), ("row", row), ("slot", slot)):
-                    found[name][actor.index] = value
-    return found
+                found[:, actor.index] = number, row, slot
+    return {name: torch.tensor(values, device=device) for name, values in zip(("layout", "row", "slot"), found)}

@@ -6,7 +6,6 @@ friction: PhysX takes the mean of two coefficients, MuJoCo would take the larger
 
 from __future__ import annotations
 
-import math
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
@@ -271,9 +270,7 @@ def springs(rows: Any) -> np.ndarray:
     return np.where(np.isin(rows["driveMode"], DRIVEN), 0.0, rows["stiffness"])
 
 
-def damping_ratio(restitution: float) -> float:
-    """The damping ratio of a spring from which a body bounces with this share of its speed."""
-    if restitution <= 0:
-        return 1.0
-    logarithm = math.log(min(restitution, 0.99))
-    return -logarithm / math.sqrt(math.pi**2 + logarithm**2)
+def damping_ratio(restitution: np.ndarray) -> np.ndarray:
+    """The damping ratios of springs from which a body bounces with these shares of its speed."""
+    logarithm = np.log(np.clip(restitution, 1e-300, 0.99))
+    return np.where(restitution > 0, -logarithm / np.sqrt(np.pi**2 + logarithm**2), 1.0)

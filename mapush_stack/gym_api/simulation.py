@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
+from functools import partial
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from ..sim.rotation import rotate_by_quaternion
 from . import activation, scene, terrain
@@ -22,15 +24,45 @@ _TILE = 100
 
 
 class Handle:
-    """A tensor before `gymtorch.wrap_tensor` makes it visible; what nobody looks at is not computed."""
+    """A tensor that its `refresh_` call keeps up to date; what nobody looks at is not computed."""
 
-    def __init__(self, tensor: Tensor) -> None:
-        self.tensor, self.seen = tensor, False
+    def __init__(self, tensor: Tensor, fill: Optional[Callable[[], None]] = None) -> None:
+        """`fill` computes the tensor; without it somebody else does in every case."""
+        self.tensor, self._fill, self.seen = tensor, fill, fill is None
 
     def wrap(self) -> Tensor:
-        """The tensor, kept up to date from now on by its `refresh_` call."""
-        self.seen = True
+        """The tensor, as `gymtorch.wrap_tensor` gives it to the program: its first use counts as a look."""
+        if self.seen:
+            return self.tensor
+        unread = Tensor._make_subclass(_Unread, self.tensor)
+        unread.handle = self
+        return unread
+
+    def look(self) -> Tensor:
+        """The tensor; it is computed now, from the state as it is, and then by each `refresh_` call."""
+        if not self.seen and self._fill is not None:
+            self.seen = True
+            self._fill()
         return self.tensor
+
+
+class _Unread(Tensor):
+    """A program's tensor that it may never use: MAPush holds the states of all bodies, and reads none."""
+
+    handle: Handle
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None
+    ) -> Any:
+        del types
+        looked = [one.handle.look() if isinstance(one, cls) else one for one in args]
+        if all(one is other for one, other in zip(looked, args)):  # it is deeper, as in torch.cat([...])
+            looked, kwargs = tree_map(lambda one: one.handle.look() if isinstance(one, cls) else one, (looked, kwargs))
+        return function(*looked, **(kwargs or {}))
+
+    __torch_dispatch__ = __torch_function__  # type: ignore[assignment]
+    """For TorchScript, whose functions do not ask the first."""
 
 
 Given = Union[Tensor, Handle]
@@ -128,14 +160,10 @@ class Simulation:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float32, device=self.device)
 
-        self.handles = {
-            "roots": Handle(zeros(self.num_actors, 13)),
-            "dofs": Handle(zeros(self.num_dofs, 2)),
-            "bodies": Handle(zeros(self.num_bodies, 13)),
-            "contacts": Handle(zeros(self.num_bodies, 3)),
-            "dof_forces": Handle(zeros(self.num_dofs)),
-            "sensors": Handle(zeros(self.num_sensors, 6)),
-        }
+        sizes = {"bodies": (self.num_bodies, 13), "contacts": (self.num_bodies, 3), "dof_forces": (self.num_dofs,)}
+        sizes["sensors"] = (self.num_sensors, 6)
+        self.handles = {name: Handle(zeros(*size), partial(self._fill, name)) for name, size in sizes.items()}
+        self.handles.update(roots=Handle(zeros(self.num_actors, 13)), dofs=Handle(zeros(self.num_dofs, 2)))
         self.force, self.position, self.velocity = zeros(self.num_dofs), zeros(self.num_dofs), zeros(self.num_dofs)
         self.push_force, self.push_torque = zeros(self.num_bodies, 3), zeros(self.num_bodies, 3)
         self.pushed = False
@@ -143,11 +171,13 @@ class Simulation:
         self.refresh("dofs")
 
     def refresh(self, name: str) -> None:
-        """Fill one of the tensors from the state as it is."""
+        """Fill one of the tensors from the state as it is, if somebody looks at it."""
         self.check()
+        if self.handles[name].seen:
+            self._fill(name)
+
+    def _fill(self, name: str) -> None:
         handle = self.handles[name]
-        if not handle.seen and name not in ("roots", "dofs"):
-            return
         by_name: Dict[str, Callable[[Layout], Tensor]] = {
             "contacts": Layout.contact_forces,
             "dof_forces": Layout.joint_forces,
@@ -275,7 +305,7 @@ def _rows_of(values: Given, count: int, columns: int) -> Tensor:
         ValueError: there are more or fewer.
 
     """
-    tensor = values.tensor if isinstance(values, Handle) else values
+    tensor = values.look() if isinstance(values, Handle) else values
     if tensor.numel() != count * columns:
         raise ValueError(
             f"a setter needs the values of the whole simulation, {count} x {columns} numbers, also to set a few of "

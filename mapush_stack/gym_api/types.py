@@ -181,7 +181,7 @@ class Vec3:
         return Vec3(-self.x, -self.y, -self.z)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vec3) and tuple(self) == tuple(other)
+        return isinstance(other, Vec3) and self.x == other.x and self.y == other.y and self.z == other.z
 
     def __hash__(self) -> int:
         return hash(tuple(self))
@@ -331,6 +331,12 @@ class Mat33:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         return np.stack([np.array(tuple(row)) for row in (self.x, self.y, self.z)]).astype(dtype or np.float64)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mat33) and self.x == other.x and self.y == other.y and self.z == other.z
+
+    def __hash__(self) -> int:
+        return hash((self.x, self.y, self.z))
 
     @staticmethod
     def of(matrix: np.ndarray) -> Mat33:

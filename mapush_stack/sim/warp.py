@@ -239,6 +239,7 @@ def most_moving(model: Any) -> int:
         chain[body] = chain[model.body_parentid[body]] + int(model.body_dofnum[body])
     moving = np.array(chain)[model.geom_bodyid]
     meet = (model.geom_contype[:, None] & model.geom_conaffinity) != 0
+    meet[model.pair_geom1, model.pair_geom2] = True
     together: int = ((meet | meet.T) * (moving[:, None] + moving)).max()
     return together
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mapush_stack.gym_api import gymtorch
+from mapush_stack.gym_api.layout import Layout
 from tests.gym_api.scenes import BODIES, DOFS, ROOT, World, box, gym, gymapi, load, options, quadruped
 
 mujoco = pytest.importorskip("mujoco", reason="MuJoCo 4 needs Python 3.11")
@@ -227,3 +228,24 @@ def test_what_a_program_changes_after_it_was_given_changes_nothing():
     gym.apply_rigid_body_force_tensors(world.sim, torch.tensor([[1.0, 0, 0]] * 2), None, gymapi.ENV_SPACE)
     world.step()
     np.testing.assert_allclose(world.read(ROOT)[:, 7], [0.005, 0.0025], rtol=1e-3)
+
+
+@torch.jit.script
+def _second_row(states: torch.Tensor) -> torch.Tensor:
+    return states[1:2] * 1.0
+
+
+@pytest.mark.parametrize("look", [lambda t: t[1:2], lambda t: torch.cat([t, t])[1:2], _second_row], ids=["view", "list", "script"])
+def test_states_that_a_program_holds_and_never_uses_are_not_computed(mixed, monkeypatch, look):
+    computed = []
+    bodies = Layout.bodies
+    monkeypatch.setattr(Layout, "bodies", lambda self: computed.append(1) or bodies(self))
+    states = mixed.read(BODIES)
+    mixed.step()
+    mixed.read(BODIES)
+    assert not computed
+    assert look(states)[0, 6] > 0.5 and len(computed) == 3  # the quaternion's w, for each of three layouts
+    view = states[:, 2]
+    mixed.move(0, pos=(0, 0, 3))
+    gym.refresh_rigid_body_state_tensor(mixed.sim)
+    assert len(computed) == 6 and view[0] == 3.0
