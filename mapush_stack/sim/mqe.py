@@ -8,21 +8,28 @@ configuration classes are derived from and stay as published.
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Sequence
 from xml.etree import ElementTree
 
 from ..errors import UserError
-from .config import ObjectBody, PartConfig
+from ..task.obstacles import AROUND, HEIGHT, present
+from .config import PartConfig
+from .contacts import OBSTACLE_FRICTION
 from .isaacgym_import import stdout_as_stderr
 from .rotation import conjugate, rotate_by_quaternion
 from .simulator import SimulationRequest
 
 TASK = "go1push_mid"
 """MAPush's name of the task."""
+OBJECT, OBSTACLES = "object.urdf", "obstacles{}.urdf"
+"""Files of the object, and of each environment's obstacles."""
+_GROUND = 11.9
+"""MAPush's ground reaches so far from where the object starts; walls stand around it. m."""
 MAX_COMMAND = 1.0
 """MAPush clips the commands of its walking controller to this, m/s and rad/s."""
 _WALKING = "mqe/utils/locomotion_checkpoints/walk_these_ways"
@@ -82,8 +89,8 @@ def _check_contact_pairs(base_task: Any, root: Path) -> None:
         raise UserError(str(error)) from None
 
 
-def make_task(root: Path, body_file: Path, request: SimulationRequest) -> Any:
-    """MAPush's `Go1Object` environment with the object of `body_file` (see `write_urdf`)."""
+def make_task(root: Path, folder: Path, request: SimulationRequest) -> Any:
+    """MAPush's `Go1Object` environment with the object and the obstacles whose URDF files are in a folder."""
     from isaacgym import gymapi
     from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
     from mqe.envs.npc.go1_object import Go1Object
@@ -103,27 +110,37 @@ def make_task(root: Path, body_file: Path, request: SimulationRequest) -> Any:
         num_threads=request.sim.threads,  # 0 leaves MAPush's own number
         subscenes=0,
     )
-    configuration = derive(Go1PushMidCfg, root, body_file, request.sim.num_envs, len(request.team))
-    task, _ = make_env(_bodies_and_walking(Go1Object, request.friction.tolist()), configuration, arguments)
+    around = request.layout is not None
+    configuration = derive(Go1PushMidCfg, root, folder / OBJECT, request.sim.num_envs, len(request.team), around)
+    published = _with_obstacles(Go1Object, folder) if around else Go1Object
+    task, _ = make_env(_bodies_and_walking(published, request.friction.tolist()), configuration, arguments)
     return task
 
 
-def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int) -> type:
-    """MAPush's configuration for this object and team.
+def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int, around: bool = False) -> type:
+    """MAPush's configuration for this object and team, perhaps with obstacles `around`.
 
     MAPush's `task/*/train.sh` overwrite the published file with that of the object trained last. Of what differs
     between those files, only the starts of object and target are used.
     """
     state = published.init_state
+    things = list(state.init_states_npc[:2])
+    if around:  # all obstacles of an environment are one more thing, on the floor where the object starts
+        things.append(copy.copy(things[0]))
+        things[-1].pos = [*things[0].pos[:2], 0.0]
     changes: Dict[str, Dict[str, Any]] = {
         "env": {
             "num_envs": num_envs,
             "num_agents": num_robots,
-            "num_npcs": 2,
+            "num_npcs": len(things),
             "record_video": False,
         },
         "asset": {"file_npc": str(body_file), "npc_collision": True, "fix_npc_base_link": False, "npc_gravity": True},
-        "init_state": {"multi_init_state": True, "init_states": [state.init_states[0]] * num_robots},
+        "init_state": {
+            "multi_init_state": True,
+            "init_states": [state.init_states[0]] * num_robots,
+            "init_states_npc": things,
+        },
         "goal": {"sequential_goal_pos": False, "received_goal_pos": False},
         "control": {
             "control_type": "C",
@@ -173,16 +190,62 @@ def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
     return BodiesAndWalking
 
 
-def write_urdf(body: ObjectBody, path: Path) -> None:
+def _with_obstacles(published: type, folder: Path) -> type:
+    """MAPush's environment class with the obstacles of each environment, which nothing moves."""
+    from isaacgym import gymapi
+
+    options = gymapi.AssetOptions()
+    options.fix_base_link = options.collapse_fixed_joints = True
+
+    class WithObstacles(published):  # type: ignore[misc] # a class of MAPush's, known at run time only
+        def _create_npc(self, env_handle: Any, env_id: int) -> Any:
+            asset = self.gym.load_asset(self.sim, str(folder), OBSTACLES.format(env_id), options)
+            shapes = self.gym.get_asset_rigid_shape_properties(asset)
+            for shape in shapes:
+                shape.friction = OBSTACLE_FRICTION
+            self.gym.set_asset_rigid_shape_properties(asset, shapes)
+            place = gymapi.Transform()
+            place.p = gymapi.Vec3(*(self.env_origins[env_id] + self.base_init_state_npc[-1, :3]).tolist())
+            handles = super()._create_npc(env_handle, env_id)
+            return [*handles, self.gym.create_actor(env_handle, asset, place, "obstacles", env_id, 0, 0)]
+
+    return WithObstacles
+
+
+def obstacle_parts(request: SimulationRequest, env: int) -> List[PartConfig]:
+    """The obstacles of an environment, from where its object starts.
+
+    Raises:
+        UserError: the arena is larger than MAPush's ground.
+
+    """
+    assert request.layout is not None
+    layout, parts = request.layout.at(env), []
+    furthest = float(layout.centre[:AROUND].abs().max())
+    if furthest > _GROUND:
+        raise UserError(
+            f"task.obstacles.arena reaches {furthest:.1f} m from where the object starts, and MAPush's ground "
+            f"{_GROUND:g} m: make it smaller, or use sim.backend=mujoco or warp"
+        )
+    for there, (x, y), yaw, (a, b), is_round in zip(present(layout).tolist(), *(one.tolist() for one in layout)):
+        if there:
+            size = (a, HEIGHT) if is_round else (2 * a, 2 * b, HEIGHT)
+            shape: Any = "cylinder" if is_round else "box"
+            place, turn, inertia = (x, y, 0.5 * HEIGHT), math.degrees(yaw), (1.0, 1.0, 1.0)
+            parts.append(PartConfig(shape=shape, size=size, position=place, yaw=turn, mass=1.0, inertia=inertia))
+    return parts
+
+
+def write_urdf(parts: Sequence[PartConfig], path: Path) -> None:
     """Write the object as a URDF: a link for each part, fixed to the first, as MAPush does.
 
     The first link's frame is the object's. Isaac Gym's root velocity is that of the object's frame if the first part's
     centre of mass is there too, as in all of MAPush's objects.
     """
     robot = ElementTree.Element("robot", name="object")
-    if any(part.shape == "prism" for part in body.parts):
+    if any(part.shape == "prism" for part in parts):
         raise UserError("sim.backend=isaacgym knows boxes and cylinders, not prisms; choose mujoco or warp")
-    for number, part in enumerate(body.parts):
+    for number, part in enumerate(parts):
         _add_link(robot, f"part{number}", part)
         if number:
             joint = ElementTree.SubElement(robot, "joint", name=f"fixed{number}", type="fixed")
