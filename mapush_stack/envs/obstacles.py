@@ -88,8 +88,7 @@ class Obstacles:
             outlines = torch.tensor(target_object.vertices, device=device)
         else:
             drawn, fitting = passable(config, drawn, outlines.cpu())
-        layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
-        self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
+        self.courses = drawn.to(device)
         self._planner = make_planner(config, self.courses, seed)
         goals, numbers = drawn.goal, torch.arange(len(drawn.goal))
         if config.goal == "pose":

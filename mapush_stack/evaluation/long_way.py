@@ -177,7 +177,7 @@ def measure(
         team = policies.policy(candidate, env)
         episodes = protocol.run_episodes(team.act, env)
         assert env.obstacles is not None
-        course = env.obstacles.courses.cpu()
+        course = env.obstacles.courses.to("cpu")
         straight = torch.linalg.vector_norm(course.goal, dim=-1) - task.success_distance
     parts = {name: torch.ones(layouts, dtype=torch.bool)}
     if name == _RAW:

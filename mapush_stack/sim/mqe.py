@@ -28,8 +28,6 @@ TASK = "go1push_mid"
 """MAPush's name of the task."""
 OBJECT, OBSTACLES = "object.urdf", "obstacles{}.urdf"
 """Files of the object, and of each environment's obstacles."""
-_GROUND = 11.9
-"""MAPush's ground reaches so far from where the object starts; walls stand around it. m."""
 MAX_COMMAND = 1.0
 """MAPush clips the commands of its walking controller to this, m/s and rad/s."""
 _WALKING = "mqe/utils/locomotion_checkpoints/walk_these_ways"
@@ -110,37 +108,31 @@ def make_task(root: Path, folder: Path, request: SimulationRequest) -> Any:
         num_threads=request.sim.threads,  # 0 leaves MAPush's own number
         subscenes=0,
     )
-    around = request.layout is not None
-    configuration = derive(Go1PushMidCfg, root, folder / OBJECT, request.sim.num_envs, len(request.team), around)
-    published = _with_obstacles(Go1Object, folder) if around else Go1Object
-    task, _ = make_env(_bodies_and_walking(published, request.friction.tolist()), configuration, arguments)
+    configuration = derive(Go1PushMidCfg, root, folder / OBJECT, request.sim.num_envs, len(request.team))
+    bodies: Any = Go1Object
+    if request.layout is not None:
+        configuration = _around(configuration, float(request.layout.centre[:, :AROUND].abs().max()))
+        bodies = _with_obstacles(Go1Object, folder)
+    task, _ = make_env(_bodies_and_walking(bodies, request.friction.tolist()), configuration, arguments)
     return task
 
 
-def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int, around: bool = False) -> type:
-    """MAPush's configuration for this object and team, perhaps with obstacles `around`.
+def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int) -> Any:
+    """MAPush's configuration for this object and team.
 
     MAPush's `task/*/train.sh` overwrite the published file with that of the object trained last. Of what differs
     between those files, only the starts of object and target are used.
     """
     state = published.init_state
-    things = list(state.init_states_npc[:2])
-    if around:  # all obstacles of an environment are one more thing, on the floor where the object starts
-        things.append(copy.copy(things[0]))
-        things[-1].pos = [*things[0].pos[:2], 0.0]
     changes: Dict[str, Dict[str, Any]] = {
         "env": {
             "num_envs": num_envs,
             "num_agents": num_robots,
-            "num_npcs": len(things),
+            "num_npcs": 2,
             "record_video": False,
         },
         "asset": {"file_npc": str(body_file), "npc_collision": True, "fix_npc_base_link": False, "npc_gravity": True},
-        "init_state": {
-            "multi_init_state": True,
-            "init_states": [state.init_states[0]] * num_robots,
-            "init_states_npc": things,
-        },
+        "init_state": {"multi_init_state": True, "init_states": [state.init_states[0]] * num_robots},
         "goal": {"sequential_goal_pos": False, "received_goal_pos": False},
         "control": {
             "control_type": "C",
@@ -154,8 +146,37 @@ def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robot
         "obs": {},
         "privileged_obs": {},
     }
+    return _changed(published, changes)
+
+
+def _changed(published: Any, changes: Dict[str, Dict[str, Any]]) -> Any:
     sections = {name: type(name, (getattr(published, name),), values) for name, values in changes.items()}
     return type("Configuration", (published,), sections)
+
+
+def _around(derived: Any, reach: float) -> Any:
+    """A configuration with obstacles up to `reach` m from where the object starts, and ground for them.
+
+    All obstacles of an environment are one more thing.
+    """
+    half, track = max(0.5 * derived.terrain.map_size[0], math.ceil(reach) + 1.0), derived.terrain.BarrierTrack_kwargs
+    ground = {
+        **track,
+        "track_width": 2 * half,
+        "init": {**track["init"], "room_size": (track["init"]["room_size"][0], 2 * half)},
+        "plane": {**track["plane"], "block_length": 2 * half},
+    }
+    things = [copy.copy(derived.init_state.init_states_npc[number]) for number in (0, 1, 0)]
+    for number, height in ((0, things[0].pos[2]), (2, 0.0)):
+        things[number].pos = [half, 0.0, height]
+    return _changed(
+        derived,
+        {
+            "env": {"num_npcs": 3},
+            "init_state": {"init_states_npc": things},
+            "terrain": {"map_size": [2 * half] * 2, "BarrierTrack_kwargs": ground},
+        },
+    )
 
 
 def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
@@ -213,20 +234,9 @@ def _with_obstacles(published: type, folder: Path) -> type:
 
 
 def obstacle_parts(request: SimulationRequest, env: int) -> List[PartConfig]:
-    """The obstacles of an environment, from where its object starts.
-
-    Raises:
-        UserError: the arena is larger than MAPush's ground.
-
-    """
+    """The obstacles of an environment, from where its object starts."""
     assert request.layout is not None
     layout, parts = request.layout.at(env), []
-    furthest = float(layout.centre[:AROUND].abs().max())
-    if furthest > _GROUND:
-        raise UserError(
-            f"task.obstacles.arena reaches {furthest:.1f} m from where the object starts, and MAPush's ground "
-            f"{_GROUND:g} m: make it smaller, or use sim.backend=mujoco or warp"
-        )
     for there, (x, y), yaw, (a, b), is_round in zip(present(layout).tolist(), *(one.tolist() for one in layout)):
         if there:
             size = (a, HEIGHT) if is_round else (2 * a, 2 * b, HEIGHT)

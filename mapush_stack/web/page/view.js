@@ -53,7 +53,7 @@ export class View {
   aim(world) {
     const [x, y] = world.target;
     const length = Math.hypot(x, y);
-    const back = (innerWidth < innerHeight ? 8.5 : 5.5) + 0.6 * Math.max(length - 3, 0);
+    const back = (innerWidth < innerHeight ? 8.5 : 5.5) + 0.75 * Math.max(length - 3, 0);
     this.orbit.target.set(0.5 * x, 0.5 * y, 0.1);
     this.camera.position.set(0.5 * x - (back * x) / length, 0.5 * y - (back * y) / length, 0.75 * back);
     this.orbit.update();
@@ -78,10 +78,7 @@ export class View {
       this.parts.add(mesh);
       this.meshes.push(mesh);
     }
-    const grid = new THREE.GridHelper(40, 40, 0x9fa9b3, 0x9fa9b3);
-    grid.rotation.x = Math.PI / 2;
-    grid.position.z = 0.002;
-    this.parts.add(grid);
+    this.parts.add(new THREE.LineSegments(floorLines(), new THREE.LineBasicMaterial({ color: 0x9fa9b3 })));
     this.goal = goal;
     this.mocap = model.body_mocapid[goal];
   }
@@ -132,6 +129,15 @@ function onSoftware() {
   const gl = document.createElement("canvas").getContext("webgl2");
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
   return /swiftshader|llvmpipe|software/i.test(info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "");
+}
+
+/** A line every metre; in short pieces, because SwiftShader leaves out lines that reach behind the camera. */
+function floorLines() {
+  const ends = [];
+  for (let side = -20; side <= 20; side++) {
+    for (let at = -20; at < 20; at += 2) ends.push(side, at, 0, side, at + 2, 0, at, side, 0, at + 2, side, 0);
+  }
+  return new THREE.BufferGeometry().setAttribute("position", new THREE.Float32BufferAttribute(ends, 3));
 }
 
 function shape(model, geom) {
