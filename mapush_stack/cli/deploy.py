@@ -75,6 +75,8 @@ def _dry_run(policy: str, object_name: str, seconds: float, seed: int, overrides
 
     changes = ["sim.backend=mujoco", "sim.device=cpu", "sim.threads=1", *overrides]
     candidate = policies.find(pretrained.find(policy), object_name, changes)[-1]
+    if candidate.config.task.obstacles.active:
+        raise UserError(f"{policy} cannot be tried: no planner for its way around obstacles runs in this loop")
     torch.set_num_threads(1)
     env = policies.environment(candidate, 1, seed)
     with closing.ensured("the simulation", env.close), tempfile.TemporaryDirectory() as place:

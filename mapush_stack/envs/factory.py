@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..errors import UserError
+from ..guidance.courses import solvable_courses
 from ..sim.config import ObjectBody, ObjectConfig, SimConfig
 from ..sim.family import Shapes, draw_shapes
 from ..sim.scene_simulator import SceneKind, SceneSimulator
@@ -64,20 +65,23 @@ def make_env(
             f"task.command_limit must be at most {kind.max_command:g} with sim.backend={chosen.name}, not "
             f"{list(task.command_limit)}: larger commands are clipped there"
         )
-    around = task.obstacles if task.obstacles.active else None
+    around, lasting, layout = task.obstacles if task.obstacles.active else None, None, None
     if around is not None and not isinstance(kind, SceneKind):
-        raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
+        if not kind.lasting_obstacles:
+            raise UserError(f"sim.backend={chosen.name} has no obstacles; use sim.backend=mujoco or warp")
+        lasting = solvable_courses(task, thing.task, seed)
+        layout = lasting.layout.at(ids % len(lasting.goal))
     if shapes is None and thing.family is not None:
         shapes = draw_shapes(thing.family, seed, ids)
     if shapes is not None and not isinstance(kind, SceneKind):
         raise UserError(f"sim.backend={chosen.name} cannot simulate an object of a family; choose mujoco or warp")
     request = SimulationRequest(
-        sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around, shapes
+        sim, thing.body, team, friction, seed, chosen.device, first_env, measure_work, around, shapes, layout
     )
     simulator = kind.make(request)
     own = sum(part.mass for part in thing.body.parts)
     mass = torch.full((sim.num_envs,), own) if shapes is None else shapes.weight.sum(-1)
-    arguments = (task, thing.task, simulator, seed, first_env, auto_reset, mass)
+    arguments = (task, thing.task, simulator, seed, first_env, auto_reset, mass, lasting)
     return PushEnv(*arguments) if led is None else LedEnv(led, *arguments)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -64,22 +64,31 @@ class Passage(NamedTuple):
 class Obstacles:
     """The obstacles of N environments. All state is in tensors that are changed in place."""
 
-    def __init__(self, config: TaskConfig, target_object: ObjectTask, simulator: Simulator, seed: int) -> None:
-        """Draw and plan `config.obstacles.layouts` courses.
+    def __init__(
+        self,
+        config: TaskConfig,
+        target_object: ObjectTask,
+        simulator: Simulator,
+        seed: int,
+        lasting: Optional[Course] = None,
+    ) -> None:
+        """Draw and plan `config.obstacles.layouts` courses; or plan `lasting`, which the simulator has put up for good.
 
         Raises:
             UserError: the arena has no room for them, or an object fits through none.
 
         """
         device, count, outlines = simulator.device, simulator.num_envs, simulator.outlines
-        drawn = solvable_courses(config, target_object, seed, None if outlines is None else outlines.cpu())
+        drawn = lasting
+        if drawn is None:
+            drawn = solvable_courses(config, target_object, seed, None if outlines is None else outlines.cpu())
+        self._stride = _EPISODE_STRIDE if lasting is None else 0
         fitting = torch.full((count,), len(drawn.goal))
         if outlines is None:
             outlines = torch.tensor(target_object.vertices, device=device)
         else:
             drawn, fitting = passable(config, drawn, outlines.cpu())
-        layout = Layout(*(tensor.to(device) for tensor in drawn.layout))
-        self.courses = Course(layout, drawn.goal.to(device), drawn.corner.to(device))
+        self.courses = drawn.to(device)
         self._planner = make_planner(config, self.courses, seed)
         goals, numbers = drawn.goal, torch.arange(len(drawn.goal))
         if config.goal == "pose":
@@ -124,10 +133,11 @@ class Obstacles:
 
         `ids` and `episodes` `[n]`: number of each environment in a larger set, and of its episode.
         """
-        overwrite(self.course, rows, mask, (ids + _EPISODE_STRIDE * episodes) % self._fitting[rows])
+        overwrite(self.course, rows, mask, (ids + self._stride * episodes) % self._fitting[rows])
         for name in self._saved[1:]:
             overwrite(getattr(self, name), rows, mask, 0)
-        self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
+        if self._stride:
+            self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
     def target(self, state: SimState, remember: bool = True) -> Tensor:
         """The team's next target in these states, `[N, 2]` m; `TaskConfig` and `WayAhead` say what is behind it.

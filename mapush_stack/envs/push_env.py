@@ -17,6 +17,7 @@ from ..task import actions, metrics, observations, rewards
 from ..task.config import ObjectTask, TaskConfig
 from ..task.geometry import Measures, measure
 from ..task.global_state import global_state
+from ..task.obstacles import Course
 from ..task.resets import draw_start
 from ..task.state import SimState
 from .decision import Decision, Sight, Step, judged, seen_after_reset
@@ -48,12 +49,13 @@ class PushEnv(TeamEnv):
         first_env: int = 0,
         auto_reset: bool = True,
         mass: Optional[Tensor] = None,
+        lasting: Optional[Course] = None,
     ) -> None:
         """Make the environment; call `reset` before `step`.
 
         With `first_env` the environments are numbers `first_env` and following of a larger set. Without `auto_reset`
         an episode that ended is observed where it ended, and what follows until `reset` has no meaning. `mass` `[N]` is
-        that of each environment's object, kg, for `task.load_per_robot`.
+        that of each environment's object, kg, for `task.load_per_robot`. `lasting`: see `Obstacles`.
         """
         self.object, self.simulator = target_object, simulator
         self.num_envs, self.device, robots = simulator.num_envs, simulator.device, simulator.robots
@@ -74,7 +76,8 @@ class PushEnv(TeamEnv):
         self.episodes = Episodes(target_object, simulator, self.vertices, seed, first_env, mass)
         """The present episodes."""
         self._started = self._closed = False
-        self.obstacles = Obstacles(config, target_object, simulator, seed) if config.obstacles.active else None
+        around = config.obstacles.active
+        self.obstacles = Obstacles(config, target_object, simulator, seed, lasting) if around else None
         """What stands in the way; None for nothing."""
         self.goals = Goals(config, target_object, self.num_envs, self.device) if config.goals_change else None
         """Goals that come one after the other, or move; None for one that stays."""

@@ -177,10 +177,10 @@ def measure(
         team = policies.policy(candidate, env)
         episodes = protocol.run_episodes(team.act, env)
         assert env.obstacles is not None
-        straight = torch.linalg.vector_norm(env.obstacles.courses.goal, dim=-1).cpu() - task.success_distance
+        course = env.obstacles.courses.to("cpu")
+        straight = torch.linalg.vector_norm(course.goal, dim=-1) - task.success_distance
     parts = {name: torch.ones(layouts, dtype=torch.bool)}
     if name == _RAW:
-        course = upstream.courses(task, SEED)
         least = least_width(target_object, torch.tensor(target_object.vertices))
         kinds = upstream.kinds(task, target_object, robots, course, least)
         parts.update({f"{name} {kind}": mask for kind, mask in kinds.items() if mask.any()})

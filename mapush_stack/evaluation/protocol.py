@@ -162,4 +162,5 @@ def wilson_interval(successes: int, total: int, z: float = 1.959964) -> Tuple[fl
     share, square = successes / total, z * z
     centre = (share + square / (2 * total)) / (1 + square / total)
     half = z * math.sqrt(share * (1 - share) / total + square / (4 * total * total)) / (1 + square / total)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # By rounding 1.0 would be 0.9999999999999999.
+    return 0.0 if successes == 0 else centre - half, 1.0 if successes == total else centre + half

@@ -15,7 +15,7 @@ from ..learning.contract import TeamPolicy
 from ..task import actions, observations
 from . import onnx_file
 from .folder import Graph
-from .graphs import kind_of, planar_state, velocities
+from .graphs import kind_of, planar_state, target_width, velocities
 
 STATES = 10_000
 
@@ -32,7 +32,7 @@ def runner(folder: Path) -> Any:
 def team(folder: Path, env: PushEnv, policy: TeamPolicy) -> float:
     """The largest difference of a command between run.py and what the team does in its environment, m/s or rad/s."""
     generator = torch.Generator().manual_seed(1)
-    tasks, goal = env.simulator.robots, 3 if env.config.goal == "pose" else 2
+    tasks, goal = env.simulator.robots, target_width(env.config)
     width = max(len(task.sense_mirror) for task in tasks)
 
     def drawn(*shape: int) -> Tensor:
@@ -41,6 +41,12 @@ def team(folder: Path, env: PushEnv, policy: TeamPolicy) -> float:
     robots, thing, target, senses = drawn(len(tasks), 3), drawn(3), drawn(goal), drawn(len(tasks), width)
     for number, task in enumerate(tasks):
         senses[:, number, len(task.sense_mirror) :] = 0.0
+    own = {f"senses{number}": senses[:, number, : len(task.sense_mirror)].numpy() for number, task in enumerate(tasks)}
+    poses = {"robots": robots.numpy(), "object": thing.numpy(), "target": target.numpy()}
+    if env.config.obstacles.observed:
+        way, near = drawn(5), drawn(len(tasks), 2)
+        own.update({f"way{n}": torch.cat((way, near[:, n]), dim=-1).numpy() for n in range(len(tasks))})
+        target = torch.cat((target, way, near.flatten(1)), dim=-1)
     seen = observations.observe(env.config, env.object, planar_state(robots, thing, senses), target)
     limit = torch.tensor(env.config.command_limit)
     commands = actions.command(env.config, limit, policy.act(seen), actions.command_columns(tasks, env.device))
@@ -48,8 +54,6 @@ def team(folder: Path, env: PushEnv, policy: TeamPolicy) -> float:
         [velocities(kind_of(env, number), commands[:, number : number + 1])[:, 0] for number in range(len(tasks))],
         dim=1,
     )
-    own = {f"senses{number}": senses[:, number, : len(task.sense_mirror)].numpy() for number, task in enumerate(tasks)}
-    poses = {"robots": robots.numpy(), "object": thing.numpy(), "target": target.numpy()}
     found = runner(folder).Team(folder).step(**poses, **own)["commands"]
     return float(np.abs(found - wanted.numpy()).max())
 

@@ -106,8 +106,8 @@ def of_team(candidate: Candidate, env: PushEnv, policy: TeamPolicy) -> Tuple[Dic
         UserError: the policy or the task cannot be taken apart, or a walking policy cannot be read.
 
     """
-    if candidate.config.task.obstacles.active:
-        raise UserError(f"{candidate.path} cannot be exported: a planner leads its team around obstacles")
+    if candidate.config.leader is not None:
+        raise UserError(f"{candidate.path} cannot be exported: it leads another team; export that one")
     if candidate.config.object.family is not None:
         raise UserError(f"{candidate.path} pushes random objects; name the one to export it for with --object")
     settings, path, robots = candidate.config, candidate.path, []

@@ -14,10 +14,17 @@ from ..locomotion.policy import WalkingPolicy
 from ..sim.robots.base import Joints
 from ..sim.robots.planar import Sliding
 from ..task import actions, observations
+from ..task.config import TaskConfig
 from ..task.state import SimState
+from ..task.way import FAR, REACH, WayAhead
 
 METRES = ["m", "m", "rad"]
 SPEEDS = ["m/s", "m/s", "rad/s"]
+WAY = (
+    f"in the arena frame: a point {FAR:g} m along the way; a vector away from the obstacle nearest to the object, 1"
+    f" long at its edge and 0 from {REACH:g} m on; the length of such a vector at that point; such a vector of the"
+    " robot"
+)
 
 
 class Value(NamedTuple):
@@ -51,6 +58,11 @@ def planar_state(robots: Tensor, thing: Tensor, senses: Optional[Tensor]) -> Sim
     )
 
 
+def target_width(config: TaskConfig) -> int:
+    """How many numbers a target has: x and y, then the yaw of a pose, then how much it counts near narrow gaps."""
+    return 4 if config.obstacles.aligned else 3 if config.goal == "pose" else 2
+
+
 class RobotGraph(nn.Module):
     """From poses in the arena frame to one robot's velocity command: observation, network, clip and limits."""
 
@@ -71,14 +83,20 @@ class RobotGraph(nn.Module):
     def values(self, robots: int) -> Tuple[Dict[str, Value], Dict[str, Value]]:
         """Inputs and outputs by name, in a team of so many robots."""
         team = "x, y and yaw in the arena frame of this robot, then of those that follow it in the team, going round"
-        posed = self._task.goal == "pose"
+        around, units = self._task.obstacles, [*METRES, "1"]
+        width = target_width(self._task)
+        goal = "where the object should be, likewise"
+        if around.planner != "direct":
+            goal = f"the planner's next point, {around.look_ahead:g} m from the object on its way, likewise"
+        if width == 4:
+            goal += "; then the yaw that fits through the next gap, and from 0 to 1 how narrow that is"
         inputs = {
             "robots": Value(("N", robots, 3), METRES, team),
             "object": Value(("N", 3), METRES, "x, y and yaw of the object's frame, in the arena frame"),
-            "target": Value(
-                ("N", 3 if posed else 2), METRES[: 3 if posed else 2], "where the object should be, likewise"
-            ),
+            "target": Value(("N", width), units[:width], goal),
         }
+        if around.observed:
+            inputs["way"] = Value(("N", 7), ["m", "m", *"11111"], WAY)
         if self._senses:
             meaning = "what the robot senses of itself; a rover its speed ahead and its yaw rate"
             inputs["senses"] = Value(("N", self._senses), "as its kind", meaning)
@@ -88,6 +106,10 @@ class RobotGraph(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Commands `[N, 3]`; see `values`."""
         robots, thing, target, *rest = inputs
+        if self._task.obstacles.observed:
+            way, *rest = rest
+            far, away, narrow, own = torch.split(way, [2, 2, 1, 2], dim=-1)
+            target = WayAhead(far, away, narrow, own.unsqueeze(-2).expand_as(robots[..., :2])).appended(target)
         senses = rest[0].unsqueeze(-2).expand(-1, robots.shape[-2], -1) if rest else None
         state = planar_state(robots, thing, senses)
         seen = observations.observe(self._task, self._object, state, target, outline=self._outline)

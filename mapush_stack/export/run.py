@@ -46,10 +46,10 @@ class Team:
         self._graphs = [Graph(folder, robot["graph"]) for robot in robots]
 
     def step(self, robots: Any, **others: Any) -> Dict[str, Any]:
-        """`commands` `[N, A, 3]` for poses `[N, A, 3]`, the graphs' other inputs, and `senses0` for robot 0 ..."""
-        own = [{"robots": np.roll(robots, -i, 1), "senses": others.get(f"senses{i}")} for i in range(len(self._graphs))]
-        rows = [graph.step(**{**others, **seen})["command"] for graph, seen in zip(self._graphs, own)]
-        return {"commands": np.stack(rows, axis=1)}
+        """`commands` `[N, A, 3]` for poses `[N, A, 3]`, the graphs' other inputs, and `senses0`, `way0` for robot 0"""
+        own = [{name: others.get(f"{name}{i}") for name in ("senses", "way")} for i in range(len(self._graphs))]
+        given = [{**others, **seen, "robots": np.roll(robots, -i, 1)} for i, seen in enumerate(own)]
+        return {"commands": np.stack([graph.step(**one)["command"] for graph, one in zip(self._graphs, given)], axis=1)}
 
 
 if __name__ == "__main__":

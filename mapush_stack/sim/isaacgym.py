@@ -90,9 +90,10 @@ class IsaacGymSimulator(Simulator):
         root = mqe.find_source()
         _spent = True
         with tempfile.TemporaryDirectory() as folder, stdout_as_stderr():
-            body_file = Path(folder) / "object.urdf"
-            mqe.write_urdf(request.body, body_file)
-            self.task: Any = mqe.make_task(root, body_file, request)
+            mqe.write_urdf(request.body.parts, Path(folder) / mqe.OBJECT)
+            for number in range(0 if request.layout is None else request.sim.num_envs):
+                mqe.write_urdf(mqe.obstacle_parts(request, number), Path(folder) / mqe.OBSTACLES.format(number))
+            self.task: Any = mqe.make_task(root, Path(folder), request)
         self.num_envs, self.device = request.sim.num_envs, request.device
         self.robots = tuple(ROBOTS[kind].task for kind in request.team)
         self._seed, self._first_env = request.seed, request.first_env
@@ -198,7 +199,7 @@ class IsaacGymSimulator(Simulator):
             task.gym.destroy_sim(task.sim)
 
     def _roots(self) -> Tensor:
-        """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker.
+        """Isaac Gym's root states `[N, A + 2, 13]`: robots, object, target marker; after them all obstacles as one.
 
         Quaternions are x, y, z, w.
         """
@@ -242,6 +243,7 @@ class IsaacGymKind(SimulatorKind):
     """Without Isaac Gym's own buffers, which could not be measured: we have no licence."""
     robots = ("go1",)
     max_command = mqe.MAX_COMMAND
+    lasting_obstacles = True
 
     def check(self, sim: SimConfig, team: Sequence[str]) -> None:
         """See `SimulatorKind.check`."""

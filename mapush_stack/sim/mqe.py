@@ -8,21 +8,26 @@ configuration classes are derived from and stay as published.
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import os
 import sys
 from pathlib import Path
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Sequence
 from xml.etree import ElementTree
 
 from ..errors import UserError
-from .config import ObjectBody, PartConfig
+from ..task.obstacles import AROUND, HEIGHT, present
+from .config import PartConfig
+from .contacts import OBSTACLE_FRICTION
 from .isaacgym_import import stdout_as_stderr
 from .rotation import conjugate, rotate_by_quaternion
 from .simulator import SimulationRequest
 
 TASK = "go1push_mid"
 """MAPush's name of the task."""
+OBJECT, OBSTACLES = "object.urdf", "obstacles{}.urdf"
+"""Files of the object, and of each environment's obstacles."""
 MAX_COMMAND = 1.0
 """MAPush clips the commands of its walking controller to this, m/s and rad/s."""
 _WALKING = "mqe/utils/locomotion_checkpoints/walk_these_ways"
@@ -82,8 +87,8 @@ def _check_contact_pairs(base_task: Any, root: Path) -> None:
         raise UserError(str(error)) from None
 
 
-def make_task(root: Path, body_file: Path, request: SimulationRequest) -> Any:
-    """MAPush's `Go1Object` environment with the object of `body_file` (see `write_urdf`)."""
+def make_task(root: Path, folder: Path, request: SimulationRequest) -> Any:
+    """MAPush's `Go1Object` environment with the object and the obstacles whose URDF files are in a folder."""
     from isaacgym import gymapi
     from mqe.envs.configs.go1_push_mid_config import Go1PushMidCfg
     from mqe.envs.npc.go1_object import Go1Object
@@ -103,12 +108,16 @@ def make_task(root: Path, body_file: Path, request: SimulationRequest) -> Any:
         num_threads=request.sim.threads,  # 0 leaves MAPush's own number
         subscenes=0,
     )
-    configuration = derive(Go1PushMidCfg, root, body_file, request.sim.num_envs, len(request.team))
-    task, _ = make_env(_bodies_and_walking(Go1Object, request.friction.tolist()), configuration, arguments)
+    configuration = derive(Go1PushMidCfg, root, folder / OBJECT, request.sim.num_envs, len(request.team))
+    bodies: Any = Go1Object
+    if request.layout is not None:
+        configuration = _around(configuration, float(request.layout.centre[:, :AROUND].abs().max()))
+        bodies = _with_obstacles(Go1Object, folder)
+    task, _ = make_env(_bodies_and_walking(bodies, request.friction.tolist()), configuration, arguments)
     return task
 
 
-def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int) -> type:
+def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robots: int) -> Any:
     """MAPush's configuration for this object and team.
 
     MAPush's `task/*/train.sh` overwrite the published file with that of the object trained last. Of what differs
@@ -137,8 +146,37 @@ def derive(published: Any, root: Path, body_file: Path, num_envs: int, num_robot
         "obs": {},
         "privileged_obs": {},
     }
+    return _changed(published, changes)
+
+
+def _changed(published: Any, changes: Dict[str, Dict[str, Any]]) -> Any:
     sections = {name: type(name, (getattr(published, name),), values) for name, values in changes.items()}
     return type("Configuration", (published,), sections)
+
+
+def _around(derived: Any, reach: float) -> Any:
+    """A configuration with obstacles up to `reach` m from where the object starts, and ground for them.
+
+    All obstacles of an environment are one more thing.
+    """
+    half, track = max(0.5 * derived.terrain.map_size[0], math.ceil(reach) + 1.0), derived.terrain.BarrierTrack_kwargs
+    ground = {
+        **track,
+        "track_width": 2 * half,
+        "init": {**track["init"], "room_size": (track["init"]["room_size"][0], 2 * half)},
+        "plane": {**track["plane"], "block_length": 2 * half},
+    }
+    things = [copy.copy(derived.init_state.init_states_npc[number]) for number in (0, 1, 0)]
+    for number, height in ((0, things[0].pos[2]), (2, 0.0)):
+        things[number].pos = [half, 0.0, height]
+    return _changed(
+        derived,
+        {
+            "env": {"num_npcs": 3},
+            "init_state": {"init_states_npc": things},
+            "terrain": {"map_size": [2 * half] * 2, "BarrierTrack_kwargs": ground},
+        },
+    )
 
 
 def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
@@ -173,16 +211,51 @@ def _bodies_and_walking(published: Any, friction: Sequence[float]) -> type:
     return BodiesAndWalking
 
 
-def write_urdf(body: ObjectBody, path: Path) -> None:
+def _with_obstacles(published: type, folder: Path) -> type:
+    """MAPush's environment class with the obstacles of each environment, which nothing moves."""
+    from isaacgym import gymapi
+
+    options = gymapi.AssetOptions()
+    options.fix_base_link = options.collapse_fixed_joints = True
+
+    class WithObstacles(published):  # type: ignore[misc] # a class of MAPush's, known at run time only
+        def _create_npc(self, env_handle: Any, env_id: int) -> Any:
+            asset = self.gym.load_asset(self.sim, str(folder), OBSTACLES.format(env_id), options)
+            shapes = self.gym.get_asset_rigid_shape_properties(asset)
+            for shape in shapes:
+                shape.friction = OBSTACLE_FRICTION
+            self.gym.set_asset_rigid_shape_properties(asset, shapes)
+            place = gymapi.Transform()
+            place.p = gymapi.Vec3(*(self.env_origins[env_id] + self.base_init_state_npc[-1, :3]).tolist())
+            handles = super()._create_npc(env_handle, env_id)
+            return [*handles, self.gym.create_actor(env_handle, asset, place, "obstacles", env_id, 0, 0)]
+
+    return WithObstacles
+
+
+def obstacle_parts(request: SimulationRequest, env: int) -> List[PartConfig]:
+    """The obstacles of an environment, from where its object starts."""
+    assert request.layout is not None
+    layout, parts = request.layout.at(env), []
+    for there, (x, y), yaw, (a, b), is_round in zip(present(layout).tolist(), *(one.tolist() for one in layout)):
+        if there:
+            size = (a, HEIGHT) if is_round else (2 * a, 2 * b, HEIGHT)
+            shape: Any = "cylinder" if is_round else "box"
+            place, turn, inertia = (x, y, 0.5 * HEIGHT), math.degrees(yaw), (1.0, 1.0, 1.0)
+            parts.append(PartConfig(shape=shape, size=size, position=place, yaw=turn, mass=1.0, inertia=inertia))
+    return parts
+
+
+def write_urdf(parts: Sequence[PartConfig], path: Path) -> None:
     """Write the object as a URDF: a link for each part, fixed to the first, as MAPush does.
 
     The first link's frame is the object's. Isaac Gym's root velocity is that of the object's frame if the first part's
     centre of mass is there too, as in all of MAPush's objects.
     """
     robot = ElementTree.Element("robot", name="object")
-    if any(part.shape == "prism" for part in body.parts):
+    if any(part.shape == "prism" for part in parts):
         raise UserError("sim.backend=isaacgym knows boxes and cylinders, not prisms; choose mujoco or warp")
-    for number, part in enumerate(body.parts):
+    for number, part in enumerate(parts):
         _add_link(robot, f"part{number}", part)
         if number:
             joint = ElementTree.SubElement(robot, "joint", name=f"fixed{number}", type="fixed")

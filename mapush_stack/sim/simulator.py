@@ -127,6 +127,8 @@ class SimulationRequest(NamedTuple):
     """Obstacles to have room for; None for none."""
     shapes: Optional[Shapes] = None
     """The object of each environment; without it all have `body`."""
+    layout: Optional[Layout] = None
+    """`[N, K]` each environment's obstacles, for simulators with `SimulatorKind.lasting_obstacles`."""
 
 
 class SimulatorKind(ABC):
@@ -138,6 +140,8 @@ class SimulatorKind(ABC):
     """Kinds of robots that it can simulate; None for all."""
     max_command: Optional[float] = None
     """It clips velocity commands to this, m/s and rad/s; None if it does not."""
+    lasting_obstacles: bool = False
+    """It can have obstacles that stay as they are: in all episodes of an environment they are the same."""
 
     def check(self, sim: SimConfig, team: Sequence[str]) -> None:
         """Refuse settings and robots that it cannot simulate.

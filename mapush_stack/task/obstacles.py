@@ -6,7 +6,7 @@ The object starts at the origin. The arena's sides are parallel to the axes; its
 from __future__ import annotations
 
 import math
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -67,6 +67,11 @@ class Course(NamedTuple):
     def at(self, index: Any) -> Course:
         """The courses with these indices."""
         return Course(self.layout.at(index), self.goal[index], self.corner[index])
+
+    def to(self, device: Union[str, torch.device]) -> Course:
+        """The same courses on a device."""
+        layout = Layout(*(tensor.to(device) for tensor in self.layout))
+        return Course(layout, self.goal.to(device), self.corner.to(device))
 
 
 class Rooms(NamedTuple):

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
 ]
 STEPS = 50
-TEAMS = {"cuboid-planar": 1e-5, "cuboid-go1": 1e-4}
+TEAMS = {"cuboid-planar": 1e-5, "cuboid-go1": 1e-4, "long-way-planar": 1e-5, "long-way-go1": 1e-4}
 """Largest difference of a joint position after so many control steps, m or rad."""
 
 
@@ -154,6 +154,29 @@ def test_it_pushes_and_can_be_used(visit, width):
     page.select_option("#policy", "cuboid-planar")
     page.click("#pause")
     assert page.inner_text("#pause") == "Go on"
+
+
+def test_a_team_goes_around_obstacles_also_to_another_goal(visit):
+    page = visit((1280, 780))
+    page.select_option("#object", "cuboid among obstacles")
+    page.wait_for_function("window.mapush.state.world.name === 'long-way-planar'", timeout=60_000)
+    arrive = """async goal => {
+        const { state } = window.mapush, { world } = state;
+        state.paused = true;
+        while (state.busy) await new Promise(done => setTimeout(done, 20));
+        if (goal) world.moveGoal(...goal);
+        for (let step = 0; step < 4000 && !world.done; step++) await world.step();
+        return [world.done, ...world.pose(world.bodies[0])];
+    }"""
+    page.wait_for_function("window.mapush.state.world.seconds > 2", timeout=60_000)
+    page.evaluate("() => { const { view } = window.mapush; view.adapt = () => {}; view.sharpness = 1; view.resize(); }")
+    page.wait_for_timeout(1000)
+    keep("demo-obstacles", page.screenshot(), 1000)
+    target = page.evaluate("window.mapush.state.world.target")
+    done, *place = page.evaluate(arrive, None)
+    assert done and max(abs(a - b) for a, b in zip(place, target)) < 0.25
+    done, *place = page.evaluate(arrive, [0, 0])
+    assert done and max(map(abs, place[:2])) < 0.25
 
 
 def test_pushing_the_object_moves_it(visit):

@@ -61,7 +61,9 @@ def test_no_success_is_no_division_by_zero():
     [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962), (279, 300, 0.8954, 0.9538)],
 )
 def test_wilsons_interval(successes, total, low, high):
-    assert wilson_interval(successes, total) == pytest.approx((low, high), abs=5e-4)
+    found = wilson_interval(successes, total)
+    assert found == pytest.approx((low, high), abs=5e-4)
+    assert (found[0] == 0.0) == (successes == 0) and (found[1] == 1.0) == (successes == total)
 
 
 def test_only_the_first_episode_of_each_environment_counts():

@@ -113,6 +113,7 @@ def test_a_team_on_legs_brings_its_walking_policy(tmp_path):
                 "learner.share_actor=true",
             ],
         ),
+        pytest.param("way", ["--preset", "narrow-gaps", "task.obstacles.layouts=4"], marks=pytest.mark.slow),
         ("mixed", ["--team", "rover,planar-fast,planar"]),
     ],
 )
@@ -122,7 +123,8 @@ def test_every_kind_of_run(tmp_path, name, options):
     assert difference < MOST
     graphs, inputs = list(about["graphs"]), about["graphs"]["robot0.onnx"]["inputs"]
     assert (len(graphs) == 1) == (name in ("shared", "sets"))
-    assert len(inputs["target"]["unit"]) == (3 if name == "pose" else 2)
+    assert len(inputs["target"]["unit"]) == {"pose": 3, "way": 4}.get(name, 2)
+    assert ("way" in inputs) == (name == "way")
     if name == "mixed":
         assert set(inputs) == {*ROBOT, "senses"} and set(about["graphs"]["robot1.onnx"]["inputs"]) == ROBOT
         poses = {"robots": [[2.0, 0.0, 3.1], [0.0, 2.0, -1.5], [-2.0, 0, 0]], "object": [0, 0, 0], "target": [2, 2]}
@@ -130,9 +132,9 @@ def test_every_kind_of_run(tmp_path, name, options):
         assert len(answer["commands"]) == 3 and answer["commands"][0][1] == 0.0
 
 
-def test_tasks_that_need_more_than_poses(tmp_path):
-    _, err = mapush("export", "cuboid-planar", "--onnx", tmp_path, "--set", "task.obstacles.arena=[8,8]", code=2)
-    assert "a planner leads its team around obstacles" in err and err.count("\n") == 1
+def test_the_control_loop_has_no_planner():
+    _, err = mapush("deploy", "long-way-planar", "--dry-run", code=2)
+    assert "no planner for its way around obstacles" in err and err.count("\n") == 1
 
 
 def test_what_onnx_cannot_express(tmp_path):

@@ -1,5 +1,6 @@
 """Isaac Gym as a simulator: MAPush's real code over MuJoCo by this project's Isaac Gym API (docs/gym_api.md)."""
 
+import json
 import math
 import runpy
 import types
@@ -13,7 +14,10 @@ from mapush_stack.errors import UserError
 from mapush_stack.sim import isaacgym, mqe
 from mapush_stack.task.geometry import rotate
 from mapush_stack.task.resets import draw_start
+from tests.cli import runner
 from tests.conftest import small_config
+from tests.sim.test_obstacles import make, walk_against
+from tests.system.test_exit_training import scalars
 
 pytestmark = pytest.mark.usefixtures("mapush")
 FAR = [[-5.0, 0.0], [5.0, 0.0], [0.0, 5.0]]
@@ -164,6 +168,34 @@ def test_a_robot_pushes_the_object():
     assert torch.allclose(path.object_pos[-1, :, 2], torch.tensor(0.25), atol=0.05)
 
 
+def test_obstacles_stop_robots_and_stay_for_all_episodes(another):
+    common = ["sim.robot=go1", "sim.device=cpu", "sim.num_envs=4", "task.episode_seconds=0.2"]
+    env = make("sim.backend=isaacgym", *common)
+    walk_against(env)
+    mujoco = make(*common)
+    for one in (env, mujoco):
+        one.reset()
+    assert torch.equal(env.obstacles.layout.centre, mujoco.obstacles.layout.centre)
+    before, goal = env.obstacles.layout.centre.clone(), env.goal.clone()
+    done = [env.step(torch.zeros(4, 2, 3)).episode.done for _ in range(4)]
+    assert torch.stack(done).any(0).all()
+    assert torch.equal(env.obstacles.layout.centre, before) and torch.equal(env.goal, goal)
+    another()
+    large = make("sim.backend=isaacgym", *common, "task.obstacles.arena=[30,30]")
+    assert large.simulator._centre[0, 0] > 16 and large.obstacles.layout.centre.abs().max() > 16
+    walk_against(large)
+
+
+def test_teams_train_and_go_around_obstacles(tmp_path):
+    options = ["--preset", "long-way", "sim.backend=isaacgym", "sim.device=cpu"]
+    options += ["--robot", "go1", "sim.num_envs=4", "task.obstacles.layouts=4"]
+    out, run = runner.train_small(tmp_path, "--no-evaluation", *options)
+    assert "trained at" in out and "mapush/obstacle_contact" in scalars(run)
+    shipped = ["evaluate", "--pretrained", "long-way-go1", "--episodes", 2, "--json"]
+    (found,) = json.loads(runner.mapush(*shipped, "--set", "sim.backend=isaacgym", "--set", "sim.device=cpu")[0])
+    assert found["success_rate"] == 1.0
+
+
 def test_repeat_is_so_many_single_steps(another):
     config, one = simulator()
     another()
@@ -294,7 +326,7 @@ def test_a_tree_without_its_networks_is_named(mapush, monkeypatch):
     ],
 )
 def test_the_objects_file_is_mapushs_in_all_that_physics_sees(mapush, tmp_path, object_name, file):
-    mqe.write_urdf(small_config(object_name=object_name).object.body, tmp_path / "object.urdf")
+    mqe.write_urdf(small_config(object_name=object_name).object.body.parts, tmp_path / "object.urdf")
 
     def physics(path):
         rows = []

@@ -124,7 +124,7 @@ def test_only_simulators_that_take_a_mask_are_captured(monkeypatch, waits):
 @pytest.mark.parametrize("object_name", ["cuboid", "tblock", "cylinder"])
 def test_the_objects_file_says_what_the_configuration_says(tmp_path, object_name):
     body = small_config(object_name=object_name).object.body
-    mqe.write_urdf(body, tmp_path / "object.urdf")
+    mqe.write_urdf(body.parts, tmp_path / "object.urdf")
     links = list(ElementTree.parse(str(tmp_path / "object.urdf")).getroot().iter("link"))
     assert len(links) == len(body.parts)
     for link, part in zip(links, body.parts):

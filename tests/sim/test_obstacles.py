@@ -42,7 +42,11 @@ def test_nothing_goes_through_an_obstacle(backend, robot):
         pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
     if (backend, robot) == ("warp", "go1"):
         pytest.skip("takes minutes on a CPU")
-    env = make(f"sim.robot={robot}", f"sim.backend={backend}", "sim.device=cpu", "sim.num_envs=4", auto_reset=False)
+    walk_against(make(f"sim.robot={robot}", f"sim.backend={backend}", "sim.device=cpu", "sim.num_envs=4"))
+
+
+def walk_against(env):
+    """Two robots in each of four environments walk ahead: an obstacle stops the first one."""
     env.reset()
     # Robot 0 walks against the nearest obstacle, robot 1 beside it.
     layout = env.obstacles.layout

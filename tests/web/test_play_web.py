@@ -63,9 +63,10 @@ def test_refusals(tmp_path):
     assert "have no delay and no noise" in refused("play", "--web", *late, "--out", tmp_path / "late")
     rovers = ["--set", "object.team=[rover,rover]"]
     assert "the page knows no robots of kind rover" in refused(*WEB, "--out", tmp_path / "x", *rovers)
-    assert "plans no way around obstacles; record it" in refused(
-        "play", "--web", "--pretrained", "long-way-planar", "--out", tmp_path / "x"
-    )
+    way = ["play", "--web", "--pretrained", "long-way-planar", "--out", tmp_path / "x"]
+    straight = refused(*way, "--set", "task.obstacles.planner=straight")
+    assert "task.obstacles.planner must be fast_marching, not straight" in straight
+    assert "record it" in refused(*way, "--set", "task.obstacles.aligned=true")
     moving = ["--set", "task.goal_speed=0.1"]
     assert "the page has one goal that stays" in refused(*WEB, "--out", tmp_path / "x", *moving)
     assert "must be position, not pose" in refused(*WEB, "--out", tmp_path / "x", "--set", "task.goal=pose")

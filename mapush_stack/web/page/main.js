@@ -29,7 +29,7 @@ class Choices {
   listTeams() {
     const object = element("object").value, before = element("team").value;
     const teams = this.names.filter(name => this.byName[name].object === object).map(name => this.byName[name].team);
-    options(element("team"), teams, teams.includes(before) ? before : (teams.find(team => team === "planar") ?? teams[0]));
+    options(element("team"), [...new Set(teams)], teams.includes(before) ? before : (teams.find(team => team === "planar") ?? teams[0]));
     this.listPolicies();
   }
 
@@ -63,7 +63,7 @@ async function main() {
     element("status").textContent = "Loading the team ...";
     const world = await choices.chosen();
     if (restart) world.reset(state.start);
-    if (world !== state.world) view.show(world);
+    if (world !== state.world || (restart && world.guide)) view.show(world);
     if (restart) view.aim(world);
     state.world = world;
   }
@@ -96,7 +96,7 @@ function pointer(canvas, view) {
   const move = event => {
     const at = dragged === null ? null : view.floorAt(event);
     if (!at) return;
-    if (dragged === view.goal) state.world.moveGoal(...at.map(value => Math.max(-8, Math.min(8, value))));
+    if (dragged === view.goal) state.world.moveGoal(...at);
     else {
       state.world.pull = { body: dragged, x: at[0], y: at[1] };
       state.world.done = false;

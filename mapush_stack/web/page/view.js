@@ -6,6 +6,7 @@ import { OrbitControls } from "./lib/OrbitControls.js";
 const SHOWN = 2; // group of geoms that are drawn, see sim/drawing.py
 const [PLANE, SPHERE, CAPSULE, CYLINDER, BOX, MESH] = [0, 2, 3, 5, 6, 7];
 const LEAST_SHARP = 0.5; // pixels drawn for one of the page
+const FLOOR = 0x8f9aa5;
 const GREEN = new THREE.Color(0.2, 0.76, 0.36);
 
 export class View {
@@ -13,8 +14,10 @@ export class View {
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: !onSoftware(), powerPreference: "high-performance" });
     this.sharpness = Math.min(devicePixelRatio, 1.5);
     this.scene = new THREE.Scene();
-    this.scene.background = new THREE.Color(0xdfe7ee);
-    this.scene.fog = new THREE.Fog(0xdfe7ee, 12, 40);
+    // No floor is drawn but its lines: to fill the picture is what software renderers spend most time on.
+    this.scene.background = new THREE.Color(FLOOR);
+    this.scene.fog = new THREE.Fog(FLOOR, 12, 40);
+    this.renderer.localClippingEnabled = true;
     this.camera = new THREE.PerspectiveCamera(45, 1, 0.1, 100);
     this.camera.up.set(0, 0, 1);
     this.orbit = new OrbitControls(this.camera, canvas);
@@ -50,36 +53,32 @@ export class View {
   aim(world) {
     const [x, y] = world.target;
     const length = Math.hypot(x, y);
-    const back = innerWidth < innerHeight ? 8.5 : 5.5;
+    const back = (innerWidth < innerHeight ? 8.5 : 5.5) + 0.75 * Math.max(length - 3, 0);
     this.orbit.target.set(0.5 * x, 0.5 * y, 0.1);
     this.camera.position.set(0.5 * x - (back * x) / length, 0.5 * y - (back * y) / length, 0.75 * back);
     this.orbit.update();
   }
 
   show(world) {
+    for (const part of this.parts.children) part.geometry.dispose();
     this.parts.clear();
     this.meshes = [];
     const { model } = world;
     const goal = world.body("goal");
     for (let geom = 0; geom < model.ngeom; geom++) {
-      if (model.geom_group[geom] !== SHOWN) continue;
+      if (model.geom_group[geom] !== SHOWN || model.geom_type[geom] === PLANE) continue;
       const body = model.geom_bodyid[geom];
       const [red, green, blue] = model.geom_rgba.slice(4 * geom, 4 * geom + 3);
-      const plane = model.geom_type[geom] === PLANE;
-      const colour = plane ? new THREE.Color(0x8f9aa5) : new THREE.Color().setRGB(red, green, blue, THREE.SRGBColorSpace);
-      const faint = body === goal && model.geom_size[3 * geom] > 0.2; // the disc
-      const looks = { color: colour, transparent: faint, opacity: faint ? 0.4 : 1 };
-      const material = plane ? new THREE.MeshBasicMaterial(looks) : new THREE.MeshLambertMaterial(looks);
-      const mesh = new THREE.Mesh(shape(model, geom), material);
+      const colour = new THREE.Color().setRGB(red, green, blue, THREE.SRGBColorSpace);
+      const faint = body === goal && model.geom_size[3 * geom] > 0.2; // the disc, which reaches into the floor
+      const looks = { color: colour, transparent: faint, opacity: faint ? 0.4 : 1, clippingPlanes: faint ? [this.floor] : [] };
+      const mesh = new THREE.Mesh(shape(model, geom), new THREE.MeshLambertMaterial(looks));
       mesh.matrixAutoUpdate = false;
       mesh.userData = { geom, body, changes: body === goal || body === world.bodies[0], colour };
       this.parts.add(mesh);
-      if (!plane) this.meshes.push(mesh);
+      this.meshes.push(mesh);
     }
-    const grid = new THREE.GridHelper(40, 40, 0x9fa9b3, 0x9fa9b3);
-    grid.rotation.x = Math.PI / 2;
-    grid.position.z = 0.002;
-    this.parts.add(grid);
+    this.parts.add(new THREE.LineSegments(floorLines(), new THREE.LineBasicMaterial({ color: 0x9fa9b3 })));
     this.goal = goal;
     this.mocap = model.body_mocapid[goal];
   }
@@ -132,10 +131,18 @@ function onSoftware() {
   return /swiftshader|llvmpipe|software/i.test(info ? gl.getParameter(info.UNMASKED_RENDERER_WEBGL) : "");
 }
 
+/** A line every metre; in short pieces, because SwiftShader leaves out lines that reach behind the camera. */
+function floorLines() {
+  const ends = [];
+  for (let side = -20; side <= 20; side++) {
+    for (let at = -20; at < 20; at += 2) ends.push(side, at, 0, side, at + 2, 0, at, side, 0, at + 2, side, 0);
+  }
+  return new THREE.BufferGeometry().setAttribute("position", new THREE.Float32BufferAttribute(ends, 3));
+}
+
 function shape(model, geom) {
   const [a, b, c] = model.geom_size.slice(3 * geom, 3 * geom + 3);
   switch (model.geom_type[geom]) {
-    case PLANE: return new THREE.PlaneGeometry(60, 60);
     case SPHERE: return new THREE.SphereGeometry(a, 20, 14);
     case CAPSULE: return new THREE.CapsuleGeometry(a, 2 * b, 6, 14).rotateX(Math.PI / 2);
     case CYLINDER: return new THREE.CylinderGeometry(a, a, 2 * b, 40).rotateX(Math.PI / 2);

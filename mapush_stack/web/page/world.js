@@ -1,6 +1,9 @@
 // One team in MuJoCo: the scene, the exported policies that drive it, and what the pointer does to it.
 
+import { Guide } from "./guide.js";
+
 const CONTROL_DT = 0.02;
+const TALL = 0.25; // m, half the height of obstacles
 
 /** A graph of `mapush export`: `step` gives its outputs by name; an output `next_x` is the next input `x`. */
 class Graph {
@@ -42,12 +45,12 @@ export class Policy {
     return policy;
   }
 
-  /** Commands of all robots, three numbers each, for poses [x, y, yaw]. */
-  async commands(robots, object, target) {
+  /** Commands of all robots, three numbers each, for poses [x, y, yaw] and what each robot sees of the way. */
+  async commands(robots, object, { target, ways }) {
     const commands = [];
     for (const [number, { graph }] of this.about.robots.entries()) {
       const own = [...robots.slice(number), ...robots.slice(0, number)].flat();
-      const found = await this.graphs[graph].step(1, { robots: own, object, target });
+      const found = await this.graphs[graph].step(1, { robots: own, object, target, way: ways?.[number] });
       commands.push(Array.from(found.command.data));
     }
     return commands;
@@ -87,8 +90,21 @@ export class World {
     this.done = false;
     this.pull = null;
     this.wanted = this.facts.robots.map(() => [0, 0, 0]);
+    this.guide = this.facts.way ? new Guide(this.facts.way, start, this.facts.decision_steps * CONTROL_DT) : null;
+    this.guide?.aim(this.target);
+    this.placeObstacles();
     for (const graph of Object.values(this.own.graphs)) graph.forget();
     this.mujoco.mj_kinematics(this.model, this.data);
+  }
+
+  placeObstacles() {
+    const { model, data } = this;
+    for (const [number, { centre, yaw, half, round }] of (this.guide?.obstacles ?? []).entries()) {
+      const body = this.body(`obstacle${number}`), mocap = model.body_mocapid[body];
+      data.mocap_pos.set([...centre, TALL], 3 * mocap);
+      data.mocap_quat.set([Math.cos(0.5 * yaw), 0, 0, Math.sin(0.5 * yaw)], 4 * mocap);
+      model.geom_size.set(round ? [half[0], TALL, 0] : [...half, TALL], 3 * model.body_geomadr[body]);
+    }
   }
 
   /** [x, y, yaw] of a body; kinematics must be those of the present joint positions. */
@@ -103,7 +119,9 @@ export class World {
   }
 
   moveGoal(x, y) {
-    this.target = [x, y];
+    const [low, high] = this.guide?.bounds() ?? [[-8, -8], [8, 8]];
+    this.target = [x, y].map((value, axis) => Math.max(low[axis], Math.min(high[axis], value)));
+    this.guide?.aim(this.target);
     this.done = false;
     this.seconds = 0;
   }
@@ -115,7 +133,9 @@ export class World {
     if (this.steps % facts.decision_steps === 0) {
       const [object, ...robots] = this.bodies.map(body => this.pose(body));
       const idle = this.done || !this.policy;
-      this.wanted = idle ? robots.map(() => [0, 0, 0]) : await this.policy.commands(robots, object, this.target);
+      if (this.steps) this.guide?.wait(object.slice(0, 2));
+      const seen = this.guide?.look(object.slice(0, 2), robots) ?? { target: this.target };
+      this.wanted = idle ? robots.map(() => [0, 0, 0]) : await this.policy.commands(robots, object, seen);
     }
     for (const [number, robot] of facts.robots.entries()) {
       const walker = this.own.about.robots[number].walker;
