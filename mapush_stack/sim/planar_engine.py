@@ -52,7 +52,7 @@ class PlanarEngine(Engine):
         threads: int = 0,
     ) -> None:
         """See `Engine`; the fields that can be set are `geom_friction` and, together, those of `FIELDS`."""
-        self._warp, _ = gpu.import_warp()
+        self._warp = gpu.import_warp_alone()
         from .planar_contacts import WIDTH
         from .planar_kernel import stepper
         from .planar_solver import types
