@@ -61,11 +61,7 @@ class ClippedAdam:
 
     @torch.no_grad()
     def _apply(self, gradient: Tensor, live: Optional[Tensor]) -> None:
-        """Algorithm 1 of the paper; in place where a CPU knows that the step is live."""
-        if live is not None and live.device.type == "cpu":
-            if not live:
-                return
-            live = None
+        """Algorithm 1 of the paper; in place if the step is certain."""
 
         def place(memory: Tensor) -> Optional[Tensor]:
             return memory if live is None else None
