@@ -110,7 +110,8 @@ def main():
     arguments = parser.parse_intermixed_args()
     plain = configuration.load("default", arguments.body, arguments.overrides, arguments.parts)
     sizes = [int(size) for size in arguments.envs.split(",") if size] or [plain.sim.num_envs]
-    chosen = simulators.choose(plain.sim)
+    simulation = getattr(session, "simulation", lambda config: config.sim)  # earlier commits have none
+    chosen = simulators.choose(simulation(plain))
     where = chosen.reason if chosen.device.type == "cuda" else f"{os.cpu_count()} CPUs"
     settled = [*(f"--with {part}" for part in arguments.parts), *arguments.overrides]
     table = Table(title=" ".join([f"{where}, {chosen.name}, preset default", *settled]))

@@ -255,9 +255,10 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     from ..device import process_group
     from ..learning.registry import LEARNERS
     from ..sim import simulators
+    from ..training.session import simulation
 
     learner, sim = settings.learner, settings.sim
-    chosen = simulators.choose(sim)
+    chosen = simulators.choose(simulation(settings))
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
     lines = [
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from typing import Any, Callable, Tuple
+from contextlib import contextmanager
+from importlib.util import find_spec, module_from_spec
+from typing import Any, Callable, Iterator, Tuple
 
 import torch
 
@@ -25,7 +27,7 @@ def place(name: str, device: str, why_not: Callable[[str], str]) -> Backend:
 
     """
     if device == "cpu":
-        return Backend(name, torch.device("cpu"), "asked for on the CPU, where legs are slow")
+        return Backend(name, torch.device("cpu"), "a kernel for planar robots; legs are slow there")
     missing = why_not(device)
     if missing:
         raise UserError(f"sim.backend={name} is not possible here: {missing}; use sim.backend=mujoco")
@@ -54,19 +56,50 @@ def import_warp() -> Tuple[Any, Any]:
         UserError: one is absent.
 
     """
-    known = "mujoco_warp" in sys.modules
+    known, warp = "mujoco_warp" in sys.modules, import_warp_alone()
+    import mujoco_warp
+
+    if not known:
+        gc.freeze()  # every capture of a CUDA graph collects garbage: 0.26 s if it looks at all modules
+    return warp, mujoco_warp
+
+
+def import_warp_alone() -> Any:
+    """The package `warp`; `mujoco_warp` is there too, but its 2.3 s of imports are not paid.
+
+    Raises:
+        UserError: one is absent.
+
+    """
+    known = "warp" in sys.modules
     try:
         import warp
 
         # Before anything of it runs: its banner would spoil the output of `--json`.
         warp.config.log_level = warp.LOG_WARNING
-        import mujoco_warp
+        if find_spec("mujoco_warp") is None:
+            raise ImportError(name="mujoco_warp")
     except ImportError as error:
         raise UserError(
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
-    packages: Tuple[Any, Any] = warp, mujoco_warp
-    packages[0].init()
+    package: Any = warp
+    package.init()
     if not known:
-        gc.freeze()  # every capture of a CUDA graph collects garbage: 0.26 s if it looks at all modules
-    return packages
+        gc.freeze()
+    return package
+
+
+@contextmanager
+def parts_of_mujoco_warp() -> Iterator[None]:
+    """Within the block, modules of `mujoco_warp` are imported without all the others that the package imports."""
+    name = "mujoco_warp"
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None:
+        yield
+        return
+    sys.modules[name] = module_from_spec(spec)
+    try:
+        yield
+    finally:
+        del sys.modules[name]

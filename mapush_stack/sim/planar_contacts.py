@@ -1,8 +1,12 @@
 """Warp functions: the contacts of a planar scene, as MuJoCo finds and weighs them."""
 
 import warp as wp
-from mujoco_warp._src.collision_primitive_core import capsule_box, capsule_capsule, sphere_cylinder
-from mujoco_warp._src.math import orthogonals
+
+from .gpu import parts_of_mujoco_warp
+
+with parts_of_mujoco_warp():
+    from mujoco_warp._src.collision_primitive_core import capsule_box, capsule_capsule, sphere_cylinder
+    from mujoco_warp._src.math import orthogonals
 
 NORMAL, TANGENT, ARM, OTHER_ARM, MISS, SEARCH, FRICTION, STIFFNESS, PLUS, MINUS = 0, 3, 6, 9, 12, 15, 18, 19, 20, 21
 """Rows of a contact in the table of contacts; those of three coordinates begin there."""

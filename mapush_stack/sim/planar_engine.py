@@ -42,8 +42,6 @@ class PlanarEngine(Engine):
     contacts of capsule and cylinder are those of the point of the capsule's axis that is nearest to the cylinder's.
     """
 
-    masked_reset = True
-
     def __init__(
         self,
         spec: Any,
@@ -54,13 +52,14 @@ class PlanarEngine(Engine):
         threads: int = 0,
     ) -> None:
         """See `Engine`; the fields that can be set are `geom_friction` and, together, those of `FIELDS`."""
-        self._warp, _ = gpu.import_warp()
+        self._warp = gpu.import_warp_alone()
         from .planar_contacts import WIDTH
         from .planar_kernel import stepper
         from .planar_solver import types
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
+        self.masked_reset = device.type == "cuda"
         self._parts = [geom for geom in range(self.model.ngeom) if self.model.geom_bodyid[geom] == OBJECT_BODY]
         robots, parts = (self.model.nv - OBJECT_DOFS) // 3, len(self._parts)
         room = 4 * parts + 2 * parts * robots + robots * (robots - 1)

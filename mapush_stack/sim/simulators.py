@@ -11,10 +11,12 @@ from .mujoco import MujocoKind
 from .simulator import SIMULATORS, Backend
 from .warp import WarpKind, why_not
 
-__all__ = ["SIMULATORS", "choose"]
+__all__ = ["SIMULATORS", "WARP", "choose"]
+
+WARP = WarpKind()
 
 SIMULATORS.register("mujoco", MujocoKind())
-SIMULATORS.register("warp", WarpKind())
+SIMULATORS.register("warp", WARP)
 SIMULATORS.register("isaacgym", IsaacGymKind())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple, Type
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple, Type
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from ..device.replay import no_garbage_collection
 from ..device.rows import overwrite
 from ..task.obstacle_config import ObstacleConfig
 from . import gpu, work
-from .config import ObjectBody
+from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
 from .robots.planar import Planar
@@ -246,10 +246,12 @@ def most_moving(model: Any) -> int:
 
 def why_not(device: str) -> str:
     """Why MuJoCo Warp cannot run on the GPU that `device` means; empty if it can."""
-    missing = gpu.why_not(device)
-    if not missing and find_spec("mujoco_warp") is None:
-        return "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
-    return missing
+    return gpu.why_not(device) or why_absent()
+
+
+def why_absent() -> str:
+    """That MuJoCo Warp is not installed; empty if it is."""
+    return "" if find_spec("mujoco_warp") else "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
 
 
 class WarpKind(SceneKind):
@@ -267,6 +269,13 @@ class WarpKind(SceneKind):
         plain = around is None and all(part.shape != "prism" for part in body.parts)
         fused = plain and all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
         return PlanarEngine if fused else self.engine
+
+    def instead_of_mujoco(self, sim: SimConfig, team: Sequence[str], body: ObjectBody) -> SimConfig:
+        """`sim` on a CPU by the kernel for planar robots; unchanged for others, and where Warp is not installed."""
+        if set(team) != {"planar"} or sim.cone != "pyramidal" or why_absent():
+            return sim
+        planar = self.engine_type(Team(sim, team, 0, torch.device("cpu")), body) is PlanarEngine
+        return sim.model_copy(update={"backend": "warp", "device": "cpu"}) if planar else sim
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""

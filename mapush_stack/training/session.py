@@ -18,8 +18,9 @@ from ..errors import FaultError, UserError, of_fault
 from ..learning.contract import Examples, Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..learning.vec_env import EnvSpec
+from ..sim.config import SimConfig
 from ..sim.robots import ROBOTS
-from ..sim.simulators import choose
+from ..sim.simulators import WARP, choose
 from ..system import closing
 from ..system.atomic import remove_leftovers
 from ..system.machine import asked_threads, usable_cpus
@@ -168,7 +169,8 @@ def prepared(
     set_torch_threads(threads)
     memory.check(config, kind.buffer_size(config.learner, plan.spec))
     first_env, led, team = world.rank * config.sim.num_envs, led_by(config, initial), config.team_kinds
-    env = make_env(config.task, config.object, config.sim, config.training.seed, first_env, team=team, led=led)
+    sim = simulation(config)
+    env = make_env(config.task, config.object, sim, config.training.seed, first_env, team=team, led=led)
     with closing.ensured("the simulation", env.close):
         learner = kind.make(config.learner, plan, env, world)
         if led is None:
@@ -197,6 +199,20 @@ def led_by(config: ExperimentConfig, weights: Optional[Path]) -> Optional[Led]:
         raise checkpoint.does_not_fit(weights, error) from None
     checkpoint.refuse_not_finite(state, weights)
     return Led(config.leader, policy)
+
+
+def simulation(config: ExperimentConfig) -> SimConfig:
+    """The `sim` of a training: planar robots on a CPU have a kernel of their own, where `training.kernel_from` says so.
+
+    Raises:
+        UserError: what is asked for cannot be had here.
+
+    """
+    sim, least = config.sim, config.training.kernel_from
+    if sim.backend != "auto" or least is None or config.total_steps < least or choose(sim).device.type != "cpu":
+        return sim
+    plain = config.object.family is None and not config.task.obstacles.active
+    return WARP.instead_of_mujoco(sim, config.team_kinds, config.object.body) if plain else sim
 
 
 def set_torch_threads(threads: int) -> None:

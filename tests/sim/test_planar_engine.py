@@ -1,5 +1,8 @@
 """The kernel that steps planar scenes, on Warp's CPU device, beside MuJoCo; skipped where one is not installed."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -9,6 +12,9 @@ from mapush_stack.training import config as configuration
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 SIZE, OBJECTS = 16, ("cuboid", "tblock", "cylinder")
+PRISM = (
+    "{shape: prism, size: [0.5], vertices: [[1, 0], [0, 1], [-1, 0]], position: [0, 0, 0], mass: 3, inertia: [1, 1, 1]}"
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -193,3 +199,38 @@ def test_a_run_without_the_field_keeps_its_simulator():
     from mapush_stack.sim.robots.planar import PlanarSettings
 
     assert not PlanarSettings().fused
+
+
+@pytest.mark.parametrize(
+    "changes, expected",
+    [
+        ([], "warp"),
+        (["training.total_steps=999999"], "auto"),
+        (["training.kernel_from=null"], "auto"),
+        (["sim.backend=mujoco"], "mujoco"),
+        (["sim.planar.fused=false"], "auto"),
+        (["sim.cone=elliptic"], "auto"),
+        (["sim.robot=go1"], "auto"),
+        ([f"object.body.parts=[{PRISM}]"], "auto"),
+        (["task.obstacles.arena=[8, 8]", "task.obstacles.boxes=1"], "auto"),
+    ],
+)
+def test_long_trainings_of_planar_robots_have_the_kernel_on_a_cpu(changes, expected):
+    from mapush_stack.training import session
+
+    assert session.simulation(settings("cuboid", "sim.device=cpu", *changes)).backend == expected
+
+
+def test_a_training_without_warp_has_mujoco(monkeypatch):
+    from mapush_stack.sim import warp as warp_module
+    from mapush_stack.training import session
+
+    monkeypatch.setattr(warp_module, "find_spec", lambda name: None)
+    assert session.simulation(settings("cuboid", "sim.device=cpu")).backend == "auto"
+
+
+@pytest.mark.slow
+def test_the_kernel_does_not_import_all_of_mujoco_warp():
+    """Its other modules take 2.3 s."""
+    script = "import sys, mapush_stack.sim.planar_kernel; sys.exit('mujoco_warp._src.forward' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -99,7 +99,7 @@ def run(path: Path) -> None:
     from ...sim import simulators
     from ...training import memory, session
 
-    chosen = simulators.choose(config.sim)
+    chosen = simulators.choose(session.simulation(config))
     device = chosen.device.type
 
     def measured(rates: List[float]) -> None:

@@ -61,16 +61,25 @@ class ClippedAdam:
 
     @torch.no_grad()
     def _apply(self, gradient: Tensor, live: Optional[Tensor]) -> None:
-        """Algorithm 1 of the paper."""
+        """Algorithm 1 of the paper; in place if the step is certain."""
+
+        def place(memory: Tensor) -> Optional[Tensor]:
+            return memory if live is None else None
+
         steps = self._steps + 1
-        first = self._first.lerp(gradient, 1.0 - self._BETA_1)
-        second = (self._second * self._BETA_2).addcmul(gradient, gradient, value=1.0 - self._BETA_2)
+        first = torch.lerp(self._first, gradient, 1.0 - self._BETA_1, out=place(self._first))
+        second = torch.mul(self._second, self._BETA_2, out=place(self._second))
+        second.addcmul_(gradient, gradient, value=1.0 - self._BETA_2)
         correction_1, correction_2 = 1.0 - self._BETA_1**steps, 1.0 - self._BETA_2**steps
         spread = (second / correction_2).sqrt_().add_(self._eps)
-        vector = self._vector - self._rate / correction_1 * first / spread
+        change = (self._rate / correction_1 * first).div_(spread)
+        vector = torch.sub(self._vector, change, out=place(self._vector))
+        if live is None:
+            self._steps.copy_(steps)
+            return
         news = {self._steps: steps, self._first: first, self._second: second, self._vector: vector}
         for memory, new in news.items():
-            memory.copy_(new if live is None else torch.where(live, new, memory))
+            memory.copy_(torch.where(live, new, memory))
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The moments and the step count."""

@@ -210,7 +210,9 @@ class MultiAgentPPO(Learner):
         surrogate = torch.min(ratio * advantages, clipped * advantages).mean()
         # The entropy bonus of their equation 9.
         entropy = actor.entropy()
-        norms = self._actor_optimizers[index].step(-surrogate - config.entropy_coef * entropy, live)
+        certain = self.device.type == "cpu"  # there no step is begun that is not live
+        loss = -surrogate - config.entropy_coef * entropy
+        norms = self._actor_optimizers[index].step(loss, None if certain else live)
         actor.project()
         # The estimator (r - 1) - log r of Schulman, "Approximating KL divergence", 2020: unbiased, never < 0.
         divergence = (ratio - 1.0 - log_ratio).mean().detach()
