@@ -28,6 +28,8 @@ ALLOWED = {
     "sweep": {*LOW, "training", "task", "__version__"},
 }
 """What of ours each folder may import."""
+KERNELS = {f"sim/planar_{name}.py" for name in ("contacts", "kernel", "obstacles", "solver")}
+"""Modules of Warp's own functions, which need it at module level; they are imported inside functions."""
 HEAVY = {
     "mujoco": {
         "sim/mujoco.py",
@@ -55,7 +57,7 @@ HEAVY = {
     "glfw": {"evaluation/camera.py"},
     "imageio_ffmpeg": {"evaluation/video.py"},
     "PIL": {"evaluation/video.py"},
-    "warp": {"sim/gpu.py", "sim/planar_contacts.py", "sim/planar_kernel.py", "sim/planar_solver.py"},
+    "warp": {"sim/gpu.py", *KERNELS},
     "mujoco_warp": {"sim/gpu.py", "sim/planar_contacts.py"},
     "harl": set(),  # learning/harl/library.py imports it by name, where it is asked for
     "rsl_rl": {"walking/training.py"},
@@ -75,8 +77,6 @@ HEAVY = {
     "gymnasium": {"learning/openrl/env.py", "envs/pettingzoo.py", "envs/gymnasium.py"},
 }
 """Optional packages, and the only files that may import them, inside functions."""
-KERNELS = {"sim/planar_contacts.py", "sim/planar_kernel.py", "sim/planar_solver.py"}
-"""Modules of Warp's own functions, which need it at module level; they are imported inside functions."""
 
 
 def imports(path):

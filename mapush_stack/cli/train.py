@@ -260,9 +260,10 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     learner, sim = settings.learner, settings.sim
     chosen = simulators.choose(simulation(settings))
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
+    who = f"{_many_robots(settings.team_kinds)} push the {settings.object.name}"
     lines = [
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
-        f"{_many_robots(settings.team_kinds)} push the {settings.object.name} · "
+        f"{who if settings.leader is None else f'a leader: {who}'} · "
         f"preset {settings.preset} · seed {settings.training.seed} · "
         f"{chosen.name} on {chosen.device} ({chosen.reason}), {envs} environments · "
         f"{settings.total_steps:,} steps of 0.02 s"

@@ -1,5 +1,7 @@
 """Warp functions: the contacts of a planar scene, as MuJoCo finds and weighs them."""
 
+from typing import Tuple
+
 import warp as wp
 
 from .gpu import parts_of_mujoco_warp
@@ -23,7 +25,8 @@ class Scene:
     """What all worlds share, in m, kg, s; `sim/planar_engine.py` takes it from MuJoCo's model.
 
     The arrays of the object's parts have one row, or if the worlds have objects of their own (`stride` is 1) one each;
-    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`.
+    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`. `full` counts the contacts
+    of each world for which the table had no `room`. Obstacles have rows of worlds.
     """
 
     dt: float
@@ -55,6 +58,14 @@ class Scene:
     inertias: wp.array[wp.mat33]
     centres: wp.array[wp.vec3]
     table: wp.array2d[float]
+    room: int
+    full: wp.array[int]
+    obstacle_round: wp.array[bool]
+    obstacle_place: wp.array2d[wp.vec2]
+    obstacle_turn: wp.array2d[wp.vec2]
+    obstacle_half: wp.array2d[wp.vec2]
+    obstacle_height: float
+    obstacle_friction: float
 
 
 @wp.struct
@@ -87,10 +98,13 @@ def add_contact(
 ) -> int:  # fmt: skip
     """Append a contact if its bodies overlap; the new number of contacts.
 
-    Body `one` is the object (`plus` is -1) or robot `plus`; `two` is the floor (`minus` is -1) or robot `minus`.
+    Body `one` is the object (`plus` is -1) or robot `plus`; `two` stands still (`minus` is -1) or is robot `minus`.
     `weight` is the sum of MuJoCo's `body_invweight0`. The four rows of the pyramid have one stiffness.
     """
     if dist >= 0.0:
+        return count
+    if count >= scene.room:
+        scene.full[world] += 1
         return count
     first, second = orthogonals(normal)
     depth = wp.min(-dist / scene.impedance[2], 1.0)
@@ -194,6 +208,28 @@ def nearest(middle: wp.vec3, axis: wp.vec3, half: float, place: wp.vec3, upright
 
 
 @wp.func
+def capsule_on_part(
+    scene: Scene, middle: wp.vec3, axis: wp.vec3, place: wp.vec3, turn: wp.mat33, size: wp.vec3, is_box: bool
+) -> Tuple[int, wp.vec2, Pair, Pair]:
+    """Where a robot's capsule meets a box or a cylinder: how many contacts, distances, places, normals."""
+    radius, half = scene.radius, scene.half_length
+    sides = int(0)
+    dist, pos, normal = wp.vec2(), Pair(0.0), Pair(0.0)
+    if not is_box:
+        upright = wp.vec3(turn[0, 2], turn[1, 2], turn[2, 2])
+        point = nearest(middle, axis, half, place, upright)
+        deep, spot, outward = sphere_cylinder(point, radius, place, upright, size[0], size[1])
+        dist[0] = deep
+        pos[0] = spot
+        normal[0] = outward
+        sides = 1
+    elif not apart(middle - place, axis, radius, half, turn, size):
+        dist, pos, normal = capsule_box(middle, axis, radius, half, place, turn, size)
+        sides = 2
+    return sides, dist, pos, normal
+
+
+@wp.func
 def robot_on_object(
     scene: Scene, world: int, found: int, thing: Body, robot: Body, number: int, friction: float
 ) -> int:
@@ -201,24 +237,12 @@ def robot_on_object(
     count = int(found)
     axis = wp.vec3(robot.turn[0, 0], robot.turn[1, 0], 0.0)
     middle = robot.centre + scene.shift * axis
-    radius, half, weight = scene.radius, scene.half_length, scene.inverse_weight + scene.robot_inverse_weight
+    weight = scene.inverse_weight + scene.robot_inverse_weight
     row = world * scene.stride
     for part in range(scene.size.shape[1]):
         place = thing.centre + thing.turn * scene.place[row, part]
         size, turn = scene.size[row, part], part_turn(scene, world, thing, part)
-        sides = int(0)
-        dist, pos, normal = wp.vec2(), Pair(0.0), Pair(0.0)
-        if not scene.is_box[part]:
-            upright = wp.vec3(thing.turn[0, 2], thing.turn[1, 2], thing.turn[2, 2])
-            point = nearest(middle, axis, half, place, upright)
-            deep, spot, outward = sphere_cylinder(point, radius, place, upright, size[0], size[1])
-            dist[0] = deep
-            pos[0] = spot
-            normal[0] = outward
-            sides = 1
-        elif not apart(middle - place, axis, radius, half, turn, size):
-            dist, pos, normal = capsule_box(middle, axis, radius, half, place, turn, size)
-            sides = 2
+        sides, dist, pos, normal = capsule_on_part(scene, middle, axis, place, turn, size, scene.is_box[part])
         for side in range(sides):
             count = add_contact(
                 scene, world, count, dist[side], pos[side], normal[side], friction, weight, thing, robot, -1, number

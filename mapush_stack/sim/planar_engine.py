@@ -10,12 +10,17 @@ from torch import Tensor
 
 from ..device.rows import overwrite
 from ..system.machine import usable_cpus
+from ..task.obstacles import HEIGHT
 from . import gpu, work
+from .contacts import OBSTACLE_FRICTION
 from .engine import Engine, Path
 from .family import FIELDS
+from .obstacles import columns
 from .rotation import rotate_by_quaternion
 
-OBJECT_BODY, OBJECT_DOFS = 1, 6
+OBJECT_BODY, ROBOT_BODY, OBJECT_DOFS = 1, 2, 6
+CYLINDER = 5
+"""MuJoCo's number of this shape of a geom."""
 
 
 class _Object(NamedTuple):
@@ -35,11 +40,26 @@ class _Object(NamedTuple):
     """`[W, 3]` centre of mass in the object's frame, m."""
 
 
+class _Obstacles(NamedTuple):
+    """Where the K obstacles of each world stand, seen from above, `[N, K, 2]`."""
+
+    place: Tensor
+    """Centres, m."""
+    turn: Tensor
+    """Cosine and sine of the yaw."""
+    half: Tensor
+    """Half the sides of boxes; the radius of cylinders, twice; m."""
+
+
+_OBSTACLE_FIELDS = {"mocap_pos": "place", "mocap_quat": "turn", "geom_size": "half"}
+
+
 class PlanarEngine(Engine):
     """`sim/planar_kernel.py` over one model of an object and planar robots.
 
-    There is room for every contact that can be, so that no step overflows. It solves the same problem as MuJoCo;
-    contacts of capsule and cylinder are those of the point of the capsule's axis that is nearest to the cylinder's.
+    Without obstacles there is room for every contact that can be. It solves the same problem as MuJoCo; contacts of
+    capsule and cylinder are those of the point of the capsule's axis that is nearest to the cylinder's, and those of
+    the object with obstacles are found at the lower and the upper end of its parts.
     """
 
     def __init__(
@@ -60,11 +80,14 @@ class PlanarEngine(Engine):
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
         self.masked_reset = device.type == "cuda"
+        standing = [int(kind) == CYLINDER for kind in self.model.geom_type[columns(self.model)[2]]]
+        self._capsule = int(self.model.body_geomadr[ROBOT_BODY] + self.model.body_geomnum[ROBOT_BODY] - 1)
         self._parts = [geom for geom in range(self.model.ngeom) if self.model.geom_bodyid[geom] == OBJECT_BODY]
         robots, parts = (self.model.nv - OBJECT_DOFS) // 3, len(self._parts)
         room = 4 * parts + 2 * parts * robots + robots * (robots - 1)
-        own = "geom_size" in fields
-        self._kernel, self._types = stepper(robots, own), types(robots)[2:]
+        room = max(room, contacts) if standing else room
+        own = "body_mass" in fields
+        self._kernel, self._types = stepper(robots, own, bool(standing)), types(robots)[2:]
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device)
@@ -75,13 +98,16 @@ class PlanarEngine(Engine):
             "warmstart": zeros(num_envs, self.model.nv),
         }
         self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
-        self._table = zeros(num_envs, WIDTH * room).t()
+        self._table, self._full = zeros(num_envs, WIDTH * room).t(), zeros(num_envs).int()
+        self._overflows = zeros().long()
+        self._around = _Obstacles(*(zeros(num_envs, len(standing), 2) for _ in _Obstacles._fields))
         self._fields = {name: torch.from_numpy(getattr(self.model, name)).unsqueeze(0) for name in FIELDS}
         worlds = num_envs if own else 1
         self._object = _Object(
             *(zeros(worlds, *shape) for shape in ((parts, 3), (parts, 3), (parts, 2), (), (3, 3), (3,)))
         )
-        self._scene = self._scene_of(self.model, own)
+        self._scene = self._scene_of(self.model, own, standing)
+        self._scene.room, self._scene.full = room, self._warp.from_torch(self._full)
         self._load_object()
         self._threads = None
         if device.type == "cpu":
@@ -89,13 +115,16 @@ class PlanarEngine(Engine):
         self._prepared: Dict[Tuple[int, int], Tuple[Path, List[Any]]] = {}
         self.set_field("geom_friction", torch.from_numpy(self.model.geom_friction).expand(num_envs, -1, -1))
 
-    def _scene_of(self, model: Any, own: bool) -> Any:
-        """What the kernel needs of a model: all robots and all contacts in it are alike."""
+    def _scene_of(self, model: Any, own: bool, standing: List[bool]) -> Any:
+        """What the kernel needs of a model: all robots and all contacts in it are alike.
+
+        `standing`: which obstacles are cylinders.
+        """
         import mujoco
 
         from .planar_contacts import Scene
 
-        warp, scene, robot, capsule = self._warp, Scene(), model.nbody - 1, model.ngeom - 1
+        warp, scene, robot, capsule = self._warp, Scene(), ROBOT_BODY, self._capsule
         turn = warp.quat_to_matrix(warp.quat(*model.body_iquat[OBJECT_BODY][[1, 2, 3, 0]]))
         inertia = turn * warp.diag(warp.vec3(*model.body_inertia[OBJECT_BODY])) * warp.transpose(turn)
         scene.dt, scene.gravity = model.opt.timestep, warp.vec3(*model.opt.gravity)
@@ -120,6 +149,10 @@ class PlanarEngine(Engine):
         box = mujoco.mjtGeom.mjGEOM_BOX
         with warp.ScopedDevice(self._wp_device):
             scene.is_box = warp.array([bool(model.geom_type[part] == box) for part in self._parts], dtype=warp.bool)
+            scene.obstacle_round = warp.array(standing, dtype=warp.bool)
+        scene.obstacle_height, scene.obstacle_friction = HEIGHT, OBSTACLE_FRICTION
+        for name, tensor in self._around._asdict().items():
+            setattr(scene, f"obstacle_{name}", warp.from_torch(tensor, dtype=warp.vec2))
         scene.stride, scene.turned = int(own), own or bool((model.geom_quat[self._parts, 3] != 0).any())
         share, thing = warp.from_torch, self._object
         scene.size, scene.place = share(thing.size, dtype=warp.vec3), share(thing.place, dtype=warp.vec3)
@@ -152,6 +185,7 @@ class PlanarEngine(Engine):
         """See `Engine.write`."""
         for name, value in (("qpos", qpos), ("qvel", qvel), ("warmstart", 0.0)):
             overwrite(self._memory[name], env_ids, mask, value)
+        overwrite(self._full, env_ids, mask, 0)
 
     def read(self) -> Tuple[Tensor, Tensor]:
         """See `Engine.read`."""
@@ -160,6 +194,7 @@ class PlanarEngine(Engine):
     def advance(self, control: Tensor, steps: int, substeps: int) -> Path:
         """See `Engine.advance`; one launch, or on a CPU one a thread."""
         self._control.copy_(control)
+        full = self._full.clone()
         key = (steps, substeps)
         if key not in self._prepared:
             self._prepared[key] = self._prepare(steps, substeps)
@@ -169,6 +204,7 @@ class PlanarEngine(Engine):
             launches[0].launch(self._warp.stream_from_torch(stream))
         else:
             list(self._threads.map(lambda launch: launch.launch(), launches))
+        self._overflows += (self._full > full).sum()
         done = None if path.work is None else path.work.nan_to_num(0.0, 0.0, 0.0)
         return Path(path.qpos.clone(), path.qvel.clone(), done)
 
@@ -204,11 +240,11 @@ class PlanarEngine(Engine):
 
     def faulty(self) -> Tensor:
         """See `Engine.faulty`; divergence shows as numbers that are not finite."""
-        return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        return self._full > 0
 
     def overflows(self) -> Tensor:
-        """See `Engine.overflows`: none."""
-        return torch.zeros((), dtype=torch.int64, device=self.device)
+        """See `Engine.overflows`."""
+        return self._overflows.clone()
 
     def set_field(self, name: str, values: Tensor) -> None:
         """See `Engine.set_field`: MuJoCo takes the larger coefficient of two geoms."""
@@ -216,9 +252,19 @@ class PlanarEngine(Engine):
             self._fields[name] = values
             self._load_object()
             return
-        floor, thing, robot = (values[:, geom, 0] for geom in (0, 1, -1))
+        floor, thing, robot = (values[:, geom, 0] for geom in (0, 1, self._capsule))
         pairs = (torch.maximum(floor, thing), torch.maximum(robot, thing), robot)
         self._friction.copy_(torch.stack(pairs, dim=-1))
+
+    def set_rows(self, name: str, env_ids: Tensor, columns: slice, values: Tensor, mask: Tensor) -> None:
+        """See `Engine.set_rows`; only for all obstacles together."""
+        if name == "mocap_quat":
+            w, z = values[..., 0], values[..., 3]
+            values = torch.stack((w * w - z * z, 2 * w * z), dim=-1)
+        elif name == "geom_size":
+            first, second = values[..., 0], torch.where(values[..., 2] > 0, values[..., 1], values[..., 0])
+            values = torch.stack((first, second), dim=-1)
+        overwrite(getattr(self._around, _OBSTACLE_FIELDS[name]), env_ids, mask, values[..., :2])
 
     def push(self, wrench: Tensor) -> None:
         """See `Engine.push`."""

@@ -6,6 +6,7 @@ from typing import Any
 import warp as wp
 
 from . import planar_contacts as contacts
+from . import planar_obstacles as obstacles
 from .planar_contacts import WIDTH, Body, Scene, load3
 from .planar_solver import axes, metric, solver, types
 
@@ -51,8 +52,11 @@ def add_work(scene: Scene, world: int, count: int, before: Body, after: Body, ti
 
 
 @lru_cache(maxsize=None)
-def stepper(robots: int, own: bool = False) -> Any:
-    """The Warp kernel that steps worlds with a number of robots, a thread a world; `own`: with objects of their own."""
+def stepper(robots: int, own: bool = False, around: bool = False) -> Any:
+    """The Warp kernel that steps worlds with a number of robots, a thread a world.
+
+    `own`: with objects of their own; `around`: with obstacles.
+    """
     _, _, pose_type, vector_type = types(robots)
     solve = solver(robots)
 
@@ -85,10 +89,16 @@ def stepper(robots: int, own: bool = False) -> Any:
     ) -> int:
         """Write a world's contacts into the table; how many there are."""
         count = contacts.object_on_floor(scene, world, thing, friction[0])
+        if wp.static(around):
+            rough = wp.max(friction[0], scene.obstacle_friction)
+            count = obstacles.object_on_obstacles(scene, world, count, thing, rough)
         number = int(robots)  # a variable, lest Warp unrolls the loop and the search is in the kernel many times
         for robot in range(number):
             own = robot_body(scene, pose, motion, robot)
             count = contacts.robot_on_object(scene, world, count, thing, own, robot, friction[1])
+            if wp.static(around):
+                rough = wp.max(friction[2], scene.obstacle_friction)
+                count = obstacles.robot_on_obstacles(scene, world, count, own, robot, rough)
             for other in range(robot):
                 two = robot_body(scene, pose, motion, other)
                 count = contacts.robot_on_robot(scene, world, count, own, two, robot, other, friction[2])

@@ -264,9 +264,9 @@ class WarpKind(SceneKind):
     def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
         """See `SceneKind.engine_type`.
 
-        A kernel of its own for planar robots that ask for it, with boxes and cylinders, without obstacles.
+        A kernel of its own for planar robots that ask for it, with boxes and cylinders.
         """
-        plain = around is None and all(part.shape != "prism" for part in body.parts)
+        plain = all(part.shape != "prism" for part in body.parts)
         fused = plain and all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
         return PlanarEngine if fused else self.engine
 

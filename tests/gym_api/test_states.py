@@ -235,7 +235,9 @@ def _second_row(states: torch.Tensor) -> torch.Tensor:
     return states[1:2] * 1.0
 
 
-@pytest.mark.parametrize("look", [lambda t: t[1:2], lambda t: torch.cat([t, t])[1:2], _second_row], ids=["view", "list", "script"])
+@pytest.mark.parametrize(
+    "look", [lambda t: t[1:2], lambda t: torch.cat([t, t])[1:2], _second_row], ids=["view", "list", "script"]
+)
 def test_states_that_a_program_holds_and_never_uses_are_not_computed(mixed, monkeypatch, look):
     computed = []
     bodies = Layout.bodies

@@ -1,5 +1,6 @@
 """The kernel that steps planar scenes, on Warp's CPU device, beside MuJoCo; skipped where one is not installed."""
 
+import math
 import subprocess
 import sys
 
@@ -7,6 +8,9 @@ import pytest
 import torch
 
 from mapush_stack.device.state import flatten
+from mapush_stack.task.geometry import rotate
+from mapush_stack.task.obstacle_config import ObstacleConfig
+from mapush_stack.task.obstacles import Layout, gaps
 from mapush_stack.task.resets import draw_start
 from mapush_stack.training import config as configuration
 
@@ -26,7 +30,7 @@ def settings(name, *changes):
     return configuration.load("default", name, [f"sim.num_envs={SIZE}", "task.episode_seconds=20", *changes])
 
 
-def simulator(kind, config, robots, friction=None, measure_work=False):
+def simulator(kind, config, robots, friction=None, measure_work=False, around=None):
     """A simulator on the engine `kind`; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
     from mapush_stack.sim import scene
     from mapush_stack.sim.mujoco import MujocoEngine
@@ -35,12 +39,13 @@ def simulator(kind, config, robots, friction=None, measure_work=False):
     from mapush_stack.sim.team import Team
 
     team = Team(config.sim, ["planar"] * robots, 0, torch.device("cpu"))
-    spec = scene.build(config.object.body, team, 100, measure_work)
+    spec = scene.build(config.object.body, team, 100, measure_work, around)
     if kind == "mujoco":
         spec.option.tolerance = 1e-12
     engine = {"mujoco": MujocoEngine, "kernel": PlanarEngine}[kind]
     friction = torch.linspace(*config.object.body.friction, SIZE) if friction is None else friction
-    return SceneSimulator(engine(spec, SIZE, torch.device("cpu"), 99, ("geom_friction",)), team, friction)
+    fields = ("geom_friction", *["geom_size"] * (around is not None))
+    return SceneSimulator(engine(spec, SIZE, torch.device("cpu"), 99, fields), team, friction)
 
 
 def start(config, robots, tilt=0.01):
@@ -83,6 +88,100 @@ def test_every_step_is_that_of_mujoco(name, robots):
         moved = max(moved, float(wanted.qvel[..., :2].abs().max()))
     assert torch.cat(errors).quantile(0.995) < 2e-3  # m/s, rad/s
     assert moved > 0.1  # the object was pushed
+
+
+AROUND = ObstacleConfig(arena=(9.0, 9.0), boxes=3, cylinders=2, size=(0.4, 2.0))
+FAR = torch.tensor([30.0, 0.0, 0.0])
+
+
+def crowd(generator, free, boxes=True, cylinders=True):
+    """Obstacles `[SIZE, 9]` around the origin, of which nothing is nearer than about `free`."""
+    shape = (SIZE, 5, 1)
+    angle = 2 * math.pi * (torch.rand(SIZE, 1, 1, generator=generator) + torch.arange(5).view(1, 5, 1) / 5)
+    half = 0.2 + 0.4 * torch.rand(SIZE, 5, 2, generator=generator)
+    half[:, 3:, 1] = half[:, 3:, 0]
+    outwards = torch.cat((angle.cos(), angle.sin()), -1)
+    centre = (free + half.norm(dim=-1, keepdim=True) + 0.2 * torch.rand(shape, generator=generator)) * outwards
+    centre[:, :3] += 100.0 * (not boxes)
+    centre[:, 3:] += 100.0 * (not cylinders)
+    yaw = torch.rand(SIZE, 5, generator=generator) * torch.tensor([1.6, 1.6, 1.6, 0.0, 0.0])
+    walls = torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.0, 1.0]]) * (free + 0.5 + 100.0 * (not boxes))
+    sides = torch.tensor([[0.1, 4.0], [0.1, 4.0], [4.0, 0.1], [4.0, 0.1]])
+    return Layout(
+        torch.cat((walls.expand(SIZE, -1, -1), centre), 1),
+        torch.cat((torch.zeros(SIZE, 4), yaw), 1),
+        torch.cat((sides.expand(SIZE, -1, -1), half), 1),
+        torch.tensor([False] * 7 + [True] * 2).expand(SIZE, -1),
+    )
+
+
+def begin(sim, config, layout, robots_away=True):
+    """The object, or the robots, amid the obstacles; the others far away."""
+    state, ids = start(config, 2, tilt=0.0), torch.arange(SIZE)
+    if robots_away:
+        state = state._replace(robot_pos=state.robot_pos + FAR)
+        state.object_pos[:, 2] -= config.object.task.start_height - sim.engine.model.geom_size[1, 2]
+    else:
+        state.robot_pos[..., :2] = torch.tensor([[0.0, 0.3], [0.0, -0.3]])
+        state = state._replace(object_pos=state.object_pos - FAR)
+    sim.reset(ids, state)
+    sim.place_obstacles(ids, layout, torch.ones(SIZE, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("name, free", [("cuboid", 0.86), ("tblock", 0.9), ("", 0.6)])
+def test_every_step_among_obstacles_is_that_of_mujoco(name, free):
+    """Of an object among boxes, or of robots among boxes and cylinders."""
+    config, everyone = settings(name or "cuboid"), torch.ones(SIZE, dtype=torch.bool)
+    mujoco, kernel = (simulator(kind, config, 2, around=AROUND) for kind in ("mujoco", "kernel"))
+    generator, errors, touching = torch.Generator().manual_seed(1), [], 0
+    layout = crowd(generator, free, cylinders=not name)
+    for sim in (mujoco, kernel):
+        begin(sim, config, layout, bool(name))
+    for step in range(100):
+        if step % 20 == 0:
+            control = 3.0 * (torch.rand(SIZE, 6, generator=generator) - 0.5) * (not name)
+            push = (torch.rand(SIZE, 2, generator=generator) - 0.5) * bool(name)
+        qpos, qvel = mujoco.engine.read()
+        qvel[:, :2] += 0.3 * push
+        for sim in (mujoco, kernel):
+            sim.engine.write(torch.arange(SIZE), qpos, qvel, everyone)
+        wanted, found = (one.engine.advance(control, 1, 1) for one in (mujoco, kernel))
+        errors.append((found.qvel - wanted.qvel).abs().amax(-1).flatten())
+        state = mujoco.state()
+        pos, yaw, outline = state.object_pos, state.object_rpy[:, 2], config.object.task.vertices
+        if not name:
+            pos, yaw, outline = state.robot_pos[:, 0], state.robot_rpy[:, 0, 2], mujoco.robots[0].outline
+        placed = pos[:, None, :2] + rotate(torch.tensor(outline), yaw.unsqueeze(-1))
+        touching += int((gaps(layout, placed) < (0 if name else mujoco.robots[0].round)).sum())
+    assert torch.cat(errors).quantile(0.9) < 1e-3 and touching > 100 and int(kernel.overflows()) == 0
+
+
+@pytest.mark.parametrize("name, boxes", [("cuboid", False), ("cylinder", True), ("cylinder", False)])
+def test_an_object_stops_at_what_is_round(name, boxes):
+    """MuJoCo's general method takes the normal of a box's side where a cylinder meets its corner: no reference."""
+    config, round_object = settings(name), name == "cylinder"
+    sim = simulator("kernel", config, 2, around=AROUND)
+    layout = crowd(torch.Generator().manual_seed(2), 1.55 if round_object else 0.86, boxes, not boxes)
+    begin(sim, config, layout)
+    qpos, qvel = sim.engine.read()
+    qvel[:, :2] = 2.0 * torch.nn.functional.normalize(layout.centre[:, 4 if boxes else 7], dim=-1)
+    sim.engine.write(torch.arange(SIZE), qpos, qvel, torch.ones(SIZE, dtype=torch.bool))
+    path = sim.step(torch.zeros(SIZE, 2, 3), 80)
+    outline = torch.tensor(config.object.task.vertices) * (not round_object)
+    placed = path.object_pos[..., None, :2] + rotate(outline, path.object_rpy[..., 2:])
+    gap = (gaps(layout, placed) - (1.5 if round_object else 0.0)).amin(0)
+    assert path.healthy.all() and (gap > -0.03).all() and (gap < 0).sum() > 10
+
+
+def test_a_step_with_too_many_contacts_is_not_healthy():
+    config = settings("cuboid")
+    sim = simulator("kernel", config, 2, around=AROUND)
+    sim.engine._scene.room = 5
+    begin(sim, config, crowd(torch.Generator().manual_seed(1), 0.3))
+    still = torch.zeros(SIZE, 2, 3)
+    assert not sim.step(still, 1).healthy.any() and int(sim.overflows()) == SIZE
+    begin(sim, config, crowd(torch.Generator().manual_seed(1), 9.0))
+    assert sim.step(still, 1).healthy.all()
 
 
 @pytest.mark.parametrize("name", ["cuboid", "tblock"])
