@@ -46,7 +46,7 @@ def main():
     arguments = parser.parse_intermixed_args()
     around = configuration.load("long-way", "", arguments.overrides, arguments.parts)
     free = configuration.overridden(around, [f"task.obstacles.{change}" for change in NOTHING.split()])
-    chosen, shares = simulators.choose(around.sim), ([], [])
+    chosen, shares = simulators.choose(session.simulation(around)), ([], [])
     print(f"{chosen.name} on {chosen.device} ({chosen.reason}), {around.sim.num_envs} environments")
     for _ in range(arguments.pairs):
         with_them, without = rates(around, arguments.updates), rates(free, arguments.updates)

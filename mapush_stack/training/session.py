@@ -211,8 +211,8 @@ def simulation(config: ExperimentConfig) -> SimConfig:
     sim, least = config.sim, config.training.kernel_from
     if sim.backend != "auto" or least is None or config.total_steps < least or choose(sim).device.type != "cpu":
         return sim
-    plain = config.object.family is None and not config.task.obstacles.active
-    return WARP.instead_of_mujoco(sim, config.team_kinds, config.object.body) if plain else sim
+    family = config.object.family is not None
+    return sim if family else WARP.instead_of_mujoco(sim, config.team_kinds, config.object.body)
 
 
 def set_torch_threads(threads: int) -> None:

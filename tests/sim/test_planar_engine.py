@@ -311,7 +311,7 @@ def test_a_run_without_the_field_keeps_its_simulator():
         (["sim.cone=elliptic"], "auto"),
         (["sim.robot=go1"], "auto"),
         ([f"object.body.parts=[{PRISM}]"], "auto"),
-        (["task.obstacles.arena=[8, 8]", "task.obstacles.boxes=1"], "auto"),
+        (["task.obstacles.arena=[8, 8]", "task.obstacles.boxes=1"], "warp"),
     ],
 )
 def test_long_trainings_of_planar_robots_have_the_kernel_on_a_cpu(changes, expected):
