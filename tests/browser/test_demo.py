@@ -177,6 +177,14 @@ def test_a_team_goes_around_obstacles_also_to_another_goal(visit):
     assert done and max(abs(a - b) for a, b in zip(place, target)) < 0.25
     done, *place = page.evaluate(arrive, [0, 0])
     assert done and max(map(abs, place[:2])) < 0.25
+    inside = """async () => {
+        const { world } = window.mapush.state, [body] = world.bodies, [low, high] = world.guide.bounds();
+        world.pull = { body, x: high[0] + 5, y: 0 };
+        for (let step = 0; step < 1000; step++) await world.step();
+        return [world.pose(body)[0], high[0]];
+    }"""
+    pulled, wall = page.evaluate(inside)
+    assert 0.5 < pulled < wall - 0.5
 
 
 def test_pushing_the_object_moves_it(visit):
