@@ -11,6 +11,7 @@ import shutil
 import threading
 
 import pytest
+import torch
 
 from tests.browser.chromium import CHROMIUM, keep
 from tests.cli.runner import mapush
@@ -68,8 +69,8 @@ def visit(browser, demo):
     assert wrong == []
 
 
-def here(name):
-    """Joint positions of the first start after each control step, as torch and Python's MuJoCo have them."""
+def in_python(name):
+    """A team as in the page, and its environment."""
     from mapush_stack.evaluation import policies, pretrained
     from mapush_stack.web.team import STARTS
 
@@ -78,9 +79,14 @@ def here(name):
     middle = sum(candidate.config.object.body.friction) / 2  # as in the scene of the page
     candidate = policies.find(pretrained.path(name), "", [*options, f"object.body.friction=[{middle},{middle}]"])[-1]
     env = policies.environment(candidate, STARTS, candidate.config.evaluation.seed)
-    team, path = policies.policy(candidate, env), []
+    return policies.policy(candidate, env), env
+
+
+def here(name):
+    """Joint positions of the first start after each control step, as torch and Python's MuJoCo have them."""
+    (team, env), path = in_python(name), []
     observations, _ = env.reset()
-    for _ in range(STEPS // candidate.config.task.action_repeat):
+    for _ in range(STEPS // env.config.action_repeat):
         observations = env.step(team.act(observations)).observations
         path += env.joint_path[:, 0].tolist()
     env.close()
@@ -106,6 +112,35 @@ def test_a_team_moves_as_it_does_in_python(visit, name):
     print(f"{name}: largest difference {max(apart):.1e}, after 10 steps {max(apart[:10]):.1e}, moved {moved:.2f}")
     assert len(apart) == STEPS and moved > 0.2
     assert max(apart) < TEAMS[name]
+
+
+def test_the_page_plans_as_python_does_also_for_an_object_that_stands_still(visit):
+    page = visit((800, 600))
+    there = page.evaluate(
+        """async () => {
+            const { state, choices } = window.mapush;
+            state.paused = true;
+            while (state.busy) await new Promise(done => setTimeout(done, 20));
+            const world = await choices.world("long-way-planar"), path = [];
+            world.policy = null;
+            world.reset(0);
+            const { guide } = world, look = guide.look.bind(guide);
+            guide.look = (...poses) => {
+                const seen = look(...poses);
+                path.push([...seen.target, ...seen.ways[0]]);
+                return seen;
+            };
+            for (let step = 0; step < 600; step++) await world.step();
+            return path;
+        }"""
+    )
+    _, env = in_python("long-way-planar")
+    env.reset()
+    for decision in there:
+        assert env.target[0, :9].tolist() == pytest.approx(decision, abs=1e-3)
+        env.step(torch.zeros(env.num_envs, 2, 3))
+    env.close()
+    assert len(there) == 120 and len({round(place[0], 1) for place in there}) == 2  # ahead, then back
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -177,6 +212,14 @@ def test_a_team_goes_around_obstacles_also_to_another_goal(visit):
     assert done and max(abs(a - b) for a, b in zip(place, target)) < 0.25
     done, *place = page.evaluate(arrive, [0, 0])
     assert done and max(map(abs, place[:2])) < 0.25
+    inside = """async () => {
+        const { world } = window.mapush.state, [body] = world.bodies, [low, high] = world.guide.bounds();
+        world.pull = { body, x: high[0] + 5, y: 0 };
+        for (let step = 0; step < 1000; step++) await world.step();
+        return [world.pose(body)[0], high[0]];
+    }"""
+    pulled, wall = page.evaluate(inside)
+    assert 0.5 < pulled < wall - 0.5
 
 
 def test_pushing_the_object_moves_it(visit):

@@ -276,6 +276,7 @@ def test_5_and_6_a_step_is_tensors_without_info_dicts_or_available_actions():
         "path",
         "final",
         "final_target",
+        "final_sight",
     ]
     for tensor in outcome(step):
         assert isinstance(tensor, torch.Tensor) and len(tensor) == 4
