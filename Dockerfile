@@ -185,10 +185,10 @@ USER 0:0
 ARG PIP_INDEX_URL=https://pypi.org/simple
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG SOURCE_DATE_EPOCH=315532800
-RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
-    MAPUSH_TORCH=cpu MAPUSH_TORCH_INDEX=$TORCH_INDEX env/install-upstream.sh
 COPY --from=sources /opt/MAPush /opt/MAPush
 COPY --from=sources /opt/HARL /opt/HARL
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv \
+    MAPUSH_TORCH=cpu MAPUSH_TORCH_INDEX=$TORCH_INDEX env/install-upstream.sh
 ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=mujoco
 USER 1000:1000
 
@@ -197,8 +197,8 @@ FROM warp AS gym-warp
 USER 0:0
 ARG PIP_INDEX_URL=https://pypi.org/simple
 ARG SOURCE_DATE_EPOCH=315532800
-RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv MAPUSH_TORCH=cuda env/install-upstream.sh
 COPY --from=sources /opt/MAPush /opt/MAPush
 COPY --from=sources /opt/HARL /opt/HARL
+RUN --mount=type=secret,id=ca --mount=type=cache,target=/root/.cache/uv MAPUSH_TORCH=cuda env/install-upstream.sh
 ENV HARL_SRC=/opt/HARL MAPUSH_SRC=/opt/MAPush MAPUSH_GYM=warp
 USER 1000:1000

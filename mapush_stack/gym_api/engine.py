@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..sim.scene import import_mujoco
+from ..sim.warp import SPARSE_ABOVE
 from ..system.machine import usable_cpus
 from .kinematics import Motion
 
@@ -69,8 +70,7 @@ class CpuEngine(Engine):
         mujoco = import_mujoco()
         # A simulation that diverges stays so, as with Isaac Gym; MuJoCo would reset it silently.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        ask_for_forces(spec)
-        self.model, self.device, self.float_type = spec.compile(), torch.device("cpu"), torch.float64
+        self.model, self.device, self.float_type = compiled(spec), torch.device("cpu"), torch.float64
         usable = usable_cpus()
         self._size = {"nsim": num_envs, "nthread": min(threads or usable, usable, num_envs)}
         self._batch = mujoco.batch.Batch(self.model, **self._size)
@@ -138,13 +138,18 @@ class CpuEngine(Engine):
         return data
 
 
-def ask_for_forces(spec: Any) -> None:
-    """Make MuJoCo compute the forces on bodies, `cfrc_ext`, in every step: one sensor that needs them does it."""
+def compiled(spec: Any) -> Any:
+    """The model; with it MuJoCo computes the forces on bodies, `cfrc_ext`, in every step."""
     import mujoco
 
+    # One sensor that needs them does it.
     spec.worldbody.add_site(name="world")
     kind, site = mujoco.mjtSensor.mjSENS_FORCE, mujoco.mjtObj.mjOBJ_SITE
     spec.add_sensor(name="forces", type=kind, objtype=site, objname="world")
+    model = spec.compile()
+    if model.nv > SPARSE_ABOVE:
+        model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
+    return model
 
 
 def _live(array: np.ndarray) -> Tensor:

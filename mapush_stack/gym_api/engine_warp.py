@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..device.replay import no_garbage_collection
 from ..sim.gpu import import_warp
-from ..sim.warp import DERIVED, SPARSE_ABOVE, most_moving
-from .engine import STATE, Engine, ask_for_forces
+from ..sim.warp import DERIVED, most_moving
+from .engine import STATE, Engine, compiled
 from .kinematics import Kinematics, Motion
 
 _CHECKS = (1, 10, 50, 100, 200, 300, 400, 500)
@@ -31,12 +31,7 @@ class WarpEngine(Engine):
     def __init__(self, spec: Any, num_envs: int, device: torch.device, contacts: int) -> None:
         """`device` is a CUDA device, or the CPU, which is slow and there for tests."""
         self._warp, self._mjw = import_warp()
-        import mujoco
-
-        ask_for_forces(spec)
-        self.model, self.device, self._num_envs = spec.compile(), device, num_envs
-        if self.model.nv > SPARSE_ABOVE:
-            self.model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
+        self.model, self.device, self._num_envs = compiled(spec), device, num_envs
         self._wp_device = self._warp.device_from_torch(device)
         limited = int(self.model.jnt_limited.sum()) + int((self.model.dof_frictionloss > 0).sum())
         self._contacts, self._rows = contacts, 2 * contacts + limited

@@ -235,9 +235,10 @@ def _second_row(states: torch.Tensor) -> torch.Tensor:
     return states[1:2] * 1.0
 
 
-@pytest.mark.parametrize(
-    "look", [lambda t: t[1:2], lambda t: torch.cat([t, t])[1:2], _second_row], ids=["view", "list", "script"]
-)
+LOOKS = {"view": lambda t: t[1:2], "list": lambda t: torch.cat([t, t])[1:2], "script": _second_row}
+
+
+@pytest.mark.parametrize("look", LOOKS.values(), ids=LOOKS)
 def test_states_that_a_program_holds_and_never_uses_are_not_computed(mixed, monkeypatch, look):
     computed = []
     bodies = Layout.bodies
