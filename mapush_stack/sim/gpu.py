@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
-from contextlib import contextmanager
 from importlib.util import find_spec, module_from_spec
 from typing import Any, Callable, Iterator, Tuple
 
 import torch
 
 from ..errors import UserError
+from ..system import streams
 from .simulator import Backend
 
 
@@ -84,13 +85,15 @@ def import_warp_alone() -> Any:
             f"the warp backend needs the package {error.name}, on Python 3.11+: pip install 'mapush_stack[warp]'"
         ) from None
     package: Any = warp
-    package.init()
+    # Without a GPU it would warn that there is none.
+    with contextlib.nullcontext() if torch.cuda.is_available() else streams.nothing_on_stderr():
+        package.init()
     if not known:
         gc.freeze()
     return package
 
 
-@contextmanager
+@contextlib.contextmanager
 def parts_of_mujoco_warp() -> Iterator[None]:
     """Within the block, modules of `mujoco_warp` are imported without all the others that the package imports."""
     name = "mujoco_warp"
