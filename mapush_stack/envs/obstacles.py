@@ -114,9 +114,6 @@ class Obstacles:
         self.waited, self.back = torch.zeros_like(self.course), torch.zeros_like(self.course)
         decision = CONTROL_DT * config.action_repeat
         self._patience, self._retreat = config.obstacles.patience / decision, round(_RETREAT / decision)
-        self._turn_ahead = math.radians(config.obstacles.turn_ahead)
-        self.turned_to = torch.zeros(count, device=device)
-        self._saved = _SAVED if self._turn_ahead >= math.pi else (*_SAVED, "turned_to")
 
     @property
     def goal(self) -> Tensor:
@@ -134,8 +131,8 @@ class Obstacles:
         `ids` and `episodes` `[n]`: number of each environment in a larger set, and of its episode.
         """
         overwrite(self.course, rows, mask, (ids + self._stride * episodes) % self._fitting[rows])
-        for name in self._saved[1:]:
-            overwrite(getattr(self, name), rows, mask, 0)
+        for memory in (self.passed, self.touched, self.travelled, self.anchor, self.waited, self.back):
+            overwrite(memory, rows, mask, 0)
         if self._stride:
             self._simulator.place_obstacles(rows, self.courses.layout.at(self.course[rows]), mask)
 
@@ -151,7 +148,7 @@ class Obstacles:
             self.passed.copy_(passed)
         yaw = self._goals[self.course, 2:]
         if self._config.obstacles.aligned:
-            ahead, far, yaw = self._aligned(state, ahead, yaw, remember)
+            ahead, far, yaw = self._aligned(state, ahead, yaw)
         if self._patience:
             ahead = torch.where((self.back > 0).unsqueeze(-1), 2 * place - ahead, ahead)
         target = torch.cat((ahead, yaw), dim=-1)
@@ -164,7 +161,7 @@ class Obstacles:
         narrow = torch.linalg.vector_norm(vectors[:, 0], dim=-1, keepdim=True)
         return WayAhead(far, vectors[:, 1], narrow, vectors[:, 2:]).appended(target)
 
-    def _aligned(self, state: SimState, ahead: Tensor, yaw: Tensor, remember: bool) -> Tuple[Tensor, Tensor, Tensor]:
+    def _aligned(self, state: SimState, ahead: Tensor, yaw: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """The point `ahead` `[N, 2]` and one at `FAR`, aligned with a gap before them; yaw and urgency, `[N, 2]`.
 
         `yaw` `[N, 1]` is that of a pose, which counts where there is no narrow gap; `[N, 0]` without.
@@ -176,14 +173,8 @@ class Obstacles:
         around = nearest(self.layout, ahead.unsqueeze(1), _AHEAD).at((slice(None), 0))
         gap = narrowest_gap(around, torch.stack(way, dim=1))
         care = self._fit.care(gap)
-        now = state.object_rpy[..., 2]
-        keeps = self._turn_ahead < math.pi
-        wanted = self._fit.kept_yaw(gap, now, self.turned_to) if keeps else self._fit.yaw(gap, now)
+        wanted = self._fit.yaw(gap, state.object_rpy[..., 2])
         ahead, far = (gap.centred(point, care, self._fit.lean(gap, wanted)) for point in (ahead, way[-1]))
-        if keeps and remember:
-            self.turned_to.copy_(torch.where(care > 0, wanted, now))
-        if keeps:
-            wanted = now + (wanted - now).clamp(-self._turn_ahead, self._turn_ahead)
         turned = torch.stack((wanted, care), dim=-1)
         if yaw.shape[-1]:
             turned = torch.where(care.unsqueeze(-1) < 0.5, torch.cat((yaw, torch.ones_like(yaw)), dim=-1), turned)
@@ -233,9 +224,9 @@ class Obstacles:
 
     def state_dict(self) -> Dict[str, Tensor]:
         """What an episode needs to go on."""
-        return {name: getattr(self, name).clone() for name in self._saved}
+        return {name: getattr(self, name).clone() for name in _SAVED}
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned; where the obstacles stand is part of the simulation."""
-        for name in self._saved:
+        for name in _SAVED:
             getattr(self, name).copy_(state[name])

@@ -24,8 +24,6 @@ _MOST = 0.3
 """A target is moved by so much at most, m."""
 _NONE = 1e3
 """Width where there is no gap, m."""
-_STAY = math.radians(20.0)
-"""The yaw of before stays as long as no other is nearer by so much."""
 
 
 class Gap(NamedTuple):
@@ -70,11 +68,6 @@ class Fit:
         """The yaw nearest to `now` `[N]` at which an object is narrowest across the gap, rad."""
         wanted = torch.atan2(gap.across[:, 1], gap.across[:, 0]) + 0.5 * math.pi - self._edge
         return now + wrap_to_pi(self._fold * (wanted - now)) / self._fold
-
-    def kept_yaw(self, gap: Gap, now: Tensor, before: Tensor) -> Tensor:
-        """As `yaw`, but the one nearest to that of `before` `[N]`, unless another is nearer to `now` by `_STAY`."""
-        nearest, kept = (now + wrap_to_pi(self.yaw(gap, around) - now) for around in (now, before))
-        return torch.where((kept - now).abs() < (nearest - now).abs() + _STAY, kept, nearest)
 
     def lean(self, gap: Gap, yaw: Tensor) -> Tensor:
         """How far the middle of objects at `yaw` `[N]` is from their origin, along `gap.across`, m."""

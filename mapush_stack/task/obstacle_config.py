@@ -45,13 +45,6 @@ class ObstacleConfig(Settings):
         False,
         description="where the object hardly fits through a gap, targets are on the gap's axis, and turned as it fits",
     )
-    turn_ahead: float = Field(
-        180.0,
-        gt=0,
-        le=180,
-        description="with aligned a target is turned from the object by so much at most, degrees; below 180 the object "
-        "keeps to the side to which it began to turn",
-    )
 
     @model_validator(mode="after")
     def _check(self) -> ObstacleConfig:

@@ -27,7 +27,7 @@ def test_a_decision_stays_on_its_device(planner, aligned, monkeypatch):
         torch.minimum(zeros(2), torch.zeros(2))
     changes = [f"planner={planner}", "boxes=3", "gates=1", "cylinders=2", "observed=true", "patience=1", "layouts=6"]
     goal = f"task.goal={'pose' if aligned else 'position'}"
-    changes += [f"aligned={str(aligned).lower()}", "turn_ahead=30"]
+    changes.append(f"aligned={str(aligned).lower()}")
     config = small_config(*ARENA, goal, *(f"task.obstacles.{one}" for one in changes))
     slots = len(config.task.obstacles.slots)
     monkeypatch.setattr(grid, "settled", lambda before, time: True)

@@ -90,13 +90,6 @@ def test_the_nearest_yaw_at_which_an_object_fits(fold, now, expected):
     assert fit.care(gap._replace(width=torch.tensor([2.3]))).item() == 0.0
 
 
-@pytest.mark.parametrize("now, before, expected", [(50, 0, 0), (60, 0, 90), (40, 90, 90), (30, 90, 0), (-50, 0, 0)])
-def test_an_object_keeps_to_the_side_to_which_it_turns(now, before, expected):
-    gap = Gap(torch.zeros(1, 2), torch.tensor([[0.0, 1.0]]), torch.tensor([1.5]))
-    yaw = Fit(SQUARE, 4).kept_yaw(gap, torch.tensor([math.radians(now)]), torch.tensor([math.radians(before)]))
-    assert math.degrees(yaw.item()) == pytest.approx(expected, abs=1e-3)
-
-
 def test_the_way_through_a_gate_is_in_its_middle():
     task, course = drawn("gates=1", "gap=[1.3,1.8]", "planner=fast_marching")
     planner, fit = FastMarching(task, course, 1), Fit(SQUARE, 4)
