@@ -74,6 +74,7 @@ TASKS = {
         "unlike": Task("24 kg, strong + weak", STRONG_WEAK, alike=False),
     },
     "heavy": {
+        "planar-24": Task("24 kg, 2 planar", ["--preset", "heavy", "sim.num_envs=4096"], 2 * FULL, ">= 97 %"),
         "go1-24": Task("24 kg, 2 Go1", LEGS_24, LEGS_STEPS, ">= 99 %"),
         "go1-32": Task("32 kg, 2 Go1, 40 s", LEGS_32, LEGS_STEPS, ">= 95 %"),
         "three": Task("48 kg, 3 planar, 40 s", [*MANY, "planar,planar,planar"], 60_000_000),
@@ -135,8 +136,8 @@ def plan(arguments):
                 threads = [f"sim.threads={arguments.threads}", f"training.torch_threads={arguments.threads}"]
                 sizes = [f"sim.num_envs={envs}", f"evaluation.episodes={arguments.episodes}"]
                 sizes += [f"training.checkpoint_interval={max(steps // 4, 1)}"]  # what an interruption loses
-                command = ["train", *large, *learner.options, *task.options, "--seed", seed, "--steps", steps]
-                command += ["--results", folder, "--continue", *threads, *sizes, *arguments.overrides]
+                command = ["train", *large, *learner.options, *sizes, *task.options, "--seed", seed, "--steps", steps]
+                command += ["--results", folder, "--continue", *threads, *arguments.overrides]
                 yield Run(name, key, seed, steps, folder, [str(word) for word in command])
 
 
