@@ -99,8 +99,11 @@ def main():
     arguments = parser.parse_args()
     source, on_gpu = Path(os.environ["MAPUSH_SRC"]).resolve(), os.environ.get("MAPUSH_GYM") == "warp"
     for make in (scene,) if arguments.scene else (scene, mapush):
-        done = rate(make(source, arguments.envs, on_gpu), arguments.steps, arguments.envs)
-        print(f"{make.__name__}, {arguments.envs} environments: {done:,.0f} environment steps a second", flush=True)
+        begun = time.perf_counter()
+        step = make(source, arguments.envs, on_gpu)
+        made, done = time.perf_counter() - begun, rate(step, arguments.steps, arguments.envs)
+        what = f"{make.__name__}, {arguments.envs} environments, ready after {made:.1f} s"
+        print(f"{what}: {done:,.0f} environment steps a second", flush=True)
 
 
 if __name__ == "__main__":
