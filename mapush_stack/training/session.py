@@ -189,7 +189,10 @@ def led_by(config: ExperimentConfig, weights: Optional[Path]) -> Optional[Led]:
         return None
     learner = config.leader.team
     if weights is None or learner is None:
-        raise UserError("a leader needs a trained team: give --from RUN, or --pretrained NAME")
+        raise UserError(
+            "a leader needs a trained team: give --from RUN, or --pretrained NAME; its run keeps the team's weights in "
+            "initial.safetensors"
+        )
     if not config.task.obstacles.active:
         raise UserError("a leader leads a team around obstacles, and there are none: task.obstacles.arena is null")
     spec, state = _team_spec(config), checkpoint.load_model(weights)
