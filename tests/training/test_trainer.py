@@ -198,7 +198,7 @@ def test_stages_follow_each_other_with_their_own_rewards(tmp_path):
         trainer._enter_stage()
         seen.append((trainer.env.config.rewards["success"], trainer.learner.config.actor_lr, trainer._stage_progress()))
         iterate(trainer)
-    assert seen == [(7.0, 1e-3, 0.0), (7.0, 1e-3, 0.5), (2.0, 0.5, 0.0)]
+    assert seen == [(7.0, 2e-3, 0.0), (7.0, 2e-3, 0.5), (2.0, 0.5, 0.0)]
 
 
 def test_a_resumed_curriculum_goes_on_in_its_stage(tmp_path):
