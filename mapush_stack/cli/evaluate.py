@@ -152,7 +152,9 @@ def evaluate_paths(
         env = policies.environment(candidate, size, chosen_seed)
         env.absent = idle["absent"]
         with closing.ensured("the simulation", env.close):
-            act = protocol.without(policies.policy(candidate, env).act, [*absent, *frozen])
+            # A leader's one action is no robot's.
+            still = [*absent, *frozen] if settings.leader is None else []
+            act = protocol.without(policies.policy(candidate, env).act, still)
             if demonstrations is None:
                 episodes_run = protocol.run_episodes(act, env)
             else:

@@ -96,8 +96,10 @@ def test_a_leader_is_trained_evaluated_and_compared(tmp_path):
         "train", "--pretrained", TEAM, "--with", "leader", *small, *CHANGES, "--results", tmp_path, "--no-evaluation"
     )
     run = next(tmp_path.glob("mapush/*/mappo/leader/seed*"))
+    absent = ["--absent", 1, "--episodes", 4, "--json"]
     row = json.loads(mapush("evaluate", run / "models/rl_model_480_steps", "--episodes", 4, "--json")[0])[0]
     assert row["episodes"] == 4
+    assert '"absent": [' in mapush("evaluate", run / "models/rl_model_480_steps", *absent)[0]
     options = ["--sets", "random-2", "--layouts", 4, "--set", "task.episode_seconds=3", "--set", "sim.threads=1"]
     text, _ = mapush("bench", "long-way", run, "--rows", "ours,learned", *options)
     assert "random-2, learned: 0 of 4" in text and "random-2, ours: 0 of 4" in text
