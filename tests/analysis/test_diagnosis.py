@@ -53,7 +53,7 @@ def test_the_command_says_it_in_sentences_and_in_json(tmp_path):
     bad = runs.write_run(tmp_path / "bad", *runs.diseased("degradation"))
     out, _ = mapush("diagnose", bad, code=1)
     assert "severe: The run degrades after its best time" in out and "learner.lr_schedule" not in out
-    assert "-14.6" in out and "-19.5" in out and "try learner.actor_lr=0.0003 (now 0.001)" in out
+    assert "-14.6" in out and "-19.5" in out and "try learner.actor_lr=0.0006 (now 0.002)" in out
     out, _ = mapush("diagnose", bad, "--json", code=1)
     told = json.loads(out)
     assert [finding["rule"] for finding in told["findings"]] == ["degradation"]

@@ -47,7 +47,7 @@ def test_it_needs_nothing_outside_of_itself(html):
 
 def test_it_says_what_the_comparison_and_the_diagnosis_say(html):
     mine = own_part(html)
-    assert "The policy&#39;s entropy rises" in mine and "learner.actor_lr=0.0003" in mine and "a note" in mine
+    assert "The policy&#39;s entropy rises" in mine and "learner.actor_lr=0.0006" in mine and "a note" in mine
     for words in ("It learns smoothly", "it has no checkpoint", "do not name the command", "First step at"):
         assert words in mine, words
     for plot in ("success", "entropy", "value-loss", "actor-gradient", "fps", "endings-0", "terms-0", "terms-2"):
