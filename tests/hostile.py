@@ -1,6 +1,7 @@
 """Files that an attacker or a damaged disk would make, and a process of bounded time and memory to read them in."""
 
 import ast
+import gc
 import io
 import os
 import resource
@@ -23,6 +24,7 @@ def bounded(action, seconds=SECONDS, mib=MIB):
     child = os.fork()
     if not child:
         os.close(reading)
+        gc.freeze()  # a thread pool that waits to be collected would wait for its threads, which are not here
         try:
             resource.setrlimit(resource.RLIMIT_AS, (_size() + mib * 2**20, resource.RLIM_INFINITY))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

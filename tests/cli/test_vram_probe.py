@@ -88,7 +88,13 @@ def test_a_finished_probe_is_shown_again_without_a_trial(finished):
     before = sorted(file.stat().st_mtime_ns for file in (folder / "trials").iterdir())
     # As the preset was when it was stored.
     then = ["sim.go1.physics_dt=0.01", "sim.planar.fused=false"]
-    then += ["learner.policy.network.fast_tanh=false", "learner.critic.fast_tanh=false"]
+    then += [
+        "learner.policy.network.fast_tanh=false",
+        "learner.critic.fast_tanh=false",
+        "training.kernel_from=null",
+        "sim.num_envs=512",
+    ]
+    then += ["learner.actor_lr=0.001", "learner.critic_lr=0.001", "learner.epochs=3", "learner.critic_epochs=3"]
     out, _ = mapush(*STORED_PROBE, "--resume", folder, *QUICK, *then)  # the same settings may be said again
     assert "held out of the fit" in out and "recommended" in out and "steps/s" in out
     assert sorted(file.stat().st_mtime_ns for file in (folder / "trials").iterdir()) == before
