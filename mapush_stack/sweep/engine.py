@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 from collections import deque
 from contextlib import contextmanager, nullcontext
@@ -20,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from .. import __version__
 from ..errors import FaultError, UserError
+from ..system import streams
 from ..system.machine import usable_cpus
 from ..system.signals import StopRequest
 from . import folder
@@ -91,7 +91,7 @@ def _join(address: str) -> None:
 
     _check_address(address)
     try:
-        with _native_stderr_hidden():
+        with streams.nothing_on_stderr():
             ray.init(address=address, **_QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -112,20 +112,6 @@ def _check_address(address: str) -> None:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"no Ray cluster can be joined at {address}: {reason}") from None
-
-
-@contextmanager
-def _native_stderr_hidden() -> Iterator[None]:
-    """Within the block, hide standard error: Ray's native code prints there what its exceptions say too."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _start(ray_folder: str, resources: Resources, trials: int) -> None:

@@ -32,11 +32,13 @@ def keep_going() -> None:
 
 @contextlib.contextmanager
 def nothing_on_stderr() -> Iterator[None]:
-    """Within the block, what libraries write to standard error is lost."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    os.close(nowhere)
+    """Within the block, what native code of libraries writes to standard error is lost."""
+    sys.stderr.flush()
+    kept = os.dup(2)
     try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
         yield
     finally:
         os.dup2(kept, 2)
