@@ -104,7 +104,7 @@ def _check(children: Mapping[str, Any], content: Mapping[str, Any], path: List[s
         here = [*path, str(name)]
         if name not in children:
             where = ".".join(path) or "the configuration"
-            hint = f"; {closest(str(name), sorted(children))}" if children else ""
+            hint = f"; {closest(str(name), sorted(children))}" if children else f"; give {where} as a whole"
             raise UserError(f"{source}there is no field {'.'.join(here)}: {where} has no {name}{hint}")
         child = children[name]
         if isinstance(child, list) and isinstance(value, list):

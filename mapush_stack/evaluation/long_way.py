@@ -80,7 +80,7 @@ USUAL_ROWS = ("direct", "straight", "upstream", "one robot", "ours")
 
 
 def overrides(name: str, layouts: int) -> List[str]:
-    """The changes to a configuration that a set means, but for the object's mass.
+    """The changes to a configuration that a set means.
 
     Raises:
         UserError: there is no such set.
@@ -103,8 +103,9 @@ def overrides(name: str, layouts: int) -> List[str]:
         "gap": [number, number] if kind == "gate" else [2.5, 2.5],
         "layouts": layouts,
     }
-    far = ["task.target_distance=[10.5, 12]"] if kind == "maze" and number > 2 else []
-    return [*_ARENA, *far, *_PLAIN, *(f"task.obstacles.{field}={value}" for field, value in changes.items())]
+    more = ["task.target_distance=[10.5, 12]"] if kind == "maze" and number > 2 else []
+    more += [f"object.body.mass={number}"] if kind == "heavy" else []
+    return [*_ARENA, *more, *_PLAIN, *(f"task.obstacles.{field}={value}" for field, value in changes.items())]
 
 
 def configured(candidate: Candidate, name: str, row: str, layouts: int, changes: Sequence[str]) -> ExperimentConfig:
@@ -129,7 +130,7 @@ def configured(candidate: Candidate, name: str, row: str, layouts: int, changes:
     if config.task.obstacles.planner != planner:
         wrong = f"task.obstacles.planner={config.task.obstacles.planner}"
         raise UserError(f"{wrong} is not allowed: the row `{row}` has the planner {planner}; choose another of --rows")
-    return _of_mass(config, float(name.partition("-")[2])) if name.startswith("heavy-") else config
+    return config
 
 
 def check(candidate: Candidate, name: str, row: str, changes: Sequence[str]) -> None:
@@ -235,15 +236,3 @@ def _failures(episodes: protocol.Episodes) -> Dict[str, int]:
 
 def _median(values: torch.Tensor) -> Optional[float]:
     return float(values.double().median()) if len(values) else None
-
-
-def _of_mass(config: ExperimentConfig, mass: float) -> ExperimentConfig:
-    """The configuration with its object made this heavy, in kg; inertia grows with it."""
-    parts = config.object.body.parts
-    factor = mass / sum(part.mass for part in parts)
-    heavier = [
-        part.model_copy(update={"mass": part.mass * factor, "inertia": tuple(factor * one for one in part.inertia)})
-        for part in parts
-    ]
-    body = config.object.body.model_copy(update={"parts": heavier})
-    return config.model_copy(update={"object": config.object.model_copy(update={"body": body})})

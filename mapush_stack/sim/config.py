@@ -43,7 +43,9 @@ class PartConfig(Settings):
     position: Tuple[float, float, float] = Field(description="centre of the part, m")
     yaw: float = Field(0.0, description="turn about the vertical, degrees")
     mass: float = Field(gt=0, description="kg")
-    inertia: Tuple[float, float, float] = Field(description="about the part's own axes, kg m^2")
+    inertia: Tuple[float, float, float] = Field(
+        (0.0, 0.0, 0.0), description="about the part's own axes, kg m^2; left out: that of a solid of even density"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> PartConfig:
@@ -61,9 +63,27 @@ class PartConfig(Settings):
                 )
         elif self.vertices:
             raise ValueError(f"vertices are those of a prism, not of a {self.shape}; leave them out")
-        if min(self.inertia) <= 0:
+        if not any(self.inertia):
+            self.__dict__["inertia"] = self._solid()
+        elif min(self.inertia) <= 0:
             raise ValueError(f"inertia must be three positive numbers, not {list(self.inertia)}")
         return self
+
+    def _solid(self) -> Tuple[float, float, float]:
+        """The part's inertia about its own axes if it is a solid of even density, kg m^2."""
+        if self.shape == "box":
+            x, y = self.size[0] ** 2 / 12, self.size[1] ** 2 / 12
+        elif self.shape == "cylinder":
+            x = y = self.size[0] ** 2 / 4
+        else:
+            x, y = spread(self.vertices)
+        z = self.size[-1] ** 2 / 12
+        return self.mass * (y + z), self.mass * (x + z), self.mass * (x + y)
+
+    def scaled(self, factor: float) -> PartConfig:
+        """The part with so many times its mass and inertia."""
+        inertia = tuple(factor * one for one in self.inertia)
+        return self.model_copy(update={"mass": factor * self.mass, "inertia": inertia})
 
     def reach(self, way: Tuple[float, float]) -> float:
         """How far the part extends from the object's origin in the direction `way`, a unit vector, m."""
@@ -80,6 +100,19 @@ class PartConfig(Settings):
 
 _NEAR_ENOUGH = 0.25
 """So far an outline may be from the parts in any direction, m: upstream's hexagon is 0.2 m within its cylinder."""
+
+
+def spread(vertices: Sequence[Tuple[float, float]]) -> Tuple[float, float]:
+    """Variances of x and of y over the area of a polygon, m^2."""
+    pairs = [(a, b, a[0] * b[1] - a[1] * b[0]) for a, b in zip(vertices, [*vertices[1:], vertices[0]])]
+    area = sum(cross for _, _, cross in pairs) / 2
+
+    def variance(axis: int) -> float:
+        mean = sum((a[axis] + b[axis]) * cross for a, b, cross in pairs) / (6 * area)
+        square = sum((a[axis] ** 2 + a[axis] * b[axis] + b[axis] ** 2) * cross for a, b, cross in pairs) / (12 * area)
+        return square - mean**2
+
+    return variance(0), variance(1)
 
 
 def first_dent(vertices: Sequence[Tuple[float, float]]) -> Optional[List[float]]:
@@ -99,6 +132,9 @@ class ObjectBody(Settings):
     """The object as a rigid body (docs/task.md section 1)."""
 
     parts: List[PartConfig] = Field(min_length=1, description="shapes, masses and inertias of the object")
+    mass: Optional[float] = Field(
+        None, gt=0, description="of all parts, kg: their masses and inertias are scaled to it; null: as they are"
+    )
     friction: Tuple[float, float] = Field(description="range of the object's own friction coefficient")
 
     @model_validator(mode="after")
@@ -106,6 +142,9 @@ class ObjectBody(Settings):
         low, high = self.friction
         if not 0 <= low <= high:
             raise ValueError(f"friction must be two coefficients, 0 <= low <= high, not [{low:g}, {high:g}]")
+        factor = 1.0 if self.mass is None else self.mass / sum(part.mass for part in self.parts)
+        if abs(factor - 1.0) > 1e-9:  # a stored configuration has been scaled
+            self.__dict__["parts"] = [part.scaled(factor) for part in self.parts]
         return self
 
 
@@ -149,6 +188,8 @@ class ObjectConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> ObjectConfig:
+        if self.family is not None and self.body.mass is not None:
+            raise ValueError(f"body.mass={self.body.mass:g} has no effect on objects that are drawn: set family.mass")
         depth = max(part.size[-1] / 2 - part.position[2] for part in self.body.parts)
         if self.task.start_height < depth - 0.01:
             raise ValueError(

@@ -272,3 +272,22 @@ def test_a_team_says_how_many_push():
     assert legs.team_kinds == ["go1"] * 4 == config.overridden(legs, [], "tblock").team_kinds
     assert config.load("generalist", overrides=[*alike, "task.team_size=[1,3]"]).team_kinds == ["go1"] * 3
     assert config.validated(loaded.model_dump(mode="json")) == loaded
+
+
+def test_an_object_can_be_made_heavier_and_needs_no_inertia(tmp_path):
+    heavy = config.load("default", "cuboid", ["object.body.mass=24"])
+    assert heavy.object.body.parts == config.load("default", "cuboid-24kg").object.body.parts
+    assert config.ExperimentConfig.model_validate(heavy.model_dump()) == heavy
+    file = tmp_path / "solid.yaml"
+    file.write_text(presets.OBJECTS["cuboid"].read_text().replace(", inertia: [0.25, 0.25, 0.25]", ""))
+    assert config.load("default", str(file)).object.body.parts[0].inertia == pytest.approx((0.563333, 0.563333, 0.96))
+    corners = [[0.4, 0.4], [1.6, 0.4], [1.6, 1.6], [0.4, 1.6]]
+    prism = f"object.body.parts=[{{shape: prism, size: [0.5], vertices: {corners}, position: [0, 0, 0], mass: 4}}]"
+    outline = f"object.task.vertices={corners}"
+    assert config.load("default", "", [prism, outline]).object.body.parts[0].inertia == pytest.approx(
+        (0.563333, 0.563333, 0.96)
+    )
+    words = "object.body.mass=30 has no effect on objects that are drawn: set family.mass"
+    assert words in refusal("object.body.mass=30", object_name="random")
+    words = "object.body.parts has no 0; give object.body.parts as a whole"
+    assert words in refusal("object.body.parts.0.mass=3")
