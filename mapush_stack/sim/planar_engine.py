@@ -98,7 +98,9 @@ class PlanarEngine(Engine):
             "warmstart": zeros(num_envs, self.model.nv),
         }
         self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
-        self._table, self._full = zeros(num_envs, WIDTH * room).t(), zeros(num_envs).int()
+        # The threads of a GPU read one row of neighbouring worlds at a time, a thread of a CPU all rows of one world.
+        self._table = zeros(WIDTH * room, num_envs) if device.type == "cuda" else zeros(num_envs, WIDTH * room).t()
+        self._full = zeros(num_envs).int()
         self._overflows = zeros().long()
         self._around = _Obstacles(*(zeros(num_envs, len(standing), 2) for _ in _Obstacles._fields))
         self._fields = {name: torch.from_numpy(getattr(self.model, name)).unsqueeze(0) for name in FIELDS}

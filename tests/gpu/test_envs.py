@@ -123,6 +123,8 @@ def test_the_planar_kernel_does_on_a_gpu_what_it_does_on_a_cpu():
         env = api.make_env(small_config(*changes))
         env.reset()
         assert type(env.simulator.engine).__name__ == "PlanarEngine"
+        # On a GPU neighbouring worlds lie side by side, else every read of a warp is 32 reads.
+        assert env.simulator.engine._table.is_contiguous() == (device == "cuda")
         steps = [env.step(actions(env, 0.5)).path.robot_pos.cpu().clone() for _ in range(4)]
         paths.append(torch.cat(steps))
         env.close()
