@@ -237,10 +237,9 @@ def cleanup(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def benchmark(session: nox.Session) -> None:
-    """Speed of training, start and smoke test beside the commit in benchmarks/baseline; red if 3 % are lost."""
+    """The tables of docs/benchmarks.md; red if 3 % of speed are lost since the commit in benchmarks/baseline."""
     install(session, "--extras")
-    baseline = (ROOT / "benchmarks" / "baseline").read_text().strip()
-    session.run("python", "benchmarks/machine.py", "--against", baseline, *session.posargs)
+    session.run("python", "benchmarks/tables.py", *session.posargs)
 
 
 @nox.session(python=MAIN)

@@ -92,7 +92,7 @@ def main():
         labels = "; ".join(label for label, *_ in rows(on_gpu))
         parser.error(f"--rows {arguments.rows}: no row contains this; there are: {labels}")
     table = Table(title=torch.cuda.get_device_name() if on_gpu else f"{os.cpu_count()} CPUs")
-    for heading in ("", "now", *([arguments.against, "now / then"] if arguments.against else [])):
+    for heading in ("", "now", *([arguments.against[:9], "now / then"] if arguments.against else [])):
         table.add_column(heading, justify="right" if heading else "left")
     slower = False
     with tempfile.TemporaryDirectory() as folder:

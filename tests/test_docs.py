@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -195,6 +196,15 @@ def test_commands_that_pages_tell_exist():
             pytest.fail(f"{page.name}: mapush {command.name} {' '.join(words)}: {error.format_message()}")
         seen += 1
     assert seen > 300
+
+
+def test_the_tables_of_speed_name_their_programs():
+    """`benchmarks/tables.py` runs the commands of its page."""
+    found = list(runpy.run_path(str(ROOT / "benchmarks" / "tables.py"))["commands"]())
+    assert {part for part, _, _ in found} == {"How well it learns", "Beside an earlier commit", "On a GPU", "On a CPU"}
+    for _, _, command in found:
+        program, first, *_ = command.split()
+        assert program == "mapush" or (program == "python" and (ROOT / first).is_file()), command
 
 
 def test_every_command_has_a_row():

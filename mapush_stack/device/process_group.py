@@ -12,8 +12,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..errors import FaultError
-
 _PATIENCE = timedelta(minutes=5)
 """How long a process waits for the others before it gives up: longer than a GPU's kernels take to compile."""
 
@@ -97,10 +95,10 @@ class ProcessGroup(World):
 
     @contextlib.contextmanager
     def _others(self) -> Iterator[None]:
-        """Within the block, the end of another process is a `FaultError`; only the first process has something to say.
+        """Within the block, the end of another process is a `ConnectionError`; only the first process says so.
 
         Raises:
-            FaultError: another process has ended.
+            ConnectionError: another process has ended.
 
         """
         try:
@@ -109,7 +107,7 @@ class ProcessGroup(World):
             if not _PARTED.search(str(error)):
                 raise
             told = "" if self.rank else "another of the processes that train together has ended"
-            raise FaultError(told) from None
+            raise ConnectionError(told) from None
 
     def close(self) -> None:
         """See `World.close`."""

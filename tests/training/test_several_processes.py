@@ -151,7 +151,8 @@ class TestLauncher:
         begun = time.monotonic()
         assert started.wait(60) == 1
         assert time.monotonic() - begun < 45
-        assert re.search(r"process \d of 2 ended with", started.stdout.read())
+        said = started.stdout.read()
+        assert re.search(r"process \d of 2 ended with", said) and "--from" not in said, said
         assert not any(worker.is_running() for worker in workers)
 
     @pytest.mark.slow
