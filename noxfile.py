@@ -216,7 +216,7 @@ def fetch(session: nox.Session, name: str) -> str:
 @nox.session(python=MAIN)
 def train(session: nox.Session) -> None:
     """Train a team, evaluate it, and print its folder; arguments go to `mapush train`."""
-    install(session)
+    install(session, "--extras")  # Warp, with which planar robots train twice as fast on a CPU
     session.run("mapush", "train", *session.posargs)
 
 

@@ -29,14 +29,14 @@ def command(path: Path, dry_run: bool, results: Path) -> int:
     that both runs have are compared: exit code 0 if they are the same, byte for byte, 1 if not. On a CPU they are,
     where nothing differs that can change the numbers; on a GPU sums are taken in no fixed order, and they are not.
     """
-    from ..sim import isaacgym_import, simulators
-    from ..training import launch, reproduction, session
+    from ..sim import isaacgym_import
+    from ..training import launch, placement, reproduction, session
 
     _refuse_openrl(path)
     plan = reproduction.plan(path)
     if plan.settings.sim.backend == "isaacgym":
         isaacgym_import.require()
-    chosen = simulators.choose(plan.settings.sim)
+    chosen = placement.place(plan.settings)
     if int(os.environ.get("RANK", "0")) == 0:
         _tell(make_console(), plan, chosen.device)
     if dry_run:

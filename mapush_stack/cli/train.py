@@ -146,16 +146,14 @@ def train_here(settings: Any, train: Callable[..., Any], conclude: Callable[[Con
     from ..training.progress import ProgressDisplay
 
     class Display(ProgressDisplay):
-        """Says what is trained before its first line, when nothing can be refused any more."""
+        """Says what is trained, when nothing can be refused any more."""
 
-        def line(self, text: str) -> None:
-            while introduction:
-                super().line(introduction.pop(0))
-            super().line(text)
+        def begin(self, config: Any) -> None:
+            for text in _introduction(config, world.size):
+                self.line(text)
 
     world = processes.join()
     console = make_console(quiet=not world.leads)
-    introduction = _introduction(settings, world.size)
     with Display(console, settings.total_steps) as display:
         done = train(display=display, world=world)
     # Not where something went wrong: a process that is left alone would wait for the others for ever.
@@ -254,11 +252,10 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     """Lines that say what is trained, and where."""
     from ..device import process_group
     from ..learning.registry import LEARNERS
-    from ..sim import simulators
-    from ..training.session import simulation
+    from ..training.placement import place
 
     learner, sim = settings.learner, settings.sim
-    chosen = simulators.choose(simulation(settings))
+    chosen = place(settings)
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
     who = f"{_many_robots(settings.team_kinds)} push the {settings.object.name}"
     lines = [
@@ -273,6 +270,8 @@ def _introduction(settings: Any, processes: int) -> List[str]:
         lines.append(f"trains {-(-settings.total_steps // update) * update:,} steps: whole updates of {update:,}")
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
         lines.append(f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
+    if chosen.name == "warp" and chosen.device.type == "cpu" and set(settings.team_kinds) != {"planar"}:
+        lines.append("warp on a CPU is slow with these robots; use sim.backend=mujoco")
     if process_group.restarts_may_hang():
         lines.append(
             "warning: a restart on several nodes may hang; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun "

@@ -21,23 +21,25 @@ def place(name: str, device: str, why_not: Callable[[str], str]) -> Backend:
     Args:
         name: in `sim.backend`.
         device: `sim.device`.
-        why_not: gives the reason why it cannot run on a GPU, empty if it can.
+        why_not: gives the reason why it cannot run there, empty if it can.
 
     Raises:
         UserError: it cannot run there.
 
     """
-    if device == "cpu":
-        return Backend(name, torch.device("cpu"), "a kernel for planar robots; legs are slow there")
     missing = why_not(device)
     if missing:
         raise UserError(f"sim.backend={name} is not possible here: {missing}; use sim.backend=mujoco")
+    if device == "cpu":
+        return Backend(name, torch.device("cpu"), "the CPU was asked for")
     chosen = torch.device("cuda", int(device[5:]) if device.startswith("cuda:") else torch.cuda.current_device())
     return Backend(name, chosen, torch.cuda.get_device_name(chosen))
 
 
 def why_not(device: str) -> str:
-    """Why no simulation can run on that GPU; empty if one can."""
+    """Why no simulation can run there; empty if one can."""
+    if device == "cpu":
+        return ""
     if not torch.cuda.is_available():
         return "torch sees no NVIDIA GPU"
     if device.startswith("cuda:") and int(device[5:]) >= torch.cuda.device_count():

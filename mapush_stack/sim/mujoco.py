@@ -16,6 +16,9 @@ from .scene import import_mujoco
 from .scene_simulator import SceneKind
 from .simulator import Backend
 
+STATE = "rows"
+"""The name of the simulation's state in a checkpoint, which no other engine has."""
+
 
 class MujocoEngine(Engine):
     """`mujoco.batch` over one model on a pool of threads; their number changes no result."""
@@ -108,13 +111,13 @@ class MujocoEngine(Engine):
     def state_dict(self) -> Dict[str, Tensor]:
         """MuJoCo's integration state of every copy, warm starts included, in float64."""
         return {
-            "rows": torch.from_numpy(self.batch.state.copy()),
+            STATE: torch.from_numpy(self.batch.state.copy()),
             "unhealthy": torch.from_numpy(self._faulty.copy()),
         }
 
     def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Restore what `state_dict` returned."""
-        self.batch.state[:] = state["rows"].numpy()
+        self.batch.state[:] = state[STATE].numpy()
         self._faulty[:] = state["unhealthy"].numpy()
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Container
+
 import torch
 
 from ..errors import UserError
 from .config import SimConfig
 from .isaacgym import IsaacGymKind
-from .mujoco import MujocoKind
+from .mujoco import STATE, MujocoKind
 from .simulator import SIMULATORS, Backend
 from .warp import WarpKind, why_not
 
-__all__ = ["SIMULATORS", "WARP", "choose"]
+__all__ = ["SIMULATORS", "WARP", "choose", "name_of"]
 
 WARP = WarpKind()
 
@@ -39,3 +41,8 @@ def choose(sim: SimConfig) -> Backend:
     if sim.device != "auto":
         raise UserError(f"sim.backend=auto on a GPU is not possible here: {missing}; use sim.backend=mujoco")
     return Backend("mujoco", torch.device("cpu"), missing)
+
+
+def name_of(state: Container[str]) -> str:
+    """Which of the simulators that `auto` can mean has a `state_dict` with these names."""
+    return "mujoco" if STATE in state else "warp"

@@ -245,7 +245,7 @@ def most_moving(model: Any) -> int:
 
 
 def why_not(device: str) -> str:
-    """Why MuJoCo Warp cannot run on the GPU that `device` means; empty if it can."""
+    """Why MuJoCo Warp cannot run on what `device` means; empty if it can."""
     return gpu.why_not(device) or why_absent()
 
 

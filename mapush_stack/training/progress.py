@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from . import progress_file
+from .config import ExperimentConfig
 from .progress_file import TrainingProgress
 
 _LINE_INTERVAL = 5.0
@@ -45,6 +46,9 @@ class ProgressDisplay:
     def __exit__(self, *error: object) -> None:
         if self._progress is not None:
             self._progress.stop()
+
+    def begin(self, config: ExperimentConfig) -> None:
+        """Called before the first line, with what is trained from now on; it is not shown here."""
 
     def update(self, now: TrainingProgress, metrics: Dict[str, float]) -> None:
         """Show where the training stands; `metrics` are everything that is logged of the update."""

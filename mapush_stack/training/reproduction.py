@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import filecmp
 import re
 import shlex
@@ -16,6 +17,7 @@ from ..errors import UserError
 from ..system.limits import read_json
 from . import checkpoint, config
 from .manifest import hardware, manifest
+from .placement import as_before
 from .run_directory import RunDirectory
 
 YES, PERHAPS, NO = "yes", "perhaps", "no"
@@ -60,7 +62,7 @@ class Plan(NamedTuple):
 
     run: RunDirectory
     settings: config.ExperimentConfig
-    """The run's, with the number of torch's threads that it had."""
+    """The run's, with the number of torch's threads and the simulator that it had, if that one can run here."""
     initial: Optional[Path]
     """The weights to start from."""
     processes: int
@@ -82,6 +84,9 @@ def plan(path: Path) -> Plan:
     if threads:
         training = settings.training.model_copy(update={"torch_threads": threads})
         settings = settings.model_copy(update={"training": training})
+    saved = run.checkpoints()
+    with contextlib.suppress(UserError):
+        settings = as_before(settings, run, checkpoint.load(saved[-1][1])) if saved else settings
     line = list(map(str, plain["command"])) if isinstance(plain.get("command"), list) else []
     # Older manifests tell of weights only by the command.
     from_weights = {"--from", "--pretrained"} & {word.partition("=")[0] for word in line}

@@ -131,6 +131,13 @@ class RunDirectory:
         threads = self.manifest().get("torch_threads")
         return threads if isinstance(threads, int) and 0 < threads <= 1024 else 0
 
+    def device(self) -> str:
+        """Where the run was trained last by its manifest, "cpu" or "cuda"; empty if it does not say."""
+        sessions = self.manifest().get("sessions")
+        last = sessions[-1] if isinstance(sessions, list) and sessions else None
+        device = last.get("device") if isinstance(last, dict) else None
+        return device if device in ("cpu", "cuda") else ""
+
     def record_hardware(self, device: torch.device, processes: int, steps: int) -> None:
         """Add to the manifest's `sessions` what trains from `steps` on; for the process that has the lock."""
         plain = self.manifest()

@@ -18,9 +18,8 @@ from ..errors import FaultError, UserError, of_fault
 from ..learning.contract import Examples, Learner, TrainingPlan
 from ..learning.registry import LEARNERS
 from ..learning.vec_env import EnvSpec
-from ..sim.config import SimConfig
 from ..sim.robots import ROBOTS
-from ..sim.simulators import WARP, choose
+from ..sim.simulators import choose
 from ..system import closing
 from ..system.atomic import remove_leftovers
 from ..system.machine import asked_threads, usable_cpus
@@ -31,6 +30,7 @@ from . import checkpoint, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .demonstrations import examples, load
 from .log import MetricsLog
+from .placement import as_before, simulation
 from .progress import ProgressDisplay
 from .run_directory import RunDirectory, task_name
 from .trainer import Outcome, Trainer
@@ -105,15 +105,20 @@ def resume(path: Path, display: ProgressDisplay, world: World = ALONE, wandb: Op
     """Go on with a run from its last checkpoint, or from its start where it has none.
 
     Raises:
-        UserError: as `start`; or there is no run, it is in use, it is finished, its last checkpoint is damaged, or it
-            was trained by another number of processes.
+        UserError: as `start`; or there is no run, it is in use, it is finished, its last checkpoint is damaged, it was
+            trained by another number of processes, or its simulator cannot run here.
 
     """
     run = RunDirectory(path)
-    config = run.config()
+    config, found = run.config(), run.checkpoints()
+    saved = checkpoint.load(found[-1][1]) if found else None
+    if saved is not None:
+        if saved.steps >= config.total_steps:
+            remove_leftovers(run.path)  # nothing more is written that would do it
+            raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
+        config = as_before(config, run, saved)
     with prepared(config, run.torch_threads() or config.training.torch_threads, world, run.initial_file) as made:
-        env, learner = made
-        return _train(config, run, env, learner, display, world, wandb)
+        return _train(config, run, *made, display, world, wandb, saved)
 
 
 def _shown(config: ExperimentConfig, file: Path) -> Examples:
@@ -204,20 +209,6 @@ def led_by(config: ExperimentConfig, weights: Optional[Path]) -> Optional[Led]:
     return Led(config.leader, policy)
 
 
-def simulation(config: ExperimentConfig) -> SimConfig:
-    """The `sim` of a training: planar robots on a CPU have a kernel of their own, where `training.kernel_from` says so.
-
-    Raises:
-        UserError: what is asked for cannot be had here.
-
-    """
-    sim, least = config.sim, config.training.kernel_from
-    if sim.backend != "auto" or least is None or config.total_steps < least or choose(sim).device.type != "cpu":
-        return sim
-    family = config.object.family is not None
-    return sim if family else WARP.instead_of_mujoco(sim, config.team_kinds, config.object.body)
-
-
 def set_torch_threads(threads: int) -> None:
     """Use this many threads in torch.
 
@@ -270,8 +261,9 @@ def _train(
     display: ProgressDisplay,
     world: World,
     wandb: Optional[WandbLog],
+    saved: Optional[checkpoint.Checkpoint] = None,
 ) -> Session:
-    """Train from the last checkpoint on, with the run's lock held.
+    """Train from the checkpoint `saved` on, the run's last, with the run's lock held.
 
     Raises:
         UserError: the run cannot be trained; nothing has changed.
@@ -281,16 +273,15 @@ def _train(
     failure, refused = "", False
     try:
         trainer = Trainer(config, run, env, learner, world)
-        saved = run.checkpoints()
-        if saved:
-            trainer.restore(checkpoint.load(saved[-1][1]))
-            if trainer.steps >= config.total_steps:
-                remove_leftovers(run.path)  # nothing more is written that would do it
-                raise UserError(f"{run.path} is finished: it has all of its {config.total_steps:,} steps")
+        if saved is not None:
+            trainer.restore(saved)
         if world.leads:
             run.lock()
-            if run.checkpoints() != saved:
+            if max((steps for steps, _ in run.checkpoints()), default=0) != trainer.steps:
                 raise UserError(f"{run.path} was trained by another process a moment ago; resume it again")
+        display.begin(config)
+        if saved is not None and config.sim != run.config().sim:
+            display.line("the simulator is the one that the run began with; `mapush train --from` can take another")
         display.line(f"run directory: {run.path}")
         remark = LEARNERS[config.learner.library].remark(config.learner)
         if remark:

@@ -168,19 +168,12 @@ class Trainer:
         """Go on from a checkpoint of this run.
 
         Raises:
-            UserError: it was made by another number of processes, another simulator, or another configuration.
+            UserError: it was made by another number of processes, or another configuration.
 
         """
         wanted, have = saved.progress.get("processes", 1), self.world.size
         if wanted != have:
             raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
-        ours = {name for name in flatten({"env": self.env}) if name.startswith("env.simulator.")}
-        theirs = {name for name in saved.training if name.startswith("env.simulator.")}
-        if ours - theirs and theirs - ours:
-            raise UserError(
-                f"{self.run.path} was trained with another simulator than is chosen here; resume it where that one "
-                "can run (planar robots on a CPU need Warp: pip install 'mapush_stack[warp]')"
-            )
         try:
             self._load(saved)
         except (RuntimeError, LookupError, TypeError, ValueError) as error:

@@ -11,12 +11,12 @@ import pytest
 
 from mapush_stack.training import checkpoint
 from mapush_stack.training.run_directory import RunDirectory
-from tests.cli.runner import bytes_of, mapush, start, the_run, train_small
+from tests.cli.runner import SHORT, bytes_of, mapush, start, the_run, train_small
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 
-LONG = [*SMALL, "training.total_steps=16000", "training.checkpoint_interval=480"]
+LONG = [*SHORT, "training.total_steps=16000", "training.checkpoint_interval=480"]
 """A hundred updates with a checkpoint after every third."""
 
 

@@ -28,9 +28,16 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_sentence(monkeypatch, overrid
         chosen(*overrides)
 
 
-def test_warp_on_the_cpu_has_to_be_asked_for():
+def test_warp_on_the_cpu_has_to_be_asked_for(monkeypatch):
+    monkeypatch.setattr(warp, "find_spec", lambda name: object())
     assert chosen("sim.backend=warp", "sim.device=cpu").name == "warp"
     assert chosen("sim.backend=auto", "sim.device=cpu").name == "mujoco"
+
+
+def test_warp_that_is_not_installed_is_refused_in_one_sentence(monkeypatch):
+    monkeypatch.setattr(warp, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"Warp is not installed .*; use sim\.backend=mujoco"):
+        chosen("sim.backend=warp", "sim.device=cpu")
 
 
 def test_mujoco_runs_on_the_cpu_alone():

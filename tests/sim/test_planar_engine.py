@@ -315,17 +315,17 @@ def test_a_run_without_the_field_keeps_its_simulator():
     ],
 )
 def test_long_trainings_of_planar_robots_have_the_kernel_on_a_cpu(changes, expected):
-    from mapush_stack.training import session
+    from mapush_stack.training import placement
 
-    assert session.simulation(settings("cuboid", "sim.device=cpu", *changes)).backend == expected
+    assert placement.simulation(settings("cuboid", "sim.device=cpu", *changes)).backend == expected
 
 
 def test_a_training_without_warp_has_mujoco(monkeypatch):
     from mapush_stack.sim import warp as warp_module
-    from mapush_stack.training import session
+    from mapush_stack.training import placement
 
     monkeypatch.setattr(warp_module, "find_spec", lambda name: None)
-    assert session.simulation(settings("cuboid", "sim.device=cpu")).backend == "auto"
+    assert placement.simulation(settings("cuboid", "sim.device=cpu")).backend == "auto"
 
 
 @pytest.mark.slow

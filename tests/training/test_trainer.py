@@ -252,13 +252,3 @@ def test_a_damaged_run_configuration_is_refused(tmp_path, content):
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="is not a run directory"):
         RunDirectory(tmp_path)
-
-
-def test_a_run_is_not_resumed_with_another_simulator(tmp_path):
-    config = small_config()
-    trainer = make_trainer(config, RunDirectory.create(tmp_path, config, []))
-    saved = trainer.snapshot()
-    name = next(name for name in saved.training if name.startswith("env.simulator."))
-    saved.training["env.simulator.other"] = saved.training.pop(name)
-    with pytest.raises(UserError, match="another simulator"):
-        trainer.restore(saved)

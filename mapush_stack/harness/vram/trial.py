@@ -96,10 +96,9 @@ def run(path: Path) -> None:
     # These import torch, which must come after Isaac Gym.
     import torch
 
-    from ...sim import simulators
-    from ...training import memory, session
+    from ...training import memory, placement, session
 
-    chosen = simulators.choose(session.simulation(config))
+    chosen = placement.place(config)
     device = chosen.device.type
 
     def measured(rates: List[float]) -> None:
