@@ -245,6 +245,7 @@ CASES = [
         "and ninja not on the PATH",
     ),
     ("patches", ISAACGYM, {"patches": [patch(State.NOT_APPLIED)]}, Status.WARNING, "mapush patches apply"),
+    ("patches", MODERN, {"patches": [patch(State.NOT_APPLIED)], "over_mujoco": True}, Status.FINE, "none is needed"),
     ("patches", ISAACGYM, {"patches": [patch(State.UNKNOWN, "edited by hand")]}, Status.BROKEN, "edited by hand"),
     ("patches", ISAACGYM, {"patches": [patch(State.HALF_APPLIED, "a kill")]}, Status.BROKEN, "a kill"),
     ("simulators", MODERN, {"packages": {}}, Status.BROKEN, "mapush_stack[mujoco]"),

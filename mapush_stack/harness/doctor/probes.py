@@ -89,6 +89,7 @@ def collect() -> MachineInfo:
         gymtorch=gymtorch(Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")),
         compiler={program: shutil.which(program) is not None for program in ("ninja", "c++")},
         patches=patches(os.environ.get("MAPUSH_SRC")),
+        over_mujoco=bool(os.environ.get("MAPUSH_GYM")),
         harl_source=Path(os.environ.get("HARL_SRC", "?")).is_dir(),
         cpus=usable_cpus(),
         memory_mib=available_memory() >> 20,
