@@ -298,7 +298,7 @@ def test_the_package_does_not_get_into_other_images(checkout):
     assert "check.py" in found and "IsaacGym_" not in found and "'/opt/mapush/.git': No such file" in found
 
 
-def test_the_warp_image_trains_without_a_gpu(commit, checkout):
+def test_the_warp_image_trains_without_a_gpu(checkout):
     """Several GB; on the CPU, to see that all is there."""
     done = engine.build("warp", "mapush-stack:warp", checkout)
     assert done.returncode == 0, done.stdout[-4000:]
