@@ -48,7 +48,7 @@ ARG SOURCE_DATE_EPOCH=315532800
 RUN ln -s /opt/tools/bin/nox /usr/local/bin/nox && python3 -m venv --without-pip /opt/venv
 # The locks alone: a change of other files does not install the packages again.
 COPY env/install.py env/requirements-py31*.lock env/extras-py31*.lock env/torch-c*.lock /opt/locks/
-ENV HOME=/home/mapush PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 MUJOCO_GL=osmesa
+ENV HOME=/home/mapush PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 WORKDIR /opt/mapush
 ENTRYPOINT ["/opt/mapush/env/entrypoint.sh"]
 CMD ["mapush", "--help"]

@@ -89,8 +89,14 @@ def activate() -> None:
             f"NVIDIA's Isaac Gym is in {real}, and mapush_stack does not stand in for it: unset {VARIABLE} to use it, "
             "or take a Python without it"
         )
+    where = ENGINES[wanted]
+    if wanted == "warp":
+        import torch
+
+        if not torch.cuda.is_available():
+            where = "the CPU by MuJoCo Warp, because torch sees no NVIDIA GPU (--engine mujoco is faster here)"
     print(
-        f"isaacgym: Isaac Gym's names over MuJoCo {metadata.version('mujoco')} on {ENGINES[wanted]}, by mapush_stack "
+        f"isaacgym: Isaac Gym's names over MuJoCo {metadata.version('mujoco')} on {where}, by mapush_stack "
         f"{__version__}; not NVIDIA's (docs/gym_api.md)",
         file=sys.stderr,
         flush=True,

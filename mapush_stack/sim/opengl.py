@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -30,9 +31,20 @@ def choose_gl() -> None:
         probe = [sys.executable, "-c", _GL_PROBE]
         if subprocess.run(probe, env={**os.environ, "MUJOCO_GL": name}, capture_output=True).returncode == 0:
             os.environ["MUJOCO_GL"] = name
+            triton_before_osmesa()
             return
     if wanted:
         raise UserError(f"MuJoCo cannot draw with MUJOCO_GL={wanted} here; unset it to have one chosen")
     raise UserError(
         "no OpenGL library can draw here: apt-get install libosmesa6 (or libegl1 libopengl0 libgl1-mesa-dri)"
     )
+
+
+def triton_before_osmesa() -> None:
+    """Import triton, if it is there, where MuJoCo is about to load OSMesa.
+
+    OSMesa makes the names of its LLVM known to all: triton, which has another LLVM and which any optimizer of torch
+    imports, would crash if it came second.
+    """
+    if os.environ.get("MUJOCO_GL", "").lower() == "osmesa" and find_spec("triton"):
+        importlib.import_module("triton")

@@ -14,6 +14,7 @@ from . import obstacles, work
 from .config import ObjectBody, PartConfig
 from .contacts import FLOOR, FLOOR_FRICTION, OBJECT, ROBOT_FRICTION, friction, mean_friction
 from .inertia import Inertia, combine
+from .opengl import triton_before_osmesa
 from .team import Team
 
 
@@ -24,6 +25,7 @@ def import_mujoco() -> Any:
         UserError: it is absent or too old, or MUJOCO_GL is wrong.
 
     """
+    triton_before_osmesa()
     try:
         import mujoco
         import mujoco.batch

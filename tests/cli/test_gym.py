@@ -93,6 +93,11 @@ def test_wrong_values_of_environment_variables_are_one_sentence(name, value):
     assert code == 2 and err.count("\n") == 1 and name in err and value in err, err
 
 
+def test_the_first_line_says_so_if_there_is_no_gpu_for_warp():
+    err, code = importing(MAPUSH_GYM="warp", CUDA_VISIBLE_DEVICES="")
+    assert code == 0 and "on the CPU by MuJoCo Warp, because torch sees no NVIDIA GPU" in err and err.count("\n") == 1
+
+
 def test_it_never_stands_before_the_real_one(tmp_path, monkeypatch):
     (tmp_path / "isaacgym").mkdir()
     (tmp_path / "isaacgym" / "__init__.py").write_text("print('the real one')")

@@ -274,14 +274,16 @@ def test_isaacgym_is_built_on_a_stand_in_of_nvidias_package(checkout):
     assert "50_mesa.json" not in found.stdout and "libEGL_mesa" not in found.stdout
 
 
-def test_mapushs_own_training_runs_in_its_image(checkout):
-    """`docker compose run train-gym`; skipped where MAPush's sources cannot be reached."""
-    done = engine.build("gym", "mapush-stack:gym", checkout)
+@pytest.mark.parametrize("target", ["gym", "gym-warp"])
+def test_mapushs_own_training_runs_in_its_image(checkout, target):
+    """`docker compose run train-gym`, on the CPU in both; skipped where MAPush's sources cannot be reached."""
+    tag = f"mapush-stack:{target}"
+    done = engine.build(target, tag, checkout)
     if done.returncode and "could not be fetched, see above" in done.stdout:
         pytest.skip("MAPush or HARL could not be fetched: --build-arg MAPUSH_URL=... and HARL_URL=... name mirrors")
     assert done.returncode == 0, done.stdout[-4000:]
     words = ["/opt/mapush/env/train-gym.sh", "--num_envs", "4", "--train_timesteps", "800"]
-    done = engine.docker("run", "--rm", "--network", "none", "mapush-stack:gym", *words)
+    done = engine.docker("run", "--rm", "--network", "none", "--env", "MAPUSH_GYM=mujoco", tag, *words)
     assert done.returncode == 0 and "Isaac Gym's names over MuJoCo" in done.stdout, done.stdout[-4000:]
 
 
@@ -296,13 +298,19 @@ def test_the_package_does_not_get_into_other_images(checkout):
     assert "check.py" in found and "IsaacGym_" not in found and "'/opt/mapush/.git': No such file" in found
 
 
-def test_the_warp_image_trains_without_a_gpu(commit, checkout):
+def test_the_warp_image_trains_without_a_gpu(checkout):
     """Several GB; on the CPU, to see that all is there."""
     done = engine.build("warp", "mapush-stack:warp", checkout)
     assert done.returncode == 0, done.stdout[-4000:]
     train = ["mapush", "train", "--backend", "mujoco", "--steps", "1000", "--no-evaluation"]
     done = engine.docker("run", "--rm", "--network", "none", "mapush-stack:warp", *train)
     assert done.returncode == 0, done.stdout[-4000:]
+    # torch's optimizers import triton, and drawing needs OSMesa: each has an LLVM.
+    draw = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).render()"
+    adam = "import torch; torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])"
+    both = f"from mapush_stack.sim.scene import import_mujoco; import_mujoco(); {draw}; {adam}; print('both')"
+    run = ["run", "--rm", "--network", "none", "--env", "MUJOCO_GL=osmesa", "mapush-stack:warp", "python", "-c", both]
+    assert "both" in engine.docker(*run).stdout.split()
     where = "import warp; warp.init(); print(warp.config.kernel_cache_dir)"
     done = engine.docker("run", "--rm", "--network", "none", "mapush-stack:warp", "python", "-c", where)
     assert done.stdout.splitlines()[-1].startswith("/home/mapush/.cache/1000/warp"), done.stdout

@@ -245,6 +245,7 @@ CASES = [
         "and ninja not on the PATH",
     ),
     ("patches", ISAACGYM, {"patches": [patch(State.NOT_APPLIED)]}, Status.WARNING, "mapush patches apply"),
+    ("patches", MODERN, {"patches": [patch(State.NOT_APPLIED)], "over_mujoco": True}, Status.FINE, "none is needed"),
     ("patches", ISAACGYM, {"patches": [patch(State.UNKNOWN, "edited by hand")]}, Status.BROKEN, "edited by hand"),
     ("patches", ISAACGYM, {"patches": [patch(State.HALF_APPLIED, "a kill")]}, Status.BROKEN, "a kill"),
     ("simulators", MODERN, {"packages": {}}, Status.BROKEN, "mapush_stack[mujoco]"),
@@ -373,6 +374,9 @@ def test_locks_are_compared_with_what_is_installed(tmp_path):
     (found,) = probes.drift(tmp_path, {**packages, "numpy": "1.26"}, isaacgym=False)
     assert (found.package, found.installed, found.locked) == ("numpy", "1.26", "2.4.6")
     assert probes.drift(tmp_path / "none", packages, isaacgym=False) is None
+    (tmp_path / f"openrl-{tag}.lock").write_text("numpy==1.24\n")  # OpenRL needs an older one than the rest
+    assert probes.drift(tmp_path, {**packages, "numpy": "1.24"}, isaacgym=False) == []
+    assert probes.drift(tmp_path, packages, isaacgym=False) == []
     (tmp_path / "isaacgym").mkdir()
     (tmp_path / "isaacgym/requirements.lock").write_text("numpy==1.23.5\n")
     (found,) = probes.drift(tmp_path, packages, isaacgym=True)

@@ -112,6 +112,8 @@ class MachineInfo(Settings):
     compiler: Dict[str, bool]
     """Whether each program that compiles gymtorch is on the PATH."""
     patches: List[PatchState]
+    over_mujoco: bool = False
+    """Whether MAPUSH_GYM is set: programs of Isaac Gym then need no patch."""
     harl_source: bool
     """Whether HARL_SRC names a folder."""
     cpus: int

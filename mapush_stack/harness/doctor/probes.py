@@ -89,6 +89,7 @@ def collect() -> MachineInfo:
         gymtorch=gymtorch(Path(os.environ.get("TORCH_EXTENSIONS_DIR") or cache / "torch_extensions")),
         compiler={program: shutil.which(program) is not None for program in ("ninja", "c++")},
         patches=patches(os.environ.get("MAPUSH_SRC")),
+        over_mujoco=bool(os.environ.get("MAPUSH_GYM")),
         harl_source=Path(os.environ.get("HARL_SRC", "?")).is_dir(),
         cpus=usable_cpus(),
         memory_mib=available_memory() >> 20,
@@ -214,7 +215,7 @@ def docker(configuration: Path) -> Optional[Docker]:
 
 
 def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[List[Drift]]:
-    """Packages whose installed version is not the locked one; packages that are not installed are ignored.
+    """Packages whose installed version is in no lock that has the package; those that are not installed are ignored.
 
     Args:
         folder: the source tree's env/.
@@ -226,18 +227,20 @@ def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[Li
     if isaacgym and (folder / "isaacgym").is_dir():
         names = ["isaacgym/requirements.lock", "isaacgym/torch.lock"]
     else:
-        kinds = ("requirements", "torch-cuda", "extras", "openrl", "harl")
+        kinds = ("requirements", "torch-cuda", "extras", "openrl", "harl", "upstream", "adapters")
         names = [f"{kind}-{tag}.lock" for kind in kinds]
     if not (folder / names[0]).is_file():
         return None
-    found = []
+    found: Dict[str, Optional[Drift]] = {}  # None: as in one of the locks, which differ for OpenRL
     for name in names:
         for package, locked in read_lock(folder / name).items():
             version = packages.get(package)
             # 2.13.0+cpu is 2.13.0 too.
-            if version and version.partition("+")[0] != locked.partition("+")[0]:
-                found.append(Drift(package=package, installed=version, locked=locked, lock=name))
-    return found
+            if version and version.partition("+")[0] == locked.partition("+")[0]:
+                found[package] = None
+            elif version:
+                found.setdefault(package, Drift(package=package, installed=version, locked=locked, lock=name))
+    return [one for one in found.values() if one]
 
 
 def read_lock(path: Path) -> Dict[str, str]:
