@@ -9,8 +9,8 @@ from typing import Any, List, Optional, Tuple, TypeVar
 import numpy as np
 
 from ..sim.inertia import Inertia, combine
+from .rows import DOF_PROPERTIES
 from .types import (
-    DOF_PROPERTIES,
     ActuatorProperties,
     AssetOptions,
     DofDriveMode,

@@ -16,6 +16,8 @@ from .actor import Actor, Env
 from .actor_calls import ActorCalls
 from .asset import Asset, copies, kept, primitive
 from .camera import CameraCalls
+from .contact_calls import ContactCalls
+from .handle_calls import HandleCalls
 from .matrices import MatrixCalls
 from .simulation import Handle, Simulation
 from .support import IGNORED, Refused, UnsupportedError, ignore
@@ -33,7 +35,7 @@ from .types import (
 )
 
 
-class Gym(ActorCalls, CameraCalls, MatrixCalls):
+class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
     """The one object that `acquire_gym` returns."""
 
     def __getattr__(self, name: str) -> Any:
@@ -208,6 +210,10 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
     def get_actor_joint_count(self, env: Env, actor: int) -> int:
         """Joints of an actor."""
         return len(env.actors[actor].asset.joint_names)
+
+    def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
+        """Their names."""
+        return env.actors[actor].asset.joint_names
 
     def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
         """Their numbers by name."""

@@ -6,6 +6,7 @@ MuJoCo's are (w, x, y, z), with the velocity of the frame, and spins in the body
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 import numpy as np
@@ -387,6 +388,14 @@ class Layout:
         """The places of an actor's degrees of freedom among those of an environment."""
         first = sum(self.slots.num_dofs[:slot])
         return slice(first, first + self.slots.num_dofs[slot])
+
+    def model_of(self, row: int) -> Any:
+        """A `mujoco.MjModel` of one copy, with its own frictions, masses and joints."""
+        model = copy(self.engine.model)
+        model.opt.gravity[:] = list(self.envs[0].sim.params.gravity)
+        for name in (*self._own, "geom_friction", "pair_friction"):
+            getattr(model, name)[:] = self.engine.field(name)[row].cpu().numpy()
+        return model
 
     def has(self, env: int) -> bool:
         """True if this environment is one of the copies."""
