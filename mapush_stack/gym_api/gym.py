@@ -318,10 +318,20 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return env.actors[actor].asset
 
     def set_actor_scale(self, env: Env, actor: int, scale: float) -> bool:
-        """Only 1."""
-        if float(scale) != 1.0:
-            raise UnsupportedError("set_actor_scale with another scale than 1", "scale the asset's file")
+        """Give an actor another size: shapes, joints and masses (by the cube) follow; before `prepare_sim`."""
+        size = float(np.asarray(scale).reshape(-1)[0])
+        if size == env.actors[actor].scale:
+            return True
+        if not 0.0 < size < float("inf"):
+            raise ValueError(f"set_actor_scale: {scale} is no size; give a number above 0")
+        if env.sim.layouts:
+            raise UnsupportedError("set_actor_scale after prepare_sim", "set it before")
+        env.actors[actor].resize(size)
         return True
+
+    def get_actor_scale(self, env: Env, actor: int) -> float:
+        """Its size, of 1."""
+        return env.actors[actor].scale
 
     def get_actor_dof_count(self, env: Env, actor: int) -> int:
         """Degrees of freedom of an actor."""

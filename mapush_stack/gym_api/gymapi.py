@@ -77,6 +77,6 @@ __all__ = [
     "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "IndexRange", "Mat33", "MeshNormalMode", "MeshType",
     "PhysXParams", "PlaneParams", "Quat", "RigidBodyProperties", "RigidBodyState", "RigidContact",
     "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform", "TriangleMeshParams", "UpAxis", "Vec3",
-    "Velocity", "VhacdParams", "acquire_gym", "_",
+    "Velocity", "VhacdParams", "acquire_gym",
     *(name for name in globals() if name.isupper() and not name.startswith("_")),
 ]  # fmt: skip

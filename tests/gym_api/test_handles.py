@@ -108,3 +108,44 @@ def test_numbers_of_parameters_are_rounded_to_float32():
     params.dt = 0.005
     assert np.ceil(0.01 / params.dt) == 3 and params.dt == np.float32(0.005)
     assert gymapi.SimParams().dt == np.float32(1 / 60) and options(density=0.1).density == np.float32(0.1)
+
+
+def test_actors_of_several_sizes_are_as_large_and_as_heavy_as_their_size_says(tmp_path):
+    world = World(ground=1.0)
+    ball, cube = gym.create_sphere(world.sim, 0.1, options(density=1000.0)), box(world, 0.2, 2.0)
+    arm = load(world, pendulum(), tmp_path, fix_base_link=True)
+    sizes = (1.0, 2.0, np.array([0.5]))
+    for size in sizes:
+        env = world.add((ball, (0, 0, 0.5)), (cube, (3, 0, 0.5)), (arm, (0, 3, 2)))
+        heavier = gym.get_actor_rigid_body_properties(env, 1)
+        heavier[0].mass *= 3
+        gym.set_actor_rigid_body_properties(env, 1, heavier)
+        for actor in range(3):
+            gym.set_actor_scale(env, actor, size)
+    world.prepare()
+    assert len(world.sim.layouts) == 3  # the arm's joints; without it one model has all sizes
+    world.step(2.0)
+    for row, size in enumerate((1.0, 2.0, 0.5)):
+        env = world.envs[row]
+        assert gym.get_actor_scale(env, 0) == size
+        np.testing.assert_allclose(world.read(ROOT)[3 * row : 3 * row + 2, 2], [0.1 * size] * 2, atol=2e-3)
+        masses = [gym.get_actor_rigid_body_properties(env, actor)[0].mass for actor in (0, 1)]
+        assert masses == pytest.approx([4 / 3 * np.pi * size**3, 6 * size**3])
+        forces = world.read("net_contact_force")[4 * row : 4 * row + 2, 2]
+        np.testing.assert_allclose(forces, np.array(masses) * 9.81, rtol=0.02)
+        bob = gym.find_actor_rigid_body_handle(env, 2, "bob")
+        assert gym.get_actor_rigid_body_properties(env, 2)[1].com.z == pytest.approx(-0.5 * size) and bob == 3
+    with pytest.raises(NotImplementedError, match="set_actor_scale after prepare_sim"):
+        gym.set_actor_scale(world.envs[0], 0, 3.0)
+
+
+def test_balls_of_many_sizes_are_one_model():
+    world = World(ground=1.0)
+    ball, sizes = gym.create_sphere(world.sim, 0.1, options(density=1000.0)), np.linspace(0.5, 2.0, 16)
+    for size in sizes:
+        gym.set_actor_scale(world.add((ball, (0, 0, 0.5))), 0, size)
+    world.prepare().step(2.0)
+    assert len(world.sim.layouts) == 1
+    np.testing.assert_allclose(world.read(ROOT)[:, 2], 0.1 * sizes, atol=2e-3)
+    with pytest.raises(ValueError, match="-1 is no size"):
+        gym.set_actor_scale(World().add((ball, (0, 0, 0))), 0, -1)
