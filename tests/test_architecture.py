@@ -46,6 +46,7 @@ HEAVY = {
         "evaluation/camera.py",
         "gym_api/asset.py",
         "gym_api/camera.py",
+        "gym_api/contact_calls.py",
         "gym_api/engine.py",
         "gym_api/engine_warp.py",
         "gym_api/mjcf.py",

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 
 from .asset import Asset, copies
-from .types import Quat, RigidBodyProperties, RigidShapeProperties, Transform, Vec3
+from .types import Mat33, Quat, RigidBodyProperties, RigidShapeProperties, Transform, Vec3
 
 
 class Actor:
@@ -31,12 +31,26 @@ class Actor:
         self.colours: Dict[int, Tuple[float, ...]] = {}
         """Of bodies in pictures: red, green, blue."""
 
+    def resize(self, scale: float) -> None:
+        """Take another size: lengths by `scale` and masses by its cube, of what it has now."""
+        by, made = scale / self.scale, self.asset.whole_size.scaled(scale)
+        bodies = made.bodies
+        if self.bodies is not self.asset.bodies:
+            bodies = copies(self.bodies)
+            for body in bodies:
+                body.mass, body.com = body.mass * by**3, body.com * by
+                body.inertia = Mat33.of(np.array(body.inertia) * by**5)
+        for name in ("lower", "upper"):
+            slides = [joint.kind == "slide" and joint.limited for joint in made.joints]
+            self.dofs[name] *= np.where(slides, by, 1.0)
+        self.asset, self.bodies, self.scale = made, bodies, scale
+
     def layout(self) -> Tuple[object, ...]:
         """What must be equal for two actors to share a model."""
         filters = tuple(int(shape.filter) for shape in self.shapes)
         drives = tuple(int(mode) for mode in self.dofs["driveMode"])
         limits = tuple(bool(one) for one in self.dofs["hasLimits"])
-        return (self.asset.key, repr(self.asset.sensors), filters, drives, limits, self.scale)
+        return (self.asset.key, repr(self.asset.sensors), filters, drives, limits)
 
 
 @dataclass

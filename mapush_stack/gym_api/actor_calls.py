@@ -11,8 +11,9 @@ from torch import Tensor
 
 from .actor import Env
 from .asset import Asset
+from .rows import DofState, RigidBodyState
 from .simulation import Handle, Simulation
-from .types import BODY_STATE, DOF_STATE, CoordinateSpace, ForceSensorProperties, Transform, Vec3
+from .types import CoordinateSpace, ForceSensorProperties, Transform, Vec3
 
 _POS, _VEL = 1, 2
 """Bits of STATE_POS, STATE_VEL and STATE_ALL."""
@@ -22,7 +23,7 @@ class ActorCalls:
     """States, targets, efforts and pushes of a single actor or body; may be set before `prepare_sim`, too."""
 
     def get_actor_rigid_body_states(self, env: Env, actor: int, flags: int) -> np.ndarray:
-        """A row of `BODY_STATE` for each body."""
+        """A row of `RigidBodyState` for each body."""
         first = sum(len(one.bodies) for one in env.actors[:actor])
         return self.get_env_rigid_body_states(env, flags)[first : first + len(env.actors[actor].bodies)]
 
@@ -30,7 +31,7 @@ class ActorCalls:
         """The rows of all bodies of an environment."""
         layout = env.sim.layout_of(env)
         rows = layout.bodies()[layout.row(env.index)].cpu().numpy()
-        return np.ascontiguousarray(rows).view(BODY_STATE)[:, 0]
+        return np.ascontiguousarray(rows).view(RigidBodyState.dtype)[:, 0]
 
     def get_sim_rigid_body_states(self, sim: Simulation, flags: int) -> np.ndarray:
         """The rows of all bodies."""
@@ -38,7 +39,7 @@ class ActorCalls:
 
     def set_actor_rigid_body_states(self, env: Env, actor: int, states: np.ndarray, flags: int) -> bool:
         """Put the actor's root there; its other bodies follow by its joints."""
-        if _later(env, self.set_actor_rigid_body_states, env, actor, np.copy(states), flags):
+        if later(env, self.set_actor_rigid_body_states, env, actor, np.copy(states), flags):
             return True
         sim, index = env.sim, env.actors[actor].index
         row = np.ascontiguousarray(states).view(np.float32).reshape(-1, 13)[0]
@@ -51,14 +52,14 @@ class ActorCalls:
         return True
 
     def get_actor_dof_states(self, env: Env, actor: int, flags: int) -> np.ndarray:
-        """A row of `DOF_STATE` for each degree of freedom."""
+        """A row of `DofState` for each degree of freedom."""
         env.sim.refresh("dofs")
         rows = env.sim.handles["dofs"].tensor[env.sim.dofs_of(env.actors[actor].index)].cpu().numpy()
-        return np.array(rows, order="C").view(DOF_STATE)[:, 0]
+        return np.array(rows, order="C").view(DofState.dtype)[:, 0]
 
     def set_actor_dof_states(self, env: Env, actor: int, states: np.ndarray, flags: int) -> bool:
         """Write positions, speeds or both."""
-        if _later(env, self.set_actor_dof_states, env, actor, np.copy(states), flags):
+        if later(env, self.set_actor_dof_states, env, actor, np.copy(states), flags):
             return True
         sim, index = env.sim, env.actors[actor].index
         sim.refresh("dofs")
@@ -154,7 +155,7 @@ class ActorCalls:
         return True
 
 
-def _later(env: Env, call: Any, *arguments: Any) -> bool:
+def later(env: Env, call: Any, *arguments: Any) -> bool:
     """Put a call off until the simulation is prepared; False if it is."""
     if env.sim.layouts:
         return False
@@ -185,7 +186,7 @@ def _targets(env: Env, actor: int, name: str) -> np.ndarray:
 
 
 def _set_targets(env: Env, actor: int, name: str, values: np.ndarray) -> bool:
-    if not _later(env, _set_targets, env, actor, name, np.copy(values)):
+    if not later(env, _set_targets, env, actor, name, np.copy(values)):
         target: Tensor = getattr(env.sim, name)
         target[env.sim.dofs_of(env.actors[actor].index)] = torch.as_tensor(np.asarray(values)).to(target)
     return True

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field
-from typing import Any, List, Optional, Tuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Dict, List, Optional, Tuple, TypeVar
 
 import numpy as np
 
 from ..sim.inertia import Inertia, combine
+from .rows import DOF_PROPERTIES
 from .types import (
-    DOF_PROPERTIES,
     ActuatorProperties,
     AssetOptions,
     DofDriveMode,
@@ -116,6 +116,9 @@ class Asset:
         self.bodies = [body_properties(inertial) for inertial in self.masses]
         """The mass, centre and inertia of each body; not to be changed, because actors share them."""
         self._dofs = self._dof_rows()
+        self._sizes: Dict[float, Asset] = {1.0: self}
+        self.whole_size = self
+        """The asset as it was loaded."""
 
     def _inertial(self, link: Link) -> Inertia:
         if link.inertial is not None and link.inertial.mass > 0 and not self.options.override_inertia:
@@ -127,6 +130,22 @@ class Asset:
             share = link.inertial.mass / whole.mass
             return Inertia(link.inertial.mass, whole.centre, whole.tensor * share)
         return whole
+
+    def scaled(self, scale: float) -> Asset:
+        """The same robot in another size: lengths by `scale`, masses by its cube; densities stay."""
+        if scale not in self._sizes:
+            self._sizes[scale] = made = copy(self)
+            made.links = [_scaled_link(link, scale) for link in self.links]
+            made.joints = [joint for link in made.links for joint in link.joints]
+            made.shapes = [shape for link in made.links for shape in link.shapes]
+            made.masses = [scaled_inertia(inertia, scale) for inertia in self.masses]
+            made.bodies = [body_properties(inertial) for inertial in made.masses]
+            made.sensors = [(body, Transform(place.p * scale, place.r), world) for body, place, world in self.sensors]
+            made._dofs = made._dof_rows()
+            # Copies of one model can differ in the sizes of plain shapes, and of nothing else.
+            plain = len(self.links) == 1 and all(shape.kind != "mesh" for shape in self.shapes)
+            made.key = self.key if plain else (self.key, scale)
+        return self._sizes[scale]
 
     def whole(self) -> Tuple[float, np.ndarray]:
         """Mass of all bodies, kg, and moments of inertia about the root's axes, kg m^2, with all joints at zero."""
@@ -177,6 +196,29 @@ def body_properties(inertial: Inertia) -> RigidBodyProperties:
     properties.com = Vec3(*inertial.centre)
     properties.inertia = Mat33.of(inertial.tensor)
     return properties
+
+
+def scaled_inertia(inertia: Inertia, scale: float) -> Inertia:
+    """That of the same part in another size, of the same density."""
+    return Inertia(inertia.mass * scale**3, inertia.centre * scale, inertia.tensor * scale**5)
+
+
+def _scaled_link(link: Link, scale: float) -> Link:
+    """A body in another size; also how far its slides go."""
+
+    def place(pose: Pose) -> Pose:
+        return Pose(pose.pos * scale, pose.rot)
+
+    joints = []
+    for joint in link.joints:
+        reach = scale if joint.kind == "slide" and joint.limited else 1.0
+        joints.append(replace(joint, pos=joint.pos * scale, lower=joint.lower * reach, upper=joint.upper * reach))
+    shapes = [
+        replace(shape, size=tuple(side * scale for side in shape.size), pose=place(shape.pose),
+                scale=(shape.scale[0] * scale, shape.scale[1] * scale, shape.scale[2] * scale))
+        for shape in link.shapes
+    ]  # fmt: skip
+    return replace(link, pose=place(link.pose), joints=joints, shapes=shapes)
 
 
 Properties = TypeVar("Properties", RigidShapeProperties, RigidBodyProperties)

@@ -16,6 +16,8 @@ from .actor import Actor, Env
 from .actor_calls import ActorCalls
 from .asset import Asset, copies, kept, primitive
 from .camera import CameraCalls
+from .contact_calls import ContactCalls
+from .handle_calls import HandleCalls
 from .matrices import MatrixCalls
 from .simulation import Handle, Simulation
 from .support import IGNORED, Refused, UnsupportedError, ignore
@@ -33,7 +35,7 @@ from .types import (
 )
 
 
-class Gym(ActorCalls, CameraCalls, MatrixCalls):
+class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
     """The one object that `acquire_gym` returns."""
 
     def __getattr__(self, name: str) -> Any:
@@ -209,6 +211,10 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         """Joints of an actor."""
         return len(env.actors[actor].asset.joint_names)
 
+    def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
+        """Their names."""
+        return env.actors[actor].asset.joint_names
+
     def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
         """Their numbers by name."""
         return {name: number for number, name in enumerate(env.actors[actor].asset.joint_names)}
@@ -312,10 +318,20 @@ class Gym(ActorCalls, CameraCalls, MatrixCalls):
         return env.actors[actor].asset
 
     def set_actor_scale(self, env: Env, actor: int, scale: float) -> bool:
-        """Only 1."""
-        if float(scale) != 1.0:
-            raise UnsupportedError("set_actor_scale with another scale than 1", "scale the asset's file")
+        """Give an actor another size: shapes, joints and masses (by the cube) follow; before `prepare_sim`."""
+        size = float(np.asarray(scale).reshape(-1)[0])
+        if size == env.actors[actor].scale:
+            return True
+        if not 0.0 < size < float("inf"):
+            raise ValueError(f"set_actor_scale: {scale} is no size; give a number above 0")
+        if env.sim.layouts:
+            raise UnsupportedError("set_actor_scale after prepare_sim", "set it before")
+        env.actors[actor].resize(size)
         return True
+
+    def get_actor_scale(self, env: Env, actor: int) -> float:
+        """Its size, of 1."""
+        return env.actors[actor].scale
 
     def get_actor_dof_count(self, env: Env, actor: int) -> int:
         """Degrees of freedom of an actor."""

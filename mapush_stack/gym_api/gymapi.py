@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .gym import Gym
+from .rows import DofFrame, DofState, IndexRange, RigidBodyState, RigidContact, Velocity
 from .simulation import Simulation
 from .support import UnsupportedError
 from .types import (
@@ -72,9 +73,10 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "ActuatorProperties", "AssetOptions", "CameraFollowMode", "CameraProperties", "ContactCollection",
-    "CoordinateSpace", "DofDriveMode", "DofType", "FlexParams", "ForceSensorProperties", "Gym", "HeightFieldParams",
-    "ImageType", "IndexDomain", "Mat33", "MeshNormalMode", "MeshType", "PhysXParams", "PlaneParams", "Quat",
-    "RigidBodyProperties", "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform",
-    "TriangleMeshParams", "UpAxis", "Vec3", "VhacdParams", "acquire_gym",
+    "CoordinateSpace", "DofDriveMode", "DofFrame", "DofState", "DofType", "FlexParams", "ForceSensorProperties",
+    "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "IndexRange", "Mat33", "MeshNormalMode", "MeshType",
+    "PhysXParams", "PlaneParams", "Quat", "RigidBodyProperties", "RigidBodyState", "RigidContact",
+    "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform", "TriangleMeshParams", "UpAxis", "Vec3",
+    "Velocity", "VhacdParams", "acquire_gym",
     *(name for name in globals() if name.isupper() and not name.startswith("_")),
 ]  # fmt: skip

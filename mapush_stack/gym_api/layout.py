@@ -6,6 +6,7 @@ MuJoCo's are (w, x, y, z), with the velocity of the frame, and spins in the body
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Callable, Dict, List, Optional, Sequence, Set, Tuple, TypeVar
 
 import numpy as np
@@ -164,6 +165,7 @@ class Layout:
     def _apply_shapes(self, envs: List[Env], rows: Tensor) -> None:
         if not envs or not any(actor.shapes for actor in self.actors):
             return
+        self._apply_sizes(envs, rows)
         engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
         per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
         friction, bounce = np.moveaxis(_table(per_env, lambda shape: (shape.friction, shape.restitution)), -1, 0)
@@ -183,6 +185,17 @@ class Layout:
         if len(ids):
             shapes = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
             self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), shapes, 1.0)
+
+    def _apply_sizes(self, envs: List[Env], rows: Tensor) -> None:
+        """Sizes and places of shapes, where the actors of some copies are larger than those of the compiled model."""
+        own = [actor.scale for actor in self.actors for _ in actor.shapes]
+        size = np.array([[actor.scale for actor in env.actors for _ in actor.shapes] for env in envs]) / own
+        if (size == 1.0).all() and "geom_size" not in self._own:
+            return
+        model, geoms = self.engine.model, self._geoms.cpu().numpy()
+        for name in ("geom_size", "geom_pos", "geom_rbound", "geom_aabb"):
+            compiled = getattr(model, name)[geoms]
+            self._write(name, (rows[:, None], self._geoms[None, :]), _times(size, compiled), compiled)
 
     def _apply_bodies(self, envs: List[Env], rows: Tensor) -> bool:
         """Masses, centres and inertias; returns whether a field was written."""
@@ -244,11 +257,13 @@ class Layout:
         if len(self.slots.joint_qvel):
             values[:, self.slots.joint_qvel.cpu().numpy()] = self._passive
         for address, slot in zip(self.slots.qvel.cpu().numpy(), self.slots.free.tolist()):
-            asset = self.actors[slot].asset
-            mass, spin = asset.whole()
-            share = np.repeat([float(asset.options.linear_damping), float(asset.options.angular_damping)], 3)
-            heavier = [sum(body.mass for body in env.actors[slot].bodies) / mass for env in envs]
-            values[:, address] = np.outer(heavier, share * np.concatenate((np.full(3, mass), spin)))
+            options, assets = self.actors[slot].asset.options, [env.actors[slot].asset for env in envs]
+            share = np.repeat([float(options.linear_damping), float(options.angular_damping)], 3)
+            wholes = {id(asset): asset.whole() for asset in {id(one): one for one in assets}.values()}
+            for row, (env, asset) in enumerate(zip(envs, assets)):
+                mass, spin = wholes[id(asset)]
+                heavier = sum(body.mass for body in env.actors[slot].bodies) / mass
+                values[row, address] = heavier * share * np.concatenate((np.full(3, mass), spin))
         self._write("dof_damping", (rows,), values, self.engine.model.dof_damping)
 
     def read(self, name: str) -> Tensor:
@@ -388,6 +403,14 @@ class Layout:
         first = sum(self.slots.num_dofs[:slot])
         return slice(first, first + self.slots.num_dofs[slot])
 
+    def model_of(self, row: int) -> Any:
+        """A `mujoco.MjModel` of one copy, with its own frictions, masses and joints."""
+        model = copy(self.engine.model)
+        model.opt.gravity[:] = list(self.envs[0].sim.params.gravity)
+        for name in (*self._own, "geom_friction", "pair_friction"):
+            getattr(model, name)[:] = self.engine.field(name)[row].cpu().numpy()
+        return model
+
     def has(self, env: int) -> bool:
         """True if this environment is one of the copies."""
         return env in self._rows
@@ -395,6 +418,12 @@ class Layout:
     def row(self, env: int) -> int:
         """The copy that is this environment."""
         return self._rows[env]
+
+
+def _times(size: np.ndarray, compiled: np.ndarray) -> np.ndarray:
+    """`compiled` `[shapes, ...]` for each copy `[N, shapes, ...]`."""
+    values: np.ndarray = size.reshape(*size.shape, *[1] * (compiled.ndim - 1)) * compiled
+    return values
 
 
 def _of(values: Tensor, columns: Tensor) -> Tensor:

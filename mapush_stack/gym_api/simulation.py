@@ -195,7 +195,7 @@ class Simulation:
     def set_roots(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write actors' states from `values` `[all actors, 13]`; `actors` are their indices, None for all."""
         self.check()
-        given = _rows_of(values, self.num_actors, 13)
+        given = rows_of(values, self.num_actors, 13)
         chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
         for number, layout in enumerate(self.layouts):
             own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
@@ -205,7 +205,7 @@ class Simulation:
     def set_dofs(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write the degrees of freedom of actors from `values` `[all, 2]`; None for all actors."""
         self.check()
-        given = _rows_of(values, self.num_dofs, 2)
+        given = rows_of(values, self.num_dofs, 2)
         chosen = torch.arange(self.num_actors, device=self.device) if actors is None else actors.long()
         for number, layout in enumerate(self.layouts):
             own = chosen if len(self.layouts) == 1 else chosen[self._tables["layout"][chosen] == number]
@@ -216,7 +216,7 @@ class Simulation:
         """Set `force`, `position` or `velocity` of degrees of freedom from `values` `[all]`; None for all actors."""
         self.check()
         target: Tensor = getattr(self, name)
-        values = _rows_of(values, self.num_dofs, 1)[:, 0].to(target)
+        values = rows_of(values, self.num_dofs, 1)[:, 0].to(target)
         if actors is not None:
             chosen = torch.zeros(self.num_actors, dtype=torch.bool, device=self.device)
             chosen[actors.long()] = True
@@ -240,7 +240,7 @@ class Simulation:
         """
         self.check()
         forces, torques, places = (
-            None if one is None else _rows_of(one, self.num_bodies, 3) for one in (forces, torques, places)
+            None if one is None else rows_of(one, self.num_bodies, 3) for one in (forces, torques, places)
         )
         if places is not None or local:
             pos, turn, centre = self._frames().tensor_split((3, 7), dim=-1)
@@ -298,7 +298,7 @@ class Simulation:
         return found
 
 
-def _rows_of(values: Given, count: int, columns: int) -> Tensor:
+def rows_of(values: Given, count: int, columns: int) -> Tensor:
     """The numbers that a setter was given, `[count, columns]`.
 
     Raises:

@@ -67,6 +67,7 @@ IGNORED: Dict[str, str] = {
     "CameraProperties.far_plane": "MuJoCo chooses the planes by the size of the scene",
     "CameraProperties.near_plane": "MuJoCo chooses the planes by the size of the scene",
     "draw_lines": "nothing is drawn into pictures",
+    "draw_env_rigid_contacts": "nothing is drawn into pictures",
     "create_texture_from_file": "pictures have their own colours",
     "set_rigid_body_texture": "pictures have their own colours",
     "set_rigid_body_segmentation_id": "pictures have no segmentation",

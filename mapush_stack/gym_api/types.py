@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Record:
 
     def __init__(self) -> None:
         for name, default in type(self).FIELDS.items():
-            object.__setattr__(self, name, default() if isinstance(default, type) else default)
+            object.__setattr__(self, name, default() if isinstance(default, type) else _rounded(default))
 
     if TYPE_CHECKING:
 
@@ -122,7 +122,7 @@ class Record:
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
         before = getattr(self, name)
         if isinstance(before, (bool, int, float)) and not isinstance(before, enum.Enum):
-            value = type(before)(_number(value))
+            value = _rounded(type(before)(_number(value)))
         if f"{kind}.{name}" in IGNORED and not _same(value, before):
             ignore(f"{kind}.{name}")
         object.__setattr__(self, name, value)
@@ -136,6 +136,11 @@ def _number(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _rounded(value: Any) -> Any:
+    """As Isaac Gym has it, in float32: programs compute sizes from `dt`, and ceil(0.01 / 0.005) is then 3."""
+    return float(np.float32(value)) if type(value) is float else value
+
+
 def _same(one: Any, other: Any) -> bool:
     try:
         return bool(one == other)
@@ -147,6 +152,8 @@ class Vec3:
     """A vector of three numbers."""
 
     __slots__ = ("x", "y", "z")
+    dtype = np.dtype([(name, "f4") for name in "xyz"])
+    """In arrays of many."""
 
     def __init__(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> None:
         self.x, self.y, self.z = (float(_number(value)) for value in (x, y, z))
@@ -189,6 +196,11 @@ class Vec3:
     def __repr__(self) -> str:
         return f"Vec3({self.x:.6f}, {self.y:.6f}, {self.z:.6f})"
 
+    @staticmethod
+    def from_buffer(values: Any) -> Vec3:
+        """From three numbers, or a row of `dtype`."""
+        return Vec3(*numbers(values)[:3])
+
     def dot(self, other: Vec3) -> float:
         """The scalar product."""
         return sum(a * b for a, b in zip(self, other))
@@ -211,6 +223,15 @@ class Vec3:
         return self / length if length > 0 else Vec3()
 
 
+def numbers(values: Any) -> List[float]:
+    """The numbers of an array, a list or a structured row, in order."""
+    array = np.asarray(values)
+    if array.dtype.names:
+        array = np.ascontiguousarray(array).reshape(1).view(np.float32)
+    found: List[float] = array.reshape(-1).tolist()
+    return found
+
+
 def _three(value: Any) -> Tuple[float, float, float]:
     return tuple(value) if isinstance(value, Vec3) else (float(value),) * 3  # type: ignore[return-value]
 
@@ -219,6 +240,7 @@ class Quat:
     """A rotation as a quaternion (x, y, z, w)."""
 
     __slots__ = ("w", "x", "y", "z")
+    dtype = np.dtype([(name, "f4") for name in "xyzw"])
 
     def __init__(self, x: float = 0.0, y: float = 0.0, z: float = 0.0, w: float = 1.0) -> None:
         self.x, self.y, self.z, self.w = (float(_number(value)) for value in (x, y, z, w))
@@ -253,6 +275,11 @@ class Quat:
 
     def __repr__(self) -> str:
         return f"Quat({self.x:.6f}, {self.y:.6f}, {self.z:.6f}, {self.w:.6f})"
+
+    @staticmethod
+    def from_buffer(values: Any) -> Quat:
+        """From four numbers, or a row of `dtype`."""
+        return Quat(*numbers(values)[:4])
 
     @staticmethod
     def from_axis_angle(axis: Vec3, angle: float) -> Quat:
@@ -292,6 +319,7 @@ class Transform:
     """A place: a position and a rotation."""
 
     __slots__ = ("p", "r")
+    dtype = np.dtype([("p", Vec3.dtype), ("r", Quat.dtype)])
 
     def __init__(self, p: Any = None, r: Any = None) -> None:
         self.p = Vec3() if p is None else p if isinstance(p, Vec3) else Vec3(*p)
@@ -318,8 +346,8 @@ class Transform:
 
     @staticmethod
     def from_buffer(values: Any) -> Transform:
-        """From seven numbers: position and quaternion."""
-        row = np.asarray(values).reshape(-1).tolist()
+        """From seven numbers, or a row of `dtype`: position and quaternion."""
+        row = numbers(values)
         return Transform(Vec3(*row[:3]), Quat(*row[3:7]))
 
 
@@ -481,20 +509,3 @@ class CameraProperties(Record):
         "near_plane": 0.001, "use_collision_geometry": False, "supersampling_horizontal": 1,
         "supersampling_vertical": 1,
     }  # fmt: skip
-
-
-_AXES = [(name, "f4") for name in "xyzw"]
-DOF_STATE = np.dtype([("pos", "f4"), ("vel", "f4")])
-"""The rows of `get_actor_dof_states`."""
-BODY_STATE = np.dtype(
-    [("pose", [("p", _AXES[:3]), ("r", _AXES)]), ("vel", [("linear", _AXES[:3]), ("angular", _AXES[:3])])]
-)
-"""The rows of `get_actor_rigid_body_states`: 13 numbers."""
-
-DOF_PROPERTIES = np.dtype(
-    [
-        ("hasLimits", "?"), ("lower", "f4"), ("upper", "f4"), ("driveMode", "i4"), ("velocity", "f4"),
-        ("effort", "f4"), ("stiffness", "f4"), ("damping", "f4"), ("friction", "f4"), ("armature", "f4"),
-    ]
-)  # fmt: skip
-"""The rows of `get_asset_dof_properties`: rad or m, rad/s or m/s, N m or N."""

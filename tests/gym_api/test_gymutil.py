@@ -3,6 +3,7 @@
 import sys
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 pytest.importorskip("mujoco", reason="MuJoCo 4, and so all of this, needs Python 3.11")
@@ -54,7 +55,7 @@ def test_the_settings_of_legged_gym():
     params = gymapi.SimParams()
     config = {"dt": 0.005, "substeps": 1, "gravity": [0.0, 0.0, -9.81], "up_axis": 1, "no_camera": True}
     gymutil.parse_sim_config({**config, "physx": {"num_threads": 10, "contact_collection": 2}}, params)
-    assert (params.dt, params.substeps, params.physx.num_threads) == (0.005, 1, 10)
+    assert (params.dt, params.substeps, params.physx.num_threads) == (np.float32(0.005), 1, 10)
     assert tuple(params.gravity) == (0.0, 0.0, -9.81) and params.up_axis is gymapi.UP_AXIS_Z
     gymutil.parse_sim_config({"up_axis": "y"}, params)
     assert params.up_axis is gymapi.UP_AXIS_Y

@@ -207,7 +207,7 @@ def test_states_and_targets_of_one_actor_by_numpy(tmp_path):
 def test_what_is_set_before_prepare_sim_holds_after_it_and_simulate_prepares(tmp_path):
     world, change = swing(tmp_path, 2, mode=gymapi.DOF_MODE_POS)
     change(1, stiffness=50.0, damping=7.0)
-    states = np.zeros(1, dtype=gym.get_actor_dof_states.__globals__["DOF_STATE"])
+    states = np.zeros(1, dtype=gymapi.DofState.dtype)
     states["pos"] = 0.4
     gym.set_actor_dof_states(world.envs[1], 0, states, gymapi.STATE_ALL)
     gym.set_actor_dof_position_targets(world.envs[1], 0, np.array([0.4]))

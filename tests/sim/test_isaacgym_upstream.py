@@ -172,6 +172,9 @@ def test_mapushs_time_limit_is_ours():
     theirs.wrapper.reset()
     theirs.wrapper.step(torch.zeros(4, 2, 3))
     theirs.place(range(4), 2.5)
+    # Its dt is a float32, so that ceil(20 / dt) is a step more than the 1000 which its configuration means.
+    assert theirs.task.max_episode_length == 1001
+    theirs.task.max_episode_length = 1000
     theirs.task.episode_length_buf[:] = torch.tensor([998, 999, 1000, 500])
     for _ in range(4):
         compare_a_step(theirs, torch.zeros(4, 2, 3))
