@@ -156,7 +156,7 @@ class Layout:
         return True
 
     def _listed_pairs(self) -> np.ndarray:
-        """Number in the model, and the two shapes, of every listed pair, `[3, pairs]`."""
+        """Number in the model, and the two shapes, of every listed pair, `[3, pairs]`; the ground is the last shape."""
         first = np.cumsum([0, *(len(actor.shapes) for actor in self.actors)])
         pair = self.engine.model.pair
         rows = [(pair(name).id, first[a] + i, first[b] + j) for name, (a, i, b, j) in self.scene.pairs.items()]
@@ -167,12 +167,12 @@ class Layout:
             return
         self._apply_sizes(envs, rows)
         engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
-        per_env = [[shape for actor in env.actors for shape in actor.shapes] for env in envs]
+        ground = self.scene.surface
+        per_env = [[*(shape for actor in env.actors for shape in actor.shapes), ground] for env in envs]
         friction, bounce = np.moveaxis(_table(per_env, lambda shape: (shape.friction, shape.restitution)), -1, 0)
-        surface = self.scene.surface
         kind = engine.float_type
-        ground = torch.tensor(0.5 * (friction + surface.friction), dtype=kind, device=engine.device)
-        engine.field("geom_friction")[rows[:, None], geoms[None, :], 0] = ground
+        floor = torch.tensor(0.5 * (friction[:, :-1] + ground.friction), dtype=kind, device=engine.device)
+        engine.field("geom_friction")[rows[:, None], geoms[None, :], 0] = floor
         if len(ids):
             mean = torch.tensor(0.5 * (friction[:, one] + friction[:, two]), dtype=kind, device=engine.device)
             numbers = _longs(ids.tolist(), engine.device)
@@ -180,8 +180,8 @@ class Layout:
             for column in range(2):
                 pair[rows[:, None], numbers[None, :], column] = mean
         ratio = scene.damping_ratio
-        floor = ratio(0.5 * (bounce + surface.restitution))
-        self._write("geom_solref", (rows[:, None], geoms[None, :], _longs([1], engine.device)), floor, 1.0)
+        damping = ratio(0.5 * (bounce[:, :-1] + ground.restitution))
+        self._write("geom_solref", (rows[:, None], geoms[None, :], _longs([1], engine.device)), damping, 1.0)
         if len(ids):
             shapes = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
             self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), shapes, 1.0)

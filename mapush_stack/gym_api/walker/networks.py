@@ -53,27 +53,28 @@ class Features(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """`[N, _FEATURES]` of the newest frames."""
-        gravity, turned = frames[..., :3], frames[..., 18:30]
-        # Feet first and frames last: on a CPU twice as fast as the other way round.
-        angles = (turned + self.default).permute(2, 0, 1).contiguous().view(4, 3, -1, WINDOW)
-        hip, thigh, calf = angles.unbind(1)
-        side, end = (sign.view(4, 1, 1) for sign in signs(frames.dtype, frames.device))
-        feet = torch.stack(foot_coordinates(hip, thigh, calf, side, end))
-        depth = (feet * gravity.permute(2, 0, 1).unsqueeze(1)).sum(0)
-        standing = torch.softmax(depth[..., 1:] / _FOOT_HEIGHT, dim=0)
-        moved = (feet[..., 1:] - feet[..., :-1]) / gait.CONTROL_DT
+        # Frames first and robots last, so that each operation goes over long rows: on a CPU twice as fast.
+        seen = frames.flatten(1).t().contiguous().view(WINDOW, FRAME, -1)
+        gravity, turned = seen[:, :3], seen[:, 18:30]
+        default, scale = self.default.unsqueeze(1), self.scale.unsqueeze(1)
+        hip, thigh, calf = (turned + default).view(WINDOW, 4, 3, -1).unbind(2)
+        side, end = (sign.unsqueeze(1) for sign in signs(frames.dtype, frames.device))
+        feet = torch.stack(foot_coordinates(hip, thigh, calf, side, end), dim=2)
+        depth = (feet[1:] * gravity[1:].unsqueeze(1)).sum(2)
+        standing = torch.softmax(depth / _FOOT_HEIGHT, dim=1)
+        moved = (feet[1:] - feet[:-1]) / gait.CONTROL_DT
         parts = (
             # The lowest feet stand: what they do below the base, it does over the ground.
-            -(standing * moved).sum(1).permute(1, 2, 0),
-            moved.permute(2, 3, 1, 0),
-            (gravity[:, 1:] - gravity[:, :-1]) / gait.CONTROL_DT,
-            5.0 * (self.scale * frames[..., 42:54].clamp(-10.0, 10.0) - turned),
-            gravity[:, -1:],
-            5.0 * feet[..., -1].permute(2, 1, 0),
-            frames[:, -3:, 30:42],
-            frames[:, -1:, 66:],
+            -(standing.unsqueeze(2) * moved).sum(1),
+            moved,
+            (gravity[1:] - gravity[:-1]) / gait.CONTROL_DT,
+            5.0 * (scale * seen[:, 42:54].clamp(-10.0, 10.0) - turned),
+            gravity[-1],
+            5.0 * feet[-1],
+            seen[-3:, 30:42],
+            seen[-1, 66:],
         )
-        return torch.cat([part.flatten(1) for part in parts], dim=-1)
+        return torch.cat([part.flatten(0, -2) for part in parts]).t()
 
 
 class Estimator(nn.Module):
