@@ -318,7 +318,7 @@ class Layout:
     def dofs(self) -> Tensor:
         """Angles and speeds of the degrees of freedom `[N, D, 2]`."""
         state, slots = self.engine.state, self.slots
-        parts = (_of(state["qpos"].float(), slots.joint_qpos), _of(state["qvel"].float(), slots.joint_qvel))
+        parts = (_of(state["qpos"], slots.joint_qpos), _of(state["qvel"], slots.joint_qvel))
         return torch.stack(parts, dim=-1)
 
     def set_dofs(self, values: Tensor, rows: Tensor, slots: Tensor) -> None:

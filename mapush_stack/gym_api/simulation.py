@@ -190,7 +190,7 @@ class Simulation:
             if len(self.layouts) == 1 and values.numel() == handle.tensor.numel():
                 handle.tensor.copy_(values.reshape(handle.tensor.shape))
             else:
-                handle.tensor[where.flatten()] = values.flatten(0, 1)
+                handle.tensor[where.flatten()] = values.flatten(0, 1).to(handle.tensor)
 
     def set_roots(self, values: Given, actors: Optional[Tensor]) -> None:
         """Write actors' states from `values` `[all actors, 13]`; `actors` are their indices, None for all."""

@@ -29,6 +29,7 @@ WINDOW = 12
 """Newest frames of a history that are looked at."""
 _FOOT_HEIGHT = 0.01
 """A foot that is so much higher than another, m, bears e times less."""
+_RATE = 1.0 / gait.CONTROL_DT
 _SCALED = 2.0
 """An estimate is so many times the velocity, m/s and rad/s."""
 _FEATURES = (WINDOW - 1) * 18 + WINDOW * 12 + 3 + 12 + 36 + 4
@@ -62,12 +63,12 @@ class Features(nn.Module):
         feet = torch.stack(foot_coordinates(hip, thigh, calf, side, end), dim=2)
         depth = (feet[1:] * gravity[1:].unsqueeze(1)).sum(2)
         standing = torch.softmax(depth / _FOOT_HEIGHT, dim=1)
-        moved = (feet[1:] - feet[:-1]) / gait.CONTROL_DT
+        moved = (feet[1:] - feet[:-1]) * _RATE
         parts = (
             # The lowest feet stand: what they do below the base, it does over the ground.
             -(standing.unsqueeze(2) * moved).sum(1),
             moved,
-            (gravity[1:] - gravity[:-1]) / gait.CONTROL_DT,
+            (gravity[1:] - gravity[:-1]) * _RATE,
             5.0 * (scale * seen[:, 42:54].clamp(-10.0, 10.0) - turned),
             gravity[-1],
             5.0 * feet[-1],
