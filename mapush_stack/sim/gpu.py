@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import gc
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec, module_from_spec
-from typing import Any, Callable, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Tuple
 
 import torch
 
 from ..errors import UserError
 from ..system import streams
+from ..system.machine import usable_cpus
 from .simulator import Backend
 
 
@@ -93,6 +95,26 @@ def import_warp_alone() -> Any:
     if not known:
         gc.freeze()
     return package
+
+
+def compile_together(warp: Any, work: Callable[[], object]) -> None:
+    """Compile and load the kernels that `work` launches, one a thread; nothing is launched.
+
+    By itself Warp compiles each when it is launched, one after the other, which takes a minute for robots on legs.
+    """
+    load = warp.Module.load
+    wanted: Dict[Tuple[Any, int], Any] = {}
+
+    def note(module: Any, device: Any, block_dim: int) -> None:  # Warp launches nothing of what did not load
+        wanted[module, block_dim] = device
+
+    warp.Module.load = note
+    try:
+        work()
+    finally:
+        warp.Module.load = load
+    with ThreadPoolExecutor(usable_cpus()) as pool:
+        list(pool.map(lambda one: load(one[0], wanted[one], one[1]), wanted))
 
 
 @contextlib.contextmanager

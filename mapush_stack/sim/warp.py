@@ -94,6 +94,8 @@ class WarpEngine(Engine):
                 njmax=rows,
                 njmax_nnz=entries,
             )
+            if device.type == "cuda":
+                self._compile()
         share = self._warp.to_torch
         data = self._d
         self._qpos, self._qvel, self._ctrl = share(data.qpos), share(data.qvel), share(data.ctrl)
@@ -135,6 +137,16 @@ class WarpEngine(Engine):
         shape = (steps * substeps, self.num_envs, -1)
         sensed, qpos, qvel = (share(one).view(shape) for one in (record.sensed, record.all_qpos, record.all_qvel))
         return path._replace(work=work.work(sensed[..., self._sensors], qpos, qvel, self.model.opt.timestep, substeps))
+
+    def _compile(self) -> None:
+        """Compile the kernels of a physics step."""
+        options = self._m.opt
+        kept = options.graph_conditional, options.iterations
+        options.graph_conditional, options.iterations = False, 1  # as a solver that does nothing would never end
+        try:
+            gpu.compile_together(self._warp, lambda: self._mjw.step(self._m, self._d))
+        finally:
+            options.graph_conditional, options.iterations = kept
 
     def _make_record(self, steps: int, substeps: int) -> _Record:
         warp, model, copies = self._warp, self.model, self.num_envs

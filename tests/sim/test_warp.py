@@ -1,8 +1,11 @@
 """MuJoCo Warp on its CPU device beside MuJoCo; skipped where it is not installed."""
 
+import importlib
+
 import pytest
 import torch
 
+from mapush_stack.sim.warp import WarpEngine
 from mapush_stack.task.resets import draw_start
 from tests.conftest import small_config
 
@@ -37,6 +40,11 @@ def test_both_engines_give_the_same_trajectories(robot, tolerance):
     for backend in ("mujoco", "warp"):
         config, sim = simulator(robot, backend)
         sim.reset(*apart(config, 4))
+        if isinstance(sim.engine, WarpEngine):
+            before = sim.engine.read()
+            sim.engine._compile()  # as on a GPU: it launches nothing
+            assert all(map(torch.equal, before, sim.engine.read()))
+            assert importlib.import_module("warp").get_module("mujoco_warp._src.forward").execs
         paths.append(sim.step(torch.tensor([0.3, 0.1, 0.2]).expand(4, 2, 3), 50))
     mujoco, warp = paths
     assert warp.healthy.all()
