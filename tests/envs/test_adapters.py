@@ -126,6 +126,6 @@ def test_the_code_in_the_documentation_runs(mujoco, tmp_path):
     pytest.importorskip("supersuit")
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         exec(block.replace("1_000_000", "16").replace('device="cpu"', 'device="cpu", n_steps=2, batch_size=16'), {})
