@@ -7,7 +7,7 @@ import gc
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec, module_from_spec
-from typing import Any, Callable, Dict, Iterator, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import torch
 
@@ -105,8 +105,11 @@ def compile_together(warp: Any, work: Callable[[], object]) -> None:
     load = warp.Module.load
     wanted: Dict[Tuple[Any, int], Any] = {}
 
-    def note(module: Any, device: Any, block_dim: int) -> None:  # Warp launches nothing of what did not load
-        wanted[module, block_dim] = device
+    def note(module: Any, device: Any, block_dim: Optional[int] = None) -> Any:
+        if block_dim is None:  # asked for what its kernels need, not for a launch
+            return load(module, device)
+        wanted[module, block_dim] = device  # Warp launches nothing of what did not load
+        return None
 
     warp.Module.load = note
     try:
