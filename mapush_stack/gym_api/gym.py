@@ -601,8 +601,10 @@ def _in_domain(found: int, before: int, env: Env, first: str, domain: Any) -> in
         return found
     if domain == IndexDomain.DOMAIN_ENV:
         return found + before
-    env.sim.check()
-    return found + before + int(getattr(env.sim, first)[env.index])
+    if env.sim.layouts:
+        return found + before + int(getattr(env.sim, first)[env.index])
+    parts = "bodies" if first == "first_body" else "dofs"  # of the environments that are there by now
+    return found + before + sum(len(getattr(actor, parts)) for one in env.sim.envs[: env.index] for actor in one.actors)
 
 
 def _as_many(given: Any, own: Any, what: str) -> Any:

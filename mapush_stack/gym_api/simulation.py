@@ -29,6 +29,9 @@ class Handle:
     def __init__(self, tensor: Tensor, fill: Optional[Callable[[], None]] = None) -> None:
         """`fill` computes the tensor; without it somebody else does in every case."""
         self.tensor, self._fill, self.seen = tensor, fill, fill is None
+        # What a program may ask of Isaac Gym's own kind of tensor.
+        self.shape, self.ndim = tuple(tensor.shape), tensor.ndim
+        self.device = -1 if tensor.device.type == "cpu" else tensor.device.index
 
     def wrap(self) -> Tensor:
         """The tensor, as `gymtorch.wrap_tensor` gives it to the program: its first use counts as a look."""

@@ -82,6 +82,14 @@ def test_a_file_that_cannot_be_read_says_what_is_wrong_with_it(tmp_path, text, e
         load(World(), text, tmp_path)
 
 
+def test_a_number_with_something_after_it_counts_up_to_there(tmp_path):
+    world = World()
+    env = world.add(
+        (load(world, one_link(shape('<box size="0.2 0.2 0.2&gt;&gt;"/>')), tmp_path, density=1000.0), (0, 0, 1))
+    )
+    assert gym.get_actor_rigid_body_properties(env, 0)[0].mass == pytest.approx(8.0)
+
+
 def test_a_file_that_is_not_there():
     with pytest.raises(FileNotFoundError, match=r"load_asset: .*nowhere/robot.urdf is not there"):
         gym.load_asset(World().sim, "nowhere", "robot.urdf", options())
@@ -194,3 +202,41 @@ def test_what_has_no_effect_is_told_once(capsys, monkeypatch):
     for name in ("PhysXParams.contact_offset", "AssetOptions.thickness", "subscribe_viewer_keyboard_event"):
         assert told.count(name) == 1 and support.IGNORED[name] in told
     assert told.count("\n") == 1 and "density" not in told
+
+
+DAE = """<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema">
+<asset><unit meter="0.01"/><up_axis>Y_UP</up_axis></asset><library_geometries><geometry id="g"><mesh><source id="p"><float_array>{points}</float_array></source>
+<source id="n"><float_array>9 9 9 -9 -9 -9</float_array></source>
+<vertices id="v"><input semantic="POSITION" source="#p"/></vertices></mesh></geometry></library_geometries>
+<library_visual_scenes><visual_scene><node><translate>0 5 0</translate>
+<node><rotate>0 0 1 90</rotate><scale>1 2 1</scale><instance_geometry url="#g"/></node></node></visual_scene>
+</library_visual_scenes></COLLADA>"""
+
+
+def test_a_collada_mesh_collides_where_its_scene_has_it(tmp_path):
+    points = " ".join(f"{x} {y} {z}" for x in (-10, 10) for y in (-10, 10) for z in (-10, 10))
+    (tmp_path / "cube.dae").write_text(DAE.format(points=points))
+    world = World()
+    asset = load(world, one_link(shape('<mesh filename="cube.dae" scale="2 1 1"/>')), tmp_path, density=100.0)
+    env = world.add((asset, (0, 0, 0.3)))
+    body = gym.get_actor_rigid_body_properties(env, 0)[0]
+    # 10 cm to each side, turned about z and then twice as long along what was y; up 5 cm; y of the file is up.
+    assert body.mass == pytest.approx(100 * 0.8 * 0.2 * 0.2, rel=1e-3) and body.com.z == pytest.approx(0.05)
+    world.prepare().step(1.0)
+    assert world.read(ROOT)[0, 2] == pytest.approx(0.05, abs=2e-3)
+    for text, words in (("<x", "is not XML"), ("<COLLADA/>", "has no points")):
+        (tmp_path / "cube.dae").write_text(text)
+        with pytest.raises(ValueError, match=f"load_asset: .*asset.urdf: the mesh .*cube.dae {words}"):
+            load(world, one_link(shape('<mesh filename="cube.dae"/>')), tmp_path)
+
+
+def test_a_mesh_of_an_mjcf_file_collides(tmp_path):
+    corners = " ".join(f"{x} {y} {z}" for x in (0, 0.2) for y in (0, 0.2) for z in (0, 0.4))
+    text = f'<mujoco><asset><mesh name="m" vertex="{corners}"/></asset><worldbody><body><freejoint/>'
+    text += '<geom type="mesh" mesh="m" density="100" pos="0 0 0.1"/></body></worldbody></mujoco>'
+    world = World()
+    env = world.add((load(world, text, tmp_path, "brick.xml"), (0, 0, 0.2)))
+    assert gym.get_actor_rigid_body_properties(env, 0)[0].mass == pytest.approx(1.6)
+    gym.set_actor_scale(env, 0, 2.0)
+    world.prepare().step(1.0)
+    assert world.read(ROOT)[0, 2] == pytest.approx(-0.2, abs=3e-3)  # the file's mesh begins 0.1 m above its body
