@@ -30,6 +30,9 @@ class Actor:
         self.scale = 1.0
         self.colours: Dict[int, Tuple[float, ...]] = {}
         """Of bodies in pictures: red, green, blue."""
+        self.number = 0
+        self.numbers: Dict[int, int] = {}
+        """In pictures of IMAGE_SEGMENTATION: the actor's, and those of single bodies."""
 
     def resize(self, scale: float) -> None:
         """Take another size: lengths by `scale` and masses by its cube, of what it has now."""

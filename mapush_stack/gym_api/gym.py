@@ -280,11 +280,11 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         segmentationId: int = 0,
     ) -> int:
         """An asset in an environment; returns its number there."""
-        del segmentationId
         sim = env.sim
         if sim.layouts:
             raise RuntimeError("create_actor must be called before prepare_sim")
         env.actors.append(Actor(asset, pose, name, int(group), int(filter), sim.num_actors))
+        env.actors[-1].number = int(segmentationId)
         sim.num_actors += 1
         return len(env.actors) - 1
 

@@ -48,6 +48,11 @@ class Handle:
             self._fill()
         return self.tensor
 
+    def fill(self) -> None:
+        """Compute the tensor."""
+        if self._fill is not None:
+            self._fill()
+
 
 class _Unread(Tensor):
     """A program's tensor that it may never use: MAPush holds the states of all bodies, and reads none."""
@@ -87,6 +92,8 @@ class Simulation:
         self.frames, self.started = 0, time.monotonic()
         self.matrices: Dict[Tuple[str, int], Handle] = {}
         """By kind and actor, see `matrices`."""
+        self.pictures: List[Handle] = []
+        """Tensors of cameras, see `camera`."""
         self.later: List[Callable[[], object]] = []
         """What the program set before the simulation was prepared."""
 
