@@ -168,7 +168,9 @@ class Layout:
         self._apply_sizes(envs, rows)
         engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
         ground = self.scene.surface
-        per_env: List[List[Any]] = [[shape for actor in env.actors for shape in actor.shapes] + [ground] for env in envs]
+        per_env: List[List[Any]] = [
+            [shape for actor in env.actors for shape in actor.shapes] + [ground] for env in envs
+        ]
         friction, bounce = np.moveaxis(_table(per_env, lambda shape: (shape.friction, shape.restitution)), -1, 0)
         kind = engine.float_type
         floor = torch.tensor(0.5 * (friction[:, :-1] + ground.friction), dtype=kind, device=engine.device)

@@ -205,7 +205,9 @@ def test_what_has_no_effect_is_told_once(capsys, monkeypatch):
 
 
 DAE = """<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema">
-<asset><unit meter="0.01"/><up_axis>Y_UP</up_axis></asset><library_geometries><geometry id="g"><mesh><source id="p"><float_array>{points}</float_array></source>
+<asset><unit meter="0.01"/><up_axis>Y_UP</up_axis></asset>
+<library_geometries>
+<geometry id="g"><mesh><source id="p"><float_array>{points}</float_array></source>
 <source id="n"><float_array>9 9 9 -9 -9 -9</float_array></source>
 <vertices id="v"><input semantic="POSITION" source="#p"/></vertices>
 </mesh></geometry></library_geometries>
