@@ -67,6 +67,8 @@ class Env:
     """Where Isaac Gym's grid has it, m."""
     actors: List[Actor] = field(default_factory=list)
     cameras: List[Any] = field(default_factory=list)
+    draft: Any = None
+    """Before `prepare_sim`, see `actor_calls.ready`."""
 
     def groups(self) -> Tuple[int, ...]:
         """Collision groups as numbers that do not depend on the environment; -1 meets all."""

@@ -182,11 +182,11 @@ class Layout:
             for column in range(2):
                 pair[rows[:, None], numbers[None, :], column] = mean
         both, step = _longs([0, 1], engine.device), float(engine.model.opt.timestep)
-        floor = scene.bounce_reference(0.5 * (bounce[:, :-1] + ground.restitution), step)
-        self._write("geom_solref", (rows[:, None, None], geoms[None, :, None], both), floor, scene.NO_BOUNCE)
+        springs = scene.bounce_reference(0.5 * (bounce[:, :-1] + ground.restitution), step)
+        self._write("geom_solref", (rows[:, None, None], geoms[None, :, None], both), springs, scene.NO_BOUNCE)
         if len(ids):
-            shapes = scene.bounce_reference(0.5 * (bounce[:, one] + bounce[:, two]), step)
-            self._write("pair_solref", (rows[:, None, None], numbers[None, :, None], both), shapes, scene.NO_BOUNCE)
+            springs = scene.bounce_reference(0.5 * (bounce[:, one] + bounce[:, two]), step)
+            self._write("pair_solref", (rows[:, None, None], numbers[None, :, None], both), springs, scene.NO_BOUNCE)
 
     def _apply_sizes(self, envs: List[Env], rows: Tensor) -> None:
         """Sizes and places of shapes, where the actors of some copies are larger than those of the compiled model."""

@@ -94,18 +94,13 @@ class Simulation:
         """By kind and actor, see `matrices`."""
         self.pictures: List[Handle] = []
         """Tensors of cameras, see `camera`."""
-        self.later: List[Callable[[], object]] = []
-        """What the program set before the simulation was prepared."""
+        self.later: List[Tuple[Env, Callable[..., object], Tuple[Any, ...]]] = []
+        """What the program set before the simulation was prepared: of which environment, the call and the rest."""
 
     def check(self) -> None:
-        """Refuse what needs a prepared simulation.
-
-        Raises:
-            RuntimeError: `prepare_sim` has not been called.
-
-        """
+        """Prepare, if the program has not: Isaac Gym's CPU pipeline gives tensors without `prepare_sim`."""
         if not self.layouts:
-            raise RuntimeError("Isaac Gym's tensors exist after gym.prepare_sim(sim)")
+            self.prepare()
 
     def prepare(self) -> None:
         """Make the models, once; no actor can be added after it.
@@ -137,8 +132,8 @@ class Simulation:
         self._tables = tables(self.layouts, self.num_actors, self.device)
         self._make_tensors()
         self.dirty.clear()
-        for call in self.later:
-            call()
+        for env, call, arguments in self.later:
+            call(env, *arguments)
         tell_ignored()
 
     def _engine(self, made: scene.Scene, count: int) -> Engine:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mapush_stack.gym_api import gymutil, support
-from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum, quadruped
+from tests.gym_api.scenes import ROOT, World, box, gym, gymapi, load, options, pendulum, quadruped
 
 CUBE = """v -1 -1 -1\nv -1 -1 1\nv -1 1 -1\nv -1 1 1\nv 1 -1 -1\nv 1 -1 1\nv 1 1 -1\nv 1 1 1
 f 1 2 4\nf 1 4 3\nf 5 7 8\nf 5 8 6\nf 1 5 6\nf 1 6 2\nf 3 4 8\nf 3 8 7\nf 1 3 7\nf 1 7 5\nf 2 6 8\nf 2 8 4\n"""
@@ -182,11 +182,15 @@ def test_fields_take_arrays_and_tensors_that_hold_one_number(one):
     assert body.mass == 2.5 and tuple(gymapi.Vec3(one, 0, one)) == (2.5, 0, 2.5)
 
 
-def test_tensors_before_prepare_sim_are_refused_in_a_sentence():
-    with pytest.raises(RuntimeError, match=r"after gym\.prepare_sim"):
-        gym.acquire_actor_root_state_tensor(World().sim)
-    with pytest.raises(ValueError, match="at least one environment"):
-        World().prepare()
+def test_tensors_need_an_environment_and_prepare_what_the_program_has_not():
+    for use in (gym.acquire_actor_root_state_tensor, gym.prepare_sim):
+        with pytest.raises(ValueError, match="at least one environment"):
+            use(World().sim)
+    world = World()
+    world.add((box(world), (0, 0, 1)))
+    assert world.read(ROOT)[0, 2] == 1.0
+    with pytest.raises(RuntimeError, match="create_env must be called before prepare_sim"):
+        world.add()
 
 
 def test_what_has_no_effect_is_told_once(capsys, monkeypatch):
