@@ -21,7 +21,7 @@ CONTACTS = "MAPUSH_GYM_CONTACTS"
 ENGINES = {"mujoco": "the CPU", "warp": "the GPU"}
 NAMES = str(Path(__file__).parent / "names")
 """The folder that is put on Python's path, with the package `isaacgym` in it."""
-MODULES = ("gymapi", "gymtorch", "gymutil", "terrain_utils", "torch_utils")
+MODULES = ("gymapi", "gymtorch", "gymutil", "rlgpu", "terrain_utils", "torch_utils")
 """Of this package, under the same names in `isaacgym`."""
 
 

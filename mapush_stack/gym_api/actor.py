@@ -30,6 +30,9 @@ class Actor:
         self.scale = 1.0
         self.colours: Dict[int, Tuple[float, ...]] = {}
         """Of bodies in pictures: red, green, blue."""
+        self.number = 0
+        self.numbers: Dict[int, int] = {}
+        """In pictures of IMAGE_SEGMENTATION: the actor's, and those of single bodies."""
 
     def resize(self, scale: float) -> None:
         """Take another size: lengths by `scale` and masses by its cube, of what it has now."""
@@ -64,6 +67,8 @@ class Env:
     """Where Isaac Gym's grid has it, m."""
     actors: List[Actor] = field(default_factory=list)
     cameras: List[Any] = field(default_factory=list)
+    draft: Any = None
+    """Before `prepare_sim`, see `actor_calls.ready`."""
 
     def groups(self) -> Tuple[int, ...]:
         """Collision groups as numbers that do not depend on the environment; -1 meets all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, Optional
 
 import numpy as np
@@ -29,6 +29,7 @@ class ActorCalls:
 
     def get_env_rigid_body_states(self, env: Env, flags: int) -> np.ndarray:
         """The rows of all bodies of an environment."""
+        env = ready(env)
         layout = env.sim.layout_of(env)
         rows = layout.bodies()[layout.row(env.index)].cpu().numpy()
         return np.ascontiguousarray(rows).view(RigidBodyState.dtype)[:, 0]
@@ -53,6 +54,7 @@ class ActorCalls:
 
     def get_actor_dof_states(self, env: Env, actor: int, flags: int) -> np.ndarray:
         """A row of `DofState` for each degree of freedom."""
+        env = ready(env)
         env.sim.refresh("dofs")
         rows = env.sim.handles["dofs"].tensor[env.sim.dofs_of(env.actors[actor].index)].cpu().numpy()
         return np.array(rows, order="C").view(DofState.dtype)[:, 0]
@@ -156,14 +158,33 @@ class ActorCalls:
 
 
 def later(env: Env, call: Any, *arguments: Any) -> bool:
-    """Put a call off until the simulation is prepared; False if it is."""
+    """Put a call, whose first argument is the environment, off until the simulation is prepared; False if it is."""
     if env.sim.layouts:
         return False
-    env.sim.later.append(lambda: call(*arguments))
+    env.sim.later.append((env, call, arguments[1:]))
     return True
 
 
+def ready(env: Env) -> Env:
+    """The environment, or before `prepare_sim` a draft of it alone, to be read: programs ask where things are."""
+    if env.sim.layouts:
+        return env
+    version = (len(env.actors), len(env.sim.later))
+    if env.draft is None or env.draft[0] != version:
+        alone = Simulation(env.sim.params, torch.device("cpu"))
+        copied = Env(0, alone, env.origin, [copy(actor) for actor in env.actors])
+        for index, actor in enumerate(copied.actors):
+            actor.index = index
+        alone.envs, alone.num_actors = [copied], len(copied.actors)
+        alone.later = [(copied, call, arguments) for one, call, arguments in env.sim.later if one is env]
+        alone.prepare()
+        env.draft = (version, copied)
+    drafted: Env = env.draft[1]
+    return drafted
+
+
 def _row(env: Env, body: int) -> np.ndarray:
+    env = ready(env)
     layout = env.sim.layout_of(env)
     row: Tensor = layout.bodies()[layout.row(env.index), body]
     return row.cpu().numpy()
@@ -180,7 +201,7 @@ def _only(env: Env, body: int, value: Any) -> Optional[Tensor]:
 
 
 def _targets(env: Env, actor: int, name: str) -> np.ndarray:
-    env.sim.check()
+    env = ready(env)
     values: Tensor = getattr(env.sim, name)[env.sim.dofs_of(env.actors[actor].index)]
     return values.cpu().numpy().copy()
 

@@ -54,7 +54,16 @@ class Shape:
     size: Tuple[float, ...]
     pose: Pose
     file: str = ""
+    """Of a mesh; empty if `corners` are given."""
     scale: Tuple[float, float, float] = (1.0, 1.0, 1.0)
+    corners: Optional[np.ndarray] = None
+    """Points `[n, 3]`, m, whose hull the mesh is."""
+
+    def add_mesh(self, spec: Any, name: str) -> Any:
+        """The mesh in a `mujoco.MjSpec`."""
+        if self.corners is None:
+            return spec.add_mesh(name=name, file=self.file, scale=list(self.scale))
+        return spec.add_mesh(name=name, uservert=(self.corners * self.scale).flatten())
 
 
 @dataclass
@@ -280,7 +289,7 @@ def _solid_mesh(shape: Shape, density: float) -> Inertia:
     import mujoco
 
     spec = mujoco.MjSpec()
-    mesh = spec.add_mesh(name="mesh", file=shape.file, scale=list(shape.scale))
+    mesh = shape.add_mesh(spec, "mesh")
     mesh.inertia = mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX
     kind = mujoco.mjtGeom.mjGEOM_MESH
     spec.worldbody.add_body().add_geom(type=kind, meshname="mesh", density=density)

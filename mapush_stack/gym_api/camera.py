@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
+import torch
 
 from ..sim.opengl import choose_gl
 from .actor import Env
 from .layout import Layout
+from .simulation import Handle
 from .support import UnsupportedError
 from .types import CameraFollowMode, CameraProperties, ImageType, Quat, Transform, Vec3
 
 _COLOURS = ((0.75, 0.75, 0.78), (0.80, 0.55, 0.35), (0.35, 0.55, 0.80), (0.55, 0.75, 0.45))
 """Of actors by their numbers, unless `set_rigid_body_color` gives another."""
+_TO_OPENGL = np.array([[0, 0, -1], [-1, 0, 0], [0, 1, 0]], dtype=float)
+"""Axes of a camera, which looks along x, as OpenGL has them: -z and y up."""
 _renderers: Dict[Tuple[int, int, int], Any] = {}
 """By layout, width and height."""
 
@@ -31,7 +35,7 @@ class Camera:
         """At the origin."""
         self.width, self.height = int(properties.width), int(properties.height)
         self.across = math.tan(math.radians(0.5 * float(properties.horizontal_fov)))
-        self.place = Transform()
+        self.place, self.near = Transform(), float(properties.near_plane)
         self.body: Optional[int] = None
         """The number in its environment of the body that it follows."""
         self.turns = True
@@ -60,15 +64,19 @@ class Camera:
         return carrier * self.place if self.turns else Transform(carrier.p + self.place.p, self.place.r)
 
     def draw(self, env: Env, kind: Any) -> np.ndarray:
-        """A picture: colours `[height, 4 * width]` uint8, or depth `[height, width]`, m, negative; -inf is the sky.
+        """A picture: colours `[height, 4 * width]` uint8, depth `[height, width]`, m, negative, -inf for the sky, or
+
+        the numbers that the program gave to bodies, `[height, width]`; 0 is the ground and the sky.
 
         Raises:
             UnsupportedError: another kind is asked for.
             UserError: no OpenGL library can draw here.
 
         """
-        if kind not in (ImageType.IMAGE_COLOR, ImageType.IMAGE_DEPTH):
-            raise UnsupportedError(f"get_camera_image of {ImageType(kind).name}", "use IMAGE_COLOR or IMAGE_DEPTH")
+        if kind == ImageType.IMAGE_OPTICAL_FLOW:
+            raise UnsupportedError(
+                "a picture of IMAGE_OPTICAL_FLOW", "use IMAGE_COLOR, IMAGE_DEPTH or IMAGE_SEGMENTATION"
+            )
         layout = env.sim.layout_of(env)
         renderer = _renderer(layout, self.width, self.height)
         _paint(layout, env)
@@ -77,6 +85,12 @@ class Camera:
             colours = renderer.render()
             opaque = np.full((*colours.shape[:2], 1), 255, dtype=np.uint8)
             return np.concatenate((colours, opaque), axis=-1).reshape(self.height, 4 * self.width)
+        if kind == ImageType.IMAGE_SEGMENTATION:
+            renderer.enable_segmentation_rendering()
+            geoms = renderer.render()[..., 0]
+            renderer.disable_segmentation_rendering()
+            seen: np.ndarray = _numbers(layout, env)[geoms]
+            return seen
         renderer.enable_depth_rendering()
         depth = np.array(renderer.render(), dtype=np.float32)
         renderer.disable_depth_rendering()
@@ -129,6 +143,16 @@ def _paint(layout: Layout, env: Env) -> None:
             model.geom_rgba[model.geom(name).id] = [*colour, 1.0]
 
 
+def _numbers(layout: Layout, env: Env) -> np.ndarray:
+    """What the program numbered each shape of the model, `[geoms + 1]`; the last is nothing."""
+    found = np.zeros(int(layout.engine.model.ngeom) + 1, dtype=np.int32)
+    for actor, names in zip(env.actors, layout.scene.geoms):
+        bodies = [body for body, link in enumerate(actor.asset.links) for _ in link.shapes]
+        for body, name in zip(bodies, names):
+            found[layout.engine.model.geom(name).id] = actor.numbers.get(body, actor.number)
+    return found
+
+
 def write_png(picture: np.ndarray, path: Path) -> None:
     """Write colours `[height, 4 * width]` to a PNG file."""
     height, width = len(picture), picture.shape[1] // 4
@@ -175,11 +199,57 @@ class CameraCalls:
         picture: np.ndarray = env.cameras[camera].draw(env, kind)
         return picture
 
+    def get_camera_image_gpu_tensor(self, sim: Any, env: Env, camera: int, kind: Any) -> Handle:
+        """A picture as a tensor, drawn anew by `render_all_camera_sensors`: `[height, width]`, with 4 for colours."""
+        eye: Camera = env.cameras[camera]
+        colours = kind == ImageType.IMAGE_COLOR
+        form = torch.uint8 if colours else torch.float32 if kind == ImageType.IMAGE_DEPTH else torch.int32
+        shape = (eye.height, eye.width, 4) if colours else (eye.height, eye.width)
+        picture = torch.zeros(shape, dtype=form, device=sim.device)
+
+        def fill() -> None:
+            picture.copy_(torch.from_numpy(np.ascontiguousarray(eye.draw(env, kind))).view(picture.shape))
+
+        sim.pictures.append(Handle(picture, fill))
+        made: Handle = sim.pictures[-1]
+        return made
+
+    def start_access_image_tensors(self, sim: Any) -> None:
+        """Tensors of pictures can always be read."""
+
+    def end_access_image_tensors(self, sim: Any) -> None:
+        """Nothing to end."""
+
+    def get_camera_view_matrix(self, sim: Any, env: Env, camera: int) -> np.ndarray:
+        """`[4, 4]`: a row of place, 1 in the world times this is one in the camera, which looks along -z, y up."""
+        place = env.cameras[camera].pose(env)
+        back, found = place.r.inverse(), np.eye(4, dtype=np.float32)
+        turn = np.array([tuple(back.rotate(Vec3(*axis))) for axis in np.eye(3)]) @ _TO_OPENGL
+        found[:3, :3], found[3, :3] = turn, -(np.array(tuple(place.p)) + env.origin) @ turn
+        return found
+
+    def get_camera_proj_matrix(self, sim: Any, env: Env, camera: int) -> np.ndarray:
+        """`[4, 4]`: a row in the camera times this is one of the picture, from -1 to 1."""
+        eye: Camera = env.cameras[camera]
+        found = np.zeros((4, 4), dtype=np.float32)
+        found[0, 0], found[1, 1] = 1.0 / eye.across, eye.width / eye.height / eye.across
+        found[2, 3], found[3, 2] = -1.0, eye.near
+        return found
+
     def write_camera_image_to_file(self, sim: Any, env: Env, camera: int, kind: Any, path: str) -> None:
         """A PNG file of the colours."""
         if kind != ImageType.IMAGE_COLOR:
             raise UnsupportedError(f"write_camera_image_to_file of {ImageType(kind).name}", "use IMAGE_COLOR")
         write_png(env.cameras[camera].draw(env, kind), Path(path))
+
+    def set_rigid_body_segmentation_id(self, env: Env, actor: int, body: int, number: int) -> None:
+        """The number of a body in pictures of IMAGE_SEGMENTATION."""
+        env.actors[actor].numbers[int(body)] = int(number)
+
+    def get_rigid_body_segmentation_id(self, env: Env, actor: int, body: int) -> int:
+        """That number."""
+        own = env.actors[actor]
+        return own.numbers.get(int(body), own.number)
 
     def set_rigid_body_color(self, env: Env, actor: int, body: int, kind: Any, colour: Any) -> None:
         """The colour of a body in pictures."""
@@ -189,4 +259,7 @@ class CameraCalls:
         """Pictures are always of the state as it is."""
 
     def render_all_camera_sensors(self, sim: Any) -> None:
-        """Pictures are drawn when they are read."""
+        """Draw the pictures whose tensors somebody looks at; others are drawn when they are read."""
+        for picture in sim.pictures:
+            if picture.seen:
+                picture.fill()

@@ -280,11 +280,11 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         segmentationId: int = 0,
     ) -> int:
         """An asset in an environment; returns its number there."""
-        del segmentationId
         sim = env.sim
         if sim.layouts:
             raise RuntimeError("create_actor must be called before prepare_sim")
         env.actors.append(Actor(asset, pose, name, int(group), int(filter), sim.num_actors))
+        env.actors[-1].number = int(segmentationId)
         sim.num_actors += 1
         return len(env.actors) - 1
 
@@ -601,8 +601,10 @@ def _in_domain(found: int, before: int, env: Env, first: str, domain: Any) -> in
         return found
     if domain == IndexDomain.DOMAIN_ENV:
         return found + before
-    env.sim.check()
-    return found + before + int(getattr(env.sim, first)[env.index])
+    if env.sim.layouts:
+        return found + before + int(getattr(env.sim, first)[env.index])
+    parts = "bodies" if first == "first_body" else "dofs"  # of the environments that are there by now
+    return found + before + sum(len(getattr(actor, parts)) for one in env.sim.envs[: env.index] for actor in one.actors)
 
 
 def _as_many(given: Any, own: Any, what: str) -> Any:

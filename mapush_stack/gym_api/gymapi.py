@@ -22,6 +22,7 @@ from .types import (
     HeightFieldParams,
     ImageType,
     IndexDomain,
+    JointType,
     Mat33,
     MeshNormalMode,
     MeshType,
@@ -43,6 +44,8 @@ SIM_PHYSX, SIM_FLEX = SimType.SIM_PHYSX, SimType.SIM_FLEX
 DOMAIN_ACTOR, DOMAIN_ENV, DOMAIN_SIM = IndexDomain
 DOF_MODE_NONE, DOF_MODE_POS, DOF_MODE_VEL, DOF_MODE_EFFORT = DofDriveMode
 DOF_INVALID, DOF_ROTATION, DOF_TRANSLATION = DofType
+globals().update(JointType.__members__)
+RIGID_BODY_NONE, RIGID_BODY_DISABLE_GRAVITY, RIGID_BODY_DISABLE_SIMULATION = 0, 1, 2
 ENV_SPACE, LOCAL_SPACE, GLOBAL_SPACE = CoordinateSpace
 IMAGE_COLOR, IMAGE_DEPTH, IMAGE_SEGMENTATION, IMAGE_OPTICAL_FLOW = ImageType
 FOLLOW_POSITION, FOLLOW_TRANSFORM = CameraFollowMode
@@ -74,8 +77,8 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "ActuatorProperties", "AssetOptions", "CameraFollowMode", "CameraProperties", "ContactCollection",
     "CoordinateSpace", "DofDriveMode", "DofFrame", "DofState", "DofType", "FlexParams", "ForceSensorProperties",
-    "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "IndexRange", "Mat33", "MeshNormalMode", "MeshType",
-    "PhysXParams", "PlaneParams", "Quat", "RigidBodyProperties", "RigidBodyState", "RigidContact",
+    "Gym", "HeightFieldParams", "ImageType", "IndexDomain", "IndexRange", "JointType", "Mat33", "MeshNormalMode",
+    "MeshType", "PhysXParams", "PlaneParams", "Quat", "RigidBodyProperties", "RigidBodyState", "RigidContact",
     "RigidShapeProperties", "SimParams", "SimType", "Simulation", "Transform", "TriangleMeshParams", "UpAxis", "Vec3",
     "Velocity", "VhacdParams", "acquire_gym",
     *(name for name in globals() if name.isupper() and not name.startswith("_")),

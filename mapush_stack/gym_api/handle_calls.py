@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..sim.rotation import rotate_by_quaternion
 from .actor import Env
-from .actor_calls import later
+from .actor_calls import later, ready
 from .asset import Asset
 from .rows import DofFrame, IndexRange
 from .simulation import Given, Simulation, rows_of
 from .support import UnsupportedError
-from .types import DofType, Transform, Vec3
+from .types import DofType, JointType, Transform, Vec3
 
 
 class HandleCalls:
@@ -28,6 +28,21 @@ class HandleCalls:
     def get_dof_type_string(self, kind: Any) -> str:
         """A kind in words."""
         return ("Invalid", "Rotation", "Translation")[int(kind)]
+
+    def get_asset_joint_name(self, asset: Asset, index: int) -> str:
+        """The name of a joint, also of one that fixes a body."""
+        return asset.joint_names[index]
+
+    def get_asset_joint_type(self, asset: Asset, index: int) -> JointType:
+        """Whether it turns, slides or is fixed."""
+        name = asset.joint_names[index]
+        kinds = {joint.name: joint.kind for joint in asset.joints}
+        slides, turns, fixed = JointType.JOINT_PRISMATIC, JointType.JOINT_REVOLUTE, JointType.JOINT_FIXED
+        return {"slide": slides, "hinge": turns}.get(kinds.get(name, ""), fixed)
+
+    def get_joint_type_string(self, kind: Any) -> str:
+        """A kind in words."""
+        return JointType(int(kind)).name[len("JOINT_") :].capitalize()
 
     def get_asset_rigid_body_shape_indices(self, asset: Asset) -> List[IndexRange]:
         """For each body, which shapes of the asset are its own."""
@@ -60,6 +75,7 @@ class HandleCalls:
         links = env.actors[actor].asset.links
         link = next(n for n in range(len(links)) if sum(len(one.joints) for one in links[: n + 1]) > own)
         joint = env.actors[actor].asset.joints[own]
+        env = ready(env)
         layout = env.sim.layout_of(env)
         frame = layout.frames()[layout.row(env.index), layout.first_body(actor) + link]
         pos, axis = (rotate_by_quaternion(frame[3:7], frame.new_tensor(one)) for one in (joint.pos, joint.axis))
@@ -142,6 +158,7 @@ def _owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, in
 
 
 def _dofs(env: Env) -> Tensor:
+    env = ready(env)
     env.sim.refresh("dofs")
     first: int = env.sim.first_dof[env.index]
     rows: Tensor = env.sim.handles["dofs"].tensor[first : first + sum(len(one.dofs) for one in env.actors)]
@@ -149,7 +166,7 @@ def _dofs(env: Env) -> Tensor:
 
 
 def _targets(env: Env, name: str) -> Tensor:
-    env.sim.check()
+    env = ready(env)
     first: int = env.sim.first_dof[env.index]
     values: Tensor = getattr(env.sim, name)[first : first + sum(len(one.dofs) for one in env.actors)]
     return values

@@ -168,7 +168,9 @@ class Layout:
         self._apply_sizes(envs, rows)
         engine, geoms, (ids, one, two) = self.engine, self._geoms, self._pairs
         ground = self.scene.surface
-        per_env: List[List[Any]] = [[shape for actor in env.actors for shape in actor.shapes] + [ground] for env in envs]
+        per_env: List[List[Any]] = [
+            [shape for actor in env.actors for shape in actor.shapes] + [ground] for env in envs
+        ]
         friction, bounce = np.moveaxis(_table(per_env, lambda shape: (shape.friction, shape.restitution)), -1, 0)
         kind = engine.float_type
         floor = torch.tensor(0.5 * (friction[:, :-1] + ground.friction), dtype=kind, device=engine.device)
@@ -179,12 +181,12 @@ class Layout:
             pair = engine.field("pair_friction")
             for column in range(2):
                 pair[rows[:, None], numbers[None, :], column] = mean
-        ratio = scene.damping_ratio
-        damping = ratio(0.5 * (bounce[:, :-1] + ground.restitution))
-        self._write("geom_solref", (rows[:, None], geoms[None, :], _longs([1], engine.device)), damping, 1.0)
+        both, step = _longs([0, 1], engine.device), float(engine.model.opt.timestep)
+        springs = scene.bounce_reference(0.5 * (bounce[:, :-1] + ground.restitution), step)
+        self._write("geom_solref", (rows[:, None, None], geoms[None, :, None], both), springs, scene.NO_BOUNCE)
         if len(ids):
-            shapes = ratio(0.5 * (bounce[:, one] + bounce[:, two]))
-            self._write("pair_solref", (rows[:, None], numbers[None, :], _longs([1], engine.device)), shapes, 1.0)
+            springs = scene.bounce_reference(0.5 * (bounce[:, one] + bounce[:, two]), step)
+            self._write("pair_solref", (rows[:, None, None], numbers[None, :, None], both), springs, scene.NO_BOUNCE)
 
     def _apply_sizes(self, envs: List[Env], rows: Tensor) -> None:
         """Sizes and places of shapes, where the actors of some copies are larger than those of the compiled model."""

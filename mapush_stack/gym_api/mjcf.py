@@ -124,7 +124,12 @@ def _shape(model: Any, geom: int, path: Path) -> Shape:
     pose = Pose(model.geom_pos[geom].copy(), _matrix(model.geom_quat[geom], mujoco))
     if kind in _KINDS:
         return Shape(_KINDS[kind], tuple(model.geom_size[geom].tolist()), pose)
-    raise UnsupportedError(f"a colliding mesh or plane of an MJCF file, in {path}", "use boxes, capsules and spheres")
+    if kind == mujoco.mjtGeom.mjGEOM_MESH:
+        mesh = int(model.geom_dataid[geom])
+        first = int(model.mesh_vertadr[mesh])
+        corners = np.array(model.mesh_vert[first : first + int(model.mesh_vertnum[mesh])], dtype=float)
+        return Shape("mesh", (), pose, corners=corners)
+    raise UnsupportedError(f"a colliding plane or height field of an MJCF file, in {path}", "use add_ground")
 
 
 def _matrix(quaternion: np.ndarray, mujoco: Any) -> np.ndarray:

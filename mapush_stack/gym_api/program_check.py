@@ -137,8 +137,12 @@ class _Reader(ast.NodeVisitor):
                         self._kinds.update((name, kind) for kind in _PROPERTIES if kind.lower() in properties)
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
-        """`from isaacgym.MODULE import NAME`."""
+        """`from isaacgym.MODULE import NAME` and `from isaacgym import MODULE`."""
         package, _, module = (node.module or "").partition(".")
+        if node.module == "isaacgym":
+            for alias in node.names:
+                if alias.name not in (*MODULES, "*"):
+                    self._add(node, f"isaacgym.{alias.name}", "")
         if package == "isaacgym" and module in MODULES:
             for alias in node.names:
                 if alias.name != "*":

@@ -21,6 +21,8 @@ DRIVEN = (DofDriveMode.DOF_MODE_POS, DofDriveMode.DOF_MODE_VEL)
 _GREY = [0.42, 0.45, 0.48, 1.0]
 _FEW = 20
 """Blocks of the ground up to which each is a body of its own: MuJoCo then leaves out those that are far."""
+NO_BOUNCE = (0.02, 1.0)
+"""MuJoCo's own time constant, s, and damping ratio of a contact."""
 NO_SURFACE = Surface(1.0, 0.0)
 """Of a ground that is not there."""
 
@@ -197,7 +199,7 @@ def _add_shape(spec: Any, body: Any, name: str, shape: Shape) -> None:
 
     common = {"name": name, "contype": 0, "conaffinity": 1, "pos": shape.pose.pos, "quat": quaternion(shape.pose.rot)}
     if shape.kind == "mesh":
-        spec.add_mesh(name=f"{name}_mesh", file=shape.file, scale=list(shape.scale))
+        shape.add_mesh(spec, f"{name}_mesh")
         body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f"{name}_mesh", **common)
         return
     kind = getattr(mujoco.mjtGeom, f"mjGEOM_{shape.kind.upper()}")
@@ -287,7 +289,12 @@ def springs(rows: Any) -> np.ndarray:
     return np.where(np.isin(rows["driveMode"], DRIVEN), 0.0, rows["stiffness"])
 
 
-def damping_ratio(restitution: np.ndarray) -> np.ndarray:
-    """The damping ratios of springs from which a body bounces with these shares of its speed."""
+def bounce_reference(restitution: np.ndarray, step: float) -> np.ndarray:
+    """Time constants, s, and damping ratios of springs from which a body bounces with these shares of its speed.
+
+    MuJoCo makes a spring stiffer the less it is damped; one that a time step cannot follow would throw bodies away.
+    """
     logarithm = np.log(np.clip(restitution, 1e-300, 0.99))
-    return np.where(restitution > 0, -logarithm / np.sqrt(np.pi**2 + logarithm**2), 1.0)
+    ratio = np.where(restitution > 0, -logarithm / np.sqrt(np.pi**2 + logarithm**2), 1.0)
+    longest = np.where(restitution > 0, 2.0 * step / ratio, 0.0)
+    return np.stack((np.maximum(NO_BOUNCE[0], longest), ratio), axis=-1)

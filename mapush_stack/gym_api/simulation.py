@@ -29,6 +29,9 @@ class Handle:
     def __init__(self, tensor: Tensor, fill: Optional[Callable[[], None]] = None) -> None:
         """`fill` computes the tensor; without it somebody else does in every case."""
         self.tensor, self._fill, self.seen = tensor, fill, fill is None
+        # What a program may ask of Isaac Gym's own kind of tensor.
+        self.shape, self.ndim = tuple(tensor.shape), tensor.ndim
+        self.device = -1 if tensor.device.type == "cpu" else tensor.device.index
 
     def wrap(self) -> Tensor:
         """The tensor, as `gymtorch.wrap_tensor` gives it to the program: its first use counts as a look."""
@@ -44,6 +47,11 @@ class Handle:
             self.seen = True
             self._fill()
         return self.tensor
+
+    def fill(self) -> None:
+        """Compute the tensor."""
+        if self._fill is not None:
+            self._fill()
 
 
 class _Unread(Tensor):
@@ -84,18 +92,15 @@ class Simulation:
         self.frames, self.started = 0, time.monotonic()
         self.matrices: Dict[Tuple[str, int], Handle] = {}
         """By kind and actor, see `matrices`."""
-        self.later: List[Callable[[], object]] = []
-        """What the program set before the simulation was prepared."""
+        self.pictures: List[Handle] = []
+        """Tensors of cameras, see `camera`."""
+        self.later: List[Tuple[Env, Callable[..., object], Tuple[Any, ...]]] = []
+        """What the program set before the simulation was prepared: of which environment, the call and the rest."""
 
     def check(self) -> None:
-        """Refuse what needs a prepared simulation.
-
-        Raises:
-            RuntimeError: `prepare_sim` has not been called.
-
-        """
+        """Prepare, if the program has not: Isaac Gym's CPU pipeline gives tensors without `prepare_sim`."""
         if not self.layouts:
-            raise RuntimeError("Isaac Gym's tensors exist after gym.prepare_sim(sim)")
+            self.prepare()
 
     def prepare(self) -> None:
         """Make the models, once; no actor can be added after it.
@@ -127,8 +132,8 @@ class Simulation:
         self._tables = tables(self.layouts, self.num_actors, self.device)
         self._make_tensors()
         self.dirty.clear()
-        for call in self.later:
-            call()
+        for env, call, arguments in self.later:
+            call(env, *arguments)
         tell_ignored()
 
     def _engine(self, made: scene.Scene, count: int) -> Engine:

@@ -55,12 +55,11 @@ IGNORED: Dict[str, str] = {
     "ForceSensorProperties.enable_forward_dynamics_forces": "force sensors read contacts alone",
     "ForceSensorProperties.enable_constraint_solver_forces": "force sensors read contacts alone",
     "PlaneParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
-    "PlaneParams.segmentation_id": "pictures have no segmentation",
+    "PlaneParams.segmentation_id": "the ground is 0 in pictures",
     "TriangleMeshParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
-    "TriangleMeshParams.segmentation_id": "pictures have no segmentation",
+    "TriangleMeshParams.segmentation_id": "the ground is 0 in pictures",
     "HeightFieldParams.dynamic_friction": "MuJoCo has one coefficient: static_friction",
-    "HeightFieldParams.segmentation_id": "pictures have no segmentation",
-    "CameraProperties.enable_tensors": "get_camera_image gives pictures; tensors are refused",
+    "HeightFieldParams.segmentation_id": "the ground is 0 in pictures",
     "CameraProperties.use_collision_geometry": "pictures always show the shapes that collide",
     "CameraProperties.supersampling_horizontal": "pictures are drawn at their own size",
     "CameraProperties.supersampling_vertical": "pictures are drawn at their own size",
@@ -70,7 +69,6 @@ IGNORED: Dict[str, str] = {
     "draw_env_rigid_contacts": "nothing is drawn into pictures",
     "create_texture_from_file": "pictures have their own colours",
     "set_rigid_body_texture": "pictures have their own colours",
-    "set_rigid_body_segmentation_id": "pictures have no segmentation",
     "set_light_parameters": "pictures have their own light",
     **dict.fromkeys(
         (
@@ -99,9 +97,6 @@ IGNORED: Dict[str, str] = {
 """Settings and calls that have no effect here, as `Class.field` or the call's name, and why."""
 
 INSTEAD: Dict[str, str] = {
-    "gym.get_camera_image_gpu_tensor": "use get_camera_image, which gives a NumPy array",
-    "gym.start_access_image_tensors": "use get_camera_image, which needs no such call",
-    "gym.end_access_image_tensors": "use get_camera_image, which needs no such call",
     **dict.fromkeys(
         (
             "gym.get_asset_tendon_count", "gym.get_asset_tendon_name", "gym.get_asset_tendon_properties",

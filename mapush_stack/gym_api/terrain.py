@@ -2,11 +2,12 @@
 
 MuJoCo has no triangle mesh that is not convex. A mesh that is a box stays one. A mesh over a grid, as
 `convert_heightfield_to_trimesh` makes it, becomes a plane where it is flat, boxes where a few flat blocks stand on it,
-and a height field otherwise. Everything below a plane is dropped.
+and a height field otherwise; so does a surface of any triangles. Everything below a plane is dropped.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, List, NamedTuple, Optional, Tuple
 
@@ -19,6 +20,10 @@ _MOST_BOXES = 64
 """A grid of more blocks becomes a height field."""
 _MOST_CORNERS = 1000
 """A mesh of more points is no box; a grid can have millions, which take minutes to compare."""
+_DENSE = 0.1
+"""m between the heights that are taken of a surface of triangles, at most."""
+_MOST_SAMPLES = 4_000_000
+"""Heights that are taken of a surface of triangles."""
 _DEEP = 1.0
 """m that blocks reach below their foot, so that nothing is pushed through them."""
 _SAME = 1e-4
@@ -97,10 +102,10 @@ def from_mesh(vertices: np.ndarray, triangles: np.ndarray, params: TriangleMeshP
     box = _box(points)
     if box is not None:
         return [Block(surface, *box)]
-    grid = _grid(points, faces)
+    grid = _grid(points, faces) or _sampled(points, faces)
     if grid is None:
         raise UnsupportedError(
-            "a triangle mesh of the ground that is neither a box nor a grid of heights",
+            "a triangle mesh of the ground that is neither a box nor a surface with one height at each place",
             "use add_heightfield, or one mesh a box",
         )
     return _pieces(grid, surface)
@@ -166,6 +171,37 @@ def _grid(points: np.ndarray, faces: np.ndarray) -> Optional[Grid]:
         return None
     x, y, z = (points[:, axis].reshape(-1, columns) for axis in range(3))
     return Grid(x, y, z) if x.shape[0] >= 2 else None
+
+
+def _sampled(points: np.ndarray, faces: np.ndarray) -> Optional[Grid]:
+    """Heights of a surface of any triangles, such as `pydelatin` leaves of a grid; None if it has walls or layers.
+
+    They are taken as densely as its nearest points lie, and every `_DENSE`; at most `_MOST_SAMPLES` of them.
+    """
+    corners = points[faces]
+    edges = corners[:, 1:, :2] - corners[:, :1, :2]
+    areas = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0]
+    low, high = points[:, :2].min(axis=0), points[:, :2].max(axis=0)
+    covered, whole = 0.5 * float(np.abs(areas).sum()), float(np.prod(high - low))
+    flat = np.abs(areas) < 1e-9
+    if np.ptp(corners[flat, :, 2], axis=1).max(initial=0.0) > _SAME or abs(covered - whole) > 1e-3 * whole:
+        return None
+    nearest = min(np.diff(np.unique(points[:, axis].round(5))).min() for axis in range(2))
+    cell = max(nearest / math.ceil(nearest / _DENSE - 0.01), math.sqrt(whole / _MOST_SAMPLES))
+    x, y = (np.linspace(low[axis], high[axis], round((high[axis] - low[axis]) / cell) + 1) for axis in range(2))
+    heights = np.full((len(x), len(y)), np.nan)
+    steps = np.array([x[1] - x[0], y[1] - y[0]])
+    for (a, b, c), (along, across), area in zip(corners[~flat], edges[~flat], areas[~flat]):
+        first = np.ceil((np.min((a, b, c), axis=0)[:2] - low) / steps - 1e-6).astype(int)
+        last = np.floor((np.max((a, b, c), axis=0)[:2] - low) / steps + 1e-6).astype(int) + 1
+        spot = (slice(first[0], last[0]), slice(first[1], last[1]))
+        dx, dy = x[spot[0], None] - a[0], y[None, spot[1]] - a[1]
+        u, v = (dx * across[1] - dy * across[0]) / area, (dy * along[0] - dx * along[1]) / area
+        inside = (u > -1e-6) & (v > -1e-6) & (u + v < 1 + 1e-6)
+        heights[spot] = np.where(inside, a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2]), heights[spot])
+    if np.isnan(heights).any():
+        return None
+    return Grid(*np.meshgrid(x, y, indexing="ij"), heights)
 
 
 def _pieces(grid: Grid, surface: Surface) -> List[Piece]:

@@ -47,6 +47,18 @@ class DofType(enum.IntEnum):
     DOF_TRANSLATION = 2
 
 
+class JointType(enum.IntEnum):
+    """Kinds of joints."""
+
+    JOINT_INVALID = 0
+    JOINT_FIXED = 1
+    JOINT_REVOLUTE = 2
+    JOINT_PRISMATIC = 3
+    JOINT_BALL = 4
+    JOINT_PLANAR = 5
+    JOINT_FLOATING = 6
+
+
 class CoordinateSpace(enum.IntEnum):
     """Frames in which forces are given."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Dict, List, Optional
 from xml.etree import ElementTree
@@ -11,13 +12,15 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ..sim.inertia import Inertia, combine
+from . import collada
 from .asset import UNLIMITED_EFFORT, Asset, Joint, Link, Pose, Shape, moved
 from .support import UnsupportedError, ignore
 from .types import AssetOptions
 
 _UNLIMITED_ANGLE = 3.4e38
-_MESHES = (".stl", ".obj", ".msh")
-"""What MuJoCo reads."""
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_MESHES = (".stl", ".obj", ".msh", ".dae")
+"""What MuJoCo reads, and what `collada` does."""
 
 
 def load(path: Path, options: AssetOptions) -> Asset:
@@ -123,7 +126,10 @@ class _Reader:
                 return Shape("capsule" if round_ends else "cylinder", size, pose)
             if element.tag == "mesh":
                 scale = tuple(_numbers(element.get("scale", "1 1 1")))
-                return Shape("mesh", (), pose, self._mesh(element.get("filename", "")), scale)
+                file = self._mesh(element.get("filename", ""))
+                if file.lower().endswith(".dae"):
+                    return Shape("mesh", (), pose, scale=scale, corners=collada.corners(Path(file)))
+                return Shape("mesh", (), pose, file, scale)
             raise UnsupportedError(f"a shape of type '{element.tag}' in {self.path}")
         return None
 
@@ -151,7 +157,8 @@ def _numbers(text: str) -> np.ndarray:
     words = text.split()
     if len(words) != 3:
         raise ValueError(f"'{text}' is not three numbers")
-    return np.array([float(word) for word in words])
+    # Isaac Gym reads a number up to the first sign that is none: some public robots have "0.09>>".
+    return np.array([float(match.group() if (match := _NUMBER.match(word)) else word) for word in words])
 
 
 def _number(element: Optional[Element], name: str, default: float) -> float:

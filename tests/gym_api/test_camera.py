@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from mapush_stack.errors import UserError
+from mapush_stack.gym_api import gymtorch
 from mapush_stack.sim import opengl
 from tests.gym_api.scenes import World, box, gym, gymapi
 
@@ -110,12 +112,54 @@ def test_a_picture_is_of_the_state_as_it_is_and_of_its_own_environment(drawing, 
     np.testing.assert_array_equal(np.array(image.open(path)), one)
 
 
-@pytest.mark.parametrize("kind", [gymapi.IMAGE_SEGMENTATION, gymapi.IMAGE_OPTICAL_FLOW])
-def test_other_pictures_are_refused_by_name(studio, kind):
-    with pytest.raises(NotImplementedError, match=kind.name):
-        picture(*studio, kind)
-    with pytest.raises(NotImplementedError, match=r"get_camera_image_gpu_tensor is not supported.*test_camera.py:\d+"):
-        gym.get_camera_image_gpu_tensor(studio[0].sim, studio[1], studio[2], gymapi.IMAGE_DEPTH)
+def test_optical_flow_is_refused_by_name(studio):
+    with pytest.raises(NotImplementedError, match=r"IMAGE_OPTICAL_FLOW is not supported.*test_camera.py:\d+"):
+        picture(*studio, gymapi.IMAGE_OPTICAL_FLOW)
+
+
+def test_segmentation_shows_the_numbers_of_bodies(studio):
+    world, env, camera = studio
+    assert gym.get_rigid_body_segmentation_id(env, 0, 0) == 0
+    gym.set_rigid_body_segmentation_id(env, 0, 0, 7)
+    seen = picture(world, env, camera, gymapi.IMAGE_SEGMENTATION)
+    assert seen.shape == (48, 64) and seen.dtype == np.int32 and seen[24, 32] == 7 and set(seen.flatten()) == {0, 7}
+    assert ((seen == 7) != is_red(colours(world, env, camera))).mean() < 0.005  # but for soft edges
+
+
+def test_tensors_of_pictures_are_drawn_anew_by_render_all_camera_sensors(drawing):
+    world = World(gravity=0.0)
+    properties = gymapi.CameraProperties()
+    properties.width, properties.height, properties.enable_tensors = 64, 48, True
+    env = world.add((box(world, 0.4), (2.2, 0, 1)))
+    camera = gym.create_camera_sensor(env, properties)
+    gym.set_camera_location(camera, env, gymapi.Vec3(0, 0, 1), gymapi.Vec3(1, 0, 1))
+    gym.set_rigid_body_color(env, 0, 0, gymapi.MESH_VISUAL, gymapi.Vec3(*RED))
+    kinds = (gymapi.IMAGE_DEPTH, gymapi.IMAGE_COLOR)  # before prepare_sim, as programs do
+    depth, colour = (gymtorch.wrap_tensor(gym.get_camera_image_gpu_tensor(world.sim, env, 0, kind)) for kind in kinds)
+    world.prepare()
+    for distance in (2.0, 3.0):
+        world.move(0, pos=[distance + 0.2, 0, 1])
+        gym.render_all_camera_sensors(world.sim)
+        gym.start_access_image_tensors(world.sim)
+        assert depth[24, 32] == pytest.approx(-distance, abs=0.02) and depth.shape == (48, 64)
+        assert colour.dtype == torch.uint8 and colour.shape == (48, 64, 4) and is_red(colour.int().numpy())[24, 32]
+        gym.end_access_image_tensors(world.sim)
+
+
+def test_matrices_of_a_camera_tell_where_in_the_world_a_pixel_is(studio):
+    """As Isaac Gym's examples make points of a depth picture."""
+    world, env, camera = studio
+    gym.set_camera_location(camera, env, gymapi.Vec3(0.5, -0.3, 2), gymapi.Vec3(2.2, 0.1, 1))
+    depth = picture(world, env, camera, gymapi.IMAGE_DEPTH)
+    view, proj = gym.get_camera_view_matrix(world.sim, env, camera), gym.get_camera_proj_matrix(world.sim, env, camera)
+    across, up = 2 / proj[0, 0], 2 / proj[1, 1]
+    places = {}
+    for row, column in ((24, 32), (20, 12), (45, 50)):
+        u, v, d = -(column + 0.5 - 32) / 64, (row + 0.5 - 24) / 48, depth[row, column]
+        places[row, column] = np.array([d * across * u, d * up * v, d, 1.0]) @ np.linalg.inv(view)
+    assert np.abs(places[24, 32][:3] - [2.2, 0, 1]).max() < 0.3  # on the cube
+    for row, column in ((20, 12), (45, 50)):
+        assert places[row, column][2] == pytest.approx(0.0, abs=0.03)  # on the ground
 
 
 def test_the_package_to_install_is_named_where_nothing_can_draw(monkeypatch):

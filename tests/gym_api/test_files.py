@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mapush_stack.gym_api import gymutil, support
-from tests.gym_api.scenes import ROOT, World, gym, gymapi, load, options, pendulum, quadruped
+from tests.gym_api.scenes import ROOT, World, box, gym, gymapi, load, options, pendulum, quadruped
 
 CUBE = """v -1 -1 -1\nv -1 -1 1\nv -1 1 -1\nv -1 1 1\nv 1 -1 -1\nv 1 -1 1\nv 1 1 -1\nv 1 1 1
 f 1 2 4\nf 1 4 3\nf 5 7 8\nf 5 8 6\nf 1 5 6\nf 1 6 2\nf 3 4 8\nf 3 8 7\nf 1 3 7\nf 1 7 5\nf 2 6 8\nf 2 8 4\n"""
@@ -80,6 +80,14 @@ def test_cylinders_become_capsules_if_the_program_wants_it(tmp_path):
 def test_a_file_that_cannot_be_read_says_what_is_wrong_with_it(tmp_path, text, error, words):
     with pytest.raises(error, match=words):
         load(World(), text, tmp_path)
+
+
+def test_a_number_with_something_after_it_counts_up_to_there(tmp_path):
+    world = World()
+    env = world.add(
+        (load(world, one_link(shape('<box size="0.2 0.2 0.2&gt;&gt;"/>')), tmp_path, density=1000.0), (0, 0, 1))
+    )
+    assert gym.get_actor_rigid_body_properties(env, 0)[0].mass == pytest.approx(8.0)
 
 
 def test_a_file_that_is_not_there():
@@ -174,11 +182,15 @@ def test_fields_take_arrays_and_tensors_that_hold_one_number(one):
     assert body.mass == 2.5 and tuple(gymapi.Vec3(one, 0, one)) == (2.5, 0, 2.5)
 
 
-def test_tensors_before_prepare_sim_are_refused_in_a_sentence():
-    with pytest.raises(RuntimeError, match=r"after gym\.prepare_sim"):
-        gym.acquire_actor_root_state_tensor(World().sim)
-    with pytest.raises(ValueError, match="at least one environment"):
-        World().prepare()
+def test_tensors_need_an_environment_and_prepare_what_the_program_has_not():
+    for use in (gym.acquire_actor_root_state_tensor, gym.prepare_sim):
+        with pytest.raises(ValueError, match="at least one environment"):
+            use(World().sim)
+    world = World()
+    world.add((box(world), (0, 0, 1)))
+    assert world.read(ROOT)[0, 2] == 1.0
+    with pytest.raises(RuntimeError, match="create_env must be called before prepare_sim"):
+        world.add()
 
 
 def test_what_has_no_effect_is_told_once(capsys, monkeypatch):
@@ -194,3 +206,44 @@ def test_what_has_no_effect_is_told_once(capsys, monkeypatch):
     for name in ("PhysXParams.contact_offset", "AssetOptions.thickness", "subscribe_viewer_keyboard_event"):
         assert told.count(name) == 1 and support.IGNORED[name] in told
     assert told.count("\n") == 1 and "density" not in told
+
+
+DAE = """<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema">
+<asset><unit meter="0.01"/><up_axis>Y_UP</up_axis></asset>
+<library_geometries>
+<geometry id="g"><mesh><source id="p"><float_array>{points}</float_array></source>
+<source id="n"><float_array>9 9 9 -9 -9 -9</float_array></source>
+<vertices id="v"><input semantic="POSITION" source="#p"/></vertices>
+</mesh></geometry></library_geometries>
+<library_visual_scenes><visual_scene><node><translate>0 5 0</translate>
+<node><rotate>0 0 1 90</rotate><scale>1 2 1</scale><instance_geometry url="#g"/></node></node></visual_scene>
+</library_visual_scenes></COLLADA>"""
+
+
+def test_a_collada_mesh_collides_where_its_scene_has_it(tmp_path):
+    points = " ".join(f"{x} {y} {z}" for x in (-10, 10) for y in (-10, 10) for z in (-10, 10))
+    (tmp_path / "cube.dae").write_text(DAE.format(points=points))
+    world = World()
+    asset = load(world, one_link(shape('<mesh filename="cube.dae" scale="2 1 1"/>')), tmp_path, density=100.0)
+    env = world.add((asset, (0, 0, 0.3)))
+    body = gym.get_actor_rigid_body_properties(env, 0)[0]
+    # 10 cm to each side, turned about z and then twice as long along what was y; up 5 cm; y of the file is up.
+    assert body.mass == pytest.approx(100 * 0.8 * 0.2 * 0.2, rel=1e-3) and body.com.z == pytest.approx(0.05)
+    world.prepare().step(1.0)
+    assert world.read(ROOT)[0, 2] == pytest.approx(0.05, abs=2e-3)
+    for text, words in (("<x", "is not XML"), ("<COLLADA/>", "has no points")):
+        (tmp_path / "cube.dae").write_text(text)
+        with pytest.raises(ValueError, match=f"load_asset: .*asset.urdf: the mesh .*cube.dae {words}"):
+            load(world, one_link(shape('<mesh filename="cube.dae"/>')), tmp_path)
+
+
+def test_a_mesh_of_an_mjcf_file_collides(tmp_path):
+    corners = " ".join(f"{x} {y} {z}" for x in (0, 0.2) for y in (0, 0.2) for z in (0, 0.4))
+    text = f'<mujoco><asset><mesh name="m" vertex="{corners}"/></asset><worldbody><body><freejoint/>'
+    text += '<geom type="mesh" mesh="m" density="100" pos="0 0 0.1"/></body></worldbody></mujoco>'
+    world = World()
+    env = world.add((load(world, text, tmp_path, "brick.xml"), (0, 0, 0.2)))
+    assert gym.get_actor_rigid_body_properties(env, 0)[0].mass == pytest.approx(1.6)
+    gym.set_actor_scale(env, 0, 2.0)
+    world.prepare().step(1.0)
+    assert world.read(ROOT)[0, 2] == pytest.approx(-0.2, abs=3e-3)  # the file's mesh begins 0.1 m above its body

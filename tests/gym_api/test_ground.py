@@ -160,7 +160,7 @@ def test_grounds_that_cannot_be_had_are_refused_by_name():
         np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0.5], [0, 1, 0.5], [0.5, 0.5, 2]], float),
         np.array([[0, 1, 4], [1, 2, 4]]),
     )
-    with pytest.raises(NotImplementedError, match=r"neither a box nor a grid.*add_heightfield.*test_ground.py:\d+"):
+    with pytest.raises(NotImplementedError, match=r"neither a box nor a surface.*add_heightfield.*test_ground.py:\d+"):
         mesh(world, *ramp)
     mesh(world, *box_mesh((-5, -5, -0.5), (5, 5, 0.0)), friction=0.5)
     mesh(world, *box_mesh((2, -5, 0.0), (2.2, 5, 1.0)), friction=1.0)
@@ -175,3 +175,29 @@ def test_grounds_that_cannot_be_had_are_refused_by_name():
     assert env is world.sim.envs[1]
     with pytest.raises(NotImplementedError, match="create_env with zeros"):
         world.prepare()
+
+
+def test_a_surface_of_any_triangles_is_sampled():
+    """As `pydelatin` leaves a height map: few triangles where it is flat."""
+    x, y = np.meshgrid([0.0, 0.5, 0.9, 4.0], [0.0, 1.3, 2.0, 3.0], indexing="ij")
+    height = 0.3 * x + 0.2 * np.maximum(y - 1.3, 0.0)
+    points = np.stack((x, y, height), axis=-1).reshape(-1, 3)
+    squares = [4 * i + j for i in range(3) for j in range(3)]
+    faces = [corner for k in squares for corner in ((k, k + 4, k + 5), (k, k + 5, k + 1))]
+    order = np.random.default_rng(0).permutation(len(faces))  # not in the order of a grid
+    world = World(ground=None)
+    mesh(world, points, np.array(faces)[order])
+    world.add((gym.create_sphere(world.sim, 0.1, options()), (2, 1, 5)))
+    world.prepare()
+    places = np.array([[0.3, 0.4], [2.7, 0.9], [3.1, 2.6], [1.2, 1.3]])
+    wanted = 0.3 * places[:, 0] + 0.2 * np.maximum(places[:, 1] - 1.3, 0.0)
+    np.testing.assert_allclose(heights(world, places), wanted, atol=0.01)
+
+
+def test_a_surface_with_a_wall_or_two_layers_is_refused():
+    corners, faces = box_mesh((0, 0, 0), (1, 1, 1))
+    two_boxes = np.concatenate((corners, corners * 2)), np.concatenate((faces, faces + 8))
+    hole = np.array([[0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0], [1, 1, 1]], float), np.array([[0, 1, 4], [1, 2, 4]])
+    for points, triangles in (two_boxes, hole):
+        with pytest.raises(NotImplementedError, match="one height at each place"):
+            mesh(World(ground=None), points, triangles)

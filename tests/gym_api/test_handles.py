@@ -77,6 +77,25 @@ def test_a_body_is_moved_by_its_number_and_shapes_are_found_by_body(world, tmp_p
     assert ranges[calf].count == 2 and ranges[calf].start == sum(one.count for one in ranges[:calf])
 
 
+def test_states_can_be_read_while_environments_are_created(world):
+    """As NVIDIA's examples do, which take a hand's place as a goal and keep the first states for a reset."""
+    env = world.envs[1]
+    gym.set_actor_dof_states(env, 1, np.array([(0.5 * np.pi, 0.0)], dtype=gymapi.DofState.dtype), gymapi.STATE_ALL)
+    assert gym.get_actor_dof_states(env, 1, gymapi.STATE_POS)["pos"] == pytest.approx(0.5 * np.pi)
+    assert gym.get_actor_dof_states(world.envs[0], 1, gymapi.STATE_POS)["pos"] == 0.0
+    assert list(gym.get_rigid_transform(env, 0).p) == pytest.approx([3, 0, 0.2])
+    frame = gym.get_dof_frame(env, 0)
+    assert list(frame.axis) == pytest.approx([0, 1, 0], abs=1e-6)
+    gym.create_actor(env, gym.get_actor_asset(env, 0), gymapi.Transform(gymapi.Vec3(7, 0, 0.2)), "later", 1, 0)
+    first = np.copy(gym.get_sim_rigid_body_states(world.sim, gymapi.STATE_ALL))
+    assert first["pose"]["p"]["x"].tolist() == [3, 0, 0, 3, 0, 0, 7] and not world.sim.layouts
+    world.prepare()
+    now = gym.get_sim_rigid_body_states(world.sim, gymapi.STATE_ALL)
+    np.testing.assert_allclose(now.view(np.float32), first.view(np.float32), atol=1e-6)
+    kinds = [gym.get_asset_joint_type(gym.get_actor_asset(env, 1), 0), gymapi.JOINT_FIXED]
+    assert [gym.get_joint_type_string(kind) for kind in kinds] == ["Revolute", "Fixed"]
+
+
 def test_contacts_are_listed_with_the_bodies_that_touch_and_the_forces_between_them(tmp_path):
     world = World(ground=1.0)
     heavy = box(world, 0.4, 10.0)

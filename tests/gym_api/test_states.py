@@ -14,6 +14,10 @@ mujoco = pytest.importorskip("mujoco", reason="MuJoCo 4 needs Python 3.11")
 @pytest.fixture
 def mixed(tmp_path):
     """Environments with different actors: robot and box, box alone, robot, box and robot again."""
+    return unprepared(tmp_path).prepare()
+
+
+def unprepared(tmp_path):
     world = World(gravity=0.0, ground=None)
     robot = load(world, quadruped(), tmp_path, collapse_fixed_joints=True, default_dof_drive_mode=3)
     thing, post = box(world), gym.create_sphere(world.sim, 0.1, options(fix_base_link=True))
@@ -21,7 +25,26 @@ def mixed(tmp_path):
     world.add((thing, (0, 1, 1)))
     world.add((post, (0, 2, 1)), (robot, (1, 2, 1)))
     world.add((robot, (0, 3, 1)), (thing, (1, 3, 1)))
-    return world.prepare()
+    return world
+
+
+def test_numbers_in_the_simulation_are_known_before_it_is_prepared(tmp_path):
+    """visual_wholebody keeps those of its boxes while it creates environments."""
+    world = unprepared(tmp_path)
+
+    def numbers():
+        return [
+            (
+                gym.find_actor_rigid_body_index(env, 0, gym.get_actor_rigid_body_names(env, 0)[0], gymapi.DOMAIN_SIM),
+                gym.find_actor_dof_index(env, 0, "FR_hip_joint", gymapi.DOMAIN_SIM),
+            )
+            for env in world.envs
+        ]
+
+    before = numbers()
+    assert before[2:] == [(16, -1), (31, 27)]
+    world.prepare()
+    assert numbers() == before
 
 
 def test_rows_of_the_tensors_are_env_by_env_and_actor_by_actor(mixed):

@@ -1,0 +1,11 @@
+"""Isaac Gym's `rlgpu`, which old programs import and do not call: its names exist and are refused when called."""
+
+from __future__ import annotations
+
+from .support import Refused
+
+
+def __getattr__(name: str) -> Refused:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return Refused(f"rlgpu.{name}")
