@@ -1,4 +1,4 @@
-"""The learning table of docs/benchmarks.md: `python benchmarks/learning.py [--rows default-happo]`, hours or minutes.
+"""The learning table of docs/benchmarks.md: `python benchmarks/learning.py [--rows cuboid-happo]`, hours or minutes.
 
 Trains every row's seeds with `mapush train`, by default two at a time on one thread each, and keeps runs that exist
 already. Evaluates each last checkpoint over 1000 first episodes and prints the table in Markdown. The episodes start
@@ -14,10 +14,10 @@ from pathlib import Path
 
 EPISODES = 1000
 ROWS = {
-    "default-happo": (["--algo", "happo"], 6_000_000, 5),
-    "default-mappo": (["--algo", "mappo"], 6_000_000, 5),
-    "tblock-happo": (["--object", "tblock"], 10_000_000, 3),
-    "cylinder-happo": (["--object", "cylinder"], 15_000_000, 3),
+    "cuboid-happo": (["--algo", "happo"], 8_000_000, 5),
+    "cuboid-mappo": (["--algo", "mappo"], 8_000_000, 5),
+    "tblock-happo": (["--object", "tblock"], 10_000_000, 5),
+    "cylinder-happo": (["--object", "cylinder"], 15_000_000, 5),
     "paper-mappo": (["--preset", "paper"], 6_000_000, 2),
     "basic-happo": (["--preset", "basic"], 6_000_000, 3),
     "safe-happo": (["--preset", "safe"], 6_000_000, 2),
@@ -88,7 +88,7 @@ def main():
     jobs = [(row, seed) for row in arguments.rows for seed in range(1, ROWS[row][2] + 1)]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         found = list(pool.map(lambda job: evaluate(train(arguments.results, arguments.threads, *job)), jobs))
-    print("| preset | algorithm | steps | seeds | success % | of valid resets % | finish time s | collaboration |")
+    print("| object | algorithm | steps | seeds | success % | of valid resets % | finish time s | collaboration |")
     print("|---|---|---|---|---|---|---|---|")
     for row in arguments.rows:
         print(line(row, [evaluation for (name, _), evaluation in zip(jobs, found) if name == row]))
