@@ -28,7 +28,7 @@ for _name in ("analysis.listing", "harness.triage.diagnosis", "harness.vram.fold
     importlib.import_module(f"mapush_stack.{_name}")
 for _name in ("mapush_stack.training.session", "torch.utils.tensorboard"):
     importlib.import_module(_name)
-FAST, SLOW = 20, 10_000
+FAST, SLOW = 8, 10_000
 """Mutations of each format."""
 DATA = Path(__file__).parent / "data"
 TOKENS = [

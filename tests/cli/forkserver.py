@@ -46,12 +46,12 @@ class ForkServer:
         theirs.close()
         atexit.register(self.close)
 
-    def run(self, arguments, cwd, environment, timeout):
-        """Run `mapush ARGUMENTS`; returns (exit code, stdout, stderr)."""
-        request = json.dumps({"arguments": arguments, "cwd": cwd, "environment": environment}).encode()
+    def run(self, arguments, cwd, environment, timeout, program=""):
+        """Run `mapush ARGUMENTS`, or the text of a Python program; returns (exit code, stdout, stderr)."""
+        request = {"arguments": arguments, "cwd": cwd, "environment": environment, "program": program}
         (out, out_end), (err, err_end) = os.pipe(), os.pipe()
         ends = array.array("i", [out_end, err_end])
-        self._connection.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ends)])
+        self._connection.sendmsg([json.dumps(request).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, ends)])
         os.close(out_end)
         os.close(err_end)
         pid = int(self._connection.recv(100))
@@ -121,6 +121,7 @@ def main():
     import gc
     import importlib
     import runpy
+    import types
 
     verbs = [f"mapush_stack.cli.{file.stem}" for file in sorted((ROOT / "mapush_stack/cli").glob("*.py"))]
     for name in [*verbs, *_PRELOADED.split()]:
@@ -135,6 +136,10 @@ def main():
     importlib.invalidate_caches()
     sys.argv = ["mapush", *request["arguments"]]
     try:
+        if request["program"]:
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(request["program"], vars(sys.modules["__main__"]))
+            sys.exit(0)
         runpy.run_module("mapush_stack", run_name="__main__", alter_sys=False)
     except SystemExit as end:
         atexit._run_exitfuncs()

@@ -86,7 +86,7 @@ def override(draw):
     return f"{field}={value}"
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from([["--preset", name] for name in presets.PRESETS]),
     st.sampled_from([["--object", name] for name in presets.OBJECTS]),
@@ -108,7 +108,7 @@ def test_a_random_configuration_runs_or_is_refused(preset, thing, overrides):
         assert "run directory:" in out.getvalue()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(max_size=20), max_size=4))
 def test_random_words_are_refused_or_run(words):
     out, err = io.StringIO(), io.StringIO()

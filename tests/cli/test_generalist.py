@@ -11,7 +11,12 @@ CORNERS = [[-0.7, -0.5], [0.9, -0.5], [0.3, 0.8], [-0.4, 0.7]]
 
 
 @pytest.mark.parametrize(
-    "name, team", [("tblock", 3 * ["planar"]), ("random", 6 * ["planar"]), ("", ["go1", "planar"])]
+    "name, team",
+    [
+        pytest.param("tblock", 3 * ["planar"], marks=pytest.mark.slow),
+        pytest.param("random", 6 * ["planar"], marks=pytest.mark.slow),
+        ("", ["go1", "planar"]),
+    ],
 )
 def test_it_pushes(mujoco, tmp_path, name, team):
     if not name:

@@ -1,7 +1,5 @@
 """Old programs on a current Python: NumPy's old names, `cuda` without CUDA, pickled networks, OpenRL's imports."""
 
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -14,12 +12,8 @@ from tests.cli import runner
 
 def run(text, *path):
     """Run a program after `import isaacgym`; returns what it prints."""
-    folders = ":".join([activation.NAMES, *map(str, path), str(runner.ROOT)])
-    environment = {**runner.environment(), "PYTHONPATH": folders, "MAPUSH_GYM": "mujoco", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", "import isaacgym, torch, io\n" + textwrap.dedent(text)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    text = "import isaacgym, torch, io\n" + textwrap.dedent(text)
+    return runner.program(text, activation.NAMES, *path, MAPUSH_GYM="mujoco", CUDA_VISIBLE_DEVICES="")
 
 
 def test_numpy_has_its_old_names():

@@ -49,6 +49,7 @@ def test_a_sweep_does_not_read_them(tmp_path):
     assert done == f"{total:,} / {total:,}" and float(rate.replace(",", "")) == pytest.approx(state.fps, abs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mujoco", "reworded")
 def test_the_smoke_test_does_not_read_them(tmp_path, monkeypatch):
     class TrainOnly(StepRunner):
