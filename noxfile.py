@@ -20,8 +20,12 @@ MODERN = ["3.11", "3.12", "3.13", "3.14"]
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 MAIN = RUNNING if RUNNING in MODERN else MODERN[0]
 LIBRARIES = ["3.8", "3.11"]  # Pythons with locks for OpenRL and HARL
-ONCE = ["containers", "harness/test_triage.py", "test_architecture.py", "test_docs.py", "test_wheel.py"]
-"""Tests of the repository's files and texts, which are the same whichever Python reads them."""
+ONCE = [
+    *("containers", "harness/test_triage.py", "test_architecture.py", "test_docs.py", "test_wheel.py"),
+    *("analysis/test_diagnosis_courses.py", "analysis/test_foreign.py", "harness/test_vram.py"),
+    *(f"cli/test_{name}.py" for name in ("odd_runs", "watch", "with_a_gpu")),
+]
+"""Tests that run on one Python: of the repository's texts, and of many cases where others try the same code on 3.8."""
 nox.options.sessions = ["lint", "tests-3.8", f"tests-{MAIN}", "patches-3.8"]
 
 
