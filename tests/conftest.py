@@ -8,12 +8,6 @@ import signal
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
-import torch
-
-from mapush_stack.training import config as configuration
-from tests.kinematic import KinematicSimulator
-
-torch.set_num_threads(1)
 
 # pytest-xdist's workers have a COLUMNS of their own, which would make tables narrow.
 for name in ("COLUMNS", "LINES"):
@@ -45,6 +39,14 @@ STARTED = []
 """Processes of tests.cli.runner.start."""
 
 
+# torch is imported inside of functions: pytest-xdist's first process runs no test, and the others wait for it.
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _no_process_outlives_its_test():
     before = len(STARTED)
@@ -57,12 +59,15 @@ def _no_process_outlives_its_test():
 
 def small_config(*overrides, preset="default", object_name=""):
     """A configuration of three quick updates."""
+    from mapush_stack.training import config as configuration
+
     return configuration.load(preset, object_name, [*SMALL, *overrides])
 
 
 def kinematic_env(config, seed=0, **options):
     """The environment of a configuration over the torch-only simulator; `options` of `PushEnv`."""
     from mapush_stack.envs.push_env import PushEnv
+    from tests.kinematic import KinematicSimulator
 
     simulator = KinematicSimulator(config.sim.num_envs, config.object.task.num_robots)
     return PushEnv(config.task, config.object.task, simulator, seed, **options)
@@ -70,6 +75,8 @@ def kinematic_env(config, seed=0, **options):
 
 def outcome(step):
     """The tensors of a step: what the learner gets, and the results of episodes."""
+    import torch
+
     return [value for value in vars(step).values() if isinstance(value, torch.Tensor)] + list(step.episode)
 
 

@@ -140,11 +140,13 @@ class TestLauncher:
         assert self.wait_for_training(started) == run
         return started
 
-    def test_a_run_of_two_is_resumed_and_a_process_that_dies_ends_it_with_one_sentence(self, tmp_path):
-        run = self.stopped(tmp_path)
-        _, err = mapush("train", "--resume", run, code=2)
+    def test_a_run_of_two_is_stopped_and_not_resumed_by_one(self, tmp_path):
+        _, err = mapush("train", "--resume", self.stopped(tmp_path), code=2)
         assert "trained by 2 processes, not 1; resume it with --gpus 2" in err
-        started = self.resumed(run)
+
+    @pytest.mark.slow
+    def test_a_process_that_dies_ends_a_resumed_run_with_one_sentence(self, tmp_path):
+        started = self.resumed(self.stopped(tmp_path))
         workers = [child for child in psutil.Process(started.pid).children() if "mapush_stack" in child.cmdline()]
         assert len(workers) == 2
         workers[1].kill()

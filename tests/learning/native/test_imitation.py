@@ -21,10 +21,10 @@ def examples(of, count=40):
 @pytest.mark.parametrize("shared", [False, True])
 def test_actors_do_what_they_saw_and_the_critic_expects_what_followed(shared):
     settings = config("sets", algorithm="mappo" if shared else "happo", share_actor=shared)
-    changes = {"epochs": 60, "critic_epochs": 60, "batch": 64}
+    changes = {"epochs": 30, "critic_epochs": 30, "batch": 64}
     settings = settings.model_copy(update={"demonstrations": settings.demonstrations.model_copy(update=changes)})
     learner = native(settings, Team(spec()))
-    shown = examples(spec())
+    shown = examples(spec(), 20)
     generators = {name: value for name, value in learner.training_state().items() if name.startswith("generator")}
     robot_2 = {} if shared else {name: value.clone() for name, value in learner.actors[2].state_dict().items()}
     learner.imitate(shown)
@@ -46,7 +46,7 @@ def test_actors_do_what_they_saw_and_the_critic_expects_what_followed(shared):
 
 def test_a_demonstrator_who_changes_its_mind_is_not_averaged():
     settings = config("none", algorithm="mappo", share_actor=True)
-    changes = {"epochs": 100, "critic_epochs": 0, "batch": 64}
+    changes = {"epochs": 40, "critic_epochs": 0, "batch": 64}
     settings = settings.model_copy(update={"demonstrations": settings.demonstrations.model_copy(update=changes)})
     learner, shown = native(settings, Team(spec())), examples(spec(), 20)
     often = torch.rand(shown.actions.shape, generator=torch.Generator().manual_seed(2)) < 0.75
