@@ -34,16 +34,17 @@ def build(kind, sources, target):
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory):
-    """A copy of the sources, with the caches that a used checkout has."""
+    """A copy of the sources, with a cache as a used checkout has."""
     folder = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         (folder / name).parent.mkdir(exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(str(ROOT / name), str(folder / name), symlinks=True)
+            ignore = shutil.ignore_patterns("__pycache__")  # other tests write there at the same time
+            shutil.copytree(str(ROOT / name), str(folder / name), symlinks=True, ignore=ignore)
         else:
             shutil.copy2(str(ROOT / name), str(folder / name))
     cache = folder / "mapush_stack" / "task" / "__pycache__"
-    cache.mkdir(exist_ok=True)
+    cache.mkdir()
     (cache / "rewards.cpython-399.pyc").write_bytes(b"")
     return folder
 

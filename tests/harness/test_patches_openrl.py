@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.cli.runner import ROOT, mapush
+from tests.cli.runner import ROOT, start
 from tests.harness.synthetic import snapshot
 
 try:
@@ -58,6 +58,13 @@ def program(order):
     return "\n".join(IMPORTS[name] for name in order)
 
 
+def patches(*words, code=0):
+    """Run `mapush patches`, in a process that imports no torch."""
+    process = start("patches", *words)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+
+
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory):
     """(unpatched, patched): OpenRL's packages as published, and a copy after `mapush patches apply`."""
@@ -66,9 +73,9 @@ def sites(tmp_path_factory):
     ignore = shutil.ignore_patterns("__pycache__")
     for name in ("openrl", f"openrl-{WHEEL.version}.dist-info"):
         shutil.copytree(str(installed / name), str(published / name), ignore=ignore)
-    mapush("patches", "revert", "--target", published)  # the environment's own may be patched
+    patches("revert", "--target", published)  # the environment's own may be patched
     shutil.copytree(str(published), str(patched))
-    mapush("patches", "apply", "--target", patched)
+    patches("apply", "--target", patched)
     return published, patched
 
 
@@ -117,9 +124,9 @@ def test_revert_gives_the_published_bytes_back(sites, tmp_path):
     published, patched = sites
     again = tmp_path / "again"
     shutil.copytree(str(patched), str(again), ignore=shutil.ignore_patterns("__pycache__"))
-    mapush("patches", "verify", "--target", again)
-    mapush("patches", "revert", "--target", again)
-    mapush("patches", "verify", "--target", again, code=1)
+    patches("verify", "--target", again)
+    patches("revert", "--target", again)
+    patches("verify", "--target", again, code=1)
     sources = {path: entry for path, entry in snapshot(published).items() if "__pycache__" not in path}
     reverted = snapshot(again)
     assert {path for path in reverted if path not in sources} == {".mapush-patches.lock"}

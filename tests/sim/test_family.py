@@ -149,7 +149,7 @@ def test_a_family_member_with_the_cuboids_numbers_moves_as_the_cuboid(backend):
 def test_a_member_moves_as_the_same_object_from_a_file(backend):
     """Also: what MuJoCo derives from sizes and masses is renewed in every copy."""
     name, fused = backend
-    size, drawn, moved = 5, shapes(5, seed=3, mass=(2, 8), cylinders=0), []
+    size, drawn, moved = 3, shapes(3, seed=3, mass=(2, 8), cylinders=0), []
     family = env_of(name, size, shapes=drawn, fused=fused)
     family.reset()
     for index in range(size):
@@ -165,16 +165,16 @@ def test_a_member_moves_as_the_same_object_from_a_file(backend):
         assert errors.median() < 1e-4 and errors.max() < 1e-2, (index, errors)
         moved.append(way)
         alone.close()
-    assert sum(way > 0.05 for way in moved) >= 3, moved
+    assert sum(way > 0.05 for way in moved) >= 2, moved
 
 
 def test_no_reset_with_random_objects_breaks_a_rule_or_touches(mujoco):
     for robots in (2, 8):
-        env = env_of("mujoco", 10_000, "task.action_repeat=1", robots=robots)
+        env = env_of("mujoco", 4_000, "task.action_repeat=1", robots=robots)
         env.reset()
         assert bool(env.episodes.valid.all())
         before = env.sim_state.robot_pos[..., :2].clone()
-        step = env.step(torch.zeros(10_000, robots, 3))
+        step = env.step(torch.zeros(4_000, robots, 3))
         assert not bool(step.episode.done.any())
         # Nobody was thrown aside: each went on at its start speed of 0.1 m/s along x and y at most.
         assert (env.sim_state.robot_pos[..., :2] - before).abs().max() < 0.0025
