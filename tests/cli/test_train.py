@@ -5,13 +5,15 @@ import random
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from mapush_stack.training import checkpoint
 from mapush_stack.training.run_directory import RunDirectory
-from tests.cli.runner import SHORT, bytes_of, mapush, start, the_run, train_small
+from tests.cli.runner import SHORT, bytes_of, environment, mapush, start, the_run, train_small
 from tests.conftest import SMALL
 
 pytestmark = pytest.mark.usefixtures("mujoco")
@@ -153,11 +155,10 @@ def test_a_damaged_last_checkpoint_is_told_and_kept(tmp_path):
     assert "model.safetensors cannot be read" in err and (last / "model.safetensors").read_bytes() == b"x"
 
 
-def test_help_is_quick_and_lists_the_verbs():
-    begun = time.monotonic()
-    out, _ = mapush("--help")
+def test_help_lists_the_verbs_without_torch():
+    code = "import sys; sys.modules['torch'] = None; from mapush_stack.cli.main import main; main(['--help'])"
+    out = subprocess.run([sys.executable, "-c", code], env=environment(), stdout=subprocess.PIPE, text=True).stdout
     assert "train" in out and "evaluate" in out
-    assert time.monotonic() - begun < 2.0  # no torch
 
 
 def on_a_terminal(tmp_path):
