@@ -121,6 +121,7 @@ def main():
     import gc
     import importlib
     import runpy
+    import traceback
     import types
 
     verbs = [f"mapush_stack.cli.{file.stem}" for file in sorted((ROOT / "mapush_stack/cli").glob("*.py"))]
@@ -141,13 +142,18 @@ def main():
         if request["program"]:
             sys.modules["__main__"] = types.ModuleType("__main__")
             exec(request["program"], vars(sys.modules["__main__"]))
-            sys.exit(0)
-        runpy.run_module("mapush_stack", run_name="__main__", alter_sys=False)
+        else:
+            runpy.run_module("mapush_stack", run_name="__main__", alter_sys=False)
+        code = 0
     except SystemExit as end:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(end.code)
+        code = end.code
+    except BaseException:  # the shutdown of this interpreter would wait for ever
+        traceback.print_exc()
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
