@@ -1,8 +1,9 @@
 #!/bin/sh
 # MAPush's own training by OpenRL, over MuJoCo; options are those of its openrl_ws/train.py. It writes below its current
-# folder, which is results/MAPush here, with links to its own files in /opt/MAPush, unedited.
+# folder, which is a new one in results/MAPush here, with links to its own files in /opt/MAPush, unedited: it names a
+# run by the hour, and fails if an earlier one has the name.
 set -eu
-work=/opt/mapush/results/MAPush
+work=/opt/mapush/results/MAPush/$(date +%Y-%m-%d-%H-%M-%S)
 mkdir -p "$work/docs/gif" "$work/docs/video"
 for name in mqe openrl_ws resources script task; do
     ln -sfn "$MAPUSH_SRC/$name" "$work/$name"

@@ -107,4 +107,5 @@ def harl():
 
     if not os.environ.get("HARL_SRC") and importlib.util.find_spec("harl") is None:
         pytest.skip("HARL is not here: run nox -s harl, or set HARL_SRC to its source tree")
+    pytest.importorskip("setproctitle", reason="HARL's packages are not here: run nox -s harl")
     return library.find()

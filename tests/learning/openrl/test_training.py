@@ -42,7 +42,7 @@ LEARN = ["training.total_steps=400000", "sim.num_envs=128", "training.torch_thre
 def kinematic(monkeypatch):
     """Trainings run over the torch-only tasks."""
 
-    def make(task, thing, sim, seed, first_env=0, team=()):
+    def make(task, thing, sim, seed, first_env=0, **_):
         config = configuration.load("default", "", [f"sim.num_envs={sim.num_envs}"])
         return kinematic_env(config.model_copy(update={"task": task}), seed)
 
