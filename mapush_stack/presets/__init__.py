@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from ..errors import UserError
 from ..registry import Registry, closest
@@ -53,6 +53,9 @@ def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> Lis
     found = _extended(_find(preset, PRESETS), [])
     for part in parts:
         found += _extended(_find(part, PARTS), [])
+    below, found = _over_default(found)
+    if found[0].source == str(PRESETS["default"]):
+        found[1:1] = below
     chosen = object_name or _named_object(found)
     named = Layer("", {"object": chosen, "preset": "+".join([preset, *parts])})
     return [*_for_object(found, chosen), named]
@@ -65,7 +68,7 @@ def part_layers(plain: Mapping[str, Any], parts: Sequence[str]) -> List[Layer]:
         UserError: as `layers`.
 
     """
-    found = [layer for part in parts for layer in _extended(_find(part, PARTS), [])]
+    _, found = _over_default([layer for part in parts for layer in _extended(_find(part, PARTS), [])])
     named = Layer("", {"preset": "+".join([plain["preset"], *parts])})
     return [*_for_object(found, plain["object"]["name"]), named]
 
@@ -106,6 +109,21 @@ def _whole_object(path: Path, above: List[Path]) -> Dict[str, Any]:
     if not isinstance(base, str):
         raise UserError(f"{path}: extends must be the name or the file of one object, not {shown(base)}")
     return merge(_whole_object(_found_from(path, base, OBJECTS), [*above, path]), content)
+
+
+def _over_default(found: List[Layer]) -> Tuple[List[Layer], List[Layer]]:
+    """The sections `over_default` of layers, and all else that they hold, each in order.
+
+    The former are laid over the preset default alone: what a preset that extends it says, or a stored run, stays.
+    """
+    below, above = [], []
+    for source, content, _ in found:
+        section = content.get("over_default", {})
+        if not isinstance(section, dict):
+            raise UserError(f"{source}: over_default must map fields to values, not {shown(section)}")
+        below.append(Layer(source, section))
+        above.append(Layer(source, {key: content[key] for key in content if key != "over_default"}))
+    return below, above
 
 
 def _named_object(found: List[Layer]) -> str:

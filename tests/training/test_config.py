@@ -211,6 +211,19 @@ def test_steps_and_stages_do_not_go_together():
     assert "not both" in refusal("training.total_steps=5", preset="curriculum")
 
 
+def test_the_epochs_of_the_part_gpu_are_laid_over_the_default_alone(tmp_path):
+    def epochs(preset, *parts):
+        return config.load(preset, parts=parts).learner.epochs
+
+    assert (epochs("default"), epochs("default", "gpu"), epochs("pose", "gpu")) == (2, 3, 3)
+    assert epochs("heavy", "gpu") == epochs("heavy") == 5 and epochs("default", "harl", "gpu") == 5
+    file = tmp_path / "mine.yaml"
+    file.write_text("extends: [default, gpu]\nlearner: {epochs: 4}\n")
+    assert epochs(str(file)) == 4
+    run = config.load("default")
+    assert config.overridden(run, [], parts=["gpu"]).learner == run.learner
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
@@ -228,6 +241,8 @@ def test_steps_and_stages_do_not_go_together():
         ("per_object: {cubiod: {}}", "mine.yaml: per_object.cubiod: there is no object called cubiod; did you mean"),
         ("per_object: {cylinder: {task: {rewards: {psh: 1}}}}", "mine.yaml: there is no field task.rewards.psh"),
         ("per_object: {cuboid: {object: tblock}}", "mine.yaml: per_object.cuboid cannot set object"),
+        ("over_default: 3", "mine.yaml: over_default must map fields to values, not 3"),
+        ("over_default: {learner: {epoch: 3}}", "mine.yaml: there is no field learner.epoch"),
         ("training: 3", "mine.yaml: training=3 is not allowed"),
         ("training: {stages: [{name: a, step: 3}]}", "mine.yaml: there is no field training.stages.0.step"),
     ],
