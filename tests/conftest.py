@@ -3,16 +3,11 @@
 import importlib.util
 import os
 import signal
-import sys
 
 # Before torch is imported: threads that spin make two-core machines crawl.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
-
-# uv installs no bytecode, and where PYTHONDONTWRITEBYTECODE is set each process would compile torch anew, for seconds.
-# So what is imported before the first test is kept; files that tests write and change within a second are not.
-_DONT_WRITE, sys.dont_write_bytecode = sys.dont_write_bytecode, False
 
 # pytest-xdist's workers have a COLUMNS of their own, which would make tables narrow.
 for name in ("COLUMNS", "LINES"):
@@ -42,10 +37,6 @@ SMALL = [
 
 STARTED = []
 """Processes of tests.cli.runner.start."""
-
-
-def pytest_collection_finish():
-    sys.dont_write_bytecode = _DONT_WRITE
 
 
 # torch is imported inside of functions: pytest-xdist's first process runs no test, and the others wait for it.

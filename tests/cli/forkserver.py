@@ -125,11 +125,9 @@ def main():
     import types
 
     verbs = [f"mapush_stack.cli.{file.stem}" for file in sorted((ROOT / "mapush_stack/cli").glob("*.py"))]
-    dont_write, sys.dont_write_bytecode = sys.dont_write_bytecode, False  # as in tests/conftest.py
     for name in [*verbs, *_PRELOADED.split()]:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
-    sys.dont_write_bytecode = dont_write
     gc.freeze()
     request = serve(socket.socket(fileno=int(sys.argv[1])))
     os.environ.clear()
