@@ -215,7 +215,7 @@ def docker(configuration: Path) -> Optional[Docker]:
 
 
 def drift(folder: Path, packages: Dict[str, str], isaacgym: bool) -> Optional[List[Drift]]:
-    """Packages whose installed version is in no lock that has the package; those that are not installed are ignored.
+    """Installed packages whose version differs from every lock that names them.
 
     Args:
         folder: the source tree's env/.
