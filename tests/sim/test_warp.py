@@ -1,10 +1,12 @@
 """MuJoCo Warp on its CPU device beside MuJoCo; skipped where it is not installed."""
 
 import importlib
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from mapush_stack.sim import gpu
 from mapush_stack.sim.warp import WarpEngine
 from mapush_stack.task.resets import draw_start
 from tests.conftest import small_config
@@ -52,6 +54,24 @@ def test_both_engines_give_the_same_trajectories(robot, tolerance):
     assert torch.allclose(mujoco.object_pos, warp.object_pos, atol=1e-3)
 
 
+def test_a_kernel_that_is_only_asked_about_is_loaded_at_once():
+    """As `get_suggested_block_size` does on a GPU, with no block; what is launched is loaded afterwards."""
+    loaded = []
+
+    class Module:
+        def load(self, device, block_dim=None):
+            loaded.append(block_dim)
+            return self
+
+    module = Module()
+
+    def work():
+        assert module.load("cuda") is module and module.load("cuda", 64) is None and loaded == [None]
+
+    gpu.compile_together(SimpleNamespace(Module=Module), work)
+    assert loaded == [None, 64] and module.load("cuda", 32) is module
+
+
 def test_a_reset_leaves_other_environments_alone():
     config, sim = simulator("planar", "warp")
     ids, start = apart(config, 4)
@@ -79,7 +99,6 @@ def test_a_full_contact_buffer_is_reported():
     from mapush_stack.sim import scene
     from mapush_stack.sim.scene_simulator import SceneSimulator
     from mapush_stack.sim.team import Team
-    from mapush_stack.sim.warp import WarpEngine
 
     config, _ = simulator("planar", "warp")
     team = Team(config.sim, ["planar"] * 2, 0, torch.device("cpu"))
