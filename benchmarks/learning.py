@@ -88,7 +88,7 @@ def main():
     jobs = [(row, seed) for row in arguments.rows for seed in range(1, ROWS[row][2] + 1)]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         found = list(pool.map(lambda job: evaluate(train(arguments.results, arguments.threads, *job)), jobs))
-    print("| object | algorithm | steps | seeds | success % | of valid resets % | finish time s | collaboration |")
+    print("| row | algorithm | steps | seeds | success % | of valid resets % | finish time s | collaboration |")
     print("|---|---|---|---|---|---|---|---|")
     for row in arguments.rows:
         print(line(row, [evaluation for (name, _), evaluation in zip(jobs, found) if name == row]))

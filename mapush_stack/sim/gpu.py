@@ -100,7 +100,7 @@ def import_warp_alone() -> Any:
 def compile_together(warp: Any, work: Callable[[], object]) -> None:
     """Compile and load the kernels that `work` launches, one a thread; nothing is launched.
 
-    By itself Warp compiles each when it is launched, one after the other, which takes a minute for robots on legs.
+    By itself Warp compiles each when it is launched, one after the other: a minute and more for robots on legs.
     """
     load = warp.Module.load
     wanted: Dict[Tuple[Any, int], Any] = {}
