@@ -245,7 +245,7 @@ def cleanup(session: nox.Session) -> None:
 
 @nox.session(python=MAIN)
 def benchmark(session: nox.Session) -> None:
-    """The tables of docs/benchmarks.md; red if 3 % of speed are lost since the commit in benchmarks/baseline."""
+    """The tables of docs/benchmarks.md; red if 3 % are lost since the commit in benchmarks/baseline."""
     install(session, "--extras")
     session.run("python", "benchmarks/tables.py", *session.posargs)
 

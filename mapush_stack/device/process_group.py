@@ -95,7 +95,7 @@ class ProcessGroup(World):
 
     @contextlib.contextmanager
     def _others(self) -> Iterator[None]:
-        """Within the block, the end of another process is a `ConnectionError`; only the first process says so.
+        """Within the block, the end of another process is a `ConnectionError`, told by the first.
 
         Raises:
             ConnectionError: another process has ended.

@@ -1,4 +1,4 @@
-"""Which simulator a training has, and where: by its configuration and this machine, or by its checkpoint."""
+"""The simulator and the device of a training: by its configuration, or by its checkpoint."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .run_directory import RunDirectory
 
 
 def simulation(config: ExperimentConfig) -> SimConfig:
-    """The `sim` of a training: planar robots on a CPU have a kernel of their own, where `training.kernel_from` says so.
+    """The `sim` of a training, in which planar robots on a CPU may have the kernel.
+
+    They have it from `training.kernel_from` steps on, where Warp is installed.
 
     Raises:
         UserError: what is asked for cannot be had here.
@@ -38,7 +40,7 @@ def place(config: ExperimentConfig) -> Backend:
 
 
 def as_before(config: ExperimentConfig, run: RunDirectory, saved: Checkpoint) -> ExperimentConfig:
-    """The configuration of `run` with the simulator that its checkpoint is of, whatever `auto` means on this machine.
+    """`config` with the simulator of the checkpoint `saved` of `run`, whatever `auto` means here.
 
     Raises:
         UserError: that one cannot run here.
@@ -55,6 +57,6 @@ def as_before(config: ExperimentConfig, run: RunDirectory, saved: Checkpoint) ->
         then = choose(sim)
     except UserError as error:
         raise UserError(
-            f"{run.path} cannot be resumed here: {error}, with --from instead of --resume: it takes the weights alone"
+            f"{run.path} cannot be resumed here: {error}, in a new run from its weights: mapush train --from {run.path}"
         ) from None
     return config if then[:2] == place(config)[:2] else config.model_copy(update={"sim": sim})

@@ -62,7 +62,7 @@ class Plan(NamedTuple):
 
     run: RunDirectory
     settings: config.ExperimentConfig
-    """The run's, with the number of torch's threads and the simulator that it had, if that one can run here."""
+    """The run's, with its number of torch's threads, and its simulator if that can run here."""
     initial: Optional[Path]
     """The weights to start from."""
     processes: int
