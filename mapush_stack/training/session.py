@@ -281,7 +281,7 @@ def _train(
                 raise UserError(f"{run.path} was trained by another process a moment ago; resume it again")
         display.begin(config)
         if saved is not None and config.sim != run.config().sim:
-            display.line(f"{config.sim.backend}, as the run began; for another simulator: mapush train --from {run.path}")
+            display.line(f"{config.sim.backend}, as the run began; for another one: mapush train --from {run.path}")
         display.line(f"run directory: {run.path}")
         remark = LEARNERS[config.learner.library].remark(config.learner)
         if remark:
