@@ -131,7 +131,7 @@ class Asset:
 
     def _inertial(self, link: Link) -> Inertia:
         if link.inertial is not None and link.inertial.mass > 0 and not self.options.override_inertia:
-            return link.inertial
+            return _possible(link.inertial)
         solids = [_solid(shape, float(self.options.density)) for shape in link.shapes]
         parts = [part for part in solids if part.mass > 0] or [_SPECK]
         whole = combine(parts)
@@ -258,6 +258,14 @@ def _copied(value: Any) -> Any:
 
 
 _NESTED = {RigidBodyProperties: ("com", "inertia", "invInertia"), Mat33: ("x", "y", "z")}
+
+
+def _possible(inertia: Inertia) -> Inertia:
+    """The same with positive moments, which some public files do not have and MuJoCo demands."""
+    moments, axes = np.linalg.eigh(inertia.tensor)
+    if moments[0] > 0 or not moments.any():
+        return inertia
+    return inertia._replace(tensor=axes @ np.diag(np.maximum(moments, 1e-6 * moments[-1])) @ axes.T)
 
 
 def _solid(shape: Shape, density: float) -> Inertia:

@@ -62,8 +62,9 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return Simulation(params, device, on_warp)
 
     def destroy_sim(self, sim: Simulation) -> None:
-        """Forget the copies."""
+        """Forget the copies; the tensors that a program holds stay as they are."""
         sim.layouts.clear()
+        sim.destroyed = True
 
     def get_sim_params(self, sim: Simulation) -> Any:
         """A copy of the parameters; `set_sim_params` writes them."""
@@ -283,8 +284,9 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         sim = env.sim
         if sim.layouts:
             raise RuntimeError("create_actor must be called before prepare_sim")
-        env.actors.append(Actor(asset, pose, name, int(group), int(filter), sim.num_actors))
-        env.actors[-1].number = int(segmentationId)
+        made = Actor(asset, pose, name, int(group), int(filter), sim.num_actors)
+        made.number = int(segmentationId)
+        env.actors.append(made)
         sim.num_actors += 1
         return len(env.actors) - 1
 

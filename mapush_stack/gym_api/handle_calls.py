@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..sim.rotation import rotate_by_quaternion
 from .actor import Env
-from .actor_calls import later, ready
+from .actor_calls import body_owner, later, owner, ready
 from .asset import Asset
 from .rows import DofFrame, IndexRange
 from .simulation import Given, Simulation, rows_of
@@ -71,7 +71,7 @@ class HandleCalls:
 
     def get_dof_frame(self, env: Env, dof: int) -> DofFrame:
         """Where a joint is in the environment, and its axis there."""
-        actor, own = _owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+        actor, own = owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
         links = env.actors[actor].asset.links
         link = next(n for n in range(len(links)) if sum(len(one.joints) for one in links[: n + 1]) > own)
         joint = env.actors[actor].asset.joints[own]
@@ -112,7 +112,7 @@ class HandleCalls:
 
     def get_rigid_name(self, env: Env, body: int) -> str:
         """The name of a body."""
-        actor, own = _body(env, body)
+        actor, own = body_owner(env, body)
         return env.actors[actor].asset.body_names[own]
 
     def set_rigid_transform(self, env: Env, body: int, place: Transform) -> bool:
@@ -139,24 +139,6 @@ class HandleCalls:
         return True
 
 
-def _body(env: Env, body: int) -> Tuple[int, int]:
-    return _owner(env, body, [len(one.bodies) for one in env.actors], "body")
-
-
-def _owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, int]:
-    """The actor of a body or degree of freedom, and its number there.
-
-    Raises:
-        IndexError: the environment has none of that number.
-
-    """
-    ends = np.cumsum(counts)
-    if not 0 <= number < sum(counts):
-        raise IndexError(f"{what} {number} is not there: this environment has {sum(counts)}, counted from 0")
-    actor = int(np.searchsorted(ends, number, side="right"))
-    return actor, int(number - (ends[actor] - counts[actor]))
-
-
 def _dofs(env: Env) -> Tensor:
     env = ready(env)
     env.sim.refresh("dofs")
@@ -173,14 +155,14 @@ def _targets(env: Env, name: str) -> Tensor:
 
 
 def _set_target(env: Env, name: str, dof: int, value: float) -> bool:
-    _owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+    owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
     if not later(env, _set_target, env, name, dof, value):
         _targets(env, name)[dof] = float(value)
     return True
 
 
 def _set_root(env: Env, body: int, part: slice, values: Tuple[float, ...], call: str) -> bool:
-    number, own = _body(env, body)
+    number, own = body_owner(env, body)
     if own:
         raise UnsupportedError(f"{call} of a body that hangs on another", "set its actor's first body, or its joints")
     if later(env, _set_root, env, body, part, values, call):
