@@ -158,7 +158,7 @@ class ActorCalls:
 
 
 def later(env: Env, call: Any, *arguments: Any) -> bool:
-    """Put a call, whose first argument is the environment, off until the simulation is prepared; False if it is."""
+    """Defer `call(env, ...)` until the simulation is prepared; False if it already is."""
     if env.sim.layouts:
         return False
     env.sim.later.append((env, call, arguments[1:]))
@@ -166,7 +166,7 @@ def later(env: Env, call: Any, *arguments: Any) -> bool:
 
 
 def ready(env: Env) -> Env:
-    """The environment, or before `prepare_sim` a draft of it alone, to be read: programs ask where things are."""
+    """`env` if it is prepared, else a prepared copy of it alone, to read from."""
     if env.sim.layouts:
         return env
     version = (len(env.actors), len(env.sim.later))

@@ -208,7 +208,7 @@ def body_properties(inertial: Inertia) -> RigidBodyProperties:
 
 
 def scaled_inertia(inertia: Inertia, scale: float) -> Inertia:
-    """That of the same part in another size, of the same density."""
+    """Inertia of a part scaled in length, at the same density."""
     return Inertia(inertia.mass * scale**3, inertia.centre * scale, inertia.tensor * scale**5)
 
 

@@ -213,7 +213,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return len(env.actors[actor].asset.joint_names)
 
     def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
-        """Their names."""
+        """Names of an actor's joints."""
         return env.actors[actor].asset.joint_names
 
     def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
@@ -320,7 +320,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return env.actors[actor].asset
 
     def set_actor_scale(self, env: Env, actor: int, scale: float) -> bool:
-        """Give an actor another size: shapes, joints and masses (by the cube) follow; before `prepare_sim`."""
+        """Scale an actor: lengths by `scale`, masses by its cube; only before `prepare_sim`."""
         size = float(np.asarray(scale).reshape(-1)[0])
         if size == env.actors[actor].scale:
             return True
@@ -332,7 +332,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return True
 
     def get_actor_scale(self, env: Env, actor: int) -> float:
-        """Its size, of 1."""
+        """An actor's scale; 1 is its size in the file."""
         return env.actors[actor].scale
 
     def get_actor_dof_count(self, env: Env, actor: int) -> int:

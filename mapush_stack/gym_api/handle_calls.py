@@ -1,4 +1,4 @@
-"""The calls of `Gym` for a single joint or body by its number in the environment, and the kinds and shapes of both."""
+"""Calls of `Gym` for one joint or body, by its number in the environment."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class HandleCalls:
         return int(index) + sum(len(one.dofs) for one in env.actors[:actor])
 
     def get_dof_position(self, env: Env, dof: int) -> float:
-        """rad or m."""
+        """Position of a degree of freedom, rad or m."""
         return float(_dofs(env)[dof, 0])
 
     def get_dof_velocity(self, env: Env, dof: int) -> float:
-        """rad/s or m/s."""
+        """Speed of a degree of freedom, rad/s or m/s."""
         return float(_dofs(env)[dof, 1])
 
     def get_dof_frame(self, env: Env, dof: int) -> DofFrame:
@@ -84,19 +84,19 @@ class HandleCalls:
         return found
 
     def get_dof_target_position(self, env: Env, dof: int) -> float:
-        """rad or m."""
+        """Target of a position drive, rad or m."""
         return float(_targets(env, "position")[dof])
 
     def get_dof_target_velocity(self, env: Env, dof: int) -> float:
-        """rad/s or m/s."""
+        """Target of a velocity drive, rad/s or m/s."""
         return float(_targets(env, "velocity")[dof])
 
     def set_dof_target_position(self, env: Env, dof: int, target: float) -> bool:
-        """rad or m."""
+        """Set the target of a position drive, rad or m."""
         return _set_target(env, "position", dof, target)
 
     def set_dof_target_velocity(self, env: Env, dof: int, target: float) -> bool:
-        """rad/s or m/s."""
+        """Set the target of a velocity drive, rad/s or m/s."""
         return _set_target(env, "velocity", dof, target)
 
     def apply_dof_effort(self, env: Env, dof: int, effort: float) -> bool:
@@ -104,7 +104,7 @@ class HandleCalls:
         return _set_target(env, "force", dof, effort)
 
     def get_rigid_handle(self, env: Env, actor: str, body: str) -> int:
-        """The number in the environment of a body by the names of its actor and its own; -1 if there is none."""
+        """A body's number in the environment by the names of actor and body; -1 if absent."""
         for number, one in enumerate(env.actors):
             if one.name == actor and body in one.asset.body_names:
                 return one.asset.body_names.index(body) + sum(len(other.bodies) for other in env.actors[:number])
@@ -128,7 +128,7 @@ class HandleCalls:
         return _set_root(env, body, slice(10, 13), tuple(spin), "set_rigid_angular_velocity")
 
     def set_rigid_body_state_tensor(self, sim: Simulation, states: Given) -> bool:
-        """Put the root of each actor where its first body `[bodies, 13]` is; its other bodies follow by its joints."""
+        """Set each actor's root to its first body's row of `[bodies, 13]`; joints stay."""
         sim.check()
         rows, firsts = rows_of(states, sim.num_bodies, 13), [0] * sim.num_actors
         for env in sim.envs:

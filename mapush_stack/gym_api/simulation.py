@@ -98,7 +98,7 @@ class Simulation:
         """What the program set before the simulation was prepared: of which environment, the call and the rest."""
 
     def check(self) -> None:
-        """Prepare, if the program has not: Isaac Gym's CPU pipeline gives tensors without `prepare_sim`."""
+        """Prepare, if the program has not; Isaac Gym's CPU pipeline needs no `prepare_sim`."""
         if not self.layouts:
             self.prepare()
 
