@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, SupportsIndex, Tuple, overload
 
 import numpy as np
 
@@ -56,6 +56,21 @@ class Actor:
         return (self.asset.key, repr(self.asset.sensors), filters, drives, limits)
 
 
+class Actors(List[Actor]):
+    """Actors of an environment; -1, which a search that finds nothing returns, is none of them."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Actor: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> List[Actor]: ...
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, slice) and not 0 <= index < len(self):
+            raise IndexError(f"actor {index} is not there: this environment has {len(self)}, counted from 0")
+        return super().__getitem__(index)
+
+
 @dataclass
 class Env:
     """An environment: actors in the order of their creation."""
@@ -65,7 +80,7 @@ class Env:
     """The `Simulation` that it belongs to."""
     origin: Tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Where Isaac Gym's grid has it, m."""
-    actors: List[Actor] = field(default_factory=list)
+    actors: Actors = field(default_factory=Actors)
     cameras: List[Any] = field(default_factory=list)
     draft: Any = None
     """Before `prepare_sim`, see `actor_calls.ready`."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from copy import copy, deepcopy
-from typing import Any, Optional
+from typing import Any, List, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .actor import Env
+from .actor import Actors, Env
 from .asset import Asset
 from .rows import DofState, RigidBodyState
 from .simulation import Handle, Simulation
@@ -158,7 +158,7 @@ class ActorCalls:
 
 
 def later(env: Env, call: Any, *arguments: Any) -> bool:
-    """Put a call, whose first argument is the environment, off until the simulation is prepared; False if it is."""
+    """Defer `call(env, ...)` until the simulation is prepared; False if it already is."""
     if env.sim.layouts:
         return False
     env.sim.later.append((env, call, arguments[1:]))
@@ -166,13 +166,13 @@ def later(env: Env, call: Any, *arguments: Any) -> bool:
 
 
 def ready(env: Env) -> Env:
-    """The environment, or before `prepare_sim` a draft of it alone, to be read: programs ask where things are."""
+    """`env` if it is prepared, else a prepared copy of it alone, to read from."""
     if env.sim.layouts:
         return env
     version = (len(env.actors), len(env.sim.later))
     if env.draft is None or env.draft[0] != version:
         alone = Simulation(env.sim.params, torch.device("cpu"))
-        copied = Env(0, alone, env.origin, [copy(actor) for actor in env.actors])
+        copied = Env(0, alone, env.origin, Actors(copy(actor) for actor in env.actors))
         for index, actor in enumerate(copied.actors):
             actor.index = index
         alone.envs, alone.num_actors = [copied], len(copied.actors)
@@ -183,8 +183,28 @@ def ready(env: Env) -> Env:
     return drafted
 
 
+def owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, int]:
+    """The actor of a body or degree of freedom of an environment, and its number there.
+
+    Raises:
+        IndexError: the environment has none of that number.
+
+    """
+    ends = np.cumsum(counts)
+    if not 0 <= number < sum(counts):
+        raise IndexError(f"{what} {number} is not there: this environment has {sum(counts)}, counted from 0")
+    actor = int(np.searchsorted(ends, number, side="right"))
+    return actor, int(number - (ends[actor] - counts[actor]))
+
+
+def body_owner(env: Env, body: int) -> Tuple[int, int]:
+    """The actor of a body, and its number there."""
+    return owner(env, body, [len(one.bodies) for one in env.actors], "body")
+
+
 def _row(env: Env, body: int) -> np.ndarray:
     env = ready(env)
+    body_owner(env, body)
     layout = env.sim.layout_of(env)
     row: Tensor = layout.bodies()[layout.row(env.index), body]
     return row.cpu().numpy()
@@ -195,6 +215,7 @@ def _only(env: Env, body: int, value: Any) -> Optional[Tensor]:
     if value is None:
         return None
     env.sim.check()
+    body_owner(env, body)
     rows = torch.zeros_like(env.sim.push_force)
     rows[env.sim.first_body[env.index] + body] = torch.tensor(tuple(value), dtype=rows.dtype, device=rows.device)
     return rows

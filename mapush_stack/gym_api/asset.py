@@ -131,7 +131,7 @@ class Asset:
 
     def _inertial(self, link: Link) -> Inertia:
         if link.inertial is not None and link.inertial.mass > 0 and not self.options.override_inertia:
-            return link.inertial
+            return _possible(link.inertial)
         solids = [_solid(shape, float(self.options.density)) for shape in link.shapes]
         parts = [part for part in solids if part.mass > 0] or [_SPECK]
         whole = combine(parts)
@@ -208,7 +208,7 @@ def body_properties(inertial: Inertia) -> RigidBodyProperties:
 
 
 def scaled_inertia(inertia: Inertia, scale: float) -> Inertia:
-    """That of the same part in another size, of the same density."""
+    """Inertia of a part scaled in length, at the same density."""
     return Inertia(inertia.mass * scale**3, inertia.centre * scale, inertia.tensor * scale**5)
 
 
@@ -258,6 +258,14 @@ def _copied(value: Any) -> Any:
 
 
 _NESTED = {RigidBodyProperties: ("com", "inertia", "invInertia"), Mat33: ("x", "y", "z")}
+
+
+def _possible(inertia: Inertia) -> Inertia:
+    """The same with positive moments, which some public files do not have and MuJoCo demands."""
+    moments, axes = np.linalg.eigh(inertia.tensor)
+    if moments[0] > 0 or not moments.any():
+        return inertia
+    return inertia._replace(tensor=axes @ np.diag(np.maximum(moments, 1e-6 * moments[-1])) @ axes.T)
 
 
 def _solid(shape: Shape, density: float) -> Inertia:

@@ -64,9 +64,10 @@ class Camera:
         return carrier * self.place if self.turns else Transform(carrier.p + self.place.p, self.place.r)
 
     def draw(self, env: Env, kind: Any) -> np.ndarray:
-        """A picture: colours `[height, 4 * width]` uint8, depth `[height, width]`, m, negative, -inf for the sky, or
+        """A picture as an array.
 
-        the numbers that the program gave to bodies, `[height, width]`; 0 is the ground and the sky.
+        Colours `[height, 4 * width]` uint8; depth `[height, width]`, m, negative, -inf for the sky; or the numbers that
+        the program gave to bodies `[height, width]`, 0 for the ground and the sky.
 
         Raises:
             UnsupportedError: another kind is asked for.
@@ -200,7 +201,7 @@ class CameraCalls:
         return picture
 
     def get_camera_image_gpu_tensor(self, sim: Any, env: Env, camera: int, kind: Any) -> Handle:
-        """A picture as a tensor, drawn anew by `render_all_camera_sensors`: `[height, width]`, with 4 for colours."""
+        """A picture as a tensor `[height, width]`, or `[height, width, 4]` for colours."""
         eye: Camera = env.cameras[camera]
         colours = kind == ImageType.IMAGE_COLOR
         form = torch.uint8 if colours else torch.float32 if kind == ImageType.IMAGE_DEPTH else torch.int32
@@ -221,7 +222,7 @@ class CameraCalls:
         """Nothing to end."""
 
     def get_camera_view_matrix(self, sim: Any, env: Env, camera: int) -> np.ndarray:
-        """`[4, 4]`: a row of place, 1 in the world times this is one in the camera, which looks along -z, y up."""
+        """The view matrix `[4, 4]` for row vectors: world to camera, which looks along -z, y up."""
         place = env.cameras[camera].pose(env)
         back, found = place.r.inverse(), np.eye(4, dtype=np.float32)
         turn = np.array([tuple(back.rotate(Vec3(*axis))) for axis in np.eye(3)]) @ _TO_OPENGL
@@ -229,7 +230,7 @@ class CameraCalls:
         return found
 
     def get_camera_proj_matrix(self, sim: Any, env: Env, camera: int) -> np.ndarray:
-        """`[4, 4]`: a row in the camera times this is one of the picture, from -1 to 1."""
+        """The projection `[4, 4]` for row vectors: camera to picture, from -1 to 1."""
         eye: Camera = env.cameras[camera]
         found = np.zeros((4, 4), dtype=np.float32)
         found[0, 0], found[1, 1] = 1.0 / eye.across, eye.width / eye.height / eye.across
@@ -247,7 +248,7 @@ class CameraCalls:
         env.actors[actor].numbers[int(body)] = int(number)
 
     def get_rigid_body_segmentation_id(self, env: Env, actor: int, body: int) -> int:
-        """That number."""
+        """The number of a body in pictures of IMAGE_SEGMENTATION."""
         own = env.actors[actor]
         return own.numbers.get(int(body), own.number)
 

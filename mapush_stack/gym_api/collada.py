@@ -1,4 +1,4 @@
-"""Reads the points of COLLADA files (.dae), which MuJoCo does not: a mesh collides as its convex hull."""
+"""Reads the points of COLLADA meshes (.dae), which MuJoCo cannot read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calls of `Gym` that list contacts one by one; on a GPU they take a copy of the environment's state each."""
+"""Calls of `Gym` that list contacts; on a GPU each copies the environment's state."""
 
 from __future__ import annotations
 

@@ -62,8 +62,9 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return Simulation(params, device, on_warp)
 
     def destroy_sim(self, sim: Simulation) -> None:
-        """Forget the copies."""
+        """Forget the copies; the tensors that a program holds stay as they are."""
         sim.layouts.clear()
+        sim.destroyed = True
 
     def get_sim_params(self, sim: Simulation) -> Any:
         """A copy of the parameters; `set_sim_params` writes them."""
@@ -212,7 +213,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return len(env.actors[actor].asset.joint_names)
 
     def get_actor_joint_names(self, env: Env, actor: int) -> List[str]:
-        """Their names."""
+        """Names of an actor's joints."""
         return env.actors[actor].asset.joint_names
 
     def get_actor_joint_dict(self, env: Env, actor: int) -> Dict[str, int]:
@@ -283,8 +284,9 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         sim = env.sim
         if sim.layouts:
             raise RuntimeError("create_actor must be called before prepare_sim")
-        env.actors.append(Actor(asset, pose, name, int(group), int(filter), sim.num_actors))
-        env.actors[-1].number = int(segmentationId)
+        made = Actor(asset, pose, name, int(group), int(filter), sim.num_actors)
+        made.number = int(segmentationId)
+        env.actors.append(made)
         sim.num_actors += 1
         return len(env.actors) - 1
 
@@ -318,7 +320,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return env.actors[actor].asset
 
     def set_actor_scale(self, env: Env, actor: int, scale: float) -> bool:
-        """Give an actor another size: shapes, joints and masses (by the cube) follow; before `prepare_sim`."""
+        """Scale an actor: lengths by `scale`, masses by its cube; only before `prepare_sim`."""
         size = float(np.asarray(scale).reshape(-1)[0])
         if size == env.actors[actor].scale:
             return True
@@ -330,7 +332,7 @@ class Gym(ActorCalls, HandleCalls, ContactCalls, CameraCalls, MatrixCalls):
         return True
 
     def get_actor_scale(self, env: Env, actor: int) -> float:
-        """Its size, of 1."""
+        """An actor's scale; 1 is its size in the file."""
         return env.actors[actor].scale
 
     def get_actor_dof_count(self, env: Env, actor: int) -> int:

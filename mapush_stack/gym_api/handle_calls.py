@@ -1,4 +1,4 @@
-"""The calls of `Gym` for a single joint or body by its number in the environment, and the kinds and shapes of both."""
+"""Calls of `Gym` for one joint or body, by its number in the environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..sim.rotation import rotate_by_quaternion
 from .actor import Env
-from .actor_calls import later, ready
+from .actor_calls import body_owner, later, owner, ready
 from .asset import Asset
 from .rows import DofFrame, IndexRange
 from .simulation import Given, Simulation, rows_of
@@ -62,16 +62,16 @@ class HandleCalls:
         return int(index) + sum(len(one.dofs) for one in env.actors[:actor])
 
     def get_dof_position(self, env: Env, dof: int) -> float:
-        """rad or m."""
+        """Position of a degree of freedom, rad or m."""
         return float(_dofs(env)[dof, 0])
 
     def get_dof_velocity(self, env: Env, dof: int) -> float:
-        """rad/s or m/s."""
+        """Speed of a degree of freedom, rad/s or m/s."""
         return float(_dofs(env)[dof, 1])
 
     def get_dof_frame(self, env: Env, dof: int) -> DofFrame:
         """Where a joint is in the environment, and its axis there."""
-        actor, own = _owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+        actor, own = owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
         links = env.actors[actor].asset.links
         link = next(n for n in range(len(links)) if sum(len(one.joints) for one in links[: n + 1]) > own)
         joint = env.actors[actor].asset.joints[own]
@@ -84,19 +84,19 @@ class HandleCalls:
         return found
 
     def get_dof_target_position(self, env: Env, dof: int) -> float:
-        """rad or m."""
+        """Target of a position drive, rad or m."""
         return float(_targets(env, "position")[dof])
 
     def get_dof_target_velocity(self, env: Env, dof: int) -> float:
-        """rad/s or m/s."""
+        """Target of a velocity drive, rad/s or m/s."""
         return float(_targets(env, "velocity")[dof])
 
     def set_dof_target_position(self, env: Env, dof: int, target: float) -> bool:
-        """rad or m."""
+        """Set the target of a position drive, rad or m."""
         return _set_target(env, "position", dof, target)
 
     def set_dof_target_velocity(self, env: Env, dof: int, target: float) -> bool:
-        """rad/s or m/s."""
+        """Set the target of a velocity drive, rad/s or m/s."""
         return _set_target(env, "velocity", dof, target)
 
     def apply_dof_effort(self, env: Env, dof: int, effort: float) -> bool:
@@ -104,7 +104,7 @@ class HandleCalls:
         return _set_target(env, "force", dof, effort)
 
     def get_rigid_handle(self, env: Env, actor: str, body: str) -> int:
-        """The number in the environment of a body by the names of its actor and its own; -1 if there is none."""
+        """A body's number in the environment by the names of actor and body; -1 if absent."""
         for number, one in enumerate(env.actors):
             if one.name == actor and body in one.asset.body_names:
                 return one.asset.body_names.index(body) + sum(len(other.bodies) for other in env.actors[:number])
@@ -112,7 +112,7 @@ class HandleCalls:
 
     def get_rigid_name(self, env: Env, body: int) -> str:
         """The name of a body."""
-        actor, own = _body(env, body)
+        actor, own = body_owner(env, body)
         return env.actors[actor].asset.body_names[own]
 
     def set_rigid_transform(self, env: Env, body: int, place: Transform) -> bool:
@@ -128,7 +128,7 @@ class HandleCalls:
         return _set_root(env, body, slice(10, 13), tuple(spin), "set_rigid_angular_velocity")
 
     def set_rigid_body_state_tensor(self, sim: Simulation, states: Given) -> bool:
-        """Put the root of each actor where its first body `[bodies, 13]` is; its other bodies follow by its joints."""
+        """Set each actor's root to its first body's row of `[bodies, 13]`; joints stay."""
         sim.check()
         rows, firsts = rows_of(states, sim.num_bodies, 13), [0] * sim.num_actors
         for env in sim.envs:
@@ -137,24 +137,6 @@ class HandleCalls:
                 firsts[actor.index] = first
         sim.set_roots(rows[firsts], None)
         return True
-
-
-def _body(env: Env, body: int) -> Tuple[int, int]:
-    return _owner(env, body, [len(one.bodies) for one in env.actors], "body")
-
-
-def _owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, int]:
-    """The actor of a body or degree of freedom, and its number there.
-
-    Raises:
-        IndexError: the environment has none of that number.
-
-    """
-    ends = np.cumsum(counts)
-    if not 0 <= number < sum(counts):
-        raise IndexError(f"{what} {number} is not there: this environment has {sum(counts)}, counted from 0")
-    actor = int(np.searchsorted(ends, number, side="right"))
-    return actor, int(number - (ends[actor] - counts[actor]))
 
 
 def _dofs(env: Env) -> Tensor:
@@ -173,14 +155,14 @@ def _targets(env: Env, name: str) -> Tensor:
 
 
 def _set_target(env: Env, name: str, dof: int, value: float) -> bool:
-    _owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+    owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
     if not later(env, _set_target, env, name, dof, value):
         _targets(env, name)[dof] = float(value)
     return True
 
 
 def _set_root(env: Env, body: int, part: slice, values: Tuple[float, ...], call: str) -> bool:
-    number, own = _body(env, body)
+    number, own = body_owner(env, body)
     if own:
         raise UnsupportedError(f"{call} of a body that hangs on another", "set its actor's first body, or its joints")
     if later(env, _set_root, env, body, part, values, call):

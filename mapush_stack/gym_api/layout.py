@@ -189,7 +189,7 @@ class Layout:
             self._write("pair_solref", (rows[:, None, None], numbers[None, :, None], both), springs, scene.NO_BOUNCE)
 
     def _apply_sizes(self, envs: List[Env], rows: Tensor) -> None:
-        """Sizes and places of shapes, where the actors of some copies are larger than those of the compiled model."""
+        """Write the sizes and places of shapes of copies that are scaled."""
         own = [actor.scale for actor in self.actors for _ in actor.shapes]
         size = np.array([[actor.scale for actor in env.actors for _ in actor.shapes] for env in envs]) / own
         if (size == 1.0).all() and "geom_size" not in self._own:
@@ -423,7 +423,7 @@ class Layout:
 
 
 def _times(size: np.ndarray, compiled: np.ndarray) -> np.ndarray:
-    """`compiled` `[shapes, ...]` for each copy `[N, shapes, ...]`."""
+    """Compiled values `[shapes, ...]` times each copy's scale, `[N, shapes, ...]`."""
     values: np.ndarray = size.reshape(*size.shape, *[1] * (compiled.ndim - 1)) * compiled
     return values
 

@@ -1,4 +1,4 @@
-"""Isaac Gym's `rlgpu`, which old programs import and do not call: its names exist and are refused when called."""
+"""Isaac Gym's `rlgpu`: it can be imported, and its names are refused when called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Isaac Gym's structured rows, as NumPy's arrays of states, contacts and properties have them."""
+"""Rows of structured arrays: states, contacts and properties, as Isaac Gym has them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ class IndexRange(Record):
 
 
 class RigidContact(Record):
-    """A place where two bodies touch; bodies are numbers of their environment, -1 is the ground."""
+    """A place where two bodies touch; bodies are numbers of their environment, -1 is the ground.
+
+    `minDist`, `offset0`, `offset1`, `torsionFriction` and `rollingFriction` are 0.
+    """
 
     dtype = np.dtype(
         [

@@ -290,7 +290,7 @@ def springs(rows: Any) -> np.ndarray:
 
 
 def bounce_reference(restitution: np.ndarray, step: float) -> np.ndarray:
-    """Time constants, s, and damping ratios of springs from which a body bounces with these shares of its speed.
+    """Time constants, s, and damping ratios of contacts with these coefficients of restitution.
 
     MuJoCo makes a spring stiffer the less it is damped; one that a time step cannot follow would throw bodies away.
     """

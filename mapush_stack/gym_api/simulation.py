@@ -86,7 +86,7 @@ class Simulation:
         self.envs: List[Env] = []
         self.pieces: List[terrain.Piece] = []
         self.layouts: List[Layout] = []
-        self.num_actors = 0
+        self.num_actors, self.destroyed = 0, False
         self.dirty: Dict[int, None] = {}
         """Environments whose properties were changed since the last step."""
         self.frames, self.started = 0, time.monotonic()
@@ -98,7 +98,7 @@ class Simulation:
         """What the program set before the simulation was prepared: of which environment, the call and the rest."""
 
     def check(self) -> None:
-        """Prepare, if the program has not: Isaac Gym's CPU pipeline gives tensors without `prepare_sim`."""
+        """Prepare, if the program has not; Isaac Gym's CPU pipeline needs no `prepare_sim`."""
         if not self.layouts:
             self.prepare()
 
@@ -106,12 +106,15 @@ class Simulation:
         """Make the models, once; no actor can be added after it.
 
         Raises:
+            RuntimeError: `destroy_sim` was called.
             UnsupportedError: the grounds differ in friction.
             ValueError: there is no environment, or one without actors.
 
         """
         if self.layouts:
             return
+        if self.destroyed:
+            raise RuntimeError("this simulation was destroyed; make another by create_sim")
         if not self.envs or any(not env.actors for env in self.envs):
             raise ValueError("prepare_sim needs at least one environment, and an actor in each")
         pieces = terrain.simplify(self.pieces)

@@ -174,7 +174,7 @@ def _grid(points: np.ndarray, faces: np.ndarray) -> Optional[Grid]:
 
 
 def _sampled(points: np.ndarray, faces: np.ndarray) -> Optional[Grid]:
-    """Heights of a surface of any triangles, such as `pydelatin` leaves of a grid; None if it has walls or layers.
+    """Heights of a surface of triangles on a regular grid; None if it has walls or layers.
 
     They are taken as densely as its nearest points lie, and every `_DENSE`; at most `_MOST_SAMPLES` of them.
     """

@@ -149,7 +149,10 @@ def _number(value: Any) -> Any:
 
 
 def _rounded(value: Any) -> Any:
-    """As Isaac Gym has it, in float32: programs compute sizes from `dt`, and ceil(0.01 / 0.005) is then 3."""
+    """The value rounded to float32, as Isaac Gym has it.
+
+    Programs compute sizes from `dt`: ceil(0.01 / dt) is 3 for a dt of 0.005.
+    """
     return float(np.float32(value)) if type(value) is float else value
 
 

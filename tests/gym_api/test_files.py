@@ -156,6 +156,16 @@ def test_a_body_with_a_mass_and_no_inertia_and_a_geom_with_a_material_that_is_no
     assert world.read(ROOT).isfinite().all() and (world.sim.layouts[0].engine.field("body_inertia")[0, 1:] > 0).all()
 
 
+def test_a_file_with_moments_of_inertia_that_no_body_has(tmp_path):
+    """Isaac Gym's own Kuka hand."""
+    wrong = '<inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0.02" ixz="0" iyz="0"/>'
+    robot = load(World(), one_link(f'<inertial><mass value="1"/>{wrong}</inertial>'), tmp_path)
+    world = World()
+    world.add((robot, (0, 0, 1)))
+    world.prepare().step(0.1)
+    assert world.read(ROOT).isfinite().all()
+
+
 def test_motors_of_an_mjcf_file_can_be_read_and_its_tendons_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(support, "_used", [])
     text = (

@@ -77,6 +77,26 @@ def test_a_body_is_moved_by_its_number_and_shapes_are_found_by_body(world, tmp_p
     assert ranges[calf].count == 2 and ranges[calf].start == sum(one.count for one in ranges[:calf])
 
 
+def test_what_a_search_did_not_find_is_no_actor_and_no_body(world):
+    world.prepare()
+    nobody = gym.find_actor_handle(world.envs[0], "nobody")
+    with pytest.raises(IndexError, match="actor -1 is not there: this environment has 2, counted from 0"):
+        gym.set_actor_rigid_shape_properties(world.envs[0], nobody, [])
+    for call in (gym.apply_body_forces, gym.get_rigid_transform):
+        for number in (-1, 3):
+            with pytest.raises(IndexError, match=f"body {number} is not there: this environment has 3"):
+                call(world.envs[1], number, *([gymapi.Vec3(1, 0, 0)] if call == gym.apply_body_forces else []))
+
+
+def test_a_simulation_that_was_destroyed_does_not_go_on(world):
+    states = world.prepare().read(ROOT)
+    gym.destroy_sim(world.sim)
+    assert states[0, 2] == pytest.approx(0.2)
+    for use in (gym.simulate, gym.refresh_actor_root_state_tensor, gym.prepare_sim):
+        with pytest.raises(RuntimeError, match="was destroyed; make another by create_sim"):
+            use(world.sim)
+
+
 def test_states_can_be_read_while_environments_are_created(world):
     """As NVIDIA's examples do, which take a hand's place as a goal and keep the first states for a reset."""
     env = world.envs[1]
