@@ -147,7 +147,7 @@ def test_check_lists_what_is_refused_and_what_is_ignored(tmp_path):
         tmp_path,
         """
         import gym
-        from isaacgym import gymapi as api, gymutil
+        from isaacgym import gymapi as api, gymutil, rlgpu, no_such_module
         from isaacgym.torch_utils import quat_mul, no_such_name
         class physx:
             num_position_iterations = 4
@@ -170,6 +170,7 @@ def test_check_lists_what_is_refused_and_what_is_ignored(tmp_path):
     path = program(tmp_path, "import isaacgym\nfrom task.base import Task\n", "train.py")
     base = tmp_path / "task" / "base.py"
     expected = [
+        f"{base}:3: isaacgym.no_such_module is not supported",
         f"{base}:4: torch_utils.no_such_name is not supported",
         f"{base}:12: gym.get_camera_images_of_the_moon is not supported",
         f"{base}:17: AssetOptions.no_such_field is not supported",
@@ -182,7 +183,7 @@ def test_check_lists_what_is_refused_and_what_is_ignored(tmp_path):
         out, _ = runner.mapush("gym", "check", asked, code=1)
         lines = out.splitlines()
         assert sorted(lines[:-1]) == sorted(expected)
-        assert lines[-1] == "2 files read: 4 uses refused, 3 settings and calls without effect"
+        assert lines[-1] == "2 files read: 5 uses refused, 3 settings and calls without effect"
     good = program(tmp_path, "from isaacgym import gymapi\ngymapi.acquire_gym().simulate(None)\n", "good.py")
     assert runner.mapush("gym", "check", good)[0].startswith("1 files read: 0 uses refused")
 
@@ -193,11 +194,11 @@ def test_check_says_what_to_do_instead_and_leaves_a_configuration_alone(tmp_path
         from isaacgym.gymutil import check_buckets
         def play(gym, env_cfg):
             env_cfg.sim.max_gpu_contact_pairs = 2**10
-            gym.get_camera_image_gpu_tensor(None, None, 0, 0)
+            gym.create_force_sensor(None, 0)
     """
     path = program(tmp_path, text)
     lines = runner.mapush("gym", "check", path, code=1)[0].splitlines()[:-1]
-    names = ("gymutil.check_buckets", "gym.get_camera_image_gpu_tensor")
+    names = ("gymutil.check_buckets", "gym.create_force_sensor")
     assert lines == [f"{path}:{at}: {name} is not supported: {INSTEAD[name]}" for at, name in zip((3, 6), names)]
 
 

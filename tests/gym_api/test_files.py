@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mapush_stack.gym_api import gymutil, support
+from mapush_stack.gym_api import gymutil, rlgpu, support
 from tests.gym_api.scenes import ROOT, World, box, gym, gymapi, load, options, pendulum, quadruped
 
 CUBE = """v -1 -1 -1\nv -1 -1 1\nv -1 1 -1\nv -1 1 1\nv 1 -1 -1\nv 1 -1 1\nv 1 1 -1\nv 1 1 1
@@ -111,6 +111,7 @@ def test_an_mjcf_file_with_a_ball_joint_or_a_mistake(tmp_path):
         lambda sim: gym.create_rigid_body_attractor(None, None),
         lambda sim: gymapi.AttractorProperties(),
         lambda sim: gymutil.check_buckets(gym, [], {}),
+        lambda sim: rlgpu.VecTaskGPU(None),
         lambda sim: {"tendons": gym.set_actor_tendon_properties}["tendons"](None, 0, []),
         lambda sim: gym.create_sim(0, -1, gymapi.SIM_FLEX, gymapi.SimParams()),
     ],
@@ -119,7 +120,7 @@ def test_what_is_not_there_is_refused_by_name_with_the_line_that_asks(call):
     sim = World().sim
     with pytest.raises(
         NotImplementedError,
-        match=r"^(gym|SIM_FLEX).*is not supported.*test_files.py:\d+\)$",
+        match=r"^(gym|rlgpu|SIM_FLEX).*is not supported.*test_files.py:\d+\)$",
     ):
         call(sim)
 

@@ -179,12 +179,15 @@ def test_actors_of_several_sizes_are_as_large_and_as_heavy_as_their_size_says(tm
 
 
 def test_balls_of_many_sizes_are_one_model():
-    world = World(ground=1.0)
+    world = World(ground=None)
     ball, sizes = gym.create_sphere(world.sim, 0.1, options(density=1000.0)), np.linspace(0.5, 2.0, 16)
+    table = box(world, 1.0, fix_base_link=True)
     for size in sizes:
-        gym.set_actor_scale(world.add((ball, (0, 0, 0.5))), 0, size)
+        env = world.add((ball, (0, 0, 0.62 * size)), (table, (0, 0, 0)))
+        for actor in range(2):
+            gym.set_actor_scale(env, actor, size)
     world.prepare().step(2.0)
     assert len(world.sim.layouts) == 1
-    np.testing.assert_allclose(world.read(ROOT)[:, 2], 0.1 * sizes, atol=2e-3)
+    np.testing.assert_allclose(world.read(ROOT)[::2, 2], 0.6 * sizes, atol=2e-3)
     with pytest.raises(ValueError, match="-1 is no size"):
         gym.set_actor_scale(World().add((ball, (0, 0, 0))), 0, -1)
