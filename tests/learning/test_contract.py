@@ -207,5 +207,5 @@ def test_the_neutral_learner_is_the_plainest():
     assert plain["lr_schedule"] == "constant" and plain["target_kl"] is None and plain["value_clip"] is None
     rest: Tuple[str, ...] = ("gamma", "gae_lambda", "clip", "epochs", "critic", "actor_lr", "value_norm_beta")
     changes = ("learner.critic.hidden=[128,128]", "learner.critic.fast_tanh=false")
-    default = small_config(*changes, object_name="tblock").learner.model_dump()  # the cuboid has rates of its own
+    default = small_config(*changes, object_name="cuboid-12kg").learner.model_dump()  # lighter ones have other rates
     assert [plain[name] for name in rest] == [default[name] for name in rest]

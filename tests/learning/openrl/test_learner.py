@@ -50,7 +50,7 @@ def test_preset_paper_is_upstreams_training():
 
 
 def test_the_part_says_the_default_preset_in_openrls_terms():
-    default, openrl = told(), configuration.load("default", "tblock").learner
+    default, openrl = told(), configuration.load("default", "cuboid-12kg").learner  # the lighter have other rates
     assert default["gamma"] == openrl.gamma and default["lr"] == openrl.actor_lr
     assert default["num_mini_batch"] == openrl.actor_minibatches and default["use_linear_lr_decay"]
 
