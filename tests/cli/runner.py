@@ -27,9 +27,13 @@ def start(*arguments, cwd=None, **options):
     return STARTED[-1]
 
 
+_PLAIN = environment()
+"""As it is before any test changes it."""
+
+
 @functools.lru_cache(maxsize=None)
 def _server():
-    return ForkServer(environment())
+    return ForkServer(_PLAIN)
 
 
 def mapush(*arguments, cwd=None, code=0, **variables):
