@@ -22,8 +22,8 @@ def environment():
 def start(*arguments, cwd=None, **options):
     """`mapush ARGUMENTS` as a running process."""
     command = [sys.executable, "-m", "mapush_stack", *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    STARTED.append(subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes))
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment(), **options}
+    STARTED.append(subprocess.Popen(command, cwd=cwd, text=True, **options))
     return STARTED[-1]
 
 
@@ -43,7 +43,7 @@ def mapush(*arguments, cwd=None, code=0, **variables):
     """
     now, server = {**environment(), **variables}, _server()
     if any(now.get(name) != server.environment.get(name) for name in _AT_START):
-        process = start(*arguments, cwd=cwd)
+        process = start(*arguments, cwd=cwd, env=now)
         out, err = process.communicate(timeout=240)
         returned = process.returncode
     else:
