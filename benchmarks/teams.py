@@ -57,7 +57,7 @@ HEAVIEST = ["--object", "cuboid-48kg", APART, "task.episode_seconds=40", "task.c
 HEAVIEST += ["task.separation_distance=0.3", "--team"]
 """With commands of 0.5 m/s four planar robots push with 170 N, and the floor resists with 142 to 164 N. At the usual
 distance of 0.5 m the reward keeps four robots from pushing side by side."""
-HEAVY = ["--preset", "heavy", "sim.num_envs=4096", "learner.epochs=5", "learner.critic_epochs=5"]
+HEAVY = ["--preset", "heavy", "sim.num_envs=4096"]
 LONG = ["learner.gamma=0.995", "learner.epochs=5", "learner.critic_epochs=5"]
 FROM_4 = ["--preset", "default", "--pretrained", "cuboid-go1", "--robot", "go1", *LONG]
 LEGS_32 = [*FROM_4, "--object", "cuboid-32kg", "task.episode_seconds=40"]

@@ -183,7 +183,7 @@ def ready(env: Env) -> Env:
     return drafted
 
 
-def owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, int]:
+def _owner(number: int, counts: List[int], what: str) -> Tuple[int, int]:
     """The actor of a body or degree of freedom of an environment, and its number there.
 
     Raises:
@@ -199,7 +199,12 @@ def owner(env: Env, number: int, counts: List[int], what: str) -> Tuple[int, int
 
 def body_owner(env: Env, body: int) -> Tuple[int, int]:
     """The actor of a body, and its number there."""
-    return owner(env, body, [len(one.bodies) for one in env.actors], "body")
+    return _owner(body, [len(one.bodies) for one in env.actors], "body")
+
+
+def dof_owner(env: Env, dof: int) -> Tuple[int, int]:
+    """The actor of a degree of freedom, and its number there."""
+    return _owner(dof, [len(one.dofs) for one in env.actors], "degree of freedom")
 
 
 def _row(env: Env, body: int) -> np.ndarray:

@@ -156,6 +156,10 @@ class Asset:
             made.key = self.key if plain else (self.key, scale)
         return self._sizes[scale]
 
+    def bodies_of_shapes(self) -> List[int]:
+        """The body of each shape."""
+        return [number for number, link in enumerate(self.links) for _ in link.shapes]
+
     def whole(self) -> Tuple[float, np.ndarray]:
         """Mass of all bodies, kg, and moments of inertia about the root's axes, kg m^2, with all joints at zero."""
         places: List[Pose] = []

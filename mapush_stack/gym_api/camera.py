@@ -138,8 +138,7 @@ def _paint(layout: Layout, env: Env) -> None:
     """Give the model, which all copies share, the colours of this environment."""
     model = layout.engine.model
     for number, (actor, names) in enumerate(zip(env.actors, layout.scene.geoms)):
-        bodies = [body for body, link in enumerate(actor.asset.links) for _ in link.shapes]
-        for body, name in zip(bodies, names):
+        for body, name in zip(actor.asset.bodies_of_shapes(), names):
             colour = actor.colours.get(body, _COLOURS[number % len(_COLOURS)])
             model.geom_rgba[model.geom(name).id] = [*colour, 1.0]
 
@@ -148,8 +147,7 @@ def _numbers(layout: Layout, env: Env) -> np.ndarray:
     """What the program numbered each shape of the model, `[geoms + 1]`; the last is nothing."""
     found = np.zeros(int(layout.engine.model.ngeom) + 1, dtype=np.int32)
     for actor, names in zip(env.actors, layout.scene.geoms):
-        bodies = [body for body, link in enumerate(actor.asset.links) for _ in link.shapes]
-        for body, name in zip(bodies, names):
+        for body, name in zip(actor.asset.bodies_of_shapes(), names):
             found[layout.engine.model.geom(name).id] = actor.numbers.get(body, actor.number)
     return found
 

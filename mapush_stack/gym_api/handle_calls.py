@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, List, Tuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..sim.rotation import rotate_by_quaternion
 from .actor import Env
-from .actor_calls import body_owner, later, owner, ready
+from .actor_calls import body_owner, dof_owner, later, ready
 from .asset import Asset
 from .rows import DofFrame, IndexRange
 from .simulation import Given, Simulation, rows_of
@@ -63,15 +62,15 @@ class HandleCalls:
 
     def get_dof_position(self, env: Env, dof: int) -> float:
         """Position of a degree of freedom, rad or m."""
-        return float(_dofs(env)[dof, 0])
+        return float(_dof(env, dof)[0])
 
     def get_dof_velocity(self, env: Env, dof: int) -> float:
         """Speed of a degree of freedom, rad/s or m/s."""
-        return float(_dofs(env)[dof, 1])
+        return float(_dof(env, dof)[1])
 
     def get_dof_frame(self, env: Env, dof: int) -> DofFrame:
         """Where a joint is in the environment, and its axis there."""
-        actor, own = owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+        actor, own = dof_owner(env, dof)
         links = env.actors[actor].asset.links
         link = next(n for n in range(len(links)) if sum(len(one.joints) for one in links[: n + 1]) > own)
         joint = env.actors[actor].asset.joints[own]
@@ -85,11 +84,11 @@ class HandleCalls:
 
     def get_dof_target_position(self, env: Env, dof: int) -> float:
         """Target of a position drive, rad or m."""
-        return float(_targets(env, "position")[dof])
+        return float(_target(env, "position", dof))
 
     def get_dof_target_velocity(self, env: Env, dof: int) -> float:
         """Target of a velocity drive, rad/s or m/s."""
-        return float(_targets(env, "velocity")[dof])
+        return float(_target(env, "velocity", dof))
 
     def set_dof_target_position(self, env: Env, dof: int, target: float) -> bool:
         """Set the target of a position drive, rad or m."""
@@ -130,34 +129,31 @@ class HandleCalls:
     def set_rigid_body_state_tensor(self, sim: Simulation, states: Given) -> bool:
         """Set each actor's root to its first body's row of `[bodies, 13]`; joints stay."""
         sim.check()
-        rows, firsts = rows_of(states, sim.num_bodies, 13), [0] * sim.num_actors
-        for env in sim.envs:
-            ends = np.cumsum([sim.first_body[env.index], *(len(actor.bodies) for actor in env.actors)])
-            for actor, first in zip(env.actors, ends.tolist()):
-                firsts[actor.index] = first
-        sim.set_roots(rows[firsts], None)
+        sim.set_roots(rows_of(states, sim.num_bodies, 13)[sim.root_bodies], None)
         return True
 
 
-def _dofs(env: Env) -> Tensor:
+def _dof(env: Env, dof: int) -> Tensor:
+    """Position and speed of a degree of freedom."""
+    dof_owner(env, dof)
     env = ready(env)
     env.sim.refresh("dofs")
-    first: int = env.sim.first_dof[env.index]
-    rows: Tensor = env.sim.handles["dofs"].tensor[first : first + sum(len(one.dofs) for one in env.actors)]
-    return rows
+    row: Tensor = env.sim.handles["dofs"].tensor[env.sim.first_dof[env.index] + dof]
+    return row
 
 
-def _targets(env: Env, name: str) -> Tensor:
+def _target(env: Env, name: str, dof: int) -> Tensor:
+    """`force`, `position` or `velocity` that a degree of freedom is to have, live."""
+    dof_owner(env, dof)
     env = ready(env)
-    first: int = env.sim.first_dof[env.index]
-    values: Tensor = getattr(env.sim, name)[first : first + sum(len(one.dofs) for one in env.actors)]
-    return values
+    values: Tensor = getattr(env.sim, name)
+    return values[env.sim.first_dof[env.index] + dof]
 
 
 def _set_target(env: Env, name: str, dof: int, value: float) -> bool:
-    owner(env, dof, [len(one.dofs) for one in env.actors], "degree of freedom")
+    dof_owner(env, dof)
     if not later(env, _set_target, env, name, dof, value):
-        _targets(env, name)[dof] = float(value)
+        _target(env, name, dof).fill_(float(value))
     return True
 
 

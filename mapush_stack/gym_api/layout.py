@@ -261,9 +261,9 @@ class Layout:
         for address, slot in zip(self.slots.qvel.cpu().numpy(), self.slots.free.tolist()):
             options, assets = self.actors[slot].asset.options, [env.actors[slot].asset for env in envs]
             share = np.repeat([float(options.linear_damping), float(options.angular_damping)], 3)
-            wholes = {id(asset): asset.whole() for asset in {id(one): one for one in assets}.values()}
+            wholes = {asset: asset.whole() for asset in set(assets)}
             for row, (env, asset) in enumerate(zip(envs, assets)):
-                mass, spin = wholes[id(asset)]
+                mass, spin = wholes[asset]
                 heavier = sum(body.mass for body in env.actors[slot].bodies) / mass
                 values[row, address] = heavier * share * np.concatenate((np.full(3, mass), spin))
         self._write("dof_damping", (rows,), values, self.engine.model.dof_damping)

@@ -212,7 +212,7 @@ def _add_pairs(scene: Scene, env: Env) -> None:
     places = [
         (number, index, body)
         for number, actor in enumerate(env.actors)
-        for index, body in enumerate(_bodies_of_shapes(actor))
+        for index, body in enumerate(actor.asset.bodies_of_shapes())
     ]
     for first, (a, i, body) in enumerate(places):
         for b, j, other in places[first + 1 :]:
@@ -224,9 +224,7 @@ def _add_pairs(scene: Scene, env: Env) -> None:
                 continue
             if _still(one, body) and _still(two, other):
                 continue
-            name = f"p{len(scene.pairs)}"
-            scene.spec.add_pair(name=name, geomname1=scene.geoms[a][i], geomname2=scene.geoms[b][j], condim=3)
-            scene.pairs[name] = (a, i, b, j)
+            _add_pair(scene, scene.geoms[a][i], scene.geoms[b][j], (a, i, b, j))
 
 
 def _list_ground(scene: Scene, env: Env, planes: int) -> None:
@@ -234,16 +232,15 @@ def _list_ground(scene: Scene, env: Env, planes: int) -> None:
     for geom in scene.spec.geoms:
         geom.contype = geom.conaffinity = 0
     for number, actor in enumerate(env.actors):
-        for index, body in enumerate(_bodies_of_shapes(actor)):
+        for index, body in enumerate(actor.asset.bodies_of_shapes()):
             for plane in range(0 if _still(actor, body) else planes):
-                name = f"p{len(scene.pairs)}"
-                one, two = f"ground{plane}", scene.geoms[number][index]
-                scene.spec.add_pair(name=name, geomname1=one, geomname2=two, condim=3)
-                scene.pairs[name] = (number, index, -1, 0)
+                _add_pair(scene, f"ground{plane}", scene.geoms[number][index], (number, index, -1, 0))
 
 
-def _bodies_of_shapes(actor: Actor) -> List[int]:
-    return [number for number, link in enumerate(actor.asset.links) for _ in link.shapes]
+def _add_pair(scene: Scene, one: str, two: str, place: Tuple[int, int, int, int]) -> None:
+    name = f"p{len(scene.pairs)}"
+    scene.spec.add_pair(name=name, geomname1=one, geomname2=two, condim=3)
+    scene.pairs[name] = place
 
 
 def _rigid(actor: Actor, body: int) -> int:

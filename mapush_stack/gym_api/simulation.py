@@ -164,6 +164,10 @@ class Simulation:
             torch.tensor([[actor.index for actor in env.actors] for env in layout.envs], device=self.device)
             for layout in self.layouts
         ]
+        self.root_bodies = torch.zeros(self.num_actors, dtype=torch.long, device=self.device)
+        """Each actor's first body."""
+        for layout, bodies_of, actors in zip(self.layouts, self._body_rows, self._actor_rows):
+            self.root_bodies[actors] = bodies_of[:, [layout.first_body(slot) for slot in range(actors.shape[1])]]
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float32, device=self.device)

@@ -14,7 +14,7 @@ from typing_extensions import Annotated
 
 from ..registry import Registry
 from ..settings import FolderName, Settings, name_in
-from ..task.config import ObjectTask
+from ..task.config import ObjectTask, polygon_area
 
 if TYPE_CHECKING:  # importing it takes torch
     from .robots.base import RobotSettings
@@ -72,13 +72,13 @@ class PartConfig(Settings):
     def _solid(self) -> Tuple[float, float, float]:
         """The part's inertia about its own axes if it is a solid of even density, kg m^2."""
         if self.shape == "box":
-            x, y = self.size[0] ** 2 / 12, self.size[1] ** 2 / 12
+            x, y = self.size[0] ** 2, self.size[1] ** 2
         elif self.shape == "cylinder":
-            x = y = self.size[0] ** 2 / 4
+            x = y = 3 * self.size[0] * self.size[0]
         else:
-            x, y = spread(self.vertices)
-        z = self.size[-1] ** 2 / 12
-        return self.mass * (y + z), self.mass * (x + z), self.mass * (x + y)
+            x, y = (12 * variance for variance in spread(self.vertices))
+        z = self.size[-1] ** 2
+        return self.mass * (y + z) / 12, self.mass * (x + z) / 12, self.mass * (x + y) / 12
 
     def scaled(self, factor: float) -> PartConfig:
         """The part with so many times its mass and inertia."""
@@ -105,7 +105,7 @@ _NEAR_ENOUGH = 0.25
 def spread(vertices: Sequence[Tuple[float, float]]) -> Tuple[float, float]:
     """Variances of x and of y over the area of a polygon, m^2."""
     pairs = [(a, b, a[0] * b[1] - a[1] * b[0]) for a, b in zip(vertices, [*vertices[1:], vertices[0]])]
-    area = sum(cross for _, _, cross in pairs) / 2
+    area = polygon_area(vertices)
 
     def variance(axis: int) -> float:
         mean = sum((a[axis] + b[axis]) * cross for a, b, cross in pairs) / (6 * area)

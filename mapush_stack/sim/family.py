@@ -52,17 +52,13 @@ class Shapes(NamedTuple):
             last = part == self.half.shape[1] - 1
             (x, y), (a, b, c) = self.place[index, part].tolist(), half.tolist()
             height = 2 * (b if last else c)
-            mass = mass or 1e-6
-            spread = (3 * a * a, 3 * a * a) if last else (4 * a * a, 4 * b * b)
-            across = [mass * (square + height**2) / 12 for square in (spread[1], spread[0])]
             found.append(
                 PartConfig(
                     shape="cylinder" if last else "box",
                     size=(a, height) if last else (2 * a, 2 * b, height),
                     position=(x, y, 0.0),
                     yaw=math.degrees(yaw),
-                    mass=mass,
-                    inertia=(across[0], across[1], mass * sum(spread) / 12),
+                    mass=mass or 1e-6,
                 )
             )
         return found

@@ -49,7 +49,7 @@ def as_before(config: ExperimentConfig, run: RunDirectory, saved: Checkpoint) ->
     sim, prefix = config.sim, f"{ENV}simulator."
     try:
         if sim.backend == "auto":
-            name = name_of({name[len(prefix) :] for name in saved.training if name.startswith(prefix)})
+            name = name_of({key[len(prefix) :] for key in saved.training if key.startswith(prefix)})
             device = "cpu" if name == "mujoco" else run.device()
             if device:
                 device = sim.device if device in sim.device else device  # cuda:1 is one

@@ -47,6 +47,9 @@ def test_one_joint_is_read_and_driven_by_its_number(world):
     np.testing.assert_allclose(frame.origin + frame.axis * 0.5, (0, 0.5, 1), atol=1e-6)
     with pytest.raises(IndexError, match="degree of freedom 1 is not there: this environment has 1"):
         gym.set_dof_target_position(env, 1, 0.0)
+    for read in (gym.get_dof_position, gym.get_dof_velocity, gym.get_dof_target_position, gym.get_dof_target_velocity):
+        with pytest.raises(IndexError, match="degree of freedom -1 is not there"):
+            read(env, -1)
     asset = gym.get_actor_asset(env, 1)
     assert gym.get_dof_type_string(gym.get_asset_dof_type(asset, 0)) == "Rotation"
 
