@@ -13,7 +13,7 @@ with parts_of_mujoco_warp():
 NORMAL, TANGENT, ARM, OTHER_ARM, MISS, SEARCH, FRICTION, STIFFNESS, PLUS, MINUS = 0, 3, 6, 9, 12, 15, 18, 19, 20, 21
 """Rows of a contact in the table of contacts; those of three coordinates begin there."""
 WIDTH = 22
-"""Rows of one contact."""
+"""How many there are."""
 
 
 Pair = wp.types.matrix(shape=(2, 3), dtype=wp.float32)
@@ -57,7 +57,7 @@ class Scene:
     masses: wp.array[float]
     inertias: wp.array[wp.mat33]
     centres: wp.array[wp.vec3]
-    table: wp.array2d[float]
+    table: wp.array3d[float]
     room: int
     full: wp.array[int]
     obstacle_round: wp.array[bool]
@@ -79,16 +79,23 @@ class Body:
 
 
 @wp.func
-def load3(scene: Scene, row: int, world: int) -> wp.vec3:
-    """Three rows of a world."""
-    return wp.vec3(scene.table[row, world], scene.table[row + 1, world], scene.table[row + 2, world])
+def load3(scene: Scene, contact: int, row: int, world: int) -> wp.vec3:
+    """Three rows of a contact."""
+    table = scene.table
+    return wp.vec3(table[contact, row, world], table[contact, row + 1, world], table[contact, row + 2, world])
 
 
 @wp.func
-def store3(scene: Scene, row: int, world: int, value: wp.vec3):
-    """Write three rows of a world."""
+def store3(scene: Scene, contact: int, row: int, world: int, value: wp.vec3):
+    """Write three rows of a contact."""
     for k in range(3):
-        scene.table[row + k, world] = value[k]
+        scene.table[contact, row + k, world] = value[k]
+
+
+@wp.func
+def add3(scene: Scene, contact: int, row: int, world: int, value: wp.vec3):
+    """Add to three rows of a contact."""
+    store3(scene, contact, row, world, load3(scene, contact, row, world) + value)
 
 
 @wp.func
@@ -116,16 +123,15 @@ def add_contact(
     velocity = one.speed + wp.cross(one.spin, arm) - two.speed - wp.cross(two.spin, other)
     miss = scene.damping * wp.vec3(wp.dot(normal, velocity), wp.dot(first, velocity), wp.dot(second, velocity))
     miss[0] = miss[0] + scene.stiffness * impedance * dist
-    row = count * WIDTH
-    store3(scene, row + NORMAL, world, normal)
-    store3(scene, row + TANGENT, world, first)
-    store3(scene, row + ARM, world, arm)
-    store3(scene, row + OTHER_ARM, world, other)
-    store3(scene, row + MISS, world, miss)
-    scene.table[row + FRICTION, world] = friction
-    scene.table[row + STIFFNESS, world] = 1.0 / wp.max(compliance, 1.0e-15)
-    scene.table[row + PLUS, world] = float(plus)
-    scene.table[row + MINUS, world] = float(minus)
+    store3(scene, count, NORMAL, world, normal)
+    store3(scene, count, TANGENT, world, first)
+    store3(scene, count, ARM, world, arm)
+    store3(scene, count, OTHER_ARM, world, other)
+    store3(scene, count, MISS, world, miss)
+    scene.table[count, FRICTION, world] = friction
+    scene.table[count, STIFFNESS, world] = 1.0 / wp.max(compliance, 1.0e-15)
+    scene.table[count, PLUS, world] = float(plus)
+    scene.table[count, MINUS, world] = float(minus)
     return count + 1
 
 

@@ -87,7 +87,7 @@ class PlanarEngine(Engine):
         room = 4 * parts + 2 * parts * robots + robots * (robots - 1)
         room = max(room, contacts) if standing else room
         own = "body_mass" in fields
-        self._kernel, self._types = stepper(robots, own, bool(standing)), types(robots)[2:]
+        self._kernel, self._types = stepper(robots, own, bool(standing)), types(robots)[1:]
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(shape, device=device)
@@ -99,7 +99,9 @@ class PlanarEngine(Engine):
         }
         self._friction, self._control = zeros(num_envs, 3), zeros(num_envs, self.model.nu)
         # The threads of a GPU read one row of neighbouring worlds at a time, a thread of a CPU all rows of one world.
-        self._table = zeros(WIDTH * room, num_envs) if device.type == "cuda" else zeros(num_envs, WIDTH * room).t()
+        self._table = zeros(room, WIDTH, num_envs)
+        if device.type == "cpu":
+            self._table = zeros(num_envs, room, WIDTH).permute(1, 2, 0)
         self._full = zeros(num_envs).int()
         self._overflows = zeros().long()
         self._around = _Obstacles(*(zeros(num_envs, len(standing), 2) for _ in _Obstacles._fields))

@@ -7,8 +7,8 @@ import warp as wp
 
 from . import planar_contacts as contacts
 from . import planar_obstacles as obstacles
-from .planar_contacts import WIDTH, Body, Scene, load3
-from .planar_solver import axes, metric, solver, types
+from .planar_contacts import Body, Scene, load3
+from .planar_solver import pull, solver, types
 
 
 @wp.func
@@ -42,12 +42,10 @@ def add_work(scene: Scene, world: int, count: int, before: Body, after: Body, ti
     The object was at `before`, where the contacts were found, and is at `after`.
     """
     for contact in range(count):
-        row = contact * WIDTH
-        robot = int(scene.table[row + contacts.MINUS, world])
-        if robot >= 0 and scene.table[row + contacts.PLUS, world] < 0.0:
-            miss = load3(scene, row + contacts.MISS, world)
-            force = -(wp.transpose(axes(scene, row, world)) * (metric(scene, row, world, miss) * miss))
-            arm = before.centre + load3(scene, row + contacts.ARM, world) - after.centre
+        robot = int(scene.table[contact, contacts.MINUS, world])
+        if robot >= 0 and scene.table[contact, contacts.PLUS, world] < 0.0:
+            force = -pull(scene, contact, world)
+            arm = before.centre + load3(scene, contact, contacts.ARM, world) - after.centre
             work[time, world, robot] += scene.dt * wp.dot(force, after.speed + wp.cross(after.spin, arm))
 
 
@@ -57,7 +55,7 @@ def stepper(robots: int, own: bool = False, around: bool = False) -> Any:
 
     `own`: with objects of their own; `around`: with obstacles.
     """
-    _, _, pose_type, vector_type = types(robots)
+    _, pose_type, vector_type = types(robots)
     solve = solver(robots)
 
     @wp.func
@@ -161,7 +159,9 @@ def stepper(robots: int, own: bool = False, around: bool = False) -> Any:
             pose[7 + k] += scene.dt * motion[6 + k]
         return pose
 
-    @wp.kernel(enable_backward=False, module="unique")
+    # Fast arithmetic leaves out the code for numbers at the edges of single precision: what remains fits into the
+    # instruction cache of a GPU, which makes it four times as fast. On a CPU it changes nothing.
+    @wp.kernel(enable_backward=False, module="unique", module_options={"fast_math": True})
     def step(
         scene: Scene,
         first: int,

@@ -10,33 +10,70 @@ from typing import Any, Tuple
 import warp as wp
 
 from . import planar_contacts as contacts
-from .planar_contacts import WIDTH, Scene, load3, store3
+from .planar_contacts import Scene, add3, load3, store3
 
 LINE_STEPS = 12
 """Newton steps of the search along a line; the cost is quadratic in pieces, so that two or three are enough."""
 
 
 @wp.func
-def metric(scene: Scene, row: int, world: int, miss: wp.vec3) -> wp.mat33:
+def pyramid(friction: float, value: wp.vec3) -> wp.vec4:
+    """The four rows of a contact's pyramid: the normal with either sign of `friction` times each tangent."""
+    one, two = friction * value[1], friction * value[2]
+    return wp.vec4(value[0] + one, value[0] - one, value[0] + two, value[0] - two)
+
+
+@wp.func
+def spring(scene: Scene, contact: int, world: int) -> Tuple[float, float]:
+    """Friction and stiffness of a contact."""
+    return scene.table[contact, contacts.FRICTION, world], scene.table[contact, contacts.STIFFNESS, world]
+
+
+@wp.func
+def ends(scene: Scene, contact: int, world: int) -> Tuple[int, int, wp.vec3, wp.vec3]:
+    """The bodies of a contact, see `add_contact`, and where it is, from the centre of mass of each."""
+    plus, minus = int(scene.table[contact, contacts.PLUS, world]), int(scene.table[contact, contacts.MINUS, world])
+    return plus, minus, load3(scene, contact, contacts.ARM, world), load3(scene, contact, contacts.OTHER_ARM, world)
+
+
+@wp.func
+def metric(scene: Scene, contact: int, world: int, miss: wp.vec3) -> wp.mat33:
     """The rows of a contact's pyramid that push, as one quadratic form of its normal and two tangents.
 
     `miss` is by how much the contact's acceleration is above the wanted one, in the same axes.
     """
-    friction, stiffness = scene.table[row + contacts.FRICTION, world], scene.table[row + contacts.STIFFNESS, world]
-    one, two = friction * miss[1], friction * miss[2]
-    a = wp.where(miss[0] + one < 0.0, stiffness, 0.0)
-    b = wp.where(miss[0] - one < 0.0, stiffness, 0.0)
-    c = wp.where(miss[0] + two < 0.0, stiffness, 0.0)
-    d = wp.where(miss[0] - two < 0.0, stiffness, 0.0)
+    friction, stiffness = spring(scene, contact, world)
+    short = pyramid(friction, miss)
+    a, b = wp.where(short[0] < 0.0, stiffness, 0.0), wp.where(short[1] < 0.0, stiffness, 0.0)
+    c, d = wp.where(short[2] < 0.0, stiffness, 0.0), wp.where(short[3] < 0.0, stiffness, 0.0)
     first, second, slip = friction * (a - b), friction * (c - d), friction * friction
     return wp.mat33(a + b + c + d, first, second, first, slip * (a + b), 0.0, second, 0.0, slip * (c + d))
 
 
 @wp.func
-def axes(scene: Scene, row: int, world: int) -> wp.mat33:
+def axes(scene: Scene, contact: int, world: int) -> wp.mat33:
     """Normal, first and second tangent of a contact, as rows."""
-    normal, tangent = load3(scene, row + contacts.NORMAL, world), load3(scene, row + contacts.TANGENT, world)
+    normal, tangent = load3(scene, contact, contacts.NORMAL, world), load3(scene, contact, contacts.TANGENT, world)
     return wp.matrix_from_rows(normal, tangent, wp.cross(normal, tangent))
+
+
+@wp.func
+def pull(scene: Scene, contact: int, world: int) -> wp.vec3:
+    """The force of a contact on its second body, N; the opposite one is on its first body."""
+    miss = load3(scene, contact, contacts.MISS, world)
+    return wp.transpose(axes(scene, contact, world)) * (metric(scene, contact, world, miss) * miss)
+
+
+@wp.func
+def effect(force: wp.vec3, arm: wp.vec3) -> wp.vec3:
+    """What a force that acts at `arm` does to x, y and yaw of a robot: two forces and a torque."""
+    return wp.vec3(force[0], force[1], arm[0] * force[1] - arm[1] * force[0])
+
+
+@wp.func
+def column(matrix: wp.mat33, j: int) -> wp.vec3:
+    """A column of a matrix."""
+    return wp.vec3(matrix[0, j], matrix[1, j], matrix[2, j])
 
 
 @wp.func
@@ -47,12 +84,13 @@ def slope(scene: Scene, world: int, count: int, at: float, linear: float, square
     """
     first, second = linear + at * square, square
     for contact in range(count):
-        row = contact * WIDTH
-        along = load3(scene, row + contacts.SEARCH, world)
-        miss = load3(scene, row + contacts.MISS, world) + at * along
-        form = metric(scene, row, world, miss)
-        first += wp.dot(along, form * miss)
-        second += wp.dot(along, form * along)
+        friction, stiffness = spring(scene, contact, world)
+        along = pyramid(friction, load3(scene, contact, contacts.SEARCH, world))
+        short = pyramid(friction, load3(scene, contact, contacts.MISS, world)) + at * along
+        for k in range(4):
+            pulled = wp.where(short[k] < 0.0, stiffness * along[k], 0.0)
+            first += pulled * short[k]
+            second += pulled * along[k]
     return wp.vec2(first, second)
 
 
@@ -60,7 +98,8 @@ def slope(scene: Scene, world: int, count: int, at: float, linear: float, square
 def line_search(scene: Scene, world: int, count: int, start: float, linear: float, square: float) -> float:
     """How far to go along the search direction, where the cost falls by `start` at first: to where it is least."""
     low, high, at = float(0.0), float(-1.0), float(1.0)
-    for _step in range(LINE_STEPS):
+    steps = int(LINE_STEPS)  # a variable, lest Warp unrolls the loop: code that fits the instruction cache is faster
+    for _step in range(steps):
         found = slope(scene, world, count, at, linear, square)
         if wp.abs(found[0]) <= -1.0e-4 * start:
             return at
@@ -74,49 +113,116 @@ def line_search(scene: Scene, world: int, count: int, start: float, linear: floa
     return at
 
 
-@wp.func
-def lever(arm: wp.vec3) -> wp.mat33:
-    """How x, y and yaw of a robot move a point of it that is at `arm`."""
-    return wp.mat33(1.0, 0.0, -arm[1], 0.0, 1.0, arm[0], 0.0, 0.0, 0.0)
-
-
 @lru_cache(maxsize=None)
-def types(robots: int) -> Tuple[Any, Any, Any, Any]:
-    """Warp's types for a number of robots: a Jacobian, a Hessian, a pose and a motion."""
+def types(robots: int) -> Tuple[Any, Any, Any]:
+    """Warp's types for a number of robots: a Hessian, a pose and a motion."""
     size = 6 + 3 * robots
-    matrices = (wp.types.matrix(shape=(rows, size), dtype=wp.float32) for rows in (3, size))
-    return (*matrices, wp.types.vector(length=size + 1, dtype=wp.float32), wp.types.vector(size, wp.float32))
+    pose, motion = wp.types.vector(size + 1, wp.float32), wp.types.vector(size, wp.float32)
+    return wp.types.matrix(shape=(size, size), dtype=wp.float32), pose, motion
 
 
 @lru_cache(maxsize=None)
 def solver(robots: int) -> Any:
     """The Warp function that finds a world's accelerations, for a number of robots."""
-    jacobian_type, matrix_type, _, vector_type = types(robots)
+    matrix_type, _, vector_type = types(robots)
     size = 6 + 3 * robots
 
     @wp.func
-    def jacobian(scene: Scene, row: int, world: int) -> jacobian_type:
-        """How the unknowns move a contact's first body relative to its second, in the contact's axes."""
-        base = axes(scene, row, world)
-        plus, minus = int(scene.table[row + contacts.PLUS, world]), int(scene.table[row + contacts.MINUS, world])
-        arm, other = load3(scene, row + contacts.ARM, world), load3(scene, row + contacts.OTHER_ARM, world)
-        found = jacobian_type(0.0)
+    def at_contact(scene: Scene, contact: int, world: int, motion: vector_type) -> wp.vec3:
+        """How a contact's first body accelerates there relative to its second, in the contact's axes."""
+        plus, minus, arm, other = ends(scene, contact, world)
+        found = wp.vec3()
         if plus < 0:
-            turning = -(base * wp.skew(arm))
-            for i in range(3):
-                for j in range(3):
-                    found[i, j] = base[i, j]
-                    found[i, 3 + j] = turning[i, j]
+            found = wp.vec3(motion[0], motion[1], motion[2])
+            found += wp.cross(wp.vec3(motion[3], motion[4], motion[5]), arm)
         for robot in range(robots):
-            own = wp.mat33(0.0)
+            x, y, yaw = motion[6 + 3 * robot], motion[7 + 3 * robot], motion[8 + 3 * robot]
             if robot == plus:
-                own = base * lever(arm)
+                found += wp.vec3(x - yaw * arm[1], y + yaw * arm[0], 0.0)
             if robot == minus:
-                own = -(base * lever(other))
-            for i in range(3):
+                found -= wp.vec3(x - yaw * other[1], y + yaw * other[0], 0.0)
+        return axes(scene, contact, world) * found
+
+    @wp.func
+    def weighed(scene: Scene, inertia: wp.mat33, motion: vector_type) -> vector_type:
+        """The mass matrix times `motion`; `inertia` is the object's, in the arena frame."""
+        forces = vector_type()
+        torque = inertia * wp.vec3(motion[3], motion[4], motion[5])
+        for i in range(3):
+            forces[i] = scene.mass * motion[i]
+            forces[3 + i] = torque[i]
+            for robot in range(robots):
+                forces[6 + 3 * robot + i] = scene.robot_mass[i] * motion[6 + 3 * robot + i]
+        return forces
+
+    @wp.func
+    def with_pull(start: vector_type, scene: Scene, contact: int, world: int) -> vector_type:
+        """`start`, the cost's gradient, with that of a contact."""
+        gradient, force = vector_type(start), pull(scene, contact, world)
+        plus, minus, arm, other = ends(scene, contact, world)
+        torque, one, two = wp.cross(arm, force), effect(force, arm), effect(force, other)
+        for i in range(3):
+            if plus < 0:
+                gradient[i] += force[i]
+                gradient[3 + i] += torque[i]
+            for robot in range(robots):
+                if robot == plus:
+                    gradient[6 + 3 * robot + i] += one[i]
+                if robot == minus:
+                    gradient[6 + 3 * robot + i] -= two[i]
+        return gradient
+
+    @wp.func
+    def with_contact(start: matrix_type, scene: Scene, contact: int, world: int) -> matrix_type:
+        """`start`, the lower half of the cost's Hessian, with that of a contact.
+
+        `stiff`, `turned` and `driven` have the forces that accelerations of the object, its rotation and a robot call
+        up at the contact, one column an unknown.
+        """
+        hessian, base = matrix_type(start), axes(scene, contact, world)
+        form = metric(scene, contact, world, load3(scene, contact, contacts.MISS, world))
+        plus, minus, arm, other = ends(scene, contact, world)
+        stiff = wp.transpose(base) * (form * base)
+        if plus < 0:
+            turned = wp.matrix_from_rows(wp.cross(arm, stiff[0]), wp.cross(arm, stiff[1]), wp.cross(arm, stiff[2]))
+            for j in range(3):
+                torque = wp.cross(arm, column(turned, j))
+                for i in range(j, 3):
+                    hessian[i, j] += stiff[i, j]
+                    hessian[3 + i, 3 + j] += torque[i]
+                for i in range(3):
+                    hessian[3 + i, j] += turned[j, i]
+        for robot in range(robots):
+            if robot == plus or robot == minus:  # noqa: SIM109, Warp has no `in`
+                lever = wp.where(robot == plus, arm, other)
+                driven = wp.matrix_from_rows(effect(stiff[0], lever), effect(stiff[1], lever), effect(stiff[2], lever))
                 for j in range(3):
-                    found[i, 6 + 3 * robot + j] = own[i, j]
-        return found
+                    force = column(driven, j)
+                    own, torque = effect(force, lever), wp.cross(arm, force)
+                    for i in range(j, 3):
+                        hessian[6 + 3 * robot + i, 6 + 3 * robot + j] += own[i]
+                    if plus < 0:
+                        for i in range(3):
+                            hessian[6 + 3 * robot + j, i] -= force[i]
+                            hessian[6 + 3 * robot + j, 3 + i] -= torque[i]
+                    for two in range(robot):  # `minus` is less than `plus`
+                        if two == minus and robot == plus:
+                            beside = effect(force, other)
+                            for i in range(3):
+                                hessian[6 + 3 * robot + j, 6 + 3 * two + i] -= beside[i]
+        return hessian
+
+    @wp.func
+    def masses(scene: Scene, inertia: wp.mat33) -> matrix_type:
+        """The lower half of the mass matrix."""
+        matrix = matrix_type(0.0)
+        for i in range(3):
+            matrix[i, i] = scene.mass
+            for j in range(i + 1):
+                matrix[3 + i, 3 + j] = inertia[i, j]
+            for robot in range(robots):
+                matrix[6 + 3 * robot + i, 6 + 3 * robot + i] = scene.robot_mass[i]
+        return matrix
 
     @wp.func
     def descent(matrix: matrix_type, gradient: vector_type) -> vector_type:
@@ -146,90 +252,34 @@ def solver(robots: int) -> Any:
         return found
 
     @wp.func
-    def masses(scene: Scene, turn: wp.mat33) -> matrix_type:
-        """The mass matrix."""
-        matrix = matrix_type(0.0)
-        inertia = turn * scene.inertia * wp.transpose(turn)
-        for i in range(3):
-            matrix[i, i] = scene.mass
-            for j in range(3):
-                matrix[3 + i, 3 + j] = inertia[i, j]
-            for robot in range(robots):
-                matrix[6 + 3 * robot + i, 6 + 3 * robot + i] = scene.robot_mass[i]
-        return matrix
-
-    @wp.func
-    def weighed(scene: Scene, mass: matrix_type, motion: vector_type) -> vector_type:
-        """`mass`, the mass matrix, times `motion`."""
-        forces = vector_type()
-        for i in range(3):
-            forces[i] = scene.mass * motion[i]
-            for j in range(3):
-                forces[3 + i] += mass[3 + i, 3 + j] * motion[3 + j]
-            for robot in range(robots):
-                forces[6 + 3 * robot + i] = scene.robot_mass[i] * motion[6 + 3 * robot + i]
-        return forces
-
-    @wp.func
-    def with_contact(start: matrix_type, moving: jacobian_type, form: wp.mat33) -> matrix_type:
-        """`start`, the lower half of a Hessian, with that of a contact: in the rows of the bodies that it moves."""
-        hessian = start
-        pulled = form * moving
-        if moving[0, 0] != 0.0 or moving[0, 1] != 0.0 or moving[0, 2] != 0.0:
-            for i in range(6):
-                for j in range(i + 1):
-                    hessian[i, j] += (
-                        moving[0, i] * pulled[0, j] + moving[1, i] * pulled[1, j] + moving[2, i] * pulled[2, j]
-                    )
-        for robot in range(robots):
-            k = 6 + 3 * robot
-            if moving[0, k] != 0.0 or moving[0, k + 1] != 0.0 or moving[1, k + 1] != 0.0:
-                for i in range(k, k + 3):
-                    for j in range(i + 1):
-                        hessian[i, j] += (
-                            moving[0, i] * pulled[0, j] + moving[1, i] * pulled[1, j] + moving[2, i] * pulled[2, j]
-                        )
-        return hessian
-
-    @wp.func
     def solve(
         scene: Scene, world: int, count: int, turn: wp.mat33, free: vector_type, start: vector_type
     ) -> vector_type:
         """The accelerations; `free` are those without contacts, and the search begins at `start`."""
         if count == 0:
             return free
-        found = start
-        mass = masses(scene, turn)
+        found = vector_type(start)
+        inertia = turn * scene.inertia * wp.transpose(turn)
         for contact in range(count):
-            row = contact * WIDTH
-            store3(
-                scene,
-                row + contacts.MISS,
-                world,
-                load3(scene, row + contacts.MISS, world) + jacobian(scene, row, world) * found,
-            )
+            add3(scene, contact, contacts.MISS, world, at_contact(scene, contact, world, found))
         for _step in range(scene.iterations):
-            smooth = weighed(scene, mass, found - free)
-            gradient, hessian = vector_type(smooth), matrix_type(mass)  # copies
+            smooth = weighed(scene, inertia, found - free)
+            gradient = vector_type(smooth)
             for contact in range(count):
-                row = contact * WIDTH
-                moving, miss = jacobian(scene, row, world), load3(scene, row + contacts.MISS, world)
-                form = metric(scene, row, world, miss)
-                gradient += wp.transpose(moving) * (form * miss)
-                hessian = with_contact(hessian, moving, form)
+                gradient = with_pull(gradient, scene, contact, world)
             if wp.length(gradient) < scene.tolerance:
                 return found
+            hessian = masses(scene, inertia)
+            for contact in range(count):
+                hessian = with_contact(hessian, scene, contact, world)
             search = descent(hessian, gradient)
             for contact in range(count):
-                row = contact * WIDTH
-                store3(scene, row + contacts.SEARCH, world, jacobian(scene, row, world) * search)
-            square = wp.dot(search, weighed(scene, mass, search))
+                store3(scene, contact, contacts.SEARCH, world, at_contact(scene, contact, world, search))
+            square = wp.dot(search, weighed(scene, inertia, search))
             far = line_search(scene, world, count, wp.dot(search, gradient), wp.dot(search, smooth), square)
             found += far * search
             for contact in range(count):
-                row = contact * WIDTH
-                moved = load3(scene, row + contacts.MISS, world) + far * load3(scene, row + contacts.SEARCH, world)
-                store3(scene, row + contacts.MISS, world, moved)
+                add3(scene, contact, contacts.MISS, world, far * load3(scene, contact, contacts.SEARCH, world))
         return found
 
     return solve
