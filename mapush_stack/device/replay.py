@@ -14,8 +14,8 @@ from torch import Tensor
 T = TypeVar("T")
 
 _living: Dict[torch.device, WeakSet[Any]] = {}
-"""The graphs of each device that run in turn. They share one pool of memory, in which nothing of a graph outlasts its
-replay: what the function returns is copied out."""
+"""The graphs of each device. They share one pool of memory, in which nothing of a graph outlasts its replay: what the
+function returns is copied out."""
 
 
 @contextlib.contextmanager
@@ -29,29 +29,6 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-class Beside:
-    """A second stream of work on a GPU; elsewhere, and where it is not `wanted`, that work is done in turn."""
-
-    def __init__(self, device: torch.device, wanted: bool = True) -> None:
-        stream: Any = torch.cuda.Stream
-        self._stream = stream(device) if wanted and device.type == "cuda" else None
-
-    @contextlib.contextmanager
-    def work(self) -> Iterator[None]:
-        """Within the block work is given to the second stream, which first waits for what the present one has."""
-        if self._stream is None:
-            yield
-            return
-        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-        with torch.cuda.stream(self._stream):
-            yield
-
-    def join(self) -> None:
-        """The present stream waits for the second one; until then nothing may change or free what that one reads."""
-        if self._stream is not None:
-            torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
 
 class _Captured(NamedTuple):
@@ -74,19 +51,11 @@ class Replay(Generic[T]):
     """
 
     def __init__(
-        self,
-        function: Callable[..., T],
-        device: torch.device,
-        generators: Sequence[torch.Generator] = (),
-        apart: bool = False,
+        self, function: Callable[..., T], device: torch.device, generators: Sequence[torch.Generator] = ()
     ) -> None:
-        """`generators` are those that the function draws from.
-
-        With `apart` the graphs have memory of their own, so that they may run beside those of others.
-        """
+        """`generators` are those that the function draws from."""
         able = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
         self._function, self._generators, self._device = function, generators, device
-        self._apart = apart
         self._captures = device.type == "cuda" and able
         self._seen: Dict[Tuple[Any, ...], T] = {}
         self._captured: Dict[Tuple[Any, ...], _Captured] = {}
@@ -126,11 +95,10 @@ class Replay(Generic[T]):
             graph.register_generator_state(generator)
         living = _living.setdefault(self._device, WeakSet())
         with no_garbage_collection():
-            pool = None if self._apart else next((other.pool() for other in living), None)
+            pool = next((other.pool() for other in living), None)
             with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):
                 _each_tensor(Tensor.copy_, outputs, self._function(*static))
-        if not self._apart:
-            living.add(graph)
+        living.add(graph)
         return _Captured(graph, [a for a in static if isinstance(a, Tensor)], outputs)
 
 
