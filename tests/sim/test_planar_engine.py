@@ -66,7 +66,7 @@ def toward(state):
     return torch.stack((c * way[..., 0] + s * way[..., 1], c * way[..., 1] - s * way[..., 0], 0 * c), dim=-1)
 
 
-@pytest.mark.parametrize("robots", [1, 2, 3])
+@pytest.mark.parametrize("robots", [1, 2, 3, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", OBJECTS)
 def test_every_step_is_that_of_mujoco(name, robots):
     """From each state of a push with turns: contacts with floor, object and robots, and servos at their limits.
