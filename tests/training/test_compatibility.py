@@ -32,6 +32,15 @@ def stored_run(folder):
     return run
 
 
+def same_arithmetic():
+    """Whether torch computes to the bits of the machine on which the stored run was made."""
+    recorded = RunDirectory(OLD / "run").manifest()
+    return (
+        recorded["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+        and recorded["sessions"][0]["instructions"] == vector_instructions()
+    )
+
+
 @pytest.mark.parametrize("file", sorted((OLD / "configs").glob("*.json")), ids=lambda file: file.stem)
 def test_a_configuration_of_schema_1_loads(file):
     plain = json.loads(file.read_text())
@@ -58,10 +67,12 @@ def test_old_policies_evaluate_to_the_same_numbers(mujoco, names):
     rows = json.loads(out)
     expected = json.loads((OLD / "evaluations.json").read_text())
     chosen = [expected[0], *(expected[1 + PRETRAINED.index(name)] for name in names)]
+    exact = expected[0].keys() - {"policy"} if same_arithmetic() else {"steps", "object", "robot", "seed", "episodes"}
     for row, then in zip(rows, chosen):
-        assert {name: row[name] for name in then if name != "policy"} == {
-            name: value for name, value in then.items() if name != "policy"
-        }
+        assert {name: row[name] for name in exact} == {name: then[name] for name in exact}
+        # Where torch adds up in another order, an episode may take another course.
+        assert abs(row["successes"] - then["successes"]) <= 1
+        assert row["finished_time"] == pytest.approx(then["finished_time"], rel=0.1)
     assert len(rows) == len(chosen)
 
 
@@ -69,12 +80,7 @@ def test_an_old_run_goes_on_to_the_same_bytes(mujoco, tmp_path):
     run = stored_run(tmp_path)
     mapush("train", "--resume", run, "--no-evaluation")
     last = "models/rl_model_25600_steps"
-    recorded = RunDirectory(OLD / "run").manifest()
-    same_arithmetic = (
-        recorded["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
-        and recorded["sessions"][0]["instructions"] == vector_instructions()
-    )
-    for name in ("model.safetensors", "training.safetensors") if same_arithmetic else ():
+    for name in ("model.safetensors", "training.safetensors") if same_arithmetic() else ():
         assert (run / last / name).read_bytes() == (OLD / "run" / last / name).read_bytes(), name
     now, then = (checkpoint.load_model(folder / last) for folder in (run, OLD / "run"))
     for name, tensor in then.items():
