@@ -97,10 +97,10 @@ def read(run: Path, total_steps: Optional[int]) -> Tuple[List[Evaluation], List[
             reason = first_error(error) if isinstance(error, ValidationError) else str(UserError(str(error)))
             problems.append(f"{name} cannot be read as evaluations: {reason}")
             continue
-        finite = [evaluation for evaluation in evaluations if math.isfinite(evaluation.success_rate)]
-        found.update((evaluation.steps, evaluation) for evaluation in finite)
-        if len(finite) < len(evaluations):
-            notes = [*notes, f"has {len(evaluations) - len(finite)} success rates that are not finite"]
+        rates = [evaluation for evaluation in evaluations if 0 <= evaluation.success_rate <= 1]
+        found.update((evaluation.steps, evaluation) for evaluation in rates)
+        if len(rates) < len(evaluations):
+            notes = [*notes, f"has {len(evaluations) - len(rates)} success rates that are not between 0 and 1"]
         problems += [f"{name} {note}" for note in notes]
     return [found[steps] for steps in sorted(found)], problems
 
@@ -224,7 +224,7 @@ def _published(text: str, total_steps: Optional[int]) -> Tuple[List[Evaluation],
 
 def _share_of(rate: float, count: int) -> bool:
     """True if a rate of four decimals is a whole number of `count` episodes, or no number."""
-    return not math.isfinite(rate) or abs(rate * count - round(rate * count)) <= 0.0001 * count
+    return not math.isfinite(rate * count) or abs(rate * count - round(rate * count)) <= 0.0001 * count
 
 
 def _unfinished(outputs: List[str]) -> str:

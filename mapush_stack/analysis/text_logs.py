@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -20,6 +21,8 @@ _NUMBER = re.compile(r"^\t([^\s:]+): (\S+)$")
 _PROGRESS = re.compile(r"(\d{1,15}),\s*([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|nan)")
 _ZONE_SECONDS = 900
 """Time zones differ by quarters of an hour."""
+_LARGEST = float(np.finfo(np.float32).max)
+"""Of event files, whose values are 32-bit floats; sums of such values do not overflow."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,16 @@ def _parse_console(lines: List[str]) -> _Console:
         number = _NUMBER.match(line)
         if number and update >= 0:
             try:
-                values.setdefault(number.group(1), []).append((update, seconds, float(number.group(2))))
+                values.setdefault(number.group(1), []).append((update, seconds, _value(number.group(2))))
             except ValueError:
                 continue  # not a number
     return _Console(values, updates, started)
+
+
+def _value(text: str) -> float:
+    """A logged number; infinite if it is too large for an event file."""
+    value = float(text)
+    return math.copysign(math.inf, value) if abs(value) > _LARGEST else value
 
 
 def _merge(values: List[Tuple[int, float, float]], per_update: int, shift: float, logged: Optional[Series]) -> Series:
@@ -140,7 +149,7 @@ def harl_progress(file: Path, tag: str, logged: Dict[str, Series]) -> TextLog:
     rows = [match.groups() for match in map(_PROGRESS.fullmatch, lines) if match]
     if not rows:
         return TextLog(half_written=half_written)
-    values = {int(step): float(value) for step, value in rows}
+    values = {int(step): _value(value) for step, value in rows}
     steps = np.array(sorted(values), dtype=np.int64)
     series = Series(steps, times_at(steps, logged), np.array([values[int(step)] for step in steps]))
     return TextLog({tag: series}, half_written=half_written)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Dict, List, Literal, Optional
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from ..errors import UserError
 from ..settings import Settings
@@ -22,6 +22,8 @@ from .request import Trial, TrialName
 _SWEEP, _TRIAL, _STATE, _LOG = "sweep.json", "trial.json", "state.json", "trial.log"
 FIGURES = ("success_rate", "valid_success_rate", "finished_time", "collaboration_degree")
 """What the table of a sweep shows of an evaluation."""
+_MOST = 10**15
+"""Of a figure."""
 _TAIL = 2**16
 """Bytes at the end of a log that hold its last line."""
 
@@ -56,7 +58,7 @@ class TrialState(Settings):
     """The run directory, relative to the trial's folder."""
     steps: int = 0
     """Environment steps of the last checkpoint."""
-    fps: Optional[float] = None
+    fps: Optional[float] = Field(None, ge=0, le=_MOST)
     """Environment steps per second of the last process that trained."""
     train_exit_code: Optional[int] = None
     """Of the last `mapush train`; negative for a signal."""
@@ -69,9 +71,10 @@ class TrialState(Settings):
     @field_validator("evaluation")
     @classmethod
     def _figures(cls, row: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
-        wrong = [name for name in FIGURES if row is not None and type(row.get(name)) not in (int, float)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is not a number")
+        figures = {} if row is None else {name: row.get(name) for name in FIGURES}
+        for name, value in figures.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= _MOST:
+                raise ValueError(f"{name} is not a number, or it is too large")
         return row
 
 

@@ -12,7 +12,7 @@ from .. import __version__
 from ..errors import UserError
 from ..settings import Settings
 from .atomic import write_json
-from .limits import MOST_JSON, parse_json, read_text
+from .limits import MOST_JSON, parse_json, read_text, shown
 
 Content = TypeVar("Content", bound=Settings)
 Upgrade = Callable[[Dict[str, Any]], Dict[str, Any]]
@@ -27,7 +27,7 @@ def pop_schema(content: Dict[str, Any], newest: int) -> int:
     """
     schema, version = content.pop("schema", 1), content.pop("version", "")
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
-        raise UserError(f"schema={schema!r} is not a schema number")
+        raise UserError(f"schema={shown(repr(schema))} is not a schema number")
     if schema > newest:
         writer = f"mapush_stack {version}" if version else "a newer version"
         raise UserError(

@@ -279,7 +279,8 @@ def _with_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> Dict[s
 
 def _drawn_team(plain: Dict[str, Any], overridden_paths: Sequence[str]) -> List[str]:
     """For --robot: as many of it as `task.team_size` may draw, whatever they push; empty without either."""
-    size = plain.get("task", {}).get("team_size")
+    task = plain.get("task")
+    size = task.get("team_size") if isinstance(task, dict) else None
     asked = "sim.robot" in overridden_paths and "object.task.num_robots" not in overridden_paths
     if not asked or not isinstance(size, list) or not size or not isinstance(size[-1], int):
         return []

@@ -1,6 +1,7 @@
 """Reading runs, from the files that trainings leave."""
 
 import json
+import math
 import shutil
 import struct
 from pathlib import Path
@@ -245,6 +246,17 @@ def test_a_half_written_line_of_progress_is_no_value(tmp_path):
     assert found.problems == ["progress.txt ends in a half-written line, which is left out"]
 
 
+def test_numbers_too_large_for_an_event_file_are_infinite(tmp_path):
+    log(tmp_path / "logs", ["critic/value_loss"])
+    (tmp_path / "config.json").write_text('{"learner": {}}')
+    (tmp_path / "progress.txt").write_text("10,1e308\n20,-1e308\n30,2.5\n")
+    found = run.read(tmp_path)
+    assert found.series["train_episode_rewards"].values.tolist() == [math.inf, -math.inf, 2.5]
+    folder = openrl_run(tmp_path / "cuboid")
+    (folder / "log.txt").write_text(CONSOLE.format(0, 4.0) + CONSOLE.format(5, 1e308))
+    assert run.read(folder).series["agent0/dist_entropy"].values.tolist() == [4.0, math.inf]
+
+
 def published(rate):
     """What `test.py` prints of a checkpoint, as far as this."""
     return (
@@ -285,6 +297,10 @@ def test_published_success_rates_are_evaluations(tmp_path):
     )
     (folder / "success_rate.txt").write_text(text)
     assert [(one.steps, one.success_rate) for one in run.read(folder).evaluations] == [(100, 0.5), (200, 0.25)]
+    (folder / "success_rate.txt").write_text(text.replace("0.25", "1e308"))
+    found = run.read(folder)
+    assert [one.steps for one in found.evaluations] == [100]
+    assert "success_rate.txt has 1 success rates that are not between 0 and 1" in found.problems
     (folder / "success_rate.txt").write_text(text.replace("rl_model_200_steps/", "").replace("x/rl_model", "module"))
     found = run.read(folder)
     assert [one.steps for one in found.evaluations] == [500, 1000]

@@ -85,7 +85,8 @@ ODD = [
         "config.json cannot be read as JSON: it is nested more than 100",
     ),
     (evaluations(valid_success_rate="many"), "evaluations.json cannot be read as evaluations"),
-    (evaluations(success_rate=float("nan")), "evaluations.json has 1 success rates that are not finite"),
+    (evaluations(success_rate=float("nan")), "evaluations.json has 1 success rates that are not between 0 and 1"),
+    (evaluations(success_rate=1e308), "evaluations.json has 1 success rates that are not between 0 and 1"),
 ]
 
 

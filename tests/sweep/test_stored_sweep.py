@@ -71,3 +71,16 @@ def test_a_newer_one_is_refused_in_a_sentence(sweep, capsys, option, file):
     assert main(["sweep", option, str(sweep.path)]) == 2
     err = capsys.readouterr().err
     assert "written by a newer version (schema 99" in err and "upgrade mapush_stack" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("change", [{"fps": 1e308}, {"evaluation": {"success_rate": 1e308}}])
+def test_figures_that_have_no_mean_are_refused_in_a_sentence(sweep, capsys, change):
+    for name in NAMES[0], NAMES[2]:
+        path = sweep.path / f"trials/{name}/state.json"
+        state = json.loads(path.read_text())
+        if "evaluation" in change:
+            change = {"evaluation": {**state["evaluation"], **change["evaluation"]}}
+        path.write_text(json.dumps({**state, **change}))
+    assert main(["sweep", "--show", str(sweep.path)]) == 2
+    err = capsys.readouterr().err
+    assert "state.json is damaged or of another version" in err and err.count("\n") == 1

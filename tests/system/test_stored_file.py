@@ -67,6 +67,7 @@ def test_a_newer_file_is_refused_before_its_content_is_looked_at(tmp_path):
         ("[]", "it is not an object"),
         ('{"schema": "1", "colour": "red"}', "schema='1' is not a schema number"),
         ('{"schema": 0, "colour": "red"}', "schema=0 is not"),
+        (f'{{"schema": "{"a" * 10_000}"}}', "schema='a{56}... is not"),
         ('{"colour": 1}', "colour Input should be a valid string"),
         ('{"colour": "red", "extra": 1}', "extra"),
         ("[" * 100_000, "nested more than 100 deep"),

@@ -32,6 +32,15 @@ def stored_run(folder):
     return run
 
 
+def same_arithmetic():
+    """Whether torch computes to the bits of the machine on which the stored run was made."""
+    recorded = RunDirectory(OLD / "run").manifest()
+    return (
+        recorded["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
+        and recorded["sessions"][0]["instructions"] == vector_instructions()
+    )
+
+
 @pytest.mark.parametrize("file", sorted((OLD / "configs").glob("*.json")), ids=lambda file: file.stem)
 def test_a_configuration_of_schema_1_loads(file):
     plain = json.loads(file.read_text())
@@ -49,15 +58,6 @@ def test_schema_1_names_every_term_that_counts():
     assert now == {name: weight for name, weight in old.items() if weight} and 0 < len(now) < len(old)
 
 
-def same_arithmetic():
-    """Whether this machine computes as the one that made the stored run: sums depend on torch and on the processor."""
-    recorded = RunDirectory(OLD / "run").manifest()
-    return (
-        recorded["packages"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
-        and recorded["sessions"][0]["instructions"] == vector_instructions()
-    )
-
-
 @pytest.mark.parametrize("names", [SOME, pytest.param(PRETRAINED, marks=pytest.mark.slow)], ids=["some", "all"])
 def test_old_policies_evaluate_to_the_same_numbers(mujoco, names):
     options = [f"--pretrained={name}" for name in names]
@@ -67,13 +67,13 @@ def test_old_policies_evaluate_to_the_same_numbers(mujoco, names):
     rows = json.loads(out)
     expected = json.loads((OLD / "evaluations.json").read_text())
     chosen = [expected[0], *(expected[1 + PRETRAINED.index(name)] for name in names)]
-    assert len(rows) == len(chosen)
+    exact = expected[0].keys() - {"policy"} if same_arithmetic() else {"steps", "object", "robot", "seed", "episodes"}
     for row, then in zip(rows, chosen):
-        now = {name: row[name] for name in then if name != "policy"}
-        if same_arithmetic():
-            assert {**now, "policy": then["policy"]} == then
-        assert now["successes"] == pytest.approx(then["successes"], abs=1)
-        assert now["finished_time"] == pytest.approx(then["finished_time"], rel=0.05)
+        assert {name: row[name] for name in exact} == {name: then[name] for name in exact}
+        # Where torch adds up in another order, an episode may take another course.
+        assert abs(row["successes"] - then["successes"]) <= 1
+        assert row["finished_time"] == pytest.approx(then["finished_time"], rel=0.1)
+    assert len(rows) == len(chosen)
 
 
 def test_an_old_run_goes_on_to_the_same_bytes(mujoco, tmp_path):

@@ -244,6 +244,7 @@ def test_the_epochs_of_the_part_gpu_are_laid_over_the_default_alone(tmp_path):
         ("over_default: 3", "mine.yaml: over_default must map fields to values, not 3"),
         ("over_default: {learner: {epoch: 3}}", "mine.yaml: there is no field learner.epoch"),
         ("training: 3", "mine.yaml: training=3 is not allowed"),
+        ("task: 3", "mine.yaml: task=3 is not allowed"),
         ("training: {stages: [{name: a, step: 3}]}", "mine.yaml: there is no field training.stages.0.step"),
     ],
 )
