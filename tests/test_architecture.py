@@ -28,7 +28,7 @@ ALLOWED = {
     "sweep": {*LOW, "training", "task", "__version__"},
 }
 """What of ours each folder may import."""
-KERNELS = {f"sim/planar_{name}.py" for name in ("contacts", "kernel", "obstacles", "solver")}
+KERNELS = {f"sim/planar_{name}.py" for name in ("contacts", "cost", "kernel", "obstacles", "solver")}
 """Modules of Warp's own functions, which need it at module level; they are imported inside functions."""
 HEAVY = {
     "mujoco": {

@@ -74,8 +74,8 @@ class PlanarEngine(Engine):
         """See `Engine`; the fields that can be set are `geom_friction` and, together, those of `FIELDS`."""
         self._warp = gpu.import_warp_alone()
         from .planar_contacts import WIDTH
+        from .planar_cost import types
         from .planar_kernel import stepper
-        from .planar_solver import types
 
         self.model, self.num_envs, self.device = spec.compile(), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)

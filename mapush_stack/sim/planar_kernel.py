@@ -8,7 +8,8 @@ import warp as wp
 from . import planar_contacts as contacts
 from . import planar_obstacles as obstacles
 from .planar_contacts import Body, Scene, load3
-from .planar_solver import pull, solver, types
+from .planar_cost import pull, types
+from .planar_solver import solver
 
 
 @wp.func
