@@ -36,7 +36,8 @@ class Task(NamedTuple):
     options: list
     """Of `mapush train`."""
     steps: int = FULL
-    asked: str = ""
+    goal: str = ""
+    """What we want it to reach."""
     alike: bool = True
     """Whether the robots can share an actor."""
 
@@ -220,7 +221,7 @@ def lines(runs, arguments):
         "M steps",
         "seeds",
         "success, %",
-        "asked",
+        "goal",
         "finish time, s",
         "beats the first of its size",
     ]
@@ -237,7 +238,7 @@ def lines(runs, arguments):
             scores = np.array([row["valid_success_rate"] for row in found])
             base = first.setdefault(learner.small, scores)
             beats = "" if base is scores else against(scores, base)
-            numbers = [f"{own[0].steps / 1e6:g}", str(len(found)), cell(scores, 100.0), task.asked]
+            numbers = [f"{own[0].steps / 1e6:g}", str(len(found)), cell(scores, 100.0), task.goal]
             numbers += [cell([row["finished_time"] for row in found]), beats]
             yield "| " + " | ".join([task.label, learner.label, *numbers]) + " |"
 

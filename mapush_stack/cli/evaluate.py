@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..system import closing
-from .console import make_console, right, say
+from .console import make_console, right, say, the_object
 from .given import check_fields, goals_override, other_team
 
 
@@ -160,7 +160,11 @@ def evaluate_paths(
             else:
                 recorder = Recorder(act, env, each=1)
                 episodes_run = protocol.run_episodes(recorder.act, env, recorder.on_step)
-                save(recorder.demonstrations(settings), demonstrations)
+                shown = recorder.demonstrations(settings)
+                save(shown, demonstrations)
+                if show:
+                    successes = int(shown.success.sum())
+                    say(console, f"{demonstrations}: {len(shown.success)} episodes, {successes} successful")
         task = settings.task
         result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(
@@ -212,8 +216,8 @@ def _evaluate_apart(
 
 def _table(rows: List[Dict[str, Any]]) -> Table:
     first = rows[0]
-    objects = ", ".join(dict.fromkeys(row["object"] for row in rows))
-    title = f"{first['episodes']} first episodes of the {objects}, deterministic, seed {first['seed']}"
+    objects = ", ".join(dict.fromkeys(the_object(row["object"]) for row in rows))
+    title = f"{first['episodes']} first episodes of {objects}, deterministic, seed {first['seed']}"
     title += "".join(f", robot {robot} {name}" for name in ("absent", "frozen") for robot in first.get(name, ()))
     posed = any(row["angle_error"] is not None for row in rows)
     around = any(row["contact_free"] is not None for row in rows)

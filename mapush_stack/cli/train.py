@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from ..errors import UserError
-from .console import make_console, say
+from .console import make_console, say, the_object
 from .given import check_fields, team_override
 
 _FEW_FOR_A_GPU = 2048
@@ -257,7 +257,7 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     learner, sim = settings.learner, settings.sim
     chosen = place(settings)
     envs = f"{sim.num_envs}" if processes == 1 else f"{processes} x {sim.num_envs}"
-    who = f"{_many_robots(settings.team_kinds)} push the {settings.object.name}"
+    who = f"{_many_robots(settings.team_kinds)} push {the_object(settings.object.name)}"
     lines = [
         f"{LEARNERS[learner.library].introduction}{learner.algorithm.upper()} · "
         f"{who if settings.leader is None else f'a leader: {who}'} · "
@@ -270,6 +270,8 @@ def _introduction(settings: Any, processes: int) -> List[str]:
         lines.append(f"trains {-(-settings.total_steps // update) * update:,} steps: whole updates of {update:,}")
     if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
         lines.append(f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
+    if chosen.device.type == "cpu" and "gpu" in settings.preset.split("+"):
+        lines.append("--with gpu is made for an NVIDIA GPU; leave it out to train on a CPU")
     if chosen.name == "warp" and chosen.device.type == "cpu" and set(settings.team_kinds) != {"planar"}:
         lines.append("warp on a CPU is slow with these robots; use sim.backend=mujoco")
     if process_group.restarts_may_hang():
@@ -281,7 +283,7 @@ def _introduction(settings: Any, processes: int) -> List[str]:
 
 
 def _many_robots(kinds: List[str]) -> str:
-    """A team in words, such as "2 go1 robots" or "go1 and 2 planar robots"."""
+    """A team in words, such as "2 go1 robots" or "1 go1 and 2 planar robots"."""
     counts = {kind: kinds.count(kind) for kind in kinds}
     if len(counts) == 1:
         return f"{len(kinds)} {kinds[0]} robot{'s' if len(kinds) > 1 else ''}"

@@ -315,7 +315,9 @@ def _sentences(results: ProbeSummary) -> List[str]:
 
 
 def _predicted(results: ProbeSummary) -> Table:
-    table = Table(*right("card", "environments", "leaving a tenth free"), "", title="predicted from the line")
+    on_cpu = results.settings.device == "cpu"
+    title = "predicted for a computer's memory, not a GPU's" if on_cpu else "predicted from the line"
+    table = Table(*right("memory" if on_cpu else "card", "environments", "leaving a tenth free"), "", title=title)
     for row in results.predictions:
         basis = "beyond what was measured" if row.extrapolated else "within what was measured"
         table.add_row(f"{row.card_gb} GB", f"{row.num_envs:,}", f"{row.with_spare:,}", basis)

@@ -26,6 +26,13 @@ def file(tmp_path_factory):
     return file
 
 
+def test_the_file_is_told(mujoco, tmp_path):
+    given = ["evaluate", "--scripted", "--episodes", 4, "--seed", 3, "--save-demonstrations", "demo.npz", *SET]
+    out, _ = mapush(*given, cwd=tmp_path)
+    with np.load(tmp_path / "demo.npz") as arrays:
+        assert f"demo.npz: 4 episodes, {arrays['success'].sum()} successful" in out.splitlines()
+
+
 def train(results, *arguments, code=0):
     return mapush("train", "--results", results, "--no-evaluation", *SHORT, *NEAR, *arguments, code=code)
 

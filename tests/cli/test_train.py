@@ -48,6 +48,18 @@ def test_train_trains_evaluates_and_names_the_run(tmp_path):
     assert manifest["command"][:2] == ["mapush", "train"] and manifest["packages"]["mujoco"]
 
 
+def test_a_gpu_s_preset_on_a_cpu_is_told(tmp_path):
+    out, _ = train_small(tmp_path, "--with", "gpu", "--object", "random", "--preset", "generalist", "--no-evaluation")
+    assert "--with gpu is made for an NVIDIA GPU; leave it out to train on a CPU" in out.splitlines()
+    assert "push random objects" in out
+    assert "--with gpu" not in train_small(tmp_path / "plain", "--no-evaluation")[0]
+
+
+def test_the_title_of_an_evaluation_names_random_objects():
+    out, _ = mapush("evaluate", "--pretrained", "generalist-planar", "--episodes", "2", "--set", "sim.backend=mujoco")
+    assert "2 first episodes of random objects, deterministic" in out
+
+
 @pytest.mark.parametrize("algorithm", ["happo", "mappo"])
 def test_the_same_seed_gives_the_same_checkpoints(tmp_path, algorithm):
     runs = [train_small(tmp_path / name, "--algo", algorithm, "--no-evaluation")[1] for name in ("one", "two")]

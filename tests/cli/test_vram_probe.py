@@ -5,10 +5,12 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mapush_stack.cli.main import main
+from mapush_stack.cli.vram_probe import _predicted
 from tests.cli.runner import ROOT, environment, mapush, start
 from tests.conftest import SMALL
 from tests.harness.test_vram import gone
@@ -81,6 +83,13 @@ def test_what_it_says(finished):
     assert answer["finished"] and answer["largest"] == 32 and answer["too_many"] is None
     assert all(trial["outcome"] == "fits" and trial["result"]["fps"] > 0 for trial in answer["trials"])
     assert [row["card_gb"] for row in answer["predictions"]] in ([], [4, 8, 12, 16, 24, 48, 80])
+
+
+@pytest.mark.parametrize("device, heading", [("cpu", "memory"), ("cuda:0", "card")])
+def test_a_prediction_says_of_what_memory_it_is(device, heading):
+    rows = [SimpleNamespace(card_gb=4, num_envs=900, with_spare=800, extrapolated=True)]
+    table = _predicted(SimpleNamespace(settings=SimpleNamespace(device=device), predictions=rows))
+    assert table.columns[0].header == heading and ("not a GPU's" in table.title) == (device == "cpu")
 
 
 def test_a_finished_probe_is_shown_again_without_a_trial(finished):
