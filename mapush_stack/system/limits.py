@@ -238,7 +238,7 @@ def read_zip(path: Path, meant: str) -> Dict[str, bytes]:
                 raise ValueError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
             return {name: archive.read(name) for name in archive.namelist()}
     except Exception as error:  # whatever a damaged archive makes zipfile and zlib raise
-        reason = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {shown(str(error))}"
         raise UserError(f"{path} cannot be read as {meant}: {reason}; give another copy of the file") from None
 
 
