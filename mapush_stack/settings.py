@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Type, Union
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple, Type, Union
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
 from typing_extensions import Annotated
 
 from .errors import UserError
 from .registry import Registry, closest
 
+LARGEST = 1e30
+"""Of every number: simulators and learners compute in single precision, which ends at 3e38."""
 FOLDER_NAME = "use letters, digits, spaces and . _ + = -, a letter or digit first, and at most 200 bytes"
 """What `is_folder_name` allows, for messages."""
 
@@ -35,6 +37,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
+    @model_validator(mode="after")
+    def _check_size(self) -> Settings:
+        for name in type(self).model_fields:
+            for path, value in _fractions(getattr(self, name), name):
+                if abs(value) > LARGEST:
+                    raise ValueError(f"{path}={value:g} is not allowed: numbers must be from -1e30 to 1e30")
+        return self
+
     @classmethod
     def children(cls) -> Dict[str, Any]:
         """What each field holds, by name.
@@ -43,6 +53,15 @@ class Settings(BaseModel):
         registry; `dict` for any other mapping; None for a single value.
         """
         return {name: _child(field.annotation, field.metadata) for name, field in cls.model_fields.items()}
+
+
+def _fractions(value: Any, path: str) -> Iterator[Tuple[str, float]]:
+    """The fractions in a value, each with its path."""
+    if isinstance(value, float):
+        yield path, value
+    elif isinstance(value, (tuple, list, dict)):
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _fractions(item, f"{path}.{name}")
 
 
 class NamesOf:

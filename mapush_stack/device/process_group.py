@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 from datetime import timedelta
 from typing import Iterator, List
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ..errors import FaultError, UserError
+from ..system.signals import heeded
 
 _PATIENCE = timedelta(minutes=5)
 """How long a process waits for the others before it gives up: longer than a GPU's kernels take to compile."""
@@ -65,7 +69,14 @@ class ProcessGroup(World):
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             backend = "cpu:gloo,cuda:nccl"
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        try:
+            with _ended_by_signals():
+                dist.init_process_group(backend, timeout=_PATIENCE)
+        except RuntimeError as error:
+            raise FaultError(
+                f"the processes that train together do not find each other ({str(error).splitlines()[0][:300]}): check "
+                "MASTER_ADDR and MASTER_PORT, and start all of them again"
+            ) from None
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def mean(self, tensor: Tensor) -> Tensor:
@@ -126,6 +137,35 @@ def restarts_may_hang() -> bool:
     return several and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Within the block, Ctrl-C and SIGTERM end the process at once: torch waits where Python handles no signals."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in heeded()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def join() -> World:
-    """The processes that torchrun started, or this one alone."""
-    return ProcessGroup() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ALONE
+    """The processes that torchrun started, or this one alone.
+
+    Raises:
+        UserError: the variables of torchrun are there only in part.
+        FaultError: the others cannot be reached.
+
+    """
+    size = os.environ.get("WORLD_SIZE") or "1"
+    if size == "1":
+        return ALONE
+    for name, least in (("WORLD_SIZE", 1), ("RANK", 0), ("LOCAL_RANK", 0), ("MASTER_PORT", 1), ("MASTER_ADDR", None)):
+        value = os.environ.get(name, "")
+        if not value or (least is not None and not (value.isdecimal() and least <= int(value) < 65536)):
+            raise UserError(
+                f"WORLD_SIZE={size} means one of several processes, but {name}={value} is not what torchrun sets: "
+                "start them with torchrun, or unset WORLD_SIZE"
+            )
+    if int(os.environ["RANK"]) >= int(size):
+        raise UserError(f"RANK={os.environ['RANK']} must be less than WORLD_SIZE={size}: start all with torchrun")
+    return ProcessGroup() if int(size) > 1 else ALONE

@@ -173,7 +173,7 @@ def checked(name: str, axes: str, given: Any, shape: Tuple[int, ...], device: to
     """
     found = type(given).__name__
     if isinstance(given, Tensor):
-        if (given.dtype, given.device) == (torch.float32, device):
+        if (given.dtype, given.device, given.layout) == (torch.float32, device, torch.strided):
             if given.shape != shape:
                 raise UserError(f"{name} must have the shape {list(shape)}, not {list(given.shape)}: {axes}")
             if device.type == "cpu" and not bool(given.isfinite().all()):
@@ -181,7 +181,8 @@ def checked(name: str, axes: str, given: Any, shape: Tuple[int, ...], device: to
                 numbers = given[env, robot].tolist()
                 raise UserError(f"{name}[{env}, {robot}]={numbers} is not allowed: its numbers must be finite")
             return given.detach()
-        found = f"{str(given.dtype)[6:]} on {given.device}"
+        sparse = "" if given.layout == torch.strided else "sparse "
+        found = f"{sparse}{str(given.dtype)[6:]} on {given.device}"
     if hasattr(given, "shape"):
         found += f" of shape {list(given.shape)}"
     wanted = f"a float32 torch tensor on {device} of shape {list(shape)}"

@@ -30,6 +30,10 @@ RobotName = Annotated[str, name_in(_robots)]
 """The name of a kind of robot."""
 
 
+_SIZES = (1e-3, 1e3)
+"""Range of the lengths of a part, m: MuJoCo finds no hull of much thinner ones."""
+
+
 class PartConfig(Settings):
     """One rigid primitive of an object, in the object's frame."""
 
@@ -50,9 +54,11 @@ class PartConfig(Settings):
     @model_validator(mode="after")
     def _check(self) -> PartConfig:
         wanted = {"box": 3, "cylinder": 2, "prism": 1}[self.shape]
-        if len(self.size) != wanted or min(self.size) <= 0:
-            lengths = "one positive length" if wanted == 1 else f"{wanted} positive lengths"
-            raise ValueError(f"size of a {self.shape} must be {lengths}, not {list(self.size)}")
+        if len(self.size) != wanted or not _SIZES[0] <= min(self.size) <= max(self.size) <= _SIZES[1]:
+            lengths = "one length" if wanted == 1 else f"{wanted} lengths"
+            raise ValueError(
+                f"size of a {self.shape} must be {lengths} from {_SIZES[0]:g} to {_SIZES[1]:g} m, not {list(self.size)}"
+            )
         if self.shape == "prism":
             corner = first_dent(self.vertices)
             if corner is not None:
@@ -60,6 +66,12 @@ class PartConfig(Settings):
                     f"vertices of a prism must be 3 or more around a convex outline, counter-clockwise; at {corner} it "
                     "turns to the right or goes straight on: turn the order round if it is clockwise, else make it of "
                     "several parts"
+                )
+            extents = [max(axis) - min(axis) for axis in zip(*self.vertices)]
+            if not _SIZES[0] <= min(extents) <= max(extents) <= _SIZES[1]:
+                raise ValueError(
+                    f"vertices of a prism must extend over {_SIZES[0]:g} to {_SIZES[1]:g} m along x and y, not over "
+                    f"{extents}"
                 )
         elif self.vertices:
             raise ValueError(f"vertices are those of a prism, not of a {self.shape}; leave them out")

@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..system.machine import usable_cpus
 from . import work
 from .engine import Engine, Path
-from .scene import import_mujoco
+from .scene import compiled, import_mujoco
 from .scene_simulator import SceneKind
 from .simulator import Backend
 
@@ -32,7 +32,7 @@ class MujocoEngine(Engine):
         mujoco = import_mujoco()
         # A simulation that diverges is reported; MuJoCo would reset it silently.
         spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
-        self.model, self.num_envs, self.device = spec.compile(), num_envs, device
+        self.model, self.num_envs, self.device = compiled(spec), num_envs, device
         threads = min(threads or usable_cpus(), num_envs)
         self.batch = mujoco.batch.Batch(self.model, nsim=num_envs, nthread=threads)
         self._qpos, self._qvel, self._ctrl, self._wrench = (

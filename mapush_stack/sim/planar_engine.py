@@ -17,6 +17,7 @@ from .engine import Engine, Path
 from .family import FIELDS
 from .obstacles import columns
 from .rotation import rotate_by_quaternion
+from .scene import compiled
 
 OBJECT_BODY, ROBOT_BODY, OBJECT_DOFS = 1, 2, 6
 CYLINDER = 5
@@ -77,7 +78,7 @@ class PlanarEngine(Engine):
         from .planar_cost import types
         from .planar_kernel import stepper
 
-        self.model, self.num_envs, self.device = spec.compile(), num_envs, device
+        self.model, self.num_envs, self.device = compiled(spec), num_envs, device
         self._wp_device = self._warp.device_from_torch(device)
         self.masked_reset = device.type == "cuda"
         standing = [int(kind) == CYLINDER for kind in self.model.geom_type[columns(self.model)[2]]]

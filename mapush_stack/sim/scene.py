@@ -101,6 +101,20 @@ def build(
     return spec
 
 
+def compiled(spec: Any) -> Any:
+    """The `mujoco.MjModel` of a scene that `build` made.
+
+    Raises:
+        UserError: MuJoCo cannot make it.
+
+    """
+    try:
+        return spec.compile()
+    except ValueError as error:
+        reason = str(error).split("\n")[0].replace("Error: ", "")
+        raise UserError(f"MuJoCo cannot make the scene: {reason}; change mass or inertia in object.body") from None
+
+
 def _shape(spec: Any, part: PartConfig, number: int) -> Dict[str, Any]:
     """What says the shape of a part's geom; the mesh of a prism is added to the `mujoco.MjSpec`."""
     if part.shape != "prism":

@@ -17,6 +17,7 @@ from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
 from .robots.planar import Planar
+from .scene import compiled
 from .scene_simulator import SceneKind
 from .simulator import Backend
 from .team import Team
@@ -70,7 +71,7 @@ class WarpEngine(Engine):
         self._warp, self._mjw = gpu.import_warp()
         import mujoco
 
-        self.model, self.num_envs, self.device = spec.compile(), num_envs, device
+        self.model, self.num_envs, self.device = compiled(spec), num_envs, device
         if self.model.nv > SPARSE_ABOVE:
             self.model.opt.jacobian = mujoco.mjtJacobian.mjJAC_SPARSE
         self._wp_device = self._warp.device_from_torch(device)

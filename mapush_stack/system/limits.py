@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import zipfile
 from pathlib import Path
@@ -25,6 +26,7 @@ MOST_JSON, _MOST_YAML = 8 * 2**20, 2**16
 _DEEPEST = 100
 """Levels of nested lists and mappings; Python's own limit is near 1,000 calls."""
 _MOST_VALUES = 2_000_000
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+", re.ASCII)
 _LONGEST_NUMBER = 40
 """Characters of a whole number; the time to read one grows as the square of its length."""
 _MOST_DIRECTORY = 2**20
@@ -202,9 +204,26 @@ def parse_yaml(text: str) -> Any:
     return content
 
 
+def parse_settings(text: str) -> Any:
+    """The content of a YAML text, with the numbers that YAML 1.1 reads as text, 1e-3 and 5e6; raises `ValueError`."""
+    return _with_numbers(parse_yaml(text))
+
+
+def _with_numbers(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _with_numbers(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [_with_numbers(value) for value in content]
+    if isinstance(content, str) and _EXPONENT.fullmatch(content):
+        content = float(content)
+    if isinstance(content, float) and content.is_integer() and abs(content) < 2**53:
+        return int(content)
+    return content
+
+
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file."""
-    return _parsed(path, _MOST_YAML, parse_yaml, "YAML")
+    """The settings in a YAML file."""
+    return _parsed(path, _MOST_YAML, parse_settings, "YAML")
 
 
 def read_zip(path: Path, meant: str) -> Dict[str, bytes]:
@@ -219,7 +238,7 @@ def read_zip(path: Path, meant: str) -> Dict[str, bytes]:
                 raise ValueError(f"it unpacks to more than {MOST_BYTES >> 20} MiB")
             return {name: archive.read(name) for name in archive.namelist()}
     except Exception as error:  # whatever a damaged archive makes zipfile and zlib raise
-        reason = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {shown(str(error))}"
         raise UserError(f"{path} cannot be read as {meant}: {reason}; give another copy of the file") from None
 
 

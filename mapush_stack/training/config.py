@@ -14,7 +14,7 @@ from ..learning.config import LearnerConfig
 from ..presets import Layer
 from ..settings import FolderName, Settings, check_names, check_path
 from ..sim.config import ObjectConfig, RobotName, SimConfig
-from ..system.limits import check_plain, parse_yaml, shown
+from ..system.limits import check_plain, parse_settings, shown
 from ..task.config import MOST_ROBOTS, TaskConfig
 from .config_errors import sentence
 
@@ -297,21 +297,9 @@ def _object(name: str) -> Layer:
 def parse_value(text: str) -> Any:
     """The value of an override; the text itself if it is not valid YAML."""
     try:
-        return _number(parse_yaml(text))
+        return parse_settings(text)
     except ValueError:
         return text
-
-
-def _number(value: Any) -> Any:
-    """The number that a YAML value means: YAML 1.1 reads 1e-3 and 5e6 as strings."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return value
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value
 
 
 def _apply(plain: Dict[str, Any], override: str) -> Dict[str, Any]:
@@ -322,7 +310,7 @@ def _apply(plain: Dict[str, Any], override: str) -> Dict[str, Any]:
         raise UserError(f"{override} is not an override: write it as path.to.field=value")
     check_path(ExperimentConfig, parts)
     try:
-        value = _number(parse_yaml(text))
+        value = parse_settings(text)
     except ValueError as error:
         raise UserError(f"{path}={shown(text)} is not allowed: the value is not valid YAML: {error}") from None
     if parts[0] == "object" and len(parts) > 1 and isinstance(plain["object"], str):

@@ -90,6 +90,8 @@ def start(
         path = ""
         if shown is not None:
             error = learner.imitate(Examples(*(tensor.to(env.device) for tensor in shown)))
+            if demonstrations is not None and checkpoint.not_finite(learner.model_state()):
+                raise UserError(f"{demonstrations} cannot be imitated: its numbers are too large; record others")
         if world.leads:
             weights = None if begins_anew else learner.model_state()
             if config.leader is not None and initial is not None:

@@ -173,7 +173,10 @@ class Trainer:
         """
         wanted, have = saved.progress.get("processes", 1), self.world.size
         if wanted != have:
-            raise UserError(f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}")
+            raise UserError(
+                f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}, or on CPUs "
+                f"with torchrun --nproc-per-node={wanted} -m mapush_stack train --resume RUN"
+            )
         try:
             self._load(saved)
         except (RuntimeError, LookupError, TypeError, ValueError) as error:

@@ -99,6 +99,7 @@ def test_a_driven_robot_is_recorded_alike(tmp_path):
         (["play", "--scripted", "--keys", "keys.txt"], "add --drive ROBOT"),
         (["play", "--scripted", "--drive", "0", "--keys", "keys.txt"], "'0.5 jump' is not SECONDS KEY"),
         (["play", "--scripted", "--drive", "0", "--keys", "no.txt"], "no.txt does not exist"),
+        (["train", "--demonstrations", "huge.npz"], "huge.npz cannot be imitated: its numbers are too large"),
         (["play", "--scripted", "--drive", "2", "--keys", "none.txt"], "the team has robots 0 to 1"),
         (["play", "--scripted", "--keys", "none.txt", "--drive", "0", "--save", "no/a.npz"], "is not a folder"),
         (
@@ -111,6 +112,8 @@ def test_what_cannot_be_done_is_one_sentence(file, tmp_path, command, words):
     (tmp_path / "text.npz").write_text("x")
     (tmp_path / "short.npz").write_bytes(file.read_bytes()[:-200])
     np.savez(str(tmp_path / "other.npz"), weights=np.zeros(3))
+    arrays = dict(np.load(str(file)))
+    np.savez(str(tmp_path / "huge.npz"), **{**arrays, "reward": np.full_like(arrays["reward"], 1e38)})
     (tmp_path / "keys.txt").write_text("0 up\n0.5 jump\n")
     (tmp_path / "none.txt").write_text("")
     before = sorted(tmp_path.iterdir())

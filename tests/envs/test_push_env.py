@@ -348,6 +348,7 @@ GOOD = torch.zeros(8, 2, 3)
             GOOD[:4],
             r"have the shape \[8, 2, 3\], not \[4, 2, 3\]: \[num_envs, num_robots, action_size\]",
         ),
+        (GOOD.to_sparse(), "not sparse float32 on cpu of"),
         (GOOD.double(), r"a float32 torch tensor on cpu of shape \[8, 2, 3\], not float64 on cpu of"),
         (GOOD.to("meta"), r"not float32 on meta of shape \[8, 2, 3\]"),
         (GOOD.numpy(), r"not ndarray of shape \[8, 2, 3\]"),

@@ -50,6 +50,12 @@ def engine(request, mujoco):
     return ["sim.backend=warp", "sim.device=cpu", f"sim.planar.fused={request.param == 'fused'}"]
 
 
+@pytest.mark.parametrize("wrong", [{"inertia": [1e-9, 1e-9, 5.0]}, {"mass": 1e-20, "inertia": [1e-20, 1e-20, 1e-20]}])
+def test_a_scene_that_mujoco_cannot_make_is_refused(engine, tmp_path, wrong):
+    with pytest.raises(UserError, match=r"^MuJoCo cannot make the scene: .*object\.body$"):
+        env_of(object_file(tmp_path, box(**wrong)), *engine)
+
+
 def test_a_box_turned_by_90_degrees_is_the_box_with_its_sides_exchanged(engine, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -89,7 +95,9 @@ def test_both_simulators_push_a_prism_alike(mujoco, tmp_path):
         (prism(vertices=OCTAGON[::-1]), "counter-clockwise"),
         (prism(vertices=OCTAGON[:2]), "vertices of a prism must be 3 or more"),
         (prism(vertices=OCTAGON * 2), "counter-clockwise"),
-        (prism(size=[0.5, 1.0]), "size of a prism must be one positive length"),
+        (box(size=[1.2, 0.8, 1e-9]), "size of a box must be 3 lengths from 0.001 to 1000 m"),
+        (prism(vertices=[[x / 1e4, y / 1e4] for x, y in OCTAGON]), "vertices of a prism must extend over 0.001 to"),
+        (prism(size=[0.5, 1.0]), "size of a prism must be one length from 0.001 to 1000 m, not [0.5, 1.0]"),
         (box(vertices=OCTAGON), "vertices are those of a prism, not of a box"),
     ],
 )

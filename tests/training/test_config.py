@@ -119,6 +119,26 @@ def test_numbers_may_be_written_as_people_write_them():
     assert loaded.learner.actor_lr == 1e-3 and loaded.training.total_steps == 5_000_000 and loaded.learner.gamma == 1.0
 
 
+def test_numbers_in_files_and_lists_too(tmp_path):
+    preset = tmp_path / "mine.yaml"
+    preset.write_text("extends: default\nlearner: {actor_lr: 1e-4}\ntraining: {total_steps: 2e6}\n")
+    loaded = config.load(str(preset), overrides=["task.command_limit=[5e-1, 1e-1, 1.]"])
+    assert loaded.learner.actor_lr == 1e-4 and loaded.training.total_steps == 2_000_000
+    assert loaded.task.command_limit == (0.5, 0.1, 1.0)
+
+
+@pytest.mark.parametrize(
+    "change, path",
+    [
+        ("object.task.start_height=1e300", "object.task.start_height=1e+300"),
+        ("task.rewards.success=-1e300", "task.rewards.success=-1e+300"),
+        ("task.command_limit=[1, 1e300, 1]", "task.command_limit.1=1e+300"),
+    ],
+)
+def test_numbers_beyond_single_precision_are_refused(change, path):
+    assert refusal(change) == f"{path} is not allowed: numbers must be from -1e30 to 1e30"
+
+
 def test_a_preset_and_an_object_can_be_files(tmp_path):
     preset, thing = tmp_path / "mine.yaml", tmp_path / "plank.yaml"
     preset.write_text("extends: default\ndescription: mine\nlearner: {gamma: 0.9}\n")

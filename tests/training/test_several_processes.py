@@ -15,8 +15,9 @@ import psutil
 import pytest
 import torch
 
-from mapush_stack.device.process_group import join, restarts_may_hang
+from mapush_stack.device.process_group import ProcessGroup, join, restarts_may_hang
 from mapush_stack.envs.push_env import PushEnv
+from mapush_stack.errors import FaultError, UserError
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
@@ -96,6 +97,47 @@ def test_two_processes_learn_what_one_learns_with_all_environments(tmp_path):
         assert torch.allclose(parts[0]["model"][name], tensor, atol=2e-5), name
     for name in ("agent0/approx_kl", "agent1/epochs", "critic/value_loss", "critic/critic_grad_norm"):
         assert float(parts[0]["metrics"][name]) == pytest.approx(float(metrics[name]), rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"WORLD_SIZE": "x"}, "WORLD_SIZE=x is not what torchrun sets"),
+        ({"RANK": ""}, "RANK= is not what torchrun sets"),
+        ({"RANK": "2"}, "RANK=2 must be less than WORLD_SIZE=2"),
+        ({"MASTER_PORT": "0"}, "MASTER_PORT=0 is not what torchrun sets"),
+        ({"MASTER_ADDR": ""}, "MASTER_ADDR= is not what torchrun sets"),
+    ],
+)
+def test_variables_of_torchrun_that_do_not_fit_are_refused(monkeypatch, change, words):
+    whole = {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    for name, value in {**whole, **change}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=words):
+        join()
+
+
+def test_others_that_cannot_be_reached_are_one_sentence(monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("Connection refused\nframe #0")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", fail)
+    with pytest.raises(FaultError, match=r"^the processes .* each other \(Connection refused\): check MASTER_ADDR"):
+        ProcessGroup()
+
+
+def test_a_process_that_waits_for_the_others_can_be_stopped():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    script = f"import os; os.environ.update({where}); from mapush_stack.device.process_group import join\n"
+    script += "import signal; signal.signal(signal.SIGTERM, lambda *_: None); print('waits'); join()"
+    waiting = processes("-c", script)
+    assert waiting.stdout.readline() == "waits\n"
+    time.sleep(2)
+    waiting.terminate()
+    assert waiting.wait(20) == -signal.SIGTERM
 
 
 def test_the_second_process_has_the_following_environments():

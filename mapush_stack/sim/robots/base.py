@@ -17,7 +17,7 @@ from ...task.robot import RobotTask
 from ...task.state import SimState
 from ..drawing import Colour, Draw
 
-PhysicsStep = Annotated[float, Field(gt=0, le=CONTROL_DT, description="seconds per physics step; divides 0.02")]
+PhysicsStep = Annotated[float, Field(ge=1e-5, le=CONTROL_DT, description="seconds per physics step; divides 0.02")]
 
 
 class RobotSettings(Settings):
