@@ -127,7 +127,7 @@ def evaluate_paths(
     """
     from ..evaluation import policies, protocol
     from ..sim import isaacgym
-    from ..training.demonstrations import Recorder, check_file, save
+    from ..training.demonstrations import check_file
     from ..training.session import set_torch_threads
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
@@ -158,13 +158,9 @@ def evaluate_paths(
             if demonstrations is None:
                 episodes_run = protocol.run_episodes(act, env)
             else:
-                recorder = Recorder(act, env, each=1)
-                episodes_run = protocol.run_episodes(recorder.act, env, recorder.on_step)
-                shown = recorder.demonstrations(settings)
-                save(shown, demonstrations)
+                episodes_run, kept = _run_and_save(act, env, settings, demonstrations)
                 if show:
-                    successes = int(shown.success.sum())
-                    say(console, f"{demonstrations}: {len(shown.success)} episodes, {successes} successful")
+                    say(console, kept)
         task = settings.task
         result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(
@@ -192,6 +188,18 @@ def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
     both = sorted({*idle["absent"]} & {*idle["frozen"]})
     if both:
         raise UserError(f"robot {both[0]} cannot be absent and frozen; give --absent or --frozen")
+
+
+def _run_and_save(act: Any, env: Any, settings: Any, path: Path) -> Tuple[Any, str]:
+    """Run the episodes and write them to a file of demonstrations; the episodes, and what the file holds in words."""
+    from ..evaluation import protocol
+    from ..training.demonstrations import Recorder, save
+
+    recorder = Recorder(act, env, each=1)
+    episodes = protocol.run_episodes(recorder.act, env, recorder.on_step)
+    shown = recorder.demonstrations(settings)
+    save(shown, path)
+    return episodes, f"{path}: {len(shown.success)} episodes, {int(shown.success.sum())} successful"
 
 
 def _evaluate_apart(

@@ -168,4 +168,4 @@ def join() -> World:
             )
     if int(os.environ["RANK"]) >= int(size):
         raise UserError(f"RANK={os.environ['RANK']} must be less than WORLD_SIZE={size}: start all with torchrun")
-    return ProcessGroup() if int(size) > 1 else ALONE
+    return ProcessGroup()

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from mapush_stack.system import signals
+from tests.cli.runner import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_what_nohup_has_ignored_stays_ignored():
 
 def test_ctrl_c_during_the_imports_leaves_no_traceback(tmp_path):
     (tmp_path / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(Path.cwd())]))
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     command = [sys.executable, "-m", "mapush_stack", "--help"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGINT and not done.stderr
