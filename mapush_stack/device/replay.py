@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import gc
 from dataclasses import fields, is_dataclass
-from typing import Any, Callable, Dict, Generic, Iterator, List, NamedTuple, Sequence, Tuple, TypeVar
+from functools import lru_cache
+from typing import Any, Callable, Dict, Generic, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 from weakref import WeakSet
 
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 T = TypeVar("T")
 
 _living: Dict[torch.device, WeakSet[Any]] = {}
-"""The graphs of each device. They share one pool of memory, in which nothing of a graph outlasts its replay: what the
-function returns is copied out."""
+"""The graphs of each device that run in turn. They share one pool of memory, in which nothing of a graph outlasts its
+replay: what the function returns is copied out."""
 
 
 @contextlib.contextmanager
@@ -29,6 +30,38 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+class Beside:
+    """A second stream of work on a GPU; elsewhere, and where it is not `wanted`, that work is done in turn.
+
+    All objects of a device have one stream, because cuBLAS keeps a buffer for every stream that it has ever seen.
+    """
+
+    def __init__(self, device: torch.device, wanted: bool = True) -> None:
+        self.stream = _second_stream(device) if wanted and device.type == "cuda" else None
+
+    @contextlib.contextmanager
+    def work(self) -> Iterator[None]:
+        """Within the block work is given to the second stream, which first waits for what the present one has."""
+        if self.stream is None:
+            yield
+            return
+        self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))
+        with torch.cuda.stream(self.stream):
+            yield
+
+    def join(self) -> None:
+        """The present stream waits for the second one; until then nothing may change or free what that one reads."""
+        if self.stream is not None:
+            torch.cuda.current_stream(self.stream.device).wait_stream(self.stream)
+
+
+@lru_cache(maxsize=None)
+def _second_stream(device: torch.device) -> torch.cuda.Stream:
+    stream: Any = torch.cuda.Stream
+    made: torch.cuda.Stream = stream(device)
+    return made
 
 
 class _Captured(NamedTuple):
@@ -51,11 +84,20 @@ class Replay(Generic[T]):
     """
 
     def __init__(
-        self, function: Callable[..., T], device: torch.device, generators: Sequence[torch.Generator] = ()
+        self,
+        function: Callable[..., T],
+        device: torch.device,
+        generators: Sequence[torch.Generator] = (),
+        beside: Optional[Beside] = None,
     ) -> None:
-        """`generators` are those that the function draws from."""
+        """`generators` are those that the function draws from.
+
+        What is called within `beside.work()` needs `beside`: its graphs may run at the same time as others. So they
+        have memory of their own, and are captured on that stream, for the sake of cuBLAS's buffer.
+        """
         able = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
         self._function, self._generators, self._device = function, generators, device
+        self._stream = None if beside is None else beside.stream
         self._captures = device.type == "cuda" and able
         self._seen: Dict[Tuple[Any, ...], T] = {}
         self._captured: Dict[Tuple[Any, ...], _Captured] = {}
@@ -95,10 +137,11 @@ class Replay(Generic[T]):
             graph.register_generator_state(generator)
         living = _living.setdefault(self._device, WeakSet())
         with no_garbage_collection():
-            pool = next((other.pool() for other in living), None)
-            with torch.cuda.graph(graph, pool, capture_error_mode="thread_local"):
+            pool = None if self._stream else next((other.pool() for other in living), None)
+            with torch.cuda.graph(graph, pool, self._stream, capture_error_mode="thread_local"):
                 _each_tensor(Tensor.copy_, outputs, self._function(*static))
-        living.add(graph)
+        if not self._stream:
+            living.add(graph)
         return _Captured(graph, [a for a in static if isinstance(a, Tensor)], outputs)
 
 

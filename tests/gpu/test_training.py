@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mapush_stack.device.replay import Replay
+from mapush_stack.device.replay import Beside, Replay
+from mapush_stack.learning.native import ppo
 from mapush_stack.system.signals import StopRequest
 from mapush_stack.training import session
 from mapush_stack.training.trainer import Trainer
@@ -77,6 +78,18 @@ def test_a_graph_learns_what_single_kernels_learn(make_trainer, algorithm, monke
     for name, tensor in results[0].items():
         assert not torch.equal(tensor, model[name])
         assert torch.allclose(tensor, results[1][name], atol=1e-5), name
+
+
+@pytest.mark.parametrize("algorithm", ["happo", "mappo"])
+def test_beside_the_actors_the_critic_learns_what_it_learns_in_turn(make_trainer, algorithm, monkeypatch):
+    learned = []
+    for beside in (True, False):
+        monkeypatch.setattr(ppo, "Beside", lambda device, wanted, beside=beside: Beside(device, wanted and beside))
+        trainer = make_trainer("sim.num_envs=2048", "training.rollout_length=8", f"learner.algorithm={algorithm}")
+        for _ in range(20):
+            trainer._finish(trainer._launch(StopRequest()))
+        learned.append({name: tensor.clone() for name, tensor in trainer.learner.model_state().items()})
+    assert all(torch.equal(tensor, learned[1][name]) for name, tensor in learned[0].items())
 
 
 def test_a_checkpoint_goes_on(make_trainer):

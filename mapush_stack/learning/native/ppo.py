@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...device.process_group import ALONE, World
-from ...device.replay import Replay
+from ...device.replay import Beside, Replay
 from ...device.state import flatten, unflatten
 from ..config import LearnerConfig
 from ..contract import Examples, Learner, Metrics
@@ -68,6 +68,8 @@ class MultiAgentPPO(Learner):
         if self.device.type != "cpu" or world.size > 1:
             self._shuffle = torch.Generator(device=self.device).manual_seed(own + 3)
         self._generators = {"order": self._order, "noise": self._noise, "shuffle": self._shuffle}
+        # Two processes must ask for their means in one order, which two streams do not have.
+        self._beside = Beside(self.device, wanted=world.size == 1)
         self._make_replays()
 
     def configure(self, config: LearnerConfig) -> None:
@@ -82,12 +84,13 @@ class MultiAgentPPO(Learner):
         """Prepare what is repeated; on a GPU the configuration's numbers become part of each CUDA graph."""
         self.act = Replay(self._act, self.device, [self._noise])
         self.evaluate_rollout = Replay(self._evaluate_rollout, self.device, [self._shuffle])
+        self.update_critic = Replay(self._update_critic, self.device, beside=self._beside)
         self.update_actor = Replay(self._update_actor, self.device, [self._shuffle])
         self.probability_ratio = Replay(self._probability_ratio, self.device)
 
     def release(self) -> None:
         """Give up the CUDA graphs; the learner is then as slow as at its first steps."""
-        for replay in (self.act, self.evaluate_rollout, self.update_actor, self.probability_ratio):
+        for replay in (self.act, self.evaluate_rollout, self.update_critic, self.update_actor, self.probability_ratio):
             replay.release()
 
     def imitate(self, examples: Examples) -> float:
@@ -123,23 +126,27 @@ class MultiAgentPPO(Learner):
     def update(self, steps: int, progress: float) -> Metrics:
         """See `Learner.update`."""
         self._schedule(progress)
-        advantages, metrics = self.evaluate_rollout()
-        return {**metrics, **self._update_actors(advantages)}
+        advantages, lesson, metrics = self.evaluate_rollout()
+        with self._beside.work():
+            metrics = {**metrics, **self.update_critic(*lesson)}
+        metrics.update(self._update_actors(advantages))
+        self._beside.join()
+        return metrics
 
     @abstractmethod
     def _update_actors(self, advantages: Tensor) -> Metrics:
         """Update every actor on the rollout with advantages `[T, N, V]`."""
 
-    def _evaluate_rollout(self) -> Tuple[Tensor, Metrics]:
-        """Advantages `[T, N, V]` of the rollout under the critic, which then learns from it."""
-        with torch.no_grad():
-            outputs, values, advantages = self._estimate()
-            returns = advantages + values
-            if self.config.advantage_norm:
-                advantages = self._normalized(advantages)
-        metrics = self._update_critic(outputs, returns)
-        metrics["critic/explained_variance"] = self.world.mean(explained_variance(values, returns))
-        return advantages, metrics
+    @torch.no_grad()
+    def _evaluate_rollout(self) -> Tuple[Tensor, Tuple[Tensor, Tensor, Tensor], Metrics]:
+        """Advantages `[T, N, V]` of the rollout, and what the critic is to learn from it, see `_update_critic`."""
+        outputs, values, advantages = self._estimate()
+        returns = advantages + values
+        if self.config.advantage_norm:
+            advantages = self._normalized(advantages)
+        orders = torch.stack([self._random_order(returns.numel()) for _ in range(self.config.critic_epochs)])
+        metrics = {"critic/explained_variance": self.world.mean(explained_variance(values, returns))}
+        return advantages, (outputs.flatten(), returns.flatten(), orders), metrics
 
     def _estimate(self) -> Tuple[Tensor, Tensor, Tensor]:
         """The critic's outputs, the values that they stand for, and the advantages, `[T, N, V]` each."""
@@ -177,7 +184,7 @@ class MultiAgentPPO(Learner):
         live = torch.ones((), dtype=torch.bool, device=self.device)
         for _ in range(config.epochs):
             divergences = []
-            for rows in self._minibatches(len(advantages), config.actor_minibatches):
+            for rows in _minibatches(self._random_order(len(advantages)), config.actor_minibatches):
                 part = (tensor.index_select(0, rows) for tensor in batch)
                 divergences.append(self._actor_step(index, live, steps, *part))
             if config.target_kl is not None:
@@ -266,16 +273,22 @@ class MultiAgentPPO(Learner):
 
     # The critic
 
-    def _update_critic(self, outputs: Tensor, returns: Tensor) -> Metrics:
-        """Epochs of regression of the critic on returns `[T, N, V]`, in normalised units."""
-        config = self.config
-        states, outputs, returns = self.buffer.states.flatten(0, 2), outputs.flatten(), returns.flatten()
+    def _update_critic(self, outputs: Tensor, returns: Tensor, orders: Tensor) -> Metrics:
+        """Regression of the critic on returns, in normalised units.
+
+        Args:
+            outputs: `[B]` what the critic said in the rollout, B = T * N * V.
+            returns: `[B]`
+            orders: `[E, B]` the order of the samples in each epoch.
+
+        """
+        config, states = self.config, self.buffer.states.flatten(0, 2)
         if config.value_norm_per == "rollout":
             self.value_norm.update(returns)
         steps = StepMeans()
         live = torch.ones((), dtype=torch.bool, device=self.device)
-        for _ in range(config.critic_epochs):
-            for rows in self._minibatches(len(states), config.critic_minibatches):
+        for order in orders:
+            for rows in _minibatches(order, config.critic_minibatches):
                 seen, before, wanted = (tensor.index_select(0, rows) for tensor in (states, outputs, returns))
                 if config.value_norm_per == "minibatch":
                     self.value_norm.update(wanted)
@@ -300,11 +313,9 @@ class MultiAgentPPO(Learner):
 
     # Both
 
-    def _minibatches(self, size: int, parts: int) -> Iterator[Tensor]:
-        """Index tensors that split a random order of `size` samples into `parts` of equal size, a rest left out."""
-        length = max(size // parts, 1)
-        order = torch.randperm(size, generator=self._shuffle, device=self.device)
-        return iter(torch.split(order[: length * min(parts, size)], length))
+    def _random_order(self, size: int) -> Tensor:
+        """The numbers of `size` samples in a random order."""
+        return torch.randperm(size, generator=self._shuffle, device=self.device)
 
     def _schedule(self, progress: float) -> None:
         """Set the learning rates for a training of which the share `progress` is done."""
@@ -335,3 +346,9 @@ class MultiAgentPPO(Learner):
         unflatten(self.optimizers, state)
         for name, drawn in self._generators.items():
             drawn.set_state(state[f"generator.{name}"])
+
+
+def _minibatches(order: Tensor, parts: int) -> Iterator[Tensor]:
+    """Index tensors that split an order of samples into `parts` of equal size, a rest left out."""
+    length = max(len(order) // parts, 1)
+    return iter(torch.split(order[: length * min(parts, len(order))], length))
