@@ -43,6 +43,11 @@ class FaultError(Exception):
     The command line prints the message and exits with status 1.
     """
 
+    def __init__(self, fault: str, advice: str = "") -> None:
+        """The message is the fault, and after a semicolon the advice, if any."""
+        super().__init__(f"{fault}; {advice}" if advice else fault)
+        self.fault = fault
+
 
 def of_safetensors(error: Exception, path: Path) -> OSError:
     """The error of the system in an error of safetensors, which only has its number in words."""

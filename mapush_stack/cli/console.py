@@ -55,11 +55,6 @@ def say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def the_object(name: str) -> str:
-    """An object in a sentence: "the cuboid", or "random objects"."""
-    return "random objects" if name == "random" else f"the {name}"
-
-
 def right(*headings: str) -> List[Column]:
     """Columns of a table for numbers."""
     return [Column(heading, justify="right") for heading in headings]

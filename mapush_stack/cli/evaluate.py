@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..errors import UserError
 from ..system import closing
-from .console import make_console, right, say, the_object
+from .console import make_console, right, say
 from .given import check_fields, goals_override, other_team
 
 
@@ -223,6 +223,8 @@ def _evaluate_apart(
 
 
 def _table(rows: List[Dict[str, Any]]) -> Table:
+    from ..presets import the_object
+
     first = rows[0]
     objects = ", ".join(dict.fromkeys(the_object(row["object"]) for row in rows))
     title = f"{first['episodes']} first episodes of {objects}, deterministic, seed {first['seed']}"

@@ -111,7 +111,7 @@ def _conclude(run: Any, differ: List[bool], console: Console, done: Any) -> None
     from ..training import reproduction
 
     if done.outcome.stopped:
-        say(console, f"stopped at {done.outcome.steps:,} steps; go on with: mapush train --resume {done.run.path}")
+        say(console, f"stopped at {done.outcome.steps:,} steps; go on with: {done.resuming}")
         return
     matches = reproduction.compare(run, done.run)
     differ.extend(not match.identical for match in matches)

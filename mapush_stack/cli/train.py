@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from ..errors import UserError
-from .console import make_console, say, the_object
+from .console import make_console, say
 from .given import check_fields, team_override
 
 _FEW_FOR_A_GPU = 2048
@@ -233,7 +233,7 @@ def _conclude(console: Console, done: Any, evaluate: bool) -> None:
         state = "stopped" if outcome.stopped else "trained"
         say(console, f"{state} at {outcome.steps:,} steps after {outcome.seconds:.0f} s ({outcome.fps:,.0f} FPS)")
     if outcome is not None and outcome.stopped:
-        say(console, f"go on with: mapush train --resume {run.path}")
+        say(console, f"go on with: {done.resuming}")
     elif evaluate and not (outcome is None and (run.path / evaluations.FILE).exists()):
         evaluations.record(evaluate_paths(console, [run.checkpoints()[-1][1]], "", (), None, None))
     say(console, f"run directory: {run.path}" if outcome else f"nothing is left to do: {run.path} is finished")
@@ -252,6 +252,7 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     """Lines that say what is trained, and where."""
     from ..device import process_group
     from ..learning.registry import LEARNERS
+    from ..presets import the_object
     from ..training.placement import place
 
     learner, sim = settings.learner, settings.sim

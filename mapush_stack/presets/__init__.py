@@ -38,6 +38,11 @@ class Layer(NamedTuple):
     """False for what a file says of another object: its names are checked too."""
 
 
+def the_object(name: str) -> str:
+    """An object in a sentence: "the cuboid", or "random objects"."""
+    return "random objects" if name == "random" else f"the {name}"
+
+
 def layers(preset: str, object_name: str = "", parts: Sequence[str] = ()) -> List[Layer]:
     """The layers of a preset with parts over it; the last one names preset and object.
 

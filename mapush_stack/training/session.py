@@ -48,6 +48,8 @@ class Session(NamedTuple):
     """None where the run had all of its steps before."""
     exit_code: int
     """0, or 129, 130 or 143 after a signal."""
+    resuming: str
+    """The command that goes on with the run; empty where nothing is left to do."""
 
 
 def start(
@@ -83,7 +85,7 @@ def start(
         run = RunDirectory(Path(found))
         if _finished(run, config):
             remove_leftovers(run.path)
-            return Session(run, None, 0)
+            return Session(run, None, 0, "")
         return resume(run.path, display, world, wandb)
     shown = None if demonstrations is None else _shown(config, demonstrations)
     with prepared(config, config.training.torch_threads, world, initial) as (env, learner):
@@ -295,7 +297,7 @@ def _train(
             begun = wandb.begin(run, config, display.line) if wandb is not None and world.leads else None
             with MetricsLog(logs, trainer.steps, begun) as log:
                 outcome = trainer.train(display, log, stop)
-        return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0)
+        return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0, _resuming(run, world))
     except UserError:
         refused = True
         raise
@@ -305,10 +307,19 @@ def _train(
             failure = f"{type(error).__name__}: {error}"
             raise
         failure = fault
-        raise FaultError(fault and f"{fault}; {_how_to_go_on(run, not isinstance(error, FaultError), world)}") from None
+        raise FaultError(fault, fault and _how_to_go_on(run, not isinstance(error, FaultError), world)) from None
     finally:
         learner.release()
         run.release(failure, refused)
+
+
+def _resuming(run: RunDirectory, world: World) -> str:
+    """The command that goes on with a run in as many processes."""
+    if world.size == 1:
+        return f"mapush train --resume {run.path}"
+    if torch.cuda.is_available():
+        return f"mapush train --gpus {world.size} --resume {run.path}"
+    return f"torchrun --nproc-per-node {world.size} -m mapush_stack train --resume {run.path}"
 
 
 def _how_to_go_on(run: RunDirectory, as_it_is: bool, world: World) -> str:
@@ -325,8 +336,7 @@ def _how_to_go_on(run: RunDirectory, as_it_is: bool, world: World) -> str:
     saved = run.checkpoints()
     last = f"the last checkpoint is {saved[-1][1]}" if saved else "there is no checkpoint yet"
     if as_it_is:
-        gpus = f" --gpus {world.size}" if world.size > 1 else ""
-        return f"then go on with: mapush train{gpus} --resume {run.path} ({last})"
+        return f"then go on with: {_resuming(run, world)} ({last})"
     if not saved:
         return f"{last}: start again with other settings, such as smaller rewards or learning rates"
     return f"{last}: go on from it with other settings: mapush train --from {saved[-1][1]} learner.actor_lr=1e-4"

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mapush_stack.errors import UserError
+from mapush_stack.errors import FaultError, UserError
 from mapush_stack.harness.vram import model, probe, search, summary, trial
 from mapush_stack.harness.vram.folder import Machine, ProbeFile, ProbeFolder, ProbeSettings
 from mapush_stack.harness.vram.measurement import Measurement
 from mapush_stack.harness.vram.outcome import Outcome, classify
 from mapush_stack.training import memory
+from mapush_stack.training.trainer import Trainer
 from tests.cli.runner import ROOT, environment, mapush
 from tests.conftest import small_config
 
@@ -176,6 +177,19 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
     assert found.torch_mib is None and found.host_mib > 50 and found.contact_pairs is None
     with pytest.raises(UserError):
         memory.check(config, 10)
+
+
+def test_no_one_is_told_to_go_on_with_a_trial_whose_memory_ran_out(tmp_path, monkeypatch, mujoco):
+    request = tmp_path / "request.json"
+    config = small_config("sim.device=cpu").model_dump(mode="json")
+    request.write_text(trial.TrialRequest(config=config, updates=2, result=str(tmp_path / "x")).model_dump_json())
+
+    def out_of_memory(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "train", out_of_memory)
+    with pytest.raises(FaultError, match=r"^the memory ran out \(MemoryError\): [^;]*$"):
+        trial.run(request)
 
 
 # A line through points.

@@ -172,6 +172,8 @@ class TestLauncher:
         run = self.wait_for_training(started)
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) == 143, started.stdout.read()
+        launcher = "mapush train --gpus 2" if torch.cuda.is_available() else "torchrun --nproc-per-node 2 -m"
+        assert re.search(f"go on with: {launcher}.* --resume {run}", started.stdout.read())
         (saved,) = run.glob("models/*")
         assert checkpoint.load(saved).training["env.age"].shape == (16,)
         assert checkpoint.load(saved).progress["processes"] == 2

@@ -7,6 +7,7 @@ from typing import List, Literal, Optional, Tuple
 
 from pydantic import Field
 
+from ...presets import the_object
 from ...settings import Settings
 from ...system.stored_file import StoredFile
 from ...system.trials_folder import TrialsFolder
@@ -50,8 +51,8 @@ class ProbeSettings(Settings):
         """What is probed, in words."""
         if self.config is None:
             return self.program.run if self.program is not None else ""
-        robots, pushed = self.config.sim.robot, self.config.object.name
-        return f"{self.config.learner.algorithm.upper()} · {robots} robots push the {pushed}"
+        robots, pushed = self.config.sim.robot, the_object(self.config.object.name)
+        return f"{self.config.learner.algorithm.upper()} · {robots} robots push {pushed}"
 
 
 class Machine(Settings):

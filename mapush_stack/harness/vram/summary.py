@@ -16,6 +16,8 @@ from .outcome import Outcome
 from .probe import fit
 
 PLOT, PAGE, DATA = "vram.png", "vram.html", "vram.json"
+_ROOM = 1.2
+"""So many times the size before it must be one that has its number below the plot."""
 
 
 class HeldOut(Settings):
@@ -134,7 +136,8 @@ def _draw(summary: ProbeSummary, folder: Path) -> None:
         rate.legend(fontsize=8)
     memory.set(xlabel="environments", ylabel="MiB", xscale="log", yscale="log")
     rate.set(xlabel="environments", ylabel="environment steps/s", xscale="log", ylim=(0, None))
-    rate.set_xticks(sizes, [f"{size:,}" for size in sizes], rotation=60, fontsize=7)
+    named = [size for size, before in zip(sizes, [0, *sizes]) if size > _ROOM * before]
+    rate.set_xticks(named, [f"{size:,}" for size in named], rotation=60, fontsize=7)
     rate.minorticks_off()
     for axes in (memory, rate):
         axes.grid(alpha=0.3, which="both")

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, Optional
 
 from rich.console import Console
 
+from ...errors import FaultError
 from ...settings import Settings
 from ...sim import isaacgym_import
 from ...system.atomic import write_json
@@ -87,6 +88,7 @@ def run(path: Path) -> None:
 
     Raises:
         UserError: the simulator, the learner or the device is missing.
+        FaultError: the training cannot go on, for example because memory ran out.
 
     """
     request = StoredFile(TrialRequest).read(path)
@@ -115,8 +117,11 @@ def run(path: Path) -> None:
 
     measurement = _Measurement(_WARM_UP[device], request.updates, measured)
     # The probe removes the run with the request, also where this process is killed.
-    with memory.unchecked(), contextlib.suppress(_Measured):
-        session.start(config, path.parent, ["mapush", "vram-probe"], measurement)
+    try:
+        with memory.unchecked(), contextlib.suppress(_Measured):
+            session.start(config, path.parent, ["mapush", "vram-probe"], measurement)
+    except FaultError as error:
+        raise FaultError(error.fault) from None  # nobody goes on with this run
 
 
 def _endless(config: ExperimentConfig) -> ExperimentConfig:
