@@ -25,7 +25,8 @@ class Scene:
     """What all worlds share, in m, kg, s; `sim/planar_engine.py` takes it from MuJoCo's model.
 
     The arrays of the object's parts have one row, or if the worlds have objects of their own (`stride` is 1) one each;
-    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`. `full` counts the contacts
+    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`. Each robot has a row of its servos'
+    `gain` and `limit`. `full` counts the contacts
     of each world for which the table had no `room`. Obstacles have rows of worlds.
     """
 
@@ -35,8 +36,8 @@ class Scene:
     inertia: wp.mat33
     centre: wp.vec3
     robot_mass: wp.vec3
-    gain: wp.vec3
-    limit: wp.vec3
+    gain: wp.array[wp.vec3]
+    limit: wp.array[wp.vec3]
     height: float
     radius: float
     half_length: float

@@ -121,7 +121,7 @@ class PlanarEngine(Engine):
         self.set_field("geom_friction", torch.from_numpy(self.model.geom_friction).expand(num_envs, -1, -1))
 
     def _scene_of(self, model: Any, own: bool, standing: List[bool]) -> Any:
-        """What the kernel needs of a model: all robots and all contacts in it are alike.
+        """What the kernel needs of a model: all contacts in it are alike, and all robots but for their servos.
 
         `standing`: which obstacles are cylinders.
         """
@@ -137,8 +137,6 @@ class PlanarEngine(Engine):
         scene.inertia = inertia
         mass = model.body_mass[robot]
         scene.robot_mass = warp.vec3(mass, mass, model.body_inertia[robot][2])
-        scene.gain = warp.vec3(*model.actuator_gainprm[-3:, 0])
-        scene.limit = warp.vec3(*model.actuator_forcerange[-3:, 1])
         scene.height, scene.shift = model.body_pos[robot][2], model.geom_pos[capsule][0]
         scene.radius, scene.half_length = model.geom_size[capsule][:2]
         # The spring of a contact, as MuJoCo computes it from `solref` and `solimp`.
@@ -155,6 +153,8 @@ class PlanarEngine(Engine):
         with warp.ScopedDevice(self._wp_device):
             scene.is_box = warp.array([bool(model.geom_type[part] == box) for part in self._parts], dtype=warp.bool)
             scene.obstacle_round = warp.array(standing, dtype=warp.bool)
+            scene.gain = warp.array(model.actuator_gainprm[:, 0].reshape(-1, 3), dtype=warp.vec3)
+            scene.limit = warp.array(model.actuator_forcerange[:, 1].reshape(-1, 3), dtype=warp.vec3)
         scene.obstacle_height, scene.obstacle_friction = HEIGHT, OBSTACLE_FRICTION
         for name, tensor in self._around._asdict().items():
             setattr(scene, f"obstacle_{name}", warp.from_torch(tensor, dtype=warp.vec2))

@@ -13,20 +13,20 @@ from .planar_solver import solver
 
 
 @wp.func
-def servo(scene: Scene, command: wp.vec3, robot: Body) -> wp.vec3:
+def servo(scene: Scene, command: wp.vec3, body: Body, robot: int) -> wp.vec3:
     """Forces of a robot's three velocity servos, in its own frame."""
-    motion = wp.transpose(robot.turn) * (robot.speed + robot.spin)
-    return wp.max(-scene.limit, wp.min(scene.limit, wp.cw_mul(scene.gain, command - motion)))
+    motion, limit = wp.transpose(body.turn) * (body.speed + body.spin), scene.limit[robot]
+    return wp.max(-limit, wp.min(limit, wp.cw_mul(scene.gain[robot], command - motion)))
 
 
 @wp.func
-def with_servos(scene: Scene, force: wp.vec3, robot: Body, acceleration: wp.vec3) -> wp.vec3:
+def with_servos(scene: Scene, force: wp.vec3, body: Body, robot: int, acceleration: wp.vec3) -> wp.vec3:
     """A robot's acceleration in a step that is implicit in the servos that are not at their limit."""
-    own = wp.transpose(robot.turn) * acceleration
+    own, gains, limit = wp.transpose(body.turn) * acceleration, scene.gain[robot], scene.limit[robot]
     for k in range(3):
-        gain = wp.where(wp.abs(force[k]) < scene.limit[k], scene.gain[k], 0.0)
+        gain = wp.where(wp.abs(force[k]) < limit[k], gains[k], 0.0)
         own[k] = own[k] / (1.0 + scene.dt * gain / scene.robot_mass[k])
-    return robot.turn * own
+    return body.turn * own
 
 
 @wp.func
@@ -117,7 +117,7 @@ def stepper(robots: int, own: bool = False, around: bool = False) -> Any:
         number = int(robots)
         for robot in range(number):
             own = robot_body(scene, pose, motion, robot)
-            pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own), scene.robot_mass)
+            pushed = own.turn * wp.cw_div(servo(scene, control[world, robot], own, robot), scene.robot_mass)
             for k in range(3):
                 free[6 + 3 * robot + k] = pushed[k]
         return free
@@ -141,7 +141,7 @@ def stepper(robots: int, own: bool = False, around: bool = False) -> Any:
         for robot in range(number):
             own = robot_body(scene, pose, before, robot)
             pushed = wp.vec3(found[6 + 3 * robot], found[7 + 3 * robot], found[8 + 3 * robot])
-            pushed = with_servos(scene, servo(scene, control[world, robot], own), own, pushed)
+            pushed = with_servos(scene, servo(scene, control[world, robot], own, robot), own, robot, pushed)
             for k in range(3):
                 motion[6 + 3 * robot + k] += scene.dt * pushed[k]
         return motion

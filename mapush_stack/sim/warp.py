@@ -16,7 +16,8 @@ from . import gpu, work
 from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
-from .robots.planar import Planar
+from .robots import ROBOTS
+from .robots.variants import PLANAR
 from .scene import compiled
 from .scene_simulator import SceneKind
 from .simulator import Backend
@@ -277,15 +278,15 @@ class WarpKind(SceneKind):
     def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
         """See `SceneKind.engine_type`.
 
-        A kernel of its own for planar robots that ask for it, with boxes and cylinders.
+        A kernel of its own for planar robots that all ask for it, with boxes and cylinders.
         """
         plain = all(part.shape != "prism" for part in body.parts)
-        fused = plain and all(type(group.robots) is Planar and group.robots.settings.fused for group in team.groups)
-        return PlanarEngine if fused else self.engine
+        planar = all(type(group.robots) in PLANAR and group.robots.settings.fused for group in team.groups)
+        return PlanarEngine if plain and planar else self.engine
 
     def instead_of_mujoco(self, sim: SimConfig, team: Sequence[str], body: ObjectBody) -> SimConfig:
         """`sim` on a CPU by the kernel for planar robots; unchanged for others, and where Warp is not installed."""
-        if set(team) != {"planar"} or sim.cone != "pyramidal" or why_absent():
+        if any(ROBOTS[kind] not in PLANAR for kind in team) or sim.cone != "pyramidal" or why_absent():
             return sim
         planar = self.engine_type(Team(sim, team, 0, torch.device("cpu")), body) is PlanarEngine
         return sim.model_copy(update={"backend": "warp", "device": "cpu"}) if planar else sim

@@ -31,14 +31,15 @@ def settings(name, *changes):
 
 
 def simulator(kind, config, robots, friction=None, measure_work=False, around=None):
-    """A simulator on the engine `kind`; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
+    """A simulator on the engine `kind`, with so many planar robots or with robots of these kinds; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
     from mapush_stack.sim import scene
     from mapush_stack.sim.mujoco import MujocoEngine
     from mapush_stack.sim.planar_engine import PlanarEngine
     from mapush_stack.sim.scene_simulator import SceneSimulator
     from mapush_stack.sim.team import Team
 
-    team = Team(config.sim, ["planar"] * robots, 0, torch.device("cpu"))
+    kinds = ["planar"] * robots if isinstance(robots, int) else robots
+    team = Team(config.sim, kinds, 0, torch.device("cpu"))
     spec = scene.build(config.object.body, team, 100, measure_work, around)
     if kind == "mujoco":
         spec.option.tolerance = 1e-12
@@ -200,12 +201,27 @@ def test_trajectories_are_those_of_mujoco(name):
         assert torch.allclose(getattr(found, field), getattr(wanted, field), atol=1e-3), field
 
 
-@pytest.mark.parametrize("name", ["cuboid", "tblock"])
-def test_the_work_is_that_of_mujoco(name):
+def test_robots_with_other_servos_move_as_in_mujoco():
+    """Each has its own gains and limits, in the scene's order, which is not the team's."""
+    config = settings("cuboid")
+    kinds = ["planar-weak", "planar-strong", "planar-slow", "planar-weak", "planar-fast"]
+    state, paths = start(config, len(kinds)), []
+    for kind in ("mujoco", "kernel"):
+        sim = simulator(kind, config, kinds)
+        sim.reset(torch.arange(SIZE), state)
+        paths.append(sim.step(toward(state), 60))
+    wanted, found = paths
+    assert (wanted.object_pos[-1] - wanted.object_pos[0])[:, :2].norm(dim=-1).max() > 0.3
+    for field in ("robot_pos", "object_pos", "object_rpy"):
+        assert torch.allclose(getattr(found, field), getattr(wanted, field), atol=1e-3), field
+
+
+@pytest.mark.parametrize("name, kinds", [("cuboid", 2), ("tblock", 2), ("cuboid", ["planar-weak", "planar-strong"])])
+def test_the_work_is_that_of_mujoco(name, kinds):
     config = settings(name)
     state, paths = start(config, 2), []
     for kind in ("mujoco", "kernel"):
-        sim = simulator(kind, config, 2, measure_work=True)
+        sim = simulator(kind, config, kinds, measure_work=True)
         sim.reset(torch.arange(SIZE), state)
         steps = [(sim.step(toward(state), 20), sim.work_path.clone()) for _ in range(5)]
         paths.append(torch.cat([work for _, work in steps]))
@@ -284,6 +300,9 @@ def test_every_environment_has_its_own_friction():
         (["planar", "planar"], [], "PlanarEngine"),
         (["planar", "planar"], ["sim.planar.fused=false"], "WarpEngine"),
         (["planar", "go1"], [], "WarpEngine"),
+        (["planar", "rover"], [], "WarpEngine"),
+        (["planar-strong", "planar-weak", "planar"], [], "PlanarEngine"),
+        (["planar-fast", "planar-slow"], ["sim.planar-slow.fused=false"], "WarpEngine"),
     ],
 )
 def test_who_steps_a_team(team, changes, expected):
@@ -295,9 +314,9 @@ def test_who_steps_a_team(team, changes, expected):
 
 
 def test_a_run_without_the_field_keeps_its_simulator():
-    from mapush_stack.sim.robots.planar import PlanarSettings
+    from mapush_stack.sim.robots.variants import PLANAR
 
-    assert not PlanarSettings().fused
+    assert not any(kind.settings_model().fused for kind in PLANAR)
 
 
 @pytest.mark.parametrize(
@@ -310,6 +329,8 @@ def test_a_run_without_the_field_keeps_its_simulator():
         (["sim.planar.fused=false"], "auto"),
         (["sim.cone=elliptic"], "auto"),
         (["sim.robot=go1"], "auto"),
+        (["team=[planar-strong, planar-weak]"], "warp"),
+        (["team=[planar, rover]"], "auto"),
         ([f"object.body.parts=[{PRISM}]"], "auto"),
         (["task.obstacles.arena=[8, 8]", "task.obstacles.boxes=1"], "warp"),
     ],

@@ -87,12 +87,6 @@ def test_a_setting_of_a_kind_is_its_own(mujoco):
     assert float(path.robot_lin_vel[-1, 0, 0, 0]) == pytest.approx(0.04, abs=0.01)
 
 
-def test_no_variant_runs_in_the_planar_kernel(mujoco):
-    pytest.importorskip("mujoco_warp", reason="MuJoCo Warp is not installed")
-    engine = make("planar-strong", "sim.backend=warp", "sim.device=cpu", "sim.planar.fused=true").engine
-    assert type(engine).__name__ == "WarpEngine"
-
-
 def test_a_mixed_team_trains_evaluates_and_goes_on(mujoco, tmp_path):
     out, run = train_small(tmp_path, "--team", "planar-slow,rover", "sim.rover.max_force=100")
     assert "1 planar-slow and 1 rover robots push the cuboid" in out

@@ -45,7 +45,9 @@ class SlidingSettings(RobotSettings):
 class PlanarSettings(SlidingSettings):
     """The planar robot."""
 
-    fused: bool = Field(False, description="backend=warp: one kernel for the whole scene where all robots are planar")
+    fused: bool = Field(
+        False, description="backend=warp: one kernel for the whole scene, where all robots are planar and have this"
+    )
 
 
 S = TypeVar("S", bound=SlidingSettings)
