@@ -25,9 +25,9 @@ class Scene:
     """What all worlds share, in m, kg, s; `sim/planar_engine.py` takes it from MuJoCo's model.
 
     The arrays of the object's parts have one row, or if the worlds have objects of their own (`stride` is 1) one each;
-    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`. Each robot has a row of its servos'
-    `gain` and `limit`. `full` counts the contacts
-    of each world for which the table had no `room`. Obstacles have rows of worlds.
+    then the kernel takes mass, inertia and centre from `masses`, `inertias` and `centres`. The servos' `gain` and
+    `limit` have a row for each robot. `full` counts the contacts of each world for which the table had no `room`.
+    Obstacles have rows of worlds.
     """
 
     dt: float

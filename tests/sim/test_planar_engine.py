@@ -31,7 +31,10 @@ def settings(name, *changes):
 
 
 def simulator(kind, config, robots, friction=None, measure_work=False, around=None):
-    """A simulator on the engine `kind`, with so many planar robots or with robots of these kinds; MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach."""
+    """A simulator on the engine `kind`, with so many planar robots or with robots of these kinds.
+
+    MuJoCo iterates to the solution, which 1e-4 of its tolerance does not reach.
+    """
     from mapush_stack.sim import scene
     from mapush_stack.sim.mujoco import MujocoEngine
     from mapush_stack.sim.planar_engine import PlanarEngine
