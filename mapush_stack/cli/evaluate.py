@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import click
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from ..errors import UserError
@@ -128,7 +131,6 @@ def evaluate_paths(
     from ..evaluation import policies, protocol
     from ..sim import isaacgym
     from ..training.demonstrations import check_file
-    from ..training.session import set_torch_threads
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
     idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
@@ -141,26 +143,19 @@ def evaluate_paths(
                 raise UserError(f"--save-demonstrations keeps what one policy does; give one, not {len(candidates)}")
             check_file(demonstrations, candidate.config, episodes or candidate.config.evaluation.episodes)
     rows = []
-    for candidate in candidates:
+    for number, candidate in enumerate(candidates, 1):
         settings = candidate.config
         chosen_seed = settings.evaluation.seed if seed is None else seed
         size = episodes or settings.evaluation.episodes
         if settings.sim.backend == "isaacgym" and (isaacgym.spent() or len(candidates) > 1):
             rows.append(_evaluate_apart(candidate.path, object_name, overrides, size, chosen_seed, idle))
             continue
-        set_torch_threads(settings.training.torch_threads)
-        env = policies.environment(candidate, size, chosen_seed)
-        env.absent = idle["absent"]
-        with closing.ensured("the simulation", env.close):
-            # A leader's one action is no robot's.
-            still = [*absent, *frozen] if settings.leader is None else []
-            act = protocol.without(policies.policy(candidate, env).act, still)
-            if demonstrations is None:
-                episodes_run = protocol.run_episodes(act, env)
-            else:
-                episodes_run, kept = _run_and_save(act, env, settings, demonstrations)
-                if show:
-                    say(console, kept)
+        what = f"evaluating {candidate.path.name}" + (f" ({number} of {len(candidates)})" if candidates[1:] else "")
+        with console.status(what) as status:
+            tell = functools.partial(_tell, status, what, settings.task)
+            episodes_run, kept = _run(candidate, size, chosen_seed, idle, demonstrations, tell)
+        if kept and show:
+            say(console, kept)
         task = settings.task
         result = protocol.summarize(episodes_run, task.episode_seconds, task.goal == "pose")
         rows.append(
@@ -179,6 +174,62 @@ def evaluate_paths(
     return rows
 
 
+def _tell(status: Status, what: str, task: Any, decisions: int) -> None:
+    """Say in `status` how far the episodes of a task are after so many decisions."""
+    from ..task.config import CONTROL_DT
+
+    seconds = decisions * task.action_repeat * CONTROL_DT
+    status.update(f"{what}: {seconds:.0f} of at most {task.episode_seconds:.0f} s of the episodes")
+
+
+def _run(
+    candidate: Any,
+    size: int,
+    seed: int,
+    idle: Dict[str, List[int]],
+    demonstrations: Optional[Path],
+    tell: Callable[[int], None],
+) -> Tuple[Any, str]:
+    """Run `size` episodes of a policy, and write them to the file `demonstrations`, if any.
+
+    Args:
+        candidate: the policy, see `policies.find`.
+        size: how many episodes.
+        seed: of their starts.
+        idle: robots that are absent or frozen.
+        demonstrations: the file.
+        tell: is called before every decision with its number, from 0.
+
+    Returns:
+        The episodes, and what the file holds in words.
+
+    """
+    from ..evaluation import policies, protocol
+    from ..training.demonstrations import Recorder, save
+    from ..training.session import set_torch_threads
+
+    settings = candidate.config
+    set_torch_threads(settings.training.torch_threads)
+    env = policies.environment(candidate, size, seed)
+    env.absent = idle["absent"]
+    with closing.ensured("the simulation", env.close):
+        # A leader's one action is no robot's.
+        still = [*idle["absent"], *idle["frozen"]] if settings.leader is None else []
+        decide, decisions = protocol.without(policies.policy(candidate, env).act, still), itertools.count()
+
+        def act(observations: Any) -> Any:
+            tell(next(decisions))
+            return decide(observations)
+
+        if demonstrations is None:
+            return protocol.run_episodes(act, env), ""
+        recorder = Recorder(act, env, each=1)
+        episodes = protocol.run_episodes(recorder.act, env, recorder.on_step)
+        shown = recorder.demonstrations(settings)
+        save(shown, demonstrations)
+        return episodes, f"{demonstrations}: {len(shown.success)} episodes, {int(shown.success.sum())} successful"
+
+
 def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
     for name, robots in idle.items():
         if robots and robots[-1] >= num_robots:
@@ -188,18 +239,6 @@ def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
     both = sorted({*idle["absent"]} & {*idle["frozen"]})
     if both:
         raise UserError(f"robot {both[0]} cannot be absent and frozen; give --absent or --frozen")
-
-
-def _run_and_save(act: Any, env: Any, settings: Any, path: Path) -> Tuple[Any, str]:
-    """Run the episodes and write them to a file of demonstrations; the episodes, and what the file holds in words."""
-    from ..evaluation import protocol
-    from ..training.demonstrations import Recorder, save
-
-    recorder = Recorder(act, env, each=1)
-    episodes = protocol.run_episodes(recorder.act, env, recorder.on_step)
-    shown = recorder.demonstrations(settings)
-    save(shown, path)
-    return episodes, f"{path}: {len(shown.success)} episodes, {int(shown.success.sum())} successful"
 
 
 def _evaluate_apart(
