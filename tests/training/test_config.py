@@ -139,6 +139,18 @@ def test_numbers_beyond_single_precision_are_refused(change, path):
     assert refusal(change) == f"{path} is not allowed: numbers must be from -1e30 to 1e30"
 
 
+@pytest.mark.parametrize(
+    "step, words",
+    [
+        ("1e-7", "physics_dt=1e-07 is not allowed: input should be greater than or equal to 0.00001"),
+        ("0.03", "physics_dt=0.03 is not allowed: input should be less than or equal to 0.02"),
+        ("0.007", "physics_dt must divide the control step of 0.02 s, not 0.007"),
+    ],
+)
+def test_a_physics_step_that_cannot_be_is_refused(step, words):
+    assert words in refusal(f"sim.planar.physics_dt={step}")
+
+
 def test_a_preset_and_an_object_can_be_files(tmp_path):
     preset, thing = tmp_path / "mine.yaml", tmp_path / "plank.yaml"
     preset.write_text("extends: default\ndescription: mine\nlearner: {gamma: 0.9}\n")
