@@ -139,6 +139,12 @@ def test_numbers_beyond_single_precision_are_refused(change, path):
     assert refusal(change) == f"{path} is not allowed: numbers must be from -1e30 to 1e30"
 
 
+def test_what_is_heavy_has_sizes_of_its_own_on_a_gpu():
+    plain, heavy = (config.load("heavy", "", [], [part]) for part in ("gpu", "heavy-gpu"))
+    assert (plain.sim.num_envs, heavy.sim.num_envs, heavy.learner.actor_lr) == (8192, 2048, 1.5e-3)
+    assert (plain.learner.epochs, heavy.learner.epochs, heavy.training.rollout_length) == (5, 5, 8)
+
+
 @pytest.mark.parametrize(
     "step, words",
     [
