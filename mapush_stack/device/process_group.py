@@ -7,11 +7,12 @@ import os
 import re
 import signal
 from datetime import timedelta
-from typing import Iterator, List
+from typing import Any, Iterator, List
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.rendezvous import rendezvous
 
 from ..errors import FaultError, UserError
 from ..system.signals import heeded
@@ -71,7 +72,9 @@ class ProcessGroup(World):
             backend = "cpu:gloo,cuda:nccl"
         try:
             with _ended_by_signals():
-                dist.init_process_group(backend, timeout=_PATIENCE)
+                store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+                store = _store_of_this_start(store)
+                dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
         except RuntimeError as error:
             raise FaultError(
                 f"the processes that train together do not find each other ({str(error).splitlines()[0][:300]}): check "
@@ -126,15 +129,29 @@ class ProcessGroup(World):
             dist.destroy_process_group()
 
 
+def _launchers() -> int:
+    """How many of torch's launchers have started the processes together: one on each node."""
+    return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+
+
+def _store_of_this_start(store: Any) -> Any:
+    """The part of torch's store for the processes that were started at the same time.
+
+    torchrun keeps one store over all restarts, and newer versions of torch do not divide it: a process would find the
+    address of one that has ended. Several launchers may have counted different numbers of restarts.
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if _launchers() == 1 else "0"
+    return dist.PrefixStore(f"start_{restarts}", store)  # type: ignore[attr-defined]  # torch's stubs do not name it
+
+
 def restarts_may_hang() -> bool:
     """Whether torch's launchers on several nodes may start processes again that never find each other.
 
-    Where they share a store, processes look for each other under the number of restarts, which every launcher counts
-    for itself (`TORCHELASTIC_RESTART_COUNT` in torch/distributed/rendezvous.py).
+    They keep one store over all restarts. In older versions of torch, processes look for each other there under the
+    number of restarts, which every launcher counts for itself; in newer ones they may find those that have ended.
     """
-    several = int(os.environ.get("GROUP_WORLD_SIZE", "1")) > 1
     restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
-    return several and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return _launchers() > 1 and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 @contextlib.contextmanager

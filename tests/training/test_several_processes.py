@@ -15,6 +15,7 @@ import psutil
 import pytest
 import torch
 
+from mapush_stack.device import process_group
 from mapush_stack.device.process_group import ProcessGroup, join, restarts_may_hang
 from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.errors import FaultError, UserError
@@ -121,7 +122,7 @@ def test_others_that_cannot_be_reached_are_one_sentence(monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("Connection refused\nframe #0")
 
-    monkeypatch.setattr(torch.distributed, "init_process_group", fail)
+    monkeypatch.setattr(process_group, "rendezvous", fail)
     with pytest.raises(FaultError, match=r"^the processes .* each other \(Connection refused\): check MASTER_ADDR"):
         ProcessGroup()
 
@@ -264,6 +265,39 @@ def test_two_nodes_go_on_when_a_process_of_one_is_killed(tmp_path, monkeypatch):
     (run,) = tmp_path.glob("mapush/*/*/*/seed-*")
     starts = [one["from_steps"] for one in json.loads((run / "manifest.json").read_text())["sessions"]]
     assert starts[0] == 0 and starts[1] >= 4000
+
+
+def join_and_die(last):
+    """What each process of the test below runs: of every start but the last one, a process dies that joined late."""
+    start = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    dies = int(os.environ["RANK"]) == start % 2
+    if start and dies:
+        time.sleep(1.5)  # meanwhile the other looks for it, where the one before it has left its address
+    world = join()
+    print(f"start {start}: {world.say('joined')}")
+    if start < last:
+        if dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    world.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["--master_port={port}", "--standalone"])
+def test_processes_of_one_node_find_each_other_after_each_restart(where):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        where = where.format(port=free.getsockname()[1])
+    script = "from tests.training.test_several_processes import join_and_die; join_and_die(3)"
+    # torch 1.13 does not know the names with hyphens.
+    options = ["--nproc_per_node=2", "--max_restarts=3", "--no_python", where]
+    started = processes("-m", "torch.distributed.run", *options, sys.executable, "-c", script)
+    try:
+        said, _ = started.communicate(timeout=120)
+    finally:
+        started.terminate()  # torch's launcher stops its processes
+    assert started.returncode == 0, said
+    assert re.findall(r"start \d: joined", said) == [f"start {start}: joined" for start in range(4) for _ in range(2)]
 
 
 def test_a_restart_that_may_hang_is_known(monkeypatch):
