@@ -59,6 +59,7 @@ HEAVIEST += ["task.separation_distance=0.3", "--team"]
 """With commands of 0.5 m/s four planar robots push with 170 N, and the floor resists with 142 to 164 N. At the usual
 distance of 0.5 m the reward keeps four robots from pushing side by side."""
 HEAVY = ["--preset", "heavy"]
+HEAVY_GPU = [*HEAVY, "--with", "heavy-gpu", "sim.num_envs=2048"]
 LONG = ["learner.gamma=0.995", "learner.epochs=5", "learner.critic_epochs=5"]
 FROM_4 = ["--preset", "default", "--pretrained", "cuboid-go1", "--robot", "go1", *LONG]
 LEGS_32 = [*FROM_4, "--object", "cuboid-32kg", "task.episode_seconds=40"]
@@ -76,7 +77,7 @@ TASKS = {
         "unlike": Task("24 kg, strong + weak", STRONG_WEAK, alike=False),
     },
     "heavy": {
-        "planar-24": Task("24 kg, 2 planar", [*HEAVY, "--with", "heavy-gpu", "sim.num_envs=2048"], 190_000_000, ">= 97 %"),
+        "planar-24": Task("24 kg, 2 planar", HEAVY_GPU, 190_000_000, ">= 97 %"),
         "go1-24": Task("24 kg, 2 Go1", LEGS_24, LEGS_STEPS, ">= 99 %"),
         "go1-32": Task("32 kg, 2 Go1, 40 s", LEGS_32, LEGS_STEPS, ">= 95 %"),
         "three": Task(

@@ -248,6 +248,9 @@ class SimConfig(Settings):
     num_envs: int = Field(512, ge=1, le=1_000_000, description="environments stepped together")
     solver_iterations: int = Field(30, ge=1, le=100, description="Newton iterations of the contact solver")
     cone: Literal["pyramidal", "elliptic"] = Field("pyramidal", description="model of friction at a contact")
+    fused_variants: bool = Field(
+        False, description="backend=warp: planar-strong, -weak, -fast and -slow are in the kernel of planar.fused too"
+    )
     threads: int = Field(0, ge=0, le=1024, description="physics threads; 0: one a CPU. Results do not depend on it")
 
     @field_validator("backend")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Optional, Tuple, Type
+from typing import Callable, Dict, Optional, Sequence, Tuple, Type
 
 import torch
 from torch import Tensor
@@ -153,11 +153,13 @@ class SceneKind(SimulatorKind):
             contacts += 8 * max(2, parts) + 4 * len(team)
             fields = tuple(dict.fromkeys((*fields, "geom_size")))
         pyramids = sim.cone == "pyramidal"  # all that an engine for special scenes knows
-        engine = self.engine_type(team, body, around) if pyramids else self.engine
+        engine = self.engine_type(sim, team.kinds, body, around) if pyramids else self.engine
         return engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
-    def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
-        """The engine that steps a team and an object, among obstacles."""
+    def engine_type(
+        self, sim: SimConfig, team: Sequence[str], body: ObjectBody, around: Optional[ObstacleConfig] = None
+    ) -> Type[Engine]:
+        """The engine that steps a team of these kinds and an object, among obstacles."""
         return self.engine
 
     def make(self, request: SimulationRequest) -> SceneSimulator:

@@ -17,11 +17,11 @@ from .config import ObjectBody, SimConfig
 from .engine import Engine, Path
 from .planar_engine import PlanarEngine
 from .robots import ROBOTS
-from .robots.variants import PLANAR
+from .robots.planar import Planar, PlanarSettings
+from .robots.variants import VARIANTS
 from .scene import compiled
 from .scene_simulator import SceneKind
 from .simulator import Backend
-from .team import Team
 
 _INVERSES = ("body_invweight0", "dof_invweight0", "actuator_acc0")
 DERIVED = {
@@ -268,6 +268,14 @@ def why_absent() -> str:
     return "" if find_spec("mujoco_warp") else "MuJoCo Warp is not installed (pip install 'mapush_stack[warp]')"
 
 
+def _in_kernel(sim: SimConfig, kind: str) -> bool:
+    """Whether `sim` asks for the kernel for planar robots of this kind."""
+    settings = sim.of_kind(kind)
+    if isinstance(settings, PlanarSettings):
+        return ROBOTS[kind] is Planar and settings.fused
+    return ROBOTS[kind] in VARIANTS and sim.fused_variants
+
+
 class WarpKind(SceneKind):
     """MuJoCo Warp on an NVIDIA GPU, or on the CPU for tests."""
 
@@ -275,21 +283,21 @@ class WarpKind(SceneKind):
     bytes_per_env = 80_000
     """As `benchmarks/training.py` measures it for legs (docs/benchmarks.md)."""
 
-    def engine_type(self, team: Team, body: ObjectBody, around: Optional[ObstacleConfig] = None) -> Type[Engine]:
+    def engine_type(
+        self, sim: SimConfig, team: Sequence[str], body: ObjectBody, around: Optional[ObstacleConfig] = None
+    ) -> Type[Engine]:
         """See `SceneKind.engine_type`.
 
-        A kernel of its own for planar robots that all ask for it, with boxes and cylinders.
+        A kernel of its own for planar robots if `sim` asks for it, with boxes and cylinders.
         """
-        plain = all(part.shape != "prism" for part in body.parts)
-        planar = all(type(group.robots) in PLANAR and group.robots.settings.fused for group in team.groups)
-        return PlanarEngine if plain and planar else self.engine
+        known = all(_in_kernel(sim, kind) for kind in team) and all(part.shape != "prism" for part in body.parts)
+        return PlanarEngine if known else self.engine
 
     def instead_of_mujoco(self, sim: SimConfig, team: Sequence[str], body: ObjectBody) -> SimConfig:
         """`sim` on a CPU by the kernel for planar robots; unchanged for others, and where Warp is not installed."""
-        if any(ROBOTS[kind] not in PLANAR for kind in team) or sim.cone != "pyramidal" or why_absent():
+        if sim.cone != "pyramidal" or why_absent() or self.engine_type(sim, team, body) is not PlanarEngine:
             return sim
-        planar = self.engine_type(Team(sim, team, 0, torch.device("cpu")), body) is PlanarEngine
-        return sim.model_copy(update={"backend": "warp", "device": "cpu"}) if planar else sim
+        return sim.model_copy(update={"backend": "warp", "device": "cpu"})
 
     def place(self, device: str) -> Backend:
         """See `SimulatorKind.place`."""

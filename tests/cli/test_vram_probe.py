@@ -96,7 +96,7 @@ def test_a_finished_probe_is_shown_again_without_a_trial(finished):
     folder, _ = finished
     before = sorted(file.stat().st_mtime_ns for file in (folder / "trials").iterdir())
     # As the preset was when it was stored.
-    then = ["sim.go1.physics_dt=0.01", "sim.planar.fused=false"]
+    then = ["sim.go1.physics_dt=0.01", "sim.planar.fused=false", "sim.fused_variants=false"]
     then += [
         "learner.policy.network.fast_tanh=false",
         "learner.critic.fast_tanh=false",

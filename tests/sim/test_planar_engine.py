@@ -305,7 +305,7 @@ def test_every_environment_has_its_own_friction():
         (["planar", "go1"], [], "WarpEngine"),
         (["planar", "rover"], [], "WarpEngine"),
         (["planar-strong", "planar-weak", "planar"], [], "PlanarEngine"),
-        (["planar-fast", "planar-slow"], ["sim.planar-slow.fused=false"], "WarpEngine"),
+        (["planar-fast", "planar-slow"], ["sim.fused_variants=false"], "WarpEngine"),
     ],
 )
 def test_who_steps_a_team(team, changes, expected):
@@ -316,10 +316,11 @@ def test_who_steps_a_team(team, changes, expected):
     assert type(sim.engine).__name__ == expected
 
 
-def test_a_run_without_the_field_keeps_its_simulator():
-    from mapush_stack.sim.robots.variants import PLANAR
+def test_a_run_without_the_fields_keeps_its_simulator():
+    from mapush_stack.sim.config import SimConfig
+    from mapush_stack.sim.robots.planar import PlanarSettings
 
-    assert not any(kind.settings_model().fused for kind in PLANAR)
+    assert not PlanarSettings().fused and not SimConfig().fused_variants
 
 
 @pytest.mark.parametrize(

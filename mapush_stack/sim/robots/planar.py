@@ -45,9 +45,7 @@ class SlidingSettings(RobotSettings):
 class PlanarSettings(SlidingSettings):
     """The planar robot."""
 
-    fused: bool = Field(
-        False, description="backend=warp: one kernel for the whole scene, where all robots are planar and have this"
-    )
+    fused: bool = Field(False, description="backend=warp: one kernel for the whole scene where all robots are planar")
 
 
 S = TypeVar("S", bound=SlidingSettings)

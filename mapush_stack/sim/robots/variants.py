@@ -7,12 +7,12 @@ from torch import Tensor
 from typing_extensions import Annotated
 
 from .base import Joints
-from .planar import Force, Planar, PlanarSettings, Sliding, TimeConstant
+from .planar import Force, Sliding, SlidingSettings, TimeConstant
 
 Speed = Annotated[float, Field(gt=0, le=4, description="velocities are the commands times this")]
 
 
-class VariantSettings(PlanarSettings):
+class VariantSettings(SlidingSettings):
     """A planar robot of its own speed."""
 
     speed: Speed = 1.0
@@ -75,5 +75,5 @@ class Slow(Variant):
     settings_model = SlowSettings
 
 
-PLANAR = (Planar, Strong, Weak, Fast, Slow)
-"""Kinds that are alike but for their servos, so that one kernel steps any team of them (`sim/planar_kernel.py`)."""
+VARIANTS = (Strong, Weak, Fast, Slow)
+"""Kinds that are `planar` but for their servos."""
