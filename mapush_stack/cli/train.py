@@ -15,6 +15,8 @@ from .console import make_console, say
 from .given import check_fields, team_override
 
 _FEW_FOR_A_GPU = 2048
+_FOR_A_GPU = ("gpu", "heavy-gpu")
+"""Parts that ask for more environments than a CPU steps well."""
 _FIELDS = {
     "library": "learner.library",
     "algo": "learner.algorithm",
@@ -269,17 +271,27 @@ def _introduction(settings: Any, processes: int) -> List[str]:
     update = settings.steps_per_update * processes
     if settings.total_steps % update:
         lines.append(f"trains {-(-settings.total_steps // update) * update:,} steps: whole updates of {update:,}")
-    if chosen.name == "warp" and chosen.device.type == "cuda" and sim.num_envs < _FEW_FOR_A_GPU:
-        lines.append(f"{sim.num_envs} environments leave a GPU idle; try --with gpu")
-    if chosen.device.type == "cpu" and "gpu" in settings.preset.split("+"):
-        lines.append("--with gpu is made for an NVIDIA GPU; leave it out to train on a CPU")
-    if chosen.name == "warp" and chosen.device.type == "cpu" and set(settings.team_kinds) != {"planar"}:
-        lines.append("warp on a CPU is slow with these robots; use sim.backend=mujoco")
+    lines += _unsuitable(settings, chosen)
     if process_group.restarts_may_hang():
         lines.append(
             "warning: a restart on several nodes may hang; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for torchrun "
             "(docs/clusters.md)"
         )
+    return lines
+
+
+def _unsuitable(settings: Any, chosen: Any) -> List[str]:
+    """What of a configuration does not suit the simulator and the device that are chosen, a line each."""
+    from ..sim.simulators import WARP
+
+    sim, warp = settings.sim, chosen.name == "warp"
+    if chosen.device.type != "cpu":
+        few = warp and sim.num_envs < _FEW_FOR_A_GPU
+        return [f"{sim.num_envs} environments leave a GPU idle; try --with gpu"] if few else []
+    parts = [part for part in settings.preset.split("+")[1:] if part in _FOR_A_GPU]
+    lines = [f"--with {part} is made for an NVIDIA GPU; leave it out to train on a CPU" for part in parts]
+    if warp and not WARP.has_kernel(sim, settings.team_kinds, settings.object.body):
+        lines.append("warp on a CPU is slow with this team and object; use sim.backend=mujoco")
     return lines
 
 

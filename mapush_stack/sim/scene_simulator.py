@@ -152,8 +152,7 @@ class SceneKind(SimulatorKind):
         if around is not None:  # eight of two obstacles, or of one with each part, and four of one with each robot
             contacts += 8 * max(2, parts) + 4 * len(team)
             fields = tuple(dict.fromkeys((*fields, "geom_size")))
-        pyramids = sim.cone == "pyramidal"  # all that an engine for special scenes knows
-        engine = self.engine_type(sim, team.kinds, body, around) if pyramids else self.engine
+        engine = self.engine_type(sim, team.kinds, body, around)
         return engine(spec, sim.num_envs, device, contacts, fields, sim.threads)
 
     def engine_type(

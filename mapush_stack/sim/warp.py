@@ -290,12 +290,16 @@ class WarpKind(SceneKind):
 
         A kernel of its own for planar robots if `sim` asks for it, with boxes and cylinders.
         """
-        known = all(_in_kernel(sim, kind) for kind in team) and all(part.shape != "prism" for part in body.parts)
-        return PlanarEngine if known else self.engine
+        return PlanarEngine if self.has_kernel(sim, team, body) else self.engine
+
+    def has_kernel(self, sim: SimConfig, team: Sequence[str], body: ObjectBody) -> bool:
+        """Whether the kernel for planar robots steps a team of these kinds and an object; it knows pyramids only."""
+        planar = sim.cone == "pyramidal" and all(_in_kernel(sim, kind) for kind in team)
+        return planar and all(part.shape != "prism" for part in body.parts)
 
     def instead_of_mujoco(self, sim: SimConfig, team: Sequence[str], body: ObjectBody) -> SimConfig:
         """`sim` on a CPU by the kernel for planar robots; unchanged for others, and where Warp is not installed."""
-        if sim.cone != "pyramidal" or why_absent() or self.engine_type(sim, team, body) is not PlanarEngine:
+        if why_absent() or not self.has_kernel(sim, team, body):
             return sim
         return sim.model_copy(update={"backend": "warp", "device": "cpu"})
 

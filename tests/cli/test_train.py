@@ -10,11 +10,14 @@ import sys
 import time
 
 import pytest
+import torch
 
+from mapush_stack.cli.train import _unsuitable
+from mapush_stack.sim.simulator import Backend
 from mapush_stack.training import checkpoint
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli.runner import SHORT, bytes_of, environment, mapush, start, the_run, train_small
-from tests.conftest import SMALL
+from tests.conftest import SMALL, small_config
 
 pytestmark = pytest.mark.usefixtures("mujoco")
 
@@ -53,6 +56,23 @@ def test_a_gpu_s_preset_on_a_cpu_is_told(tmp_path):
     assert "--with gpu is made for an NVIDIA GPU; leave it out to train on a CPU" in out.splitlines()
     assert "push random objects" in out
     assert "--with gpu" not in train_small(tmp_path / "plain", "--no-evaluation")[0]
+    heavy, _ = train_small(tmp_path / "heavy", "--preset", "heavy", "--with", "heavy-gpu", "--no-evaluation")
+    assert "--with heavy-gpu is made for an NVIDIA GPU; leave it out to train on a CPU" in heavy.splitlines()
+
+
+@pytest.mark.parametrize(
+    "change, slow",
+    [
+        ("team=[planar-strong,planar-weak]", False),
+        ("team=[planar,planar-fast]", False),
+        ("sim.planar.fused=false", True),
+        ("sim.cone=elliptic", True),
+        ("sim.robot=go1", True),
+    ],
+)
+def test_warp_on_a_cpu_is_called_slow_only_without_the_kernel(change, slow):
+    lines = _unsuitable(small_config(change), Backend("warp", torch.device("cpu"), ""))
+    assert ["warp on a CPU is slow" in line for line in lines] == [True] * slow
 
 
 def test_the_title_of_an_evaluation_names_random_objects():
