@@ -12,7 +12,6 @@ from typing import Any, Iterator, List
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
 
 from ..errors import FaultError, UserError
 from ..system.signals import heeded
@@ -72,7 +71,7 @@ class ProcessGroup(World):
             backend = "cpu:gloo,cuda:nccl"
         try:
             with _ended_by_signals():
-                store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+                store, rank, size = next(dist.rendezvous("env://", timeout=_PATIENCE))  # type: ignore[attr-defined]
                 store = _store_of_this_start(store)
                 dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE)
         except RuntimeError as error:
@@ -129,7 +128,7 @@ class ProcessGroup(World):
             dist.destroy_process_group()
 
 
-def _launchers() -> int:
+def launchers() -> int:
     """How many of torch's launchers have started the processes together: one on each node."""
     return int(os.environ.get("GROUP_WORLD_SIZE", "1"))
 
@@ -140,7 +139,7 @@ def _store_of_this_start(store: Any) -> Any:
     torchrun keeps one store over all restarts, and newer versions of torch do not divide it: a process would find the
     address of one that has ended. Several launchers may have counted different numbers of restarts.
     """
-    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if _launchers() == 1 else "0"
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if launchers() == 1 else "0"
     return dist.PrefixStore(f"start_{restarts}", store)  # type: ignore[attr-defined]  # torch's stubs do not name it
 
 
@@ -151,7 +150,7 @@ def restarts_may_hang() -> bool:
     number of restarts, which every launcher counts for itself; in newer ones they may find those that have ended.
     """
     restarts = int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0
-    return _launchers() > 1 and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return launchers() > 1 and restarts and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
 
-from ..device.process_group import ALONE, World
+from ..device.process_group import ALONE, World, launchers
 from ..envs.factory import make_env
 from ..envs.leader import Led, leader_spec
 from ..envs.push_env import PushEnv
@@ -49,7 +49,7 @@ class Session(NamedTuple):
     exit_code: int
     """0, or 129, 130 or 143 after a signal."""
     resuming: str
-    """The command that goes on with the run; empty where nothing is left to do."""
+    """The command that goes on with a run that was stopped; else empty."""
 
 
 def start(
@@ -297,7 +297,9 @@ def _train(
             begun = wandb.begin(run, config, display.line) if wandb is not None and world.leads else None
             with MetricsLog(logs, trainer.steps, begun) as log:
                 outcome = trainer.train(display, log, stop)
-        return Session(run, outcome, (stop.exit_code or _TERMINATED) if outcome.stopped else 0, _resuming(run, world))
+        if outcome.stopped:
+            return Session(run, outcome, stop.exit_code or _TERMINATED, _resuming(run, world))
+        return Session(run, outcome, 0, "")
     except UserError:
         refused = True
         raise
@@ -314,12 +316,15 @@ def _train(
 
 
 def _resuming(run: RunDirectory, world: World) -> str:
-    """The command that goes on with a run in as many processes."""
+    """The command that goes on with a run in as many processes; several nodes have one that only the user knows."""
     if world.size == 1:
         return f"mapush train --resume {run.path}"
+    if launchers() > 1:
+        return f"mapush train --resume {run.path}, with torchrun on each node as before"
     if torch.cuda.is_available():
         return f"mapush train --gpus {world.size} --resume {run.path}"
-    return f"torchrun --nproc-per-node {world.size} -m mapush_stack train --resume {run.path}"
+    # torch 1.13 does not know the name with hyphens.
+    return f"torchrun --nproc_per_node {world.size} -m mapush_stack train --resume {run.path}"
 
 
 def _how_to_go_on(run: RunDirectory, as_it_is: bool, world: World) -> str:

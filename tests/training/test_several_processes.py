@@ -10,18 +10,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 import torch
 
-from mapush_stack.device import process_group
-from mapush_stack.device.process_group import ProcessGroup, join, restarts_may_hang
+from mapush_stack.device.process_group import ProcessGroup, World, join, restarts_may_hang
 from mapush_stack.envs.push_env import PushEnv
 from mapush_stack.errors import FaultError, UserError
 from mapush_stack.learning.native.rollout_buffer import RolloutBuffer
 from mapush_stack.learning.vec_env import AgentSpec, EnvSpec
 from mapush_stack.training import checkpoint
+from mapush_stack.training.session import _resuming
 from tests.cli import faults
 from tests.cli.runner import mapush, the_run
 from tests.conftest import SMALL, small_config
@@ -122,7 +123,7 @@ def test_others_that_cannot_be_reached_are_one_sentence(monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("Connection refused\nframe #0")
 
-    monkeypatch.setattr(process_group, "rendezvous", fail)
+    monkeypatch.setattr(torch.distributed, "rendezvous", fail)
     with pytest.raises(FaultError, match=r"^the processes .* each other \(Connection refused\): check MASTER_ADDR"):
         ProcessGroup()
 
@@ -173,7 +174,7 @@ class TestLauncher:
         run = self.wait_for_training(started)
         started.send_signal(signal.SIGTERM)
         assert started.wait(60) == 143, started.stdout.read()
-        launcher = "mapush train --gpus 2" if torch.cuda.is_available() else "torchrun --nproc-per-node 2 -m"
+        launcher = "mapush train --gpus 2" if torch.cuda.is_available() else "torchrun --nproc_per_node 2 -m"
         assert re.search(f"go on with: {launcher}.* --resume {run}", started.stdout.read())
         (saved,) = run.glob("models/*")
         assert checkpoint.load(saved).training["env.age"].shape == (16,)
@@ -309,3 +310,11 @@ def test_a_restart_that_may_hang_is_known(monkeypatch):
         monkeypatch.setenv(name, harmless)
         assert not restarts_may_hang()
         monkeypatch.setenv(name, several[name])
+
+
+def test_advice_to_resume_on_several_nodes_names_the_launcher_of_each(monkeypatch):
+    world = World()
+    world.size = 4
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
+    advice = _resuming(SimpleNamespace(path="RUN"), world)
+    assert advice == "mapush train --resume RUN, with torchrun on each node as before"
