@@ -134,13 +134,11 @@ def evaluate_paths(
 
     candidates = [found for path in paths for found in policies.find(path, object_name, list(overrides))]
     idle = {"absent": sorted(set(absent)), "frozen": sorted(set(frozen))}
+    if demonstrations is not None and len(candidates) > 1:
+        raise UserError(f"--save-demonstrations keeps what one policy does; give one, not {len(candidates)}")
     for candidate in candidates:
-        _check_idle(idle, len(candidate.config.team_kinds))
-        if frozen and candidate.config.leader is not None:
-            raise UserError(f"--frozen {frozen[0]} is for a team, and {candidate.path} is a leader's; give its team")
+        _check_idle(idle, candidate)
         if demonstrations is not None:
-            if len(candidates) > 1:
-                raise UserError(f"--save-demonstrations keeps what one policy does; give one, not {len(candidates)}")
             check_file(demonstrations, candidate.config, episodes or candidate.config.evaluation.episodes)
     rows = []
     for number, candidate in enumerate(candidates, 1):
@@ -230,7 +228,9 @@ def _run(
         return episodes, f"{demonstrations}: {len(shown.success)} episodes, {int(shown.success.sum())} successful"
 
 
-def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
+def _check_idle(idle: Dict[str, List[int]], candidate: Any) -> None:
+    """Raise `UserError` if the team of a policy cannot do without these robots."""
+    num_robots = len(candidate.config.team_kinds)
     for name, robots in idle.items():
         if robots and robots[-1] >= num_robots:
             raise UserError(f"--{name} {robots[-1]} is not allowed: the team has robots 0 to {num_robots - 1}")
@@ -239,6 +239,9 @@ def _check_idle(idle: Dict[str, List[int]], num_robots: int) -> None:
     both = sorted({*idle["absent"]} & {*idle["frozen"]})
     if both:
         raise UserError(f"robot {both[0]} cannot be absent and frozen; give --absent or --frozen")
+    frozen = idle["frozen"]
+    if frozen and candidate.config.leader is not None:
+        raise UserError(f"--frozen {frozen[0]} is for a team, and {candidate.path} is a leader's; give its team")
 
 
 def _evaluate_apart(

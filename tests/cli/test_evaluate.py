@@ -1,8 +1,14 @@
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
+from rich.status import Status
 
+from mapush_stack.cli.evaluate import _check_idle, evaluate_paths
+from mapush_stack.errors import UserError
 from mapush_stack.training.run_directory import RunDirectory
 from tests.cli.runner import mapush, train_small
 
@@ -70,6 +76,23 @@ def test_a_robot_is_taken_away_or_stands_still(run):
 def test_robots_that_are_not_there_are_refused(run, options, words):
     _, err = mapush("evaluate", run, *options, code=2)
     assert err.startswith("mapush: ") and words in err and err.count("\n") == 1
+
+
+def test_a_leader_cannot_be_frozen():
+    leader = SimpleNamespace(path="run", config=SimpleNamespace(team_kinds=["planar", "planar"], leader=object()))
+    _check_idle({"absent": [1], "frozen": []}, leader)
+    with pytest.raises(UserError, match=r"^--frozen 0 is for a team, and run is a leader's; give its team$"):
+        _check_idle({"absent": [], "frozen": [0]}, leader)
+
+
+def test_a_terminal_shows_which_policy_is_evaluated_and_how_far(run, monkeypatch):
+    told = []
+    monkeypatch.setattr(Status, "update", lambda self, text: told.append(text))
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    evaluate_paths(terminal, [run], "", ["task.episode_seconds=1.0"], 2, None)
+    assert terminal.file.getvalue().startswith("\x1b[?25l") and "\x1b[?25h" in terminal.file.getvalue()
+    assert told[0] == "evaluating rl_model_160_steps (1 of 3): 0 of at most 1 s of the episodes"
+    assert told[-1] == "evaluating rl_model_480_steps (3 of 3): 1 of at most 1 s of the episodes"
 
 
 @pytest.mark.parametrize(
