@@ -179,6 +179,11 @@ def test_a_trial_runs_where_a_training_would_be_refused_for_its_memory(tmp_path,
         memory.check(config, 10)
 
 
+def test_a_probe_names_all_kinds_of_a_team():
+    probed = settings(config=small_config("team=[planar-strong, planar-weak, planar-weak]").model_dump(mode="json"))
+    assert probed.subject == "HAPPO · planar-strong and planar-weak robots push the cuboid"
+
+
 def test_no_one_is_told_to_go_on_with_a_trial_whose_memory_ran_out(tmp_path, monkeypatch, mujoco):
     request = tmp_path / "request.json"
     config = small_config("sim.device=cpu").model_dump(mode="json")

@@ -51,7 +51,7 @@ class ProbeSettings(Settings):
         """What is probed, in words."""
         if self.config is None:
             return self.program.run if self.program is not None else ""
-        robots, pushed = self.config.sim.robot, the_object(self.config.object.name)
+        robots, pushed = " and ".join(dict.fromkeys(self.config.team_kinds)), the_object(self.config.object.name)
         return f"{self.config.learner.algorithm.upper()} · {robots} robots push {pushed}"
 
 
