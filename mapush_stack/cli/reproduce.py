@@ -73,10 +73,12 @@ def _refuse_openrl(path: Path) -> None:
 def _check_gpus(processes: int) -> None:
     import torch
 
+    from ..training import launch
+
     if torch.cuda.device_count() < processes:
         raise UserError(
             f"the run was trained by {processes} processes with a GPU each, and torch sees {torch.cuda.device_count()} "
-            f"here; on CPUs: torchrun --nproc-per-node {processes} -m mapush_stack reproduce RUN"
+            f"here; on CPUs: {launch.torchrun(processes, 'reproduce RUN')}"
         )
 
 

@@ -49,6 +49,12 @@ def launch(processes: int, arguments: List[str]) -> int:
     return 0
 
 
+def torchrun(processes: int, command: str) -> str:
+    """`mapush COMMAND` in so many processes on the CPUs of one computer, as a command of torch's launcher."""
+    # torch 1.13 does not know the name with hyphens.
+    return f"torchrun --nproc_per_node {processes} -m mapush_stack {command}"
+
+
 def check(gpus: int) -> None:
     """Raise `UserError` if there are not so many GPUs for a process each."""
     have = torch.cuda.device_count()

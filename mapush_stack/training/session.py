@@ -26,7 +26,7 @@ from ..system.machine import asked_threads, usable_cpus
 from ..system.signals import StopRequest
 from ..task.config import ObjectTask, TaskConfig
 from ..task.robot import RobotTask
-from . import checkpoint, memory
+from . import checkpoint, launch, memory
 from .config import MOST_TORCH_THREADS, ExperimentConfig
 from .demonstrations import examples, load
 from .log import MetricsLog
@@ -323,8 +323,7 @@ def _resuming(run: RunDirectory, world: World) -> str:
         return f"mapush train --resume {run.path}, with torchrun on each node as before"
     if torch.cuda.is_available():
         return f"mapush train --gpus {world.size} --resume {run.path}"
-    # torch 1.13 does not know the name with hyphens.
-    return f"torchrun --nproc_per_node {world.size} -m mapush_stack train --resume {run.path}"
+    return launch.torchrun(world.size, f"train --resume {run.path}")
 
 
 def _how_to_go_on(run: RunDirectory, as_it_is: bool, world: World) -> str:

@@ -21,7 +21,7 @@ from ..errors import FaultError, UserError
 from ..learning.contract import Learner
 from ..system.signals import StopRequest
 from ..system.tensor_file import check_state
-from . import checkpoint, memory
+from . import checkpoint, launch, memory
 from .config import ExperimentConfig
 from .episode_window import TERM_PREFIX, EpisodeWindow, reward_terms
 from .log import MetricsLog
@@ -175,7 +175,7 @@ class Trainer:
         if wanted != have:
             raise UserError(
                 f"the run was trained by {wanted} processes, not {have}; resume it with --gpus {wanted}, or on CPUs "
-                f"with torchrun --nproc-per-node={wanted} -m mapush_stack train --resume RUN"
+                f"with {launch.torchrun(wanted, 'train --resume RUN')}"
             )
         try:
             self._load(saved)

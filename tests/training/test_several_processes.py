@@ -189,6 +189,7 @@ class TestLauncher:
     def test_a_run_of_two_is_stopped_and_not_resumed_by_one(self, tmp_path):
         _, err = mapush("train", "--resume", self.stopped(tmp_path), code=2)
         assert "trained by 2 processes, not 1; resume it with --gpus 2" in err
+        assert "or on CPUs with torchrun --nproc_per_node 2 -m mapush_stack train --resume RUN" in err
 
     @pytest.mark.slow
     def test_a_process_that_dies_ends_a_resumed_run_with_one_sentence(self, tmp_path):
